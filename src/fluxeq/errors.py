@@ -1,0 +1,13 @@
+"""Errors that the user can mend: one line with the value, the rule and the way out."""
+
+
+class InputError(ValueError):
+    """Something the caller gave cannot be used; the message is one line that says why and what would do."""
+
+
+class StabilityError(InputError):
+    """The free theory has no ground state: the integral over the field diverges."""
+
+
+class FluxOverflowError(InputError):
+    """A flux no longer fits into the int8 of a stored configuration; the message names the link."""

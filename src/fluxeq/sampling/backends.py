@@ -1,0 +1,32 @@
+"""The moves, bound to a compiler: one source, every back end.
+
+``REFERENCE`` is the file as it stands, in plain Python; ``cpu()`` is the same functions compiled by Numba without the
+global lock. Nothing is cached on disk: Numba's cache does not notice edits in other files and is not safe for many
+processes that start at once, and compiling takes a few seconds.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from types import FunctionType, ModuleType, SimpleNamespace
+
+from fluxeq.sampling import moves
+
+REFERENCE: ModuleType = moves
+
+
+@cache
+def cpu() -> SimpleNamespace:
+    """The moves compiled for this processor; they release the global lock, so chains run in threads."""
+    import numba
+
+    # No move allocates, so Numba need not count references to the arrays; counting them costs three quarters of the time.
+    return bind(numba.njit(nogil=True, _nrt=False))
+
+
+def bind(compiled: Callable[[FunctionType], Callable]) -> SimpleNamespace:
+    """A copy of the moves in which every function is compiled and calls the compiled others."""
+    namespace = dict(vars(moves))
+    for name, function in inspect.getmembers(moves, inspect.isfunction):
+        namespace[name] = compiled(FunctionType(function.__code__, namespace, name))
+    return SimpleNamespace(**namespace)

@@ -1,0 +1,66 @@
+"""Unphysical configurations: open worms drawn into equilibrated closed ones by the worm's own moves.
+
+Each worm starts on a uniformly drawn site and is stopped after a number of accepted moves drawn uniformly from
+1 ... N_t + N_x (the sum of all extents), so that its length does not follow the correlation length, and not before its
+head is on a site of its own. All 2 N end sites are distinct: N is half the sum of |divergence|, always.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fluxeq.errors import InputError
+from fluxeq.sampling import backends
+from fluxeq.sampling.chains import Moves, hop_factor, hops_of, neighbours, overflow_error, powers_of, ratios
+from fluxeq.theory import Theory
+
+
+@dataclass(frozen=True)
+class OpenWorms:
+    """Configurations with open worms; unused entries of ``heads`` and ``tails`` are -1."""
+
+    configurations: np.ndarray  # (n, 2 d, *shape) int8
+    n_worms: np.ndarray  # (n,) int64
+    heads: np.ndarray  # (n, most worms, d) int64, the sites with divergence -1
+    tails: np.ndarray  # the same, divergence +1
+
+
+def draw(
+    theory: Theory, configurations: np.ndarray, n_worms: np.ndarray, seed: int, *, moves: Moves | None = None
+) -> OpenWorms:
+    """Open ``n_worms[i]`` worms in the closed configuration i.
+
+    Raises InputError if there are more ends than sites, FluxOverflowError if a flux does not fit into int8.
+    """
+    shape = configurations.shape[2:]
+    d, n_sites, most = len(shape), math.prod(shape), int(n_worms.max(initial=0))
+    if most and 2 * most > n_sites // 2:
+        raise InputError(
+            f"{most} worms on {'x'.join(map(str, shape))}: their ends need sites of their own, at most half of all; "
+            f"draw at most {n_sites // 4}"
+        )
+    hops = hops_of(configurations).reshape(len(configurations), 2, d, n_sites)
+    powers = powers_of(hops.reshape(-1, 2, d, *shape))
+    heads, tails = (np.full((len(configurations), most), -1) for _ in range(2))
+    lattice, factor = neighbours(shape), hop_factor(theory, d)
+    rng, tally = np.random.SeedSequence(seed).generate_state(4, np.uint64), np.zeros((4, 2), dtype=np.int64)
+    compiled = moves or backends.cpu()
+    stored = np.empty((len(configurations), 2 * d, n_sites), dtype=np.int8)
+    ratio = ratios(theory, powers)
+    for i, wanted in enumerate(n_worms):
+        ends, done = np.full(2, -1), np.zeros(3, dtype=np.int64)
+        state = hops[i], powers[i], ends, rng, tally, lattice, factor
+        limits = sum(shape), heads[i, :wanted], tails[i, :wanted]
+        while compiled.add_worms(*state, ratio, done, *limits) == compiled.TABLE_TOO_SHORT:
+            ratio = ratios(theory, powers)
+        if not compiled.store_fluxes(hops[i], stored[i]):
+            raise overflow_error(hops[i].reshape(2, d, *shape), i)
+    sites = [_coordinates(ends, shape) for ends in (heads, tails)]
+    return OpenWorms(stored.reshape(configurations.shape), np.asarray(n_worms, dtype=np.int64), *sites)
+
+
+def _coordinates(sites: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Lattice coordinates of row-major site numbers, -1 where there is none."""
+    found = np.stack(np.unravel_index(np.maximum(sites, 0), shape), axis=-1)
+    return np.where(sites[..., None] < 0, -1, found)
