@@ -52,22 +52,28 @@ def field_powers(configurations: np.ndarray) -> np.ndarray:
 def density(configurations: np.ndarray) -> np.ndarray:
     """Particle density n of each configuration; float64 ``(n,)``, quantised in units of 1 / (spatial volume)."""
     k, _ = split(configurations)
-    return k[:, 0].reshape(len(k), -1).mean(axis=1, dtype=np.float64)
+    return _site_mean(k[:, 0])
 
 
 def phi2(theory: Theory, configurations: np.ndarray) -> np.ndarray:
     """|phi|^2 of each configuration; float64 ``(n,)``."""
     f = field_powers(configurations)
     ratio = weight_ratio(theory, int(f.max(initial=0)))
-    return ratio[f].reshape(len(f), -1).mean(axis=1)
+    return _site_mean(ratio[f])
 
 
 def n_worms(configurations: np.ndarray) -> np.ndarray:
     """Number of open worms, half the sum of |divergence|; int64 ``(n,)``."""
-    return np.abs(divergence(configurations)).reshape(len(configurations), -1).sum(axis=1) // 2
+    total = np.abs(divergence(configurations))
+    return total.sum(axis=tuple(range(1, total.ndim))) // 2
 
 
 def hop_pairs(configurations: np.ndarray) -> np.ndarray:
     """Mean of l over all links of each configuration, the slowest simple observable; float64 ``(n,)``."""
     _, l = split(configurations)
-    return l.reshape(len(l), -1).mean(axis=1, dtype=np.float64)
+    return _site_mean(l)
+
+
+def _site_mean(values: np.ndarray) -> np.ndarray:
+    """The mean over all axes but the first."""
+    return values.mean(axis=tuple(range(1, values.ndim)), dtype=np.float64)

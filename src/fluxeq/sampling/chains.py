@@ -15,6 +15,7 @@ import numpy as np
 
 from fluxeq import observables, statistics
 from fluxeq.errors import FluxOverflowError, InputError
+from fluxeq.lattice import neighbours, require_shape
 from fluxeq.sampling import backends
 from fluxeq.theory import Theory, weight_ratio
 
@@ -71,18 +72,6 @@ def start(shape: Sequence[int], n_chains: int, seed: int) -> Chains:
     streams = [child.generate_state(4, np.uint64) for child in np.random.SeedSequence(seed).spawn(n_chains)]
     hops = np.zeros((n_chains, 2, len(shape), *shape), dtype=np.int16)
     return Chains(hops, np.array(streams), np.zeros(n_chains, dtype=np.int64))
-
-
-def require_shape(shape: Sequence[int]) -> None:
-    """Raise InputError unless every extent is at least 2 (on an extent of 1 a link would join a site to itself)."""
-    if not shape or any(extent < 2 for extent in shape):
-        raise InputError(f"shape {'x'.join(map(str, shape)) or 'empty'}: every extent is at least 2, time first")
-
-
-def neighbours(shape: Sequence[int]) -> np.ndarray:
-    """Sites next to each site of a periodic lattice, row-major: first all x + nu_hat, then all x - nu_hat; ``(2 d, V)``."""
-    sites = np.arange(math.prod(shape)).reshape(shape)
-    return np.stack([np.roll(sites, step, nu).ravel() for step in (-1, 1) for nu in range(len(shape))])
 
 
 def hop_factor(theory: Theory, d: int) -> np.ndarray:

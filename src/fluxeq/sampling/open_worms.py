@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fluxeq.errors import InputError
+from fluxeq.lattice import neighbours
 from fluxeq.sampling import backends
-from fluxeq.sampling.chains import Moves, hop_factor, hops_of, neighbours, overflow_error, powers_of, ratios
+from fluxeq.sampling.chains import Moves, hop_factor, hops_of, overflow_error, powers_of, ratios
 from fluxeq.theory import Theory
 
 

@@ -1,0 +1,24 @@
+"""The periodic lattice: which shapes there are, and which sites are next to each other.
+
+Conventions: a shape is (N_t, N_x, ...), time first; sites are numbered in row-major order; every direction is periodic.
+Verified in the tests against coordinates stepped one by one.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fluxeq.errors import InputError
+
+
+def require_shape(shape: Sequence[int]) -> None:
+    """Raise InputError unless every extent is at least 2 (on an extent of 1 a link would join a site to itself)."""
+    if not shape or any(extent < 2 for extent in shape):
+        raise InputError(f"shape {'x'.join(map(str, shape)) or 'empty'}: every extent is at least 2, time first")
+
+
+def neighbours(shape: Sequence[int]) -> np.ndarray:
+    """Sites next to each site of a periodic lattice, row-major: first all x + nu_hat, then all x - nu_hat; ``(2 d, V)``."""
+    sites = np.arange(math.prod(shape)).reshape(shape)
+    return np.stack([np.roll(sites, step, nu).ravel() for step in (-1, 1) for nu in range(len(shape))])

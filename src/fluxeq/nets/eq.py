@@ -1,0 +1,36 @@
+"""EQ: the equivariant architecture; no strides, global pooling, any lattice size."""
+
+from typing import Literal
+
+import jax
+from pydantic import PositiveInt, field_validator
+
+from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
+from fluxeq.nets.network import Block, Frozen, Network, assemble
+
+
+class EQ(Frozen):
+    """Stride 1 everywhere: translations of the input leave the output as it is."""
+
+    blocks: tuple[Block, ...] = (Block(channels=16, kernel=2), Block(channels=16, kernel=1))
+    pooling: Literal["average", "maximum"] = "average"
+    activation: Activation = "gelu"
+    global_pooling: Pooling = "average"
+    dense: tuple[PositiveInt, ...] = ()
+
+    @field_validator("blocks")
+    @classmethod
+    def _no_strides(cls, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+        if not blocks or any(block.stride > 1 for block in blocks):
+            raise ValueError("EQ has at least one block, and every stride is 1; ST is the one with strides")
+        return blocks
+
+    def build(self, d: int, n_targets: int, key: jax.Array) -> Network:
+        """A network with fresh weights for lattices of ``d`` dimensions."""
+        readout, n_features = GlobalPooling(self.global_pooling), self.blocks[-1].channels
+        return assemble(
+            self.blocks, self.pooling, self.activation, readout, n_features, self.dense, d, n_targets, key
+        )
+
+    def require_shape(self, shape: tuple[int, ...]) -> None:
+        """EQ works on every lattice."""

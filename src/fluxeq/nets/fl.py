@@ -1,0 +1,48 @@
+"""FL: translations broken by flattening; one lattice size only."""
+
+import math
+from typing import Literal
+
+import jax
+from pydantic import PositiveInt, field_validator
+
+from fluxeq.errors import InputError
+from fluxeq.nets.layers import Activation, Flatten
+from fluxeq.nets.network import Block, Frozen, Network, assemble, total_stride
+
+
+class FL(Frozen):
+    """Flattening in place of global pooling, so every site of the one lattice has weights of its own."""
+
+    shape: tuple[int, ...]
+    blocks: tuple[Block, ...] = (Block(channels=16, kernel=2), Block(channels=4, kernel=1))
+    pooling: Literal["average", "maximum"] = "average"
+    activation: Activation = "gelu"
+    dense: tuple[PositiveInt, ...] = (16,)
+
+    @field_validator("blocks")
+    @classmethod
+    def _some_block(cls, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+        if not blocks:
+            raise ValueError("FL has at least one block")
+        return blocks
+
+    def build(self, d: int, n_targets: int, key: jax.Array) -> Network:
+        """A network with fresh weights for the one lattice."""
+        if d != len(self.shape):
+            raise InputError(f"d = {d}: this FL network is for the {len(self.shape)}-dimensional lattice {self.shape}")
+        n_sites = math.prod(self.shape) // total_stride(self.blocks) ** d
+        n_features = n_sites * self.blocks[-1].channels
+        return assemble(
+            self.blocks, self.pooling, self.activation, Flatten(), n_features, self.dense, d, n_targets, key
+        )
+
+    def require_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise InputError for any lattice but the one, or if the strides do not divide it."""
+        stride, named = total_stride(self.blocks), "x".join(map(str, self.shape))
+        if tuple(shape) != self.shape:
+            raise InputError(
+                f"lattice {'x'.join(map(str, shape))}: this FL network is for {named} only; use that, or an EQ network"
+            )
+        if any(extent % stride for extent in shape):
+            raise InputError(f"lattice {named}: the strides of this FL network need extents divisible by {stride}")

@@ -1,0 +1,116 @@
+"""Layers on periodic lattices of any number of dimensions; arrays are ``(*shape, channels)``, one configuration.
+
+A convolution is a gather of shifted copies followed by one matrix product: periodic by construction, and on a CPU far
+faster than XLA's own convolution. Output site X of a layer with stride s sees the input sites s X ... s X + kernel - 1
+in every direction. Products ask for full float32, which a GPU would otherwise round.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from fluxeq.errors import InputError
+
+Pooling = Literal["average", "sum", "maximum"]
+Activation = Literal["relu", "leaky_relu", "gelu", "tanh"]
+
+ACTIVATIONS: dict[Activation, Callable[[jax.Array], jax.Array]] = {
+    "relu": jax.nn.relu,
+    "leaky_relu": jax.nn.leaky_relu,
+    "gelu": jax.nn.gelu,
+    "tanh": jnp.tanh,
+}
+
+
+class PeriodicConvolution(eqx.Module):
+    """A convolution whose kernel has one extent in all directions; weights start uniform in +-1 / sqrt(fan-in)."""
+
+    weight: jax.Array  # (kernel^d * channels_in, channels_out)
+    bias: jax.Array  # (channels_out,)
+    d: int = eqx.field(static=True)
+    kernel: int = eqx.field(static=True)
+    stride: int = eqx.field(static=True)
+
+    def __init__(self, d: int, channels_in: int, channels_out: int, kernel: int, stride: int, key: jax.Array):
+        self.d, self.kernel, self.stride = d, kernel, stride
+        fan_in = kernel**d * channels_in
+        self.weight, self.bias = uniform_start(key, fan_in, channels_out)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``(*shape, channels_in)`` to ``(*shape / stride, channels_out)``."""
+        shifts = itertools.product(range(self.kernel), repeat=self.d)
+        axes = tuple(range(self.d))
+        patches = [subsampled(jnp.roll(x, [-step for step in shift], axes), self.stride) for shift in shifts]
+        gathered = patches[0] if len(patches) == 1 else jnp.concatenate(patches, axis=-1)
+        return jnp.matmul(gathered, self.weight, precision=jax.lax.Precision.HIGHEST) + self.bias
+
+
+class PeriodicPooling(eqx.Module):
+    """Average or maximum over windows of one extent in all directions."""
+
+    d: int = eqx.field(static=True)
+    extent: int = eqx.field(static=True)
+    stride: int = eqx.field(static=True)
+    kind: Literal["average", "maximum"] = eqx.field(static=True)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``(*shape, channels)`` to ``(*shape / stride, channels)``."""
+        for axis in range(self.d):
+            copies = [jnp.roll(x, -step, axis) for step in range(self.extent)]
+            x = sum(copies[1:], copies[0]) / self.extent if self.kind == "average" else jnp.stack(copies).max(axis=0)
+        return subsampled(x, self.stride)
+
+
+class GlobalPooling(eqx.Module):
+    """One number a channel from all sites: invariant under translations, and defined on every lattice."""
+
+    kind: Pooling = eqx.field(static=True)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``(*shape, channels)`` to ``(channels,)``."""
+        sites = x.reshape(-1, x.shape[-1])
+        reduced = {"average": jnp.mean, "sum": jnp.sum, "maximum": jnp.max}[self.kind]
+        return reduced(sites, axis=0)
+
+
+class Flatten(eqx.Module):
+    """All sites and channels in a row: every site gets weights of its own, which breaks translations."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``(*shape, channels)`` to ``(V * channels,)``."""
+        return x.ravel()
+
+
+class Dense(eqx.Module):
+    """A linear map with bias; weights start uniform in +-1 / sqrt(fan-in)."""
+
+    weight: jax.Array  # (n_in, n_out)
+    bias: jax.Array  # (n_out,)
+
+    def __init__(self, n_in: int, n_out: int, key: jax.Array):
+        self.weight, self.bias = uniform_start(key, n_in, n_out)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``(n_in,)`` to ``(n_out,)``."""
+        return jnp.matmul(x, self.weight, precision=jax.lax.Precision.HIGHEST) + self.bias
+
+
+def uniform_start(key: jax.Array, fan_in: int, n_out: int) -> tuple[jax.Array, jax.Array]:
+    """Weights ``(fan_in, n_out)`` and biases ``(n_out,)``, uniform in +-1 / sqrt(fan_in)."""
+    bound = 1 / math.sqrt(fan_in)
+    weight_key, bias_key = jax.random.split(key)
+    weight = jax.random.uniform(weight_key, (fan_in, n_out), minval=-bound, maxval=bound)
+    return weight, jax.random.uniform(bias_key, (n_out,), minval=-bound, maxval=bound)
+
+
+def subsampled(x: jax.Array, stride: int) -> jax.Array:
+    """Every ``stride``-th site in all directions. Raises InputError if the stride does not divide the lattice."""
+    shape = x.shape[:-1]
+    if any(extent % stride for extent in shape):
+        raise InputError(f"a stride of {stride} does not divide the lattice {'x'.join(map(str, shape))}")
+    return x if stride == 1 else x[tuple(slice(None, None, stride) for _ in shape)]

@@ -1,0 +1,116 @@
+"""The network that all architectures build: blocks of convolution, activation and pooling, a readout, dense layers."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from pydantic import BaseModel, ConfigDict, PositiveInt
+
+from fluxeq.nets.layers import (
+    ACTIVATIONS,
+    Activation,
+    Dense,
+    Flatten,
+    GlobalPooling,
+    PeriodicConvolution,
+    PeriodicPooling,
+)
+
+
+class Frozen(BaseModel):
+    """A config: immutable, hashable, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Block(Frozen):
+    """A periodic convolution, the activation, and a spatial pooling unless its extent is 1.
+
+    The stride is that of the pooling where there is one, else of the convolution.
+    """
+
+    channels: PositiveInt
+    kernel: PositiveInt
+    pooling: PositiveInt = 1
+    stride: PositiveInt = 1
+
+
+class Network(eqx.Module):
+    """A function of one configuration ``(2 d, *shape)`` to ``(n_targets,)``; use ``jax.vmap`` for many."""
+
+    blocks: tuple[tuple[PeriodicConvolution, PeriodicPooling | None], ...]
+    readout: GlobalPooling | Flatten
+    dense: tuple[Dense, ...]
+    activation: Activation = eqx.field(static=True)
+
+    def feature_maps(self, x: jax.Array) -> jax.Array:
+        """What the convolutional part makes of a configuration: ``(channels, *shape / strides)``."""
+        return jnp.moveaxis(self._convolved(x), -1, 0)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Predictions ``(n_targets,)`` for one configuration ``(2 d, *shape)``."""
+        activation = ACTIVATIONS[self.activation]
+        x = self.readout(self._convolved(x))
+        for layer in self.dense[:-1]:
+            x = activation(layer(x))
+        return self.dense[-1](x)
+
+    def _convolved(self, x: jax.Array) -> jax.Array:
+        activation = ACTIVATIONS[self.activation]
+        x = jnp.moveaxis(x.astype(self.dense[-1].weight.dtype), 0, -1)
+        for convolution, pooling in self.blocks:
+            x = activation(convolution(x))
+            if pooling is not None:
+                x = pooling(x)
+        return x
+
+
+def assemble(
+    blocks: Sequence[Block],
+    pooling: Literal["average", "maximum"],
+    activation: Activation,
+    readout: GlobalPooling | Flatten,
+    n_features: int,
+    dense: Sequence[int],
+    d: int,
+    n_targets: int,
+    key: jax.Array,
+) -> Network:
+    """A network with fresh weights; ``n_features`` is what the readout hands to the dense layers."""
+    keys = iter(jax.random.split(key, len(blocks) + len(dense) + 1))
+    layers, channels = [], 2 * d
+    for block in blocks:
+        in_convolution = block.stride if block.pooling == 1 else 1
+        convolution = PeriodicConvolution(d, channels, block.channels, block.kernel, in_convolution, next(keys))
+        pool = PeriodicPooling(d, block.pooling, block.stride, pooling) if block.pooling > 1 else None
+        layers.append((convolution, pool))
+        channels = block.channels
+    widths = [n_features, *dense, n_targets]
+    linear = [Dense(n_in, n_out, next(keys)) for n_in, n_out in zip(widths, widths[1:], strict=False)]
+    return Network(tuple(layers), readout, tuple(linear), activation)
+
+
+def n_parameters(network: Network) -> int:
+    """Number of trainable numbers in a network."""
+    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array)))
+
+
+def total_stride(blocks: Sequence[Block]) -> int:
+    """Distance in the input between neighbouring sites of the feature maps."""
+    product = 1
+    for block in blocks:
+        product *= block.stride
+    return product
+
+
+def receptive_field(blocks: Sequence[Block]) -> int:
+    """Extent of the patch of the input that one site of the feature maps sees."""
+    extent, distance = 1, 1
+    for block in blocks:
+        extent += (block.kernel - 1) * distance
+        if block.pooling > 1:
+            extent += (block.pooling - 1) * distance
+        distance *= block.stride
+    return extent

@@ -1,0 +1,43 @@
+"""ST: equivariance weakened by strides; global pooling, lattices that the strides divide."""
+
+from typing import Literal
+
+import jax
+from pydantic import PositiveInt, field_validator
+
+from fluxeq.errors import InputError
+from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
+from fluxeq.nets.network import Block, Frozen, Network, assemble, total_stride
+
+
+class ST(Frozen):
+    """At least one stride above 1: only translations by multiples of all strides together leave the output alone."""
+
+    blocks: tuple[Block, ...] = (Block(channels=16, kernel=2, stride=2), Block(channels=16, kernel=1))
+    pooling: Literal["average", "maximum"] = "average"
+    activation: Activation = "gelu"
+    global_pooling: Pooling = "average"
+    dense: tuple[PositiveInt, ...] = ()
+
+    @field_validator("blocks")
+    @classmethod
+    def _some_stride(cls, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+        if total_stride(blocks) == 1:
+            raise ValueError("ST has at least one stride above 1; EQ is the one without strides")
+        return blocks
+
+    def build(self, d: int, n_targets: int, key: jax.Array) -> Network:
+        """A network with fresh weights for lattices of ``d`` dimensions."""
+        readout, n_features = GlobalPooling(self.global_pooling), self.blocks[-1].channels
+        return assemble(
+            self.blocks, self.pooling, self.activation, readout, n_features, self.dense, d, n_targets, key
+        )
+
+    def require_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise InputError unless the strides divide every extent."""
+        stride = total_stride(self.blocks)
+        if any(extent % stride for extent in shape):
+            raise InputError(
+                f"lattice {'x'.join(map(str, shape))}: the strides of this ST network need extents divisible by "
+                f"{stride}; use such a lattice, or an EQ network"
+            )

@@ -1,0 +1,146 @@
+"""The study file: one TOML file that fixes a whole run, validated; unknown keys are errors.
+
+``quick``, ``laptop`` and ``paper`` ship with the package; any other name is the path of a TOML file.
+"""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from fluxeq.errors import InputError
+from fluxeq.nets.network import Frozen
+from fluxeq.training.fit import Recipe
+
+SHIPPED = ("quick", "laptop", "paper")
+TASK_NAMES: tuple[Literal["regression", "detection", "counting"], ...] = ("regression", "detection", "counting")
+
+Extent = Annotated[int, Field(ge=2)]
+Shape = tuple[Extent, ...]
+Augmented = tuple[str, bool]
+"""An architecture, and whether it is trained with augmentation."""
+
+
+class Sampling(Frozen):
+    """How ensembles are sampled."""
+
+    chains: PositiveInt = 4
+
+
+class SearchSettings(Frozen):
+    """The hyper-parameter search of every task and architecture: equal budgets for all."""
+
+    trials: PositiveInt
+    repeats: PositiveInt = 3
+    n_training: PositiveInt
+    """Training configurations, the first ones of those of the task."""
+    recipe: Recipe
+
+
+class Training(Frozen):
+    """How many instances are trained, and how."""
+
+    instances: PositiveInt
+    recipe: Recipe
+
+
+class Searched(Training):
+    """A task whose networks are found by a search: which architectures, and which also with augmentation."""
+
+    architectures: tuple[str, ...] = ("EQ", "ST", "FL")
+    augmented: tuple[str, ...] = ()
+    search: SearchSettings
+
+    @property
+    def variants(self) -> tuple[Augmented, ...]:
+        """Architectures without and with augmentation."""
+        plain = tuple((architecture, False) for architecture in self.architectures)
+        return plain + tuple((architecture, True) for architecture in self.augmented)
+
+
+class Regression(Searched):
+    """Prediction of n and |phi|^2: trained at one mu and shape, tested at others."""
+
+    eta: float
+    lam: float
+    mu: float
+    shape: Shape
+    n_training: tuple[PositiveInt, ...]
+    """Training-set sizes, rising; the validation set is a tenth."""
+    test_mu: tuple[float, ...]
+    test_shapes: tuple[Shape, ...]
+    test_configurations: PositiveInt
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if list(self.n_training) != sorted(set(self.n_training)):
+            raise ValueError("n_training: different sizes in rising order are needed")
+        if self.mu not in self.test_mu or self.shape not in self.test_shapes:
+            raise ValueError("test_mu and test_shapes must contain the mu and shape of the training")
+        return self
+
+
+class Worms(Searched):
+    """Detection or counting of open worms: trained at some couplings on one lattice, tested at others."""
+
+    lam: float
+    couplings: tuple[tuple[float, float], ...]
+    """(eta, mu) of the training."""
+    shape: Shape
+    n_worms: tuple[int, ...]
+    configurations: PositiveInt
+    """Training configurations for each coupling and number of worms; the validation set is a tenth."""
+    test_eta: tuple[float, ...]
+    test_mu: tuple[float, ...]
+    test_shapes: tuple[Shape, ...]
+    test_n_worms: tuple[int, ...]
+    test_configurations: PositiveInt
+    """For each coupling, shape and number of worms."""
+
+
+class Reference(Training):
+    """The flattening network of Zhou et al., Phys. Rev. D 100 (2019) 011501, to compare EQ with on its lattice."""
+
+    config: dict[str, Any]
+    eta: float
+    lam: float
+    mu: tuple[float, ...]
+    """The values of mu it is trained at, in equal parts."""
+    shape: Shape
+    n_training: PositiveInt
+
+
+class Study(BaseModel):
+    """A whole run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    seed: int
+    sampling: Sampling = Sampling()
+    regression: Regression
+    detection: Worms
+    counting: Worms
+    reference: Reference
+
+
+def load_study(name: str) -> Study:
+    """A shipped study by name, or the one in a TOML file.
+
+    Raises InputError if there is no such file, or it is not a valid study; the message names the first wrong key.
+    """
+    if name in SHIPPED:
+        text = files("fluxeq.studies").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    elif Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        raise InputError(f"study {name!r}: choose {', '.join(SHIPPED)}, or the path of a TOML file")
+    try:
+        return Study.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{name}: not a TOML file ({error})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{name}: {'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from None

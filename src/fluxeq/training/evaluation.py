@@ -1,0 +1,90 @@
+"""What a network says of configurations, and how well: exact means over samples, never means of batch means."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fluxeq.nets.network import Network
+from fluxeq.training.models import Model
+from fluxeq.training.tasks import Examples, Task
+
+BATCH_BYTES = 2**22
+"""Input of one compiled call; larger batches only need more memory."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a network does on one data set; ``per_target`` and ``bias`` by name, accuracy None for a regression."""
+
+    configurations: int
+    loss: float
+    loss_error: float | None
+    """Standard error over the configurations, taken as independent; None for a single one."""
+    per_target: dict[str, float]
+    bias: dict[str, float]
+    """Mean of prediction minus label."""
+    mean_prediction: dict[str, float]
+    accuracy: float | None
+
+
+def evaluate(model: Model, data: Examples) -> Score:
+    """Score a model on labelled configurations. Raises InputError for a lattice that it cannot take."""
+    model.config.require_shape(data.shape)
+    return score(model.task, _outputs(model.network, data.configurations), data.labels)
+
+
+def predict(model: Model, configurations: np.ndarray) -> np.ndarray:
+    """Predictions in the units of the labels, float64 ``(n, n_targets)``; a probability for detection.
+
+    Raises InputError for a lattice that the network cannot take.
+    """
+    model.config.require_shape(configurations.shape[2:])
+    outputs = _outputs(model.network, configurations)
+    return np.asarray(jax.vmap(model.task.value)(jnp.asarray(outputs)), dtype=np.float64)
+
+
+def score(task: Task, outputs: np.ndarray, labels: np.ndarray) -> Score:
+    """Means over all configurations, in float64."""
+    losses = np.asarray(jax.vmap(task.loss)(outputs, labels), dtype=np.float64)
+    values = np.asarray(jax.vmap(task.value)(outputs), dtype=np.float64)
+    by_configuration = losses.mean(axis=1)
+    n = len(by_configuration)
+    accuracy = None
+    if task.correct is not None:
+        accuracy = float(np.mean(np.asarray(jax.vmap(task.correct)(outputs, labels))))
+
+    def named(values: np.ndarray) -> dict[str, float]:
+        return dict(zip(task.targets, map(float, values), strict=True))
+
+    return Score(
+        configurations=n,
+        loss=float(by_configuration.mean()),
+        loss_error=float(by_configuration.std(ddof=1) / np.sqrt(n)) if n > 1 else None,
+        per_target=named(losses.mean(axis=0)),
+        bias=named((values - labels).mean(axis=0)),
+        mean_prediction=named(values.mean(axis=0)),
+        accuracy=accuracy,
+    )
+
+
+def _outputs(network: Network, configurations: np.ndarray) -> np.ndarray:
+    """Outputs of the network, float32 ``(n, n_targets)``; all batches have one size, so it is compiled once."""
+    parts = [_compiled(network, batch)[:kept] for batch, kept in _batches(configurations)]
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def _batches(configurations: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Batches of one size, the last one padded, with how many rows of each count."""
+    size = max(1, min(len(configurations), BATCH_BYTES // (4 * max(1, configurations[0].size))))
+    for first in range(0, len(configurations), size):
+        batch = configurations[first : first + size]
+        yield np.pad(batch, [(0, size - len(batch))] + [(0, 0)] * (batch.ndim - 1)), len(batch)
+
+
+@eqx.filter_jit
+def _compiled(network: Network, x: jax.Array) -> jax.Array:
+    return jax.vmap(network)(x)

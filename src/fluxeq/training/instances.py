@@ -1,0 +1,86 @@
+"""Many trainings of one architecture, one model file and one learning curve each.
+
+The seed of an instance depends on its number, not on how the instances are grouped, so that any part of them can be
+trained anywhere, at any time. Finished instances are kept: the same call again trains what is missing.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fluxeq.errors import InputError
+from fluxeq.files import derived_seed, write_text
+from fluxeq.nets.architectures import Architecture
+from fluxeq.nets.network import n_parameters
+from fluxeq.training.fit import Curve, Recipe, Trainer
+from fluxeq.training.models import Description, describe, save_model
+from fluxeq.training.tasks import Examples, Task
+
+Origins = tuple[Sequence[str], Sequence[str]]
+
+
+def train_instances(
+    task: Task,
+    architecture: str,
+    config: Architecture,
+    data: tuple[Examples, Examples],
+    origins: Origins,
+    recipe: Recipe,
+    instances: Sequence[int],
+    seed: int,
+    output: Path,
+    progress: Callable[[int, int], None] = lambda instance, epoch: None,
+) -> list[Path]:
+    """Train the instances that ``output`` does not hold yet; the paths of all their models.
+
+    ``data`` and ``origins`` are those of training and validation. Raises InputError if a model there is of other
+    settings.
+    """
+    training, validation = data
+    paths = [output / f"{architecture}-{instance:03d}.safetensors" for instance in instances]
+    expected = {
+        "task": task.name,
+        "config": config.model_dump(mode="json"),
+        "recipe": recipe,
+        "n_training": len(training),
+        "n_validation": len(validation),
+        "training_origins": tuple(origins[0]),
+        "validation_origins": tuple(origins[1]),
+    }
+    for path in filter(Path.exists, paths):
+        _require_same(path, expected, seed)
+    missing = [(i, path) for i, path in zip(instances, paths, strict=True) if not path.exists()]
+    trainer = Trainer(task, config, training, validation, recipe) if missing else None
+    for instance, path in missing:
+        assert trainer is not None
+        network, curve = trainer.fit(derived_seed(seed, instance), lambda epoch, i=instance: progress(i, epoch))
+        _save_curve(path.with_suffix(".csv"), curve)
+        description = Description(
+            **expected,
+            architecture=architecture,
+            shape=training.shape,
+            seed=seed,
+            instance=instance,
+            n_parameters=n_parameters(network),
+            epochs=len(curve.validation),
+            best_epoch=curve.best_epoch,
+            validation_loss=float(curve.validation[curve.best_epoch - 1]),
+        )
+        save_model(path, network, description)
+    return paths
+
+
+def _require_same(path: Path, expected: dict[str, object], seed: int) -> None:
+    there = describe(path)
+    for name, value in {**expected, "seed": seed}.items():
+        if getattr(there, name) != value:
+            raise InputError(
+                f"{path}: trained with {name} = {getattr(there, name)}, asked for {value}; choose another output"
+            )
+
+
+def _save_curve(path: Path, curve: Curve) -> None:
+    rows = (
+        f"{epoch},{training:.9e},{validation:.9e}"
+        for epoch, (training, validation) in enumerate(zip(curve.training, curve.validation, strict=True), 1)
+    )
+    write_text(path, "\n".join(["epoch,training_loss,validation_loss", *rows]) + "\n")
