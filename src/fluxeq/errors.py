@@ -11,3 +11,7 @@ class StabilityError(InputError):
 
 class FluxOverflowError(InputError):
     """A flux no longer fits into the int8 of a stored configuration; the message names the link."""
+
+
+class DivergedError(InputError):
+    """A training whose loss was never finite."""

@@ -38,12 +38,12 @@ from fluxeq.errors import InputError
 from fluxeq.lattice import require_shape
 from fluxeq.theory import Theory, log_weight
 
-LEVELS = ((20, 1e-7), (30, 1e-8), (45, 1e-9), (68, 1e-10))
-"""Truncations from coarse to fine: m_max, and the smallest eigenvalue kept relative to the largest of the same Q."""
+COARSE, FINE = (34, 1e-8), (50, 1e-10)
+"""Truncations: m_max, and the smallest eigenvalue kept relative to the largest of the same Q."""
 
-ACCURACY = 1e-10  # largest relative change of n or |phi|^2 between two levels that counts as none
-MOST_STATES = 2500  # of one Q: a matrix of this size takes seconds
-NEGLIGIBLE = -32.0  # ln of the probability of a Q that is dropped
+ACCURACY = 1e-10  # largest relative change of n or |phi|^2 between the two truncations
+MOST_STATES = 1200  # of one Q: a matrix of this size takes most of a second
+NEGLIGIBLE = -30.0  # ln of the probability of a Q that is dropped
 
 
 @dataclass(frozen=True)
@@ -87,17 +87,18 @@ def transfer_matrix(theory: Theory, n_t: int) -> Exact:
     """
     require_shape((n_t, 2))
     theory.require_stable(2)
-    values = None
-    for m_max, smallest in LEVELS:
-        coarser, values = values, _truncated(theory, n_t, m_max, smallest)
-        if coarser is None or values is None:
-            continue
-        change = np.abs(values - coarser)
-        if np.all(change <= ACCURACY * np.abs(values)):
-            return Exact(float(values[0]), float(values[1]), float(change.max()))
-    raise InputError(
+    coarse, fine = (_truncated(theory, n_t, *truncation) for truncation in (COARSE, FINE))
+    change = np.abs(fine - coarse)
+    if np.any(change > ACCURACY * np.abs(fine)):
+        raise _too_large(theory, n_t)
+    return Exact(float(fine[0]), float(fine[1]), float(change.max()))
+
+
+def _too_large(theory: Theory, n_t: int) -> InputError:
+    """The error for fluxes that the finest truncation cuts off."""
+    return InputError(
         f"eta = {theory.eta:g}, lam = {theory.lam:g}, mu = {theory.mu:g} on {n_t}x2: the fluxes are too large for the "
-        f"transfer matrix (|k| + 2 l <= {LEVELS[-1][0]}, {MOST_STATES} states); raise eta or lam, or lower |mu|"
+        f"transfer matrix (|k| + 2 l <= {FINE[0]}, {MOST_STATES} states); raise eta or lam, or lower |mu|"
     )
 
 
@@ -110,25 +111,26 @@ class _Site(NamedTuple):
     hops: Callable[[int], np.ndarray]  # of A - B: the weight for each A + B, relative to what is in ``element``
 
 
-def _truncated(theory: Theory, n_t: int, m_max: int, smallest: float) -> np.ndarray | None:
-    """n and |phi|^2 at one truncation, or None where it is too coarse for all the Q that matter."""
-    site, log_z, phi2 = _site(theory, m_max, smallest), [], []
-    tilt = theory.mu * n_t
+def _truncated(theory: Theory, n_t: int, m_max: int, smallest: float) -> np.ndarray:
+    """n and |phi|^2 at one truncation; raises InputError where it cuts off a Q that matters."""
+    site, tilt = _site(theory, m_max, smallest), theory.mu * n_t
+    log_z: list[float] = []
+    phi2: list[float] = []
     for q in range(2 * m_max + 1):
         kept = _kept(site, q, smallest)
         if sum(map(len, kept.values())) > MOST_STATES:
-            return None
+            raise _too_large(theory, n_t)
         for values, value in zip((log_z, phi2), _sector(site, q, kept, n_t), strict=True):
             values.append(value)
         likely = np.array(log_z) + abs(tilt) * np.arange(q + 1)
         if likely[-1] < likely.max() + NEGLIGIBLE:
             break
     else:
-        return None
-    charge = np.arange(-q, q + 1)
-    both = np.abs(charge)
-    weight = np.exp(np.array(log_z)[both] + tilt * charge - likely.max())
-    return np.array([np.sum(weight * charge) / 2, np.sum(weight * np.array(phi2)[both])]) / weight.sum()
+        raise _too_large(theory, n_t)
+    charge = np.arange(q + 1)
+    plus, minus = (np.exp(np.array(log_z) + sign * tilt * charge - likely.max()) for sign in (1, -1))
+    total = plus.sum() + minus[1:].sum()  # Q = 0 once
+    return np.array([np.sum((plus - minus) * charge) / 2, np.sum(plus * phi2) + np.sum((minus * phi2)[1:])]) / total
 
 
 def _site(theory: Theory, m_max: int, smallest: float) -> _Site:

@@ -24,7 +24,9 @@ def split(configurations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     d = configurations.ndim - 2
     if d < 1 or configurations.shape[1] != 2 * d:
-        raise InputError(f"array of shape {configurations.shape}: configurations are (n, 2 d, *shape) with d = len(shape)")
+        raise InputError(
+            f"array of shape {configurations.shape}: configurations are (n, 2 d, *shape) with d = len(shape)"
+        )
     return configurations[:, :d], configurations[:, d:]
 
 

@@ -128,9 +128,7 @@ def with_worms(ensemble: Ensemble, numbers: Sequence[int], seed: int) -> Ensembl
     )
 
 
-def _block(
-    settings: Settings, state: Chains, tuning: Tuning, n: int, threads: int
-) -> tuple[Chains, np.ndarray]:
+def _block(settings: Settings, state: Chains, tuning: Tuning, n: int, threads: int) -> tuple[Chains, np.ndarray]:
     """``n`` configurations of every chain, the chains taking turns; ``(n * chains, 2 d, *shape)``."""
     state, recording = sampling.record(settings.theory, state, n, tuning.spacing, n_threads=threads)
     return state, np.swapaxes(recording.configurations, 0, 1).reshape(-1, 2 * len(settings.shape), *settings.shape)

@@ -5,9 +5,10 @@ A further architecture is a file beside ``eq.py`` and an entry here; every law i
 
 from typing import Any, Protocol
 
-import jax
+import numpy as np
 from pydantic import ValidationError
 
+from fluxeq.config import first_problem
 from fluxeq.errors import InputError
 from fluxeq.nets.eq import EQ
 from fluxeq.nets.fl import FL
@@ -25,7 +26,7 @@ class Architecture(Protocol):
         """The convolutional part, from the input on."""
         ...
 
-    def build(self, d: int, n_targets: int, key: jax.Array) -> Network:
+    def build(self, d: int, n_targets: int, rng: np.random.Generator) -> Network:
         """A network with fresh weights for lattices of ``d`` dimensions."""
         ...
 
@@ -33,8 +34,8 @@ class Architecture(Protocol):
         """Raise InputError for a lattice that the network cannot take."""
         ...
 
-    def model_dump(self) -> dict[str, Any]:
-        """The fields as plain data."""
+    def model_dump(self, *, mode: str = ...) -> dict[str, Any]:
+        """The fields as plain data, JSON's types in mode "json"."""
         ...
 
 
@@ -55,8 +56,15 @@ def configured(name: str, settings: dict[str, Any], shape: tuple[int, ...]) -> A
     try:
         config = kind(**fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{name} {where} = {first['input']!r}: {first['msg']}") from None
+        raise InputError(f"{name} {first_problem(error)}") from None
     config.require_shape(tuple(shape))
     return config
+
+
+def takes(config: Architecture, shape: tuple[int, ...]) -> bool:
+    """Whether networks of this config can be applied to a lattice."""
+    try:
+        config.require_shape(shape)
+    except InputError:
+        return False
+    return True

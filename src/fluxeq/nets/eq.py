@@ -1,16 +1,20 @@
 """EQ: the equivariant architecture; no strides, global pooling, any lattice size."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-import jax
+import numpy as np
 from pydantic import PositiveInt, field_validator
 
+from fluxeq.config import Frozen
 from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
-from fluxeq.nets.network import Block, Frozen, Network, assemble
+from fluxeq.nets.network import Block, Network, assemble
 
 
 class EQ(Frozen):
     """Stride 1 everywhere: translations of the input leave the output as it is."""
+
+    STRIDES: ClassVar[Literal["never", "once", "maybe"]] = "never"
+    """In how many blocks a search puts a stride above 1."""
 
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2), Block(channels=16, kernel=1))
     pooling: Literal["average", "maximum"] = "average"
@@ -25,12 +29,10 @@ class EQ(Frozen):
             raise ValueError("EQ has at least one block, and every stride is 1; ST is the one with strides")
         return blocks
 
-    def build(self, d: int, n_targets: int, key: jax.Array) -> Network:
+    def build(self, d: int, n_targets: int, rng: np.random.Generator) -> Network:
         """A network with fresh weights for lattices of ``d`` dimensions."""
         readout, n_features = GlobalPooling(self.global_pooling), self.blocks[-1].channels
-        return assemble(
-            self.blocks, self.pooling, self.activation, readout, n_features, self.dense, d, n_targets, key
-        )
+        return assemble(self.blocks, self.pooling, self.activation, readout, n_features, self.dense, d, n_targets, rng)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
         """EQ works on every lattice."""

@@ -1,18 +1,22 @@
 """FL: translations broken by flattening; one lattice size only."""
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
-import jax
+import numpy as np
 from pydantic import PositiveInt, field_validator
 
+from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.layers import Activation, Flatten
-from fluxeq.nets.network import Block, Frozen, Network, assemble, total_stride
+from fluxeq.nets.network import Block, Network, assemble, total_stride
 
 
 class FL(Frozen):
     """Flattening in place of global pooling, so every site of the one lattice has weights of its own."""
+
+    STRIDES: ClassVar[Literal["never", "once", "maybe"]] = "maybe"
+    """In how many blocks a search puts a stride above 1."""
 
     shape: tuple[int, ...]
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2), Block(channels=4, kernel=1))
@@ -27,14 +31,14 @@ class FL(Frozen):
             raise ValueError("FL has at least one block")
         return blocks
 
-    def build(self, d: int, n_targets: int, key: jax.Array) -> Network:
+    def build(self, d: int, n_targets: int, rng: np.random.Generator) -> Network:
         """A network with fresh weights for the one lattice."""
         if d != len(self.shape):
             raise InputError(f"d = {d}: this FL network is for the {len(self.shape)}-dimensional lattice {self.shape}")
         n_sites = math.prod(self.shape) // total_stride(self.blocks) ** d
         n_features = n_sites * self.blocks[-1].channels
         return assemble(
-            self.blocks, self.pooling, self.activation, Flatten(), n_features, self.dense, d, n_targets, key
+            self.blocks, self.pooling, self.activation, Flatten(), n_features, self.dense, d, n_targets, rng
         )
 
     def require_shape(self, shape: tuple[int, ...]) -> None:

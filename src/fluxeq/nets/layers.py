@@ -13,9 +13,11 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fluxeq.errors import InputError
 
+Array = jax.Array | np.ndarray
 Pooling = Literal["average", "sum", "maximum"]
 Activation = Literal["relu", "leaky_relu", "gelu", "tanh"]
 
@@ -30,16 +32,16 @@ ACTIVATIONS: dict[Activation, Callable[[jax.Array], jax.Array]] = {
 class PeriodicConvolution(eqx.Module):
     """A convolution whose kernel has one extent in all directions; weights start uniform in +-1 / sqrt(fan-in)."""
 
-    weight: jax.Array  # (kernel^d * channels_in, channels_out)
-    bias: jax.Array  # (channels_out,)
+    weight: Array  # (kernel^d * channels_in, channels_out)
+    bias: Array  # (channels_out,)
     d: int = eqx.field(static=True)
     kernel: int = eqx.field(static=True)
     stride: int = eqx.field(static=True)
 
-    def __init__(self, d: int, channels_in: int, channels_out: int, kernel: int, stride: int, key: jax.Array):
+    def __init__(self, d: int, channels_in: int, channels_out: int, kernel: int, stride: int, rng: np.random.Generator):
         self.d, self.kernel, self.stride = d, kernel, stride
         fan_in = kernel**d * channels_in
-        self.weight, self.bias = uniform_start(key, fan_in, channels_out)
+        self.weight, self.bias = uniform_start(rng, fan_in, channels_out)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """``(*shape, channels_in)`` to ``(*shape / stride, channels_out)``."""
@@ -89,23 +91,25 @@ class Flatten(eqx.Module):
 class Dense(eqx.Module):
     """A linear map with bias; weights start uniform in +-1 / sqrt(fan-in)."""
 
-    weight: jax.Array  # (n_in, n_out)
-    bias: jax.Array  # (n_out,)
+    weight: Array  # (n_in, n_out)
+    bias: Array  # (n_out,)
 
-    def __init__(self, n_in: int, n_out: int, key: jax.Array):
-        self.weight, self.bias = uniform_start(key, n_in, n_out)
+    def __init__(self, n_in: int, n_out: int, rng: np.random.Generator):
+        self.weight, self.bias = uniform_start(rng, n_in, n_out)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """``(n_in,)`` to ``(n_out,)``."""
         return jnp.matmul(x, self.weight, precision=jax.lax.Precision.HIGHEST) + self.bias
 
 
-def uniform_start(key: jax.Array, fan_in: int, n_out: int) -> tuple[jax.Array, jax.Array]:
-    """Weights ``(fan_in, n_out)`` and biases ``(n_out,)``, uniform in +-1 / sqrt(fan_in)."""
+def uniform_start(rng: np.random.Generator, fan_in: int, n_out: int) -> tuple[Array, Array]:
+    """Weights ``(fan_in, n_out)`` and biases ``(n_out,)``, float32, uniform in +-1 / sqrt(fan_in).
+
+    NumPy draws them, so that no device has to compile anything and all start alike.
+    """
     bound = 1 / math.sqrt(fan_in)
-    weight_key, bias_key = jax.random.split(key)
-    weight = jax.random.uniform(weight_key, (fan_in, n_out), minval=-bound, maxval=bound)
-    return weight, jax.random.uniform(bias_key, (n_out,), minval=-bound, maxval=bound)
+    weight, bias = rng.uniform(-bound, bound, (fan_in, n_out)), rng.uniform(-bound, bound, n_out)
+    return weight.astype(np.float32), bias.astype(np.float32)
 
 
 def subsampled(x: jax.Array, stride: int) -> jax.Array:

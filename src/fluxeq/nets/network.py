@@ -1,13 +1,17 @@
 """The network that all architectures build: blocks of convolution, activation and pooling, a readout, dense layers."""
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from pydantic import BaseModel, ConfigDict, PositiveInt
+import numpy as np
+from pydantic import PositiveInt
 
+from fluxeq.config import Frozen
 from fluxeq.nets.layers import (
     ACTIVATIONS,
     Activation,
@@ -17,12 +21,6 @@ from fluxeq.nets.layers import (
     PeriodicConvolution,
     PeriodicPooling,
 )
-
-
-class Frozen(BaseModel):
-    """A config: immutable, hashable, and strict about unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Block(Frozen):
@@ -51,11 +49,13 @@ class Network(eqx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Predictions ``(n_targets,)`` for one configuration ``(2 d, *shape)``."""
-        activation = ACTIVATIONS[self.activation]
-        x = self.readout(self._convolved(x))
+        return self.decide(self.readout(self._convolved(x)))
+
+    def decide(self, features: jax.Array) -> jax.Array:
+        """Predictions ``(n_targets,)`` from what the readout hands over: the dense layers."""
         for layer in self.dense[:-1]:
-            x = activation(layer(x))
-        return self.dense[-1](x)
+            features = ACTIVATIONS[self.activation](layer(features))
+        return self.dense[-1](features)
 
     def _convolved(self, x: jax.Array) -> jax.Array:
         activation = ACTIVATIONS[self.activation]
@@ -76,25 +76,24 @@ def assemble(
     dense: Sequence[int],
     d: int,
     n_targets: int,
-    key: jax.Array,
+    rng: np.random.Generator,
 ) -> Network:
     """A network with fresh weights; ``n_features`` is what the readout hands to the dense layers."""
-    keys = iter(jax.random.split(key, len(blocks) + len(dense) + 1))
     layers, channels = [], 2 * d
     for block in blocks:
         in_convolution = block.stride if block.pooling == 1 else 1
-        convolution = PeriodicConvolution(d, channels, block.channels, block.kernel, in_convolution, next(keys))
+        convolution = PeriodicConvolution(d, channels, block.channels, block.kernel, in_convolution, rng)
         pool = PeriodicPooling(d, block.pooling, block.stride, pooling) if block.pooling > 1 else None
         layers.append((convolution, pool))
         channels = block.channels
     widths = [n_features, *dense, n_targets]
-    linear = [Dense(n_in, n_out, next(keys)) for n_in, n_out in zip(widths, widths[1:], strict=False)]
+    linear = [Dense(n_in, n_out, rng) for n_in, n_out in itertools.pairwise(widths)]
     return Network(tuple(layers), readout, tuple(linear), activation)
 
 
 def n_parameters(network: Network) -> int:
     """Number of trainable numbers in a network."""
-    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array)))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(network))
 
 
 def total_stride(blocks: Sequence[Block]) -> int:

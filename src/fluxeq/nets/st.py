@@ -1,17 +1,21 @@
 """ST: equivariance weakened by strides; global pooling, lattices that the strides divide."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-import jax
+import numpy as np
 from pydantic import PositiveInt, field_validator
 
+from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
-from fluxeq.nets.network import Block, Frozen, Network, assemble, total_stride
+from fluxeq.nets.network import Block, Network, assemble, total_stride
 
 
 class ST(Frozen):
     """At least one stride above 1: only translations by multiples of all strides together leave the output alone."""
+
+    STRIDES: ClassVar[Literal["never", "once", "maybe"]] = "once"
+    """In how many blocks a search puts a stride above 1."""
 
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2, stride=2), Block(channels=16, kernel=1))
     pooling: Literal["average", "maximum"] = "average"
@@ -26,12 +30,10 @@ class ST(Frozen):
             raise ValueError("ST has at least one stride above 1; EQ is the one without strides")
         return blocks
 
-    def build(self, d: int, n_targets: int, key: jax.Array) -> Network:
+    def build(self, d: int, n_targets: int, rng: np.random.Generator) -> Network:
         """A network with fresh weights for lattices of ``d`` dimensions."""
         readout, n_features = GlobalPooling(self.global_pooling), self.blocks[-1].channels
-        return assemble(
-            self.blocks, self.pooling, self.activation, readout, n_features, self.dense, d, n_targets, key
-        )
+        return assemble(self.blocks, self.pooling, self.activation, readout, n_features, self.dense, d, n_targets, rng)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
         """Raise InputError unless the strides divide every extent."""

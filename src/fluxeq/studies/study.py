@@ -8,11 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
+from fluxeq.config import Frozen, first_problem
 from fluxeq.errors import InputError
-from fluxeq.nets.network import Frozen
-from fluxeq.training.fit import Recipe
+from fluxeq.search.space import Space
+from fluxeq.training.recipe import Recipe
 
 SHIPPED = ("quick", "laptop", "paper")
 TASK_NAMES: tuple[Literal["regression", "detection", "counting"], ...] = ("regression", "detection", "counting")
@@ -32,6 +33,7 @@ class Sampling(Frozen):
 class SearchSettings(Frozen):
     """The hyper-parameter search of every task and architecture: equal budgets for all."""
 
+    space: Space = Space()
     trials: PositiveInt
     repeats: PositiveInt = 3
     n_training: PositiveInt
@@ -112,10 +114,8 @@ class Reference(Training):
     n_training: PositiveInt
 
 
-class Study(BaseModel):
+class Study(Frozen):
     """A whole run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     seed: int
@@ -125,22 +125,37 @@ class Study(BaseModel):
     counting: Worms
     reference: Reference
 
+    @model_validator(mode="after")
+    def _comparable(self) -> Self:
+        there, here = self.reference, self.regression
+        tested = there.shape in here.test_shapes and set(there.mu) <= set(here.test_mu)
+        if not tested or (there.eta, there.lam) != (here.eta, here.lam):
+            raise ValueError("reference: its couplings and shape must be among those that the regression is tested on")
+        for task in (self.detection, self.counting):
+            if task.shape not in task.test_shapes or any(
+                eta not in task.test_eta or mu not in task.test_mu for eta, mu in task.couplings
+            ):
+                raise ValueError("the couplings and shape of a training on worms must be among those of its tests")
+        return self
 
-def load_study(name: str) -> Study:
+
+def load_study(name: str | Path) -> Study:
     """A shipped study by name, or the one in a TOML file.
 
     Raises InputError if there is no such file, or it is not a valid study; the message names the first wrong key.
     """
-    if name in SHIPPED:
-        text = files("fluxeq.studies").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
-    else:
-        raise InputError(f"study {name!r}: choose {', '.join(SHIPPED)}, or the path of a TOML file")
     try:
-        return Study.model_validate(tomllib.loads(text))
+        return Study.model_validate(tomllib.loads(study_text(name)))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{name}: not a TOML file ({error})") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{name}: {'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from None
+        raise InputError(f"{name}: {first_problem(error)}") from None
+
+
+def study_text(name: str | Path) -> str:
+    """The text of a shipped study or of a TOML file. Raises InputError if there is no such file."""
+    if name in SHIPPED:
+        return files("fluxeq.studies").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    if Path(name).is_file():
+        return Path(name).read_text(encoding="utf-8")
+    raise InputError(f"study {str(name)!r}: choose {', '.join(SHIPPED)}, or the path of a TOML file")

@@ -34,7 +34,7 @@ class Score:
 def evaluate(model: Model, data: Examples) -> Score:
     """Score a model on labelled configurations. Raises InputError for a lattice that it cannot take."""
     model.config.require_shape(data.shape)
-    return score(model.task, _outputs(model.network, data.configurations), data.labels)
+    return score(model.task, outputs(model.network, data.configurations), data.labels)
 
 
 def predict(model: Model, configurations: np.ndarray) -> np.ndarray:
@@ -43,19 +43,19 @@ def predict(model: Model, configurations: np.ndarray) -> np.ndarray:
     Raises InputError for a lattice that the network cannot take.
     """
     model.config.require_shape(configurations.shape[2:])
-    outputs = _outputs(model.network, configurations)
-    return np.asarray(jax.vmap(model.task.value)(jnp.asarray(outputs)), dtype=np.float64)
+    found = jnp.asarray(outputs(model.network, configurations))
+    return np.asarray(jax.vmap(model.task.value)(found), dtype=np.float64)
 
 
-def score(task: Task, outputs: np.ndarray, labels: np.ndarray) -> Score:
-    """Means over all configurations, in float64."""
-    losses = np.asarray(jax.vmap(task.loss)(outputs, labels), dtype=np.float64)
-    values = np.asarray(jax.vmap(task.value)(outputs), dtype=np.float64)
+def score(task: Task, found: np.ndarray, labels: np.ndarray) -> Score:
+    """Score of what a network returned for configurations with these labels, in float64."""
+    losses = np.asarray(jax.vmap(task.loss)(found, labels), dtype=np.float64)
+    values = np.asarray(jax.vmap(task.value)(found), dtype=np.float64)
     by_configuration = losses.mean(axis=1)
     n = len(by_configuration)
     accuracy = None
     if task.correct is not None:
-        accuracy = float(np.mean(np.asarray(jax.vmap(task.correct)(outputs, labels))))
+        accuracy = float(np.mean(np.asarray(jax.vmap(task.correct)(found, labels))))
 
     def named(values: np.ndarray) -> dict[str, float]:
         return dict(zip(task.targets, map(float, values), strict=True))
@@ -71,8 +71,8 @@ def score(task: Task, outputs: np.ndarray, labels: np.ndarray) -> Score:
     )
 
 
-def _outputs(network: Network, configurations: np.ndarray) -> np.ndarray:
-    """Outputs of the network, float32 ``(n, n_targets)``; all batches have one size, so it is compiled once."""
+def outputs(network: Network, configurations: np.ndarray) -> np.ndarray:
+    """What the network itself returns, float32 ``(n, n_targets)``; all batches have one size, so it is compiled once."""
     parts = [_compiled(network, batch)[:kept] for batch, kept in _batches(configurations)]
     return np.concatenate([np.asarray(part) for part in parts])
 

@@ -6,46 +6,22 @@ on, the best weights among it; an epoch is one compiled call, in which the data 
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from fluxeq.errors import InputError
+from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architectures import Architecture
-from fluxeq.nets.network import Frozen, Network
-from fluxeq.training.tasks import Examples, Task
+from fluxeq.nets.network import Network, n_parameters
+from fluxeq.training.datasets import Data
+from fluxeq.training.recipe import Recipe
+from fluxeq.training.tasks import Examples
 
 EVALUATION_BATCH = 100
-
-
-class Recipe(Frozen):
-    """How a network is trained; the defaults are the original study's."""
-
-    epochs: PositiveInt = 1000
-    patience: PositiveInt = 25
-    learning_rate: PositiveFloat = 1e-2
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Cosine: the learning rate falls to zero along a half cosine over all ``epochs``."""
-    weight_decay: NonNegativeFloat = 0.0
-    batch_size: PositiveInt | None = None
-    """None stands for 50 below 500 configurations, else 100."""
-    augmentation: bool = False
-    """Translate every configuration at random, anew in every epoch."""
-
-    def batch_for(self, n: int) -> int:
-        """The batch size for ``n`` configurations."""
-        return min(n, self.batch_size or (50 if n < 500 else 100))
-
-    def rate(self, n: int) -> float | optax.Schedule:
-        """The learning rate, or its course over the steps of a training on ``n`` configurations."""
-        if self.schedule == "constant":
-            return self.learning_rate
-        return optax.cosine_decay_schedule(self.learning_rate, self.epochs * (n // self.batch_for(n)))
 
 
 class State(NamedTuple):
@@ -70,29 +46,24 @@ class Curve(NamedTuple):
 class Trainer:
     """Trainings of one architecture on one pair of data sets: what is compiled once for all instances."""
 
-    def __init__(
-        self, task: Task, config: Architecture, training: Examples, validation: Examples, recipe: Recipe
-    ) -> None:
-        for part, data in (("training", training), ("validation", validation)):
-            if not len(data):
-                raise InputError(f"no {part} examples: at least one is needed")
-            config.require_shape(data.shape)
-        self._recipe, self._config, self._task = recipe, config, task
-        self._training, self._validation = _on_device(training), _on_device(validation)
-        self._d = len(training.shape)
-        self._optimizer = optax.chain(
-            optax.scale_by_amsgrad(),
-            optax.add_decayed_weights(recipe.weight_decay),
-            optax.scale_by_learning_rate(recipe.rate(len(training))),
-        )
-        blank = eqx.filter_eval_shape(self._fresh, jax.random.key(0))
-        _, self._static = eqx.partition(blank, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
-        self._start, self._epoch = jax.jit(self._one_start), jax.jit(self._one_epoch)
+    def __init__(self, data: Data, config: Architecture, recipe: Recipe, augmentation: bool = False) -> None:
+        for purpose, part in (("training", data.training), ("validation", data.validation)):
+            if not len(part):
+                raise InputError(f"no {purpose} examples: at least one is needed")
+            config.require_shape(part.shape)
+        self._task, self._config, self._recipe, self._augmentation = data.task, config, recipe, augmentation
+        self._training, self._validation = _on_device(data.training), _on_device(data.validation)
+        self._d = len(data.training.shape)
+        self._optimizer = _optimizer(recipe, len(data.training))
+        blank = self._fresh(0)
+        self.n_parameters = n_parameters(blank)
+        _, self._static = eqx.partition(blank, eqx.is_inexact_array_like)
+        self._begin, self._epoch = jax.jit(self._optimizer.init), jax.jit(self._one_epoch)
 
     def fit(self, seed: int, on_epoch: Callable[[int], None] = lambda epoch: None) -> tuple[Network, Curve]:
         """Train one instance from one random start; the network with the lowest validation loss.
 
-        Raises InputError if the loss is not a number from the first epoch on.
+        Raises DivergedError if the validation loss was never finite.
         """
         state, losses = self.start(seed), []
         for epoch in range(self._recipe.epochs):
@@ -103,22 +74,20 @@ class Trainer:
                 break
         training, validation = np.array(losses).T
         if not math.isfinite(float(state.best_loss)):
-            raise InputError(
+            raise DivergedError(
                 f"learning_rate = {self._recipe.learning_rate:g}: the validation loss was never finite; lower it"
             )
         return eqx.combine(state.best, self._static), Curve(training, validation, int(np.nanargmin(validation)) + 1)
 
     def start(self, seed: int) -> State:
         """Fresh weights and optimizer, all from the seed."""
-        return self._start(jax.random.key(seed))
+        arrays, _ = eqx.partition(self._fresh(seed), eqx.is_inexact_array_like)
+        arrays = jax.tree.map(jnp.asarray, arrays)
+        unknown, none = jnp.array(jnp.inf, jnp.float32), jnp.array(0, jnp.int32)
+        return State(arrays, self._begin(arrays), jax.random.key(seed), arrays, unknown, none)
 
-    def _one_start(self, key: jax.Array) -> State:
-        network_key, key = jax.random.split(key)
-        arrays, _ = eqx.partition(self._fresh(network_key), eqx.is_inexact_array)
-        return State(arrays, self._optimizer.init(arrays), key, arrays, jnp.array(jnp.inf), jnp.array(0))
-
-    def _fresh(self, key: jax.Array) -> Network:
-        return self._config.build(self._d, len(self._task.targets), key)
+    def _fresh(self, seed: int) -> Network:
+        return self._config.build(self._d, len(self._task.targets), np.random.default_rng(seed))
 
     def _one_epoch(
         self, state: State, training: tuple[jax.Array, jax.Array], validation: tuple[jax.Array, jax.Array]
@@ -134,7 +103,7 @@ class Trainer:
             network, optimizer = carry
             rows, step_key = now
             x = configurations[rows]
-            if self._recipe.augmentation:
+            if self._augmentation:
                 x = translated(x, step_key)
             loss, gradient = jax.value_and_grad(self._mean_loss)(network, x, labels[rows])
             updates, optimizer = self._optimizer.update(gradient, optimizer, network)
@@ -160,6 +129,17 @@ class Trainer:
             lambda pair: self._task.loss(network(pair[0]), pair[1]), (x, labels), batch_size=EVALUATION_BATCH
         )
         return losses.mean()
+
+
+def _optimizer(recipe: Recipe, n_training: int) -> optax.GradientTransformation:
+    """AdamW, with AMSGrad or without, at the rate that the recipe prescribes."""
+    rate: float | optax.Schedule = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        rate = optax.cosine_decay_schedule(recipe.learning_rate, recipe.steps(n_training))
+    scale = optax.scale_by_amsgrad if recipe.amsgrad else optax.scale_by_adam
+    return optax.chain(
+        scale(*recipe.betas), optax.add_decayed_weights(recipe.weight_decay), optax.scale_by_learning_rate(rate)
+    )
 
 
 def translated(x: jax.Array, key: jax.Array) -> jax.Array:

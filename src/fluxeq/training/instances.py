@@ -11,20 +11,18 @@ from fluxeq.errors import InputError
 from fluxeq.files import derived_seed, write_text
 from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import n_parameters
-from fluxeq.training.fit import Curve, Recipe, Trainer
+from fluxeq.training.datasets import Data
+from fluxeq.training.fit import Curve, Trainer
 from fluxeq.training.models import Description, describe, save_model
-from fluxeq.training.tasks import Examples, Task
-
-Origins = tuple[Sequence[str], Sequence[str]]
+from fluxeq.training.recipe import Recipe
 
 
 def train_instances(
-    task: Task,
+    data: Data,
     architecture: str,
     config: Architecture,
-    data: tuple[Examples, Examples],
-    origins: Origins,
     recipe: Recipe,
+    augmentation: bool,
     instances: Sequence[int],
     seed: int,
     output: Path,
@@ -32,24 +30,23 @@ def train_instances(
 ) -> list[Path]:
     """Train the instances that ``output`` does not hold yet; the paths of all their models.
 
-    ``data`` and ``origins`` are those of training and validation. Raises InputError if a model there is of other
-    settings.
+    Raises InputError if a model there is of other settings.
     """
-    training, validation = data
     paths = [output / f"{architecture}-{instance:03d}.safetensors" for instance in instances]
     expected = {
-        "task": task.name,
+        "task": data.task.name,
         "config": config.model_dump(mode="json"),
         "recipe": recipe,
-        "n_training": len(training),
-        "n_validation": len(validation),
-        "training_origins": tuple(origins[0]),
-        "validation_origins": tuple(origins[1]),
+        "augmentation": augmentation,
+        "n_training": len(data.training),
+        "n_validation": len(data.validation),
+        "training_origins": data.training_origins,
+        "validation_origins": data.validation_origins,
     }
     for path in filter(Path.exists, paths):
         _require_same(path, expected, seed)
     missing = [(i, path) for i, path in zip(instances, paths, strict=True) if not path.exists()]
-    trainer = Trainer(task, config, training, validation, recipe) if missing else None
+    trainer = Trainer(data, config, recipe, augmentation) if missing else None
     for instance, path in missing:
         assert trainer is not None
         network, curve = trainer.fit(derived_seed(seed, instance), lambda epoch, i=instance: progress(i, epoch))
@@ -57,7 +54,7 @@ def train_instances(
         description = Description(
             **expected,
             architecture=architecture,
-            shape=training.shape,
+            shape=data.training.shape,
             seed=seed,
             instance=instance,
             n_parameters=n_parameters(network),

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from fluxeq import __version__
+from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.files import whole
 from fluxeq.nets.architectures import Architecture, configured
-from fluxeq.nets.network import Frozen, Network
-from fluxeq.training.fit import Recipe
+from fluxeq.nets.network import Network
+from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Task, task_named
 
 FORMAT_VERSION = 1
@@ -34,6 +35,7 @@ class Description(Frozen):
     config: dict[str, Any]
     shape: tuple[int, ...]
     recipe: Recipe
+    augmentation: bool
     n_training: int
     n_validation: int
     training_origins: tuple[str, ...]
@@ -80,10 +82,10 @@ def load_model(path: str | Path) -> Model:
     description = describe(path)
     task = task_named(description.task)
     config = configured(description.architecture, description.config, description.shape)
-    blank = eqx.filter_eval_shape(config.build, len(description.shape), len(task.targets), jax.random.key(0))
+    blank = config.build(len(description.shape), len(task.targets), np.random.default_rng(0))
     with safe_open(path, framework="numpy") as file:
         leaves = [file.get_tensor(name) for name, _ in _named_leaves(blank)]
-    return Model(jax.tree.unflatten(jax.tree.structure(blank), leaves), description, path)
+    return Model(jax.tree.unflatten(jax.tree.structure(blank), map(jnp.asarray, leaves)), description, path)
 
 
 def describe(path: Path) -> Description:

@@ -1,8 +1,8 @@
 """The tasks: what a network is to say of a configuration, and how that is scored.
 
-    regression  (n, |phi|^2)            mean squared error over both
-    detection   one logit for "open"    binary cross-entropy; accuracy of its sign
-    counting    the number of worms     squared error; accuracy of the rounded number
+regression  (n, |phi|^2)            mean squared error over both
+detection   one logit for "open"    binary cross-entropy; accuracy of its sign
+counting    the number of worms     squared error; accuracy of the rounded number
 """
 
 from collections.abc import Callable, Sequence

@@ -1,0 +1,541 @@
+"""The command line. Heavy modules are imported inside the commands, so that help answers at once.
+
+Exit code 0 on success; 2 for what the user got wrong, with one line on standard error; 1 for anything else.
+"""
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cyclopts
+from cyclopts import Parameter
+
+from fluxeq import __version__
+from fluxeq.errors import InputError
+
+if TYPE_CHECKING:
+    from fluxeq.search.space import Space
+    from fluxeq.training.recipe import Recipe
+
+app = cyclopts.App(
+    name="fluxeq",
+    version=__version__,
+    help="Sample lattice field theory in its flux representation, and measure what network symmetries are worth on it.",
+)
+
+Many = Annotated[list[Path], Parameter(consume_multiple=True)]
+
+
+def main() -> None:
+    """The command ``fluxeq``."""
+    try:
+        app(exit_on_error=False, print_error=False, result_action="return_value")
+    except cyclopts.CycloptsError as error:
+        _fail(2, " ".join(str(error).split()))
+    except InputError as error:
+        _fail(2, " ".join(str(error).split()))
+    except BrokenPipeError:  # the reader of our output has gone, as in ``| head``
+        sys.stderr.close()
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _fail(130, "stopped; the same command goes on where it was")
+
+
+def _fail(code: int, message: str) -> None:
+    print(f"fluxeq: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+@app.command
+def sample(
+    *,
+    shape: str,
+    eta: float,
+    lam: float,
+    mu: float,
+    configurations: int,
+    output: Path,
+    chains: int = 4,
+    seed: int = 0,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> None:
+    """Sample an ensemble of closed configurations; the same command again resumes, or says that it is complete.
+
+    Parameters
+    ----------
+    shape:
+        Extents of the periodic lattice, time first, as in 60x4.
+    eta:
+        2 d + m^2, in lattice units.
+    lam:
+        Quartic coupling; 0 is the free field.
+    mu:
+        Chemical potential.
+    configurations:
+        How many to store, over all chains together; more than a file holds extends it.
+    output:
+        The HDF5 file to make.
+    chains:
+        Independent chains, each with its own random stream.
+    seed:
+        The same seed gives the same file, on any number of threads.
+    threads:
+        Chains that run at the same time; as many as there are processors, unless given.
+    device:
+        cpu.
+    """
+    from fluxeq.data.generation import Settings, sample_to_file
+    from fluxeq.theory import Theory
+
+    settings = Settings(Theory(eta, lam, mu), parsed_shape(shape), configurations, chains, seed)
+    with _bar("sampling") as advance:
+        made = sample_to_file(output, settings, device=device, threads=threads or _n_processors(), progress=advance)
+    print(f"{output}: {'complete' if made else 'was complete already'}, {configurations} configurations")
+
+
+@app.command
+def measure(ensemble: Path, /, *, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+    """Measure n and |phi|^2 of an ensemble: value, error, tau_int in stored configurations, R-hat over the chains.
+
+    Parameters
+    ----------
+    ensemble:
+        An ensemble file.
+    json_:
+        Print JSON.
+    """
+    from fluxeq.data.measurement import as_json, as_text, measured
+
+    found = measured(ensemble)
+    print(json.dumps(as_json(found), indent=2) if json_ else as_text(found))
+
+
+@app.command
+def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> None:
+    """Open worms in an ensemble: every configuration is used once, with one of the numbers of worms.
+
+    Parameters
+    ----------
+    ensemble:
+        An ensemble of closed configurations.
+    number:
+        Numbers of worms, dealt out in equal shares, as in 0,5.
+    output:
+        The HDF5 file to make.
+    seed:
+        The same seed gives the same file.
+    """
+    from fluxeq.data.ensembles import open_ensemble, save_ensemble
+    from fluxeq.data.generation import with_worms
+    from fluxeq.files import require_writable
+
+    require_writable(output)
+    if output.exists():
+        raise InputError(f"{output}: exists; remove it or choose another output")
+    opened = with_worms(open_ensemble(ensemble), parsed_integers("number", number), seed)
+    save_ensemble(output, opened)
+    print(f"{output}: {len(opened)} configurations with {number} open worms")
+
+
+@app.command
+def train(
+    *,
+    task: str,
+    architecture: str,
+    data: Many,
+    validation: Many,
+    output: Path,
+    instances: int = 1,
+    seed: int = 0,
+    config: Path | None = None,
+    recipe: Path | None = None,
+    augmentation: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Train instances of one architecture; finished ones are kept, so the same command again trains what is missing.
+
+    Parameters
+    ----------
+    task:
+        regression, detection or counting.
+    architecture:
+        EQ, ST or FL.
+    data:
+        Ensembles to train on; several of one lattice are mixed.
+    validation:
+        Ensembles from other chains, to stop early and to choose the weights.
+    output:
+        Folder for the models (safetensors) and their learning curves (csv).
+    instances:
+        How many, from different random starts.
+    seed:
+        The same seed gives the same instances.
+    config:
+        JSON file with the fields of the architecture that differ from its defaults, or best.json of a search.
+    recipe:
+        JSON file with the settings of the optimiser that differ from the original study's.
+    augmentation:
+        Translate every configuration at random in every epoch.
+    """
+    from fluxeq.nets.architectures import configured
+    from fluxeq.training.datasets import load_data
+    from fluxeq.training.instances import train_instances
+
+    if instances < 1:
+        raise InputError(f"instances = {instances}: at least 1 is needed")
+    chosen, the_recipe = _config(config), _recipe(recipe)
+    found = load_data(task, data, validation)
+    built = configured(architecture, chosen, found.training.shape)
+    with _bar("training") as advance:
+        paths = train_instances(
+            found,
+            architecture,
+            built,
+            the_recipe,
+            augmentation,
+            range(instances),
+            seed,
+            output,
+            lambda instance, epoch: advance(instance * the_recipe.epochs + epoch, instances * the_recipe.epochs),
+        )
+    for path in paths:
+        print(path)
+
+
+@app.command
+def evaluate(
+    models: Annotated[list[Path], Parameter(name="MODEL")],
+    /,
+    *,
+    data: Path,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Score models on labelled configurations: exact means over all of them.
+
+    Parameters
+    ----------
+    models:
+        Model files.
+    data:
+        An ensemble from chains that the models were not trained on.
+    json_:
+        Print JSON.
+    """
+    from fluxeq.data.ensembles import open_ensemble
+    from fluxeq.training.evaluation import evaluate as scored
+    from fluxeq.training.models import load_model
+    from fluxeq.training.tasks import examples
+
+    ensemble, rows = open_ensemble(data), []
+    for path in models:
+        model = load_model(path)
+        if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
+            print(f"fluxeq: {path}: was trained on these chains; this is no test of it", file=sys.stderr)
+        rows.append({"model": str(path), **asdict(scored(model, examples(model.task, [ensemble])))})
+    print(json.dumps(rows, indent=2) if json_ else "\n".join(map(_score_line, rows)))
+
+
+@app.command
+def predict(model: Path, /, *, data: Path, output: Path) -> None:
+    """Apply a model to an ensemble: one row of predictions per configuration.
+
+    Parameters
+    ----------
+    model:
+        A model file.
+    data:
+        An ensemble.
+    output:
+        The CSV file to make.
+    """
+    from fluxeq.data.ensembles import open_ensemble
+    from fluxeq.files import require_writable, whole
+    from fluxeq.training.evaluation import predict as predicted
+    from fluxeq.training.models import load_model
+
+    require_writable(output)
+    loaded = load_model(model)
+    values = predicted(loaded, open_ensemble(data).configurations)
+    rows = (",".join([str(i), *(f"{value:.9g}" for value in row)]) for i, row in enumerate(values))
+    with whole(output) as temporary:
+        temporary.write_text("\n".join([",".join(("configuration", *loaded.task.targets)), *rows]) + "\n")
+    print(f"{output}: {len(values)} predictions")
+
+
+@app.command
+def search(
+    *,
+    task: str,
+    architecture: str,
+    data: Many,
+    validation: Many,
+    storage: str,
+    output: Path,
+    trials: int = 50,
+    repeats: int = 3,
+    seed: int | None = None,
+    space: Path | None = None,
+    recipe: Path | None = None,
+) -> None:
+    """Search the best setting of an architecture; the same command again goes on.
+
+    Parameters
+    ----------
+    task:
+        regression, detection or counting.
+    architecture:
+        EQ, ST or FL.
+    data:
+        Ensembles to train on.
+    validation:
+        Ensembles from other chains, on which settings are compared.
+    storage:
+        journal:///PATH on one machine, postgresql://... across machines.
+    output:
+        Folder for best.json and trials.json.
+    trials:
+        Different settings to try, over all processes together.
+    repeats:
+        Trainings of each setting; the mean of their best losses counts.
+    seed:
+        Drawn anew for each process unless given, since equal seeds propose equal settings.
+    space:
+        JSON file with the ranges that differ from the defaults.
+    recipe:
+        JSON file with the settings of the optimiser that differ from the original study's.
+    """
+    from fluxeq.nets.architectures import require_architecture
+    from fluxeq.search.results import save_results
+    from fluxeq.search.search import search as find
+    from fluxeq.search.storage import open_storage
+    from fluxeq.training.datasets import load_data
+
+    for name, value in (("trials", trials), ("repeats", repeats)):
+        if value < 1:
+            raise InputError(f"{name} = {value}: at least 1 is needed")
+    require_architecture(architecture)
+    the_space, the_recipe = _space(space), _recipe(recipe)
+    found = load_data(task, data, validation)
+    chosen_seed = secrets.randbits(32) if seed is None else seed
+    with _bar("searching") as advance:
+        settings = find(
+            found,
+            architecture,
+            the_space,
+            the_recipe,
+            trials,
+            repeats,
+            chosen_seed,
+            open_storage(storage),
+            f"{task}-{architecture}",
+            advance,
+        )
+    save_results(output, task, architecture, settings)
+    best = settings[0]
+    print(f"{output / 'best.json'}: mean of best losses {best.value:.3e}, {best.n_parameters} parameters")
+
+
+@app.command
+def reproduce(
+    study: str,
+    /,
+    *,
+    output: Path,
+    executor: str = "local",
+    device: str = "cpu",
+    workers: int | None = None,
+) -> None:
+    """Do a whole study: sample, search, train, evaluate, draw, judge, report. The same command again goes on.
+
+    Parameters
+    ----------
+    study:
+        quick, laptop, paper, or the path of a TOML file.
+    output:
+        Folder of the run.
+    executor:
+        local.
+    device:
+        cpu.
+    workers:
+        Processes that work at the same time; as many as there are processors, unless given.
+    """
+    from fluxeq.studies.executors import executor as opened
+    from fluxeq.studies.run import reproduce as run
+
+    if device != "cpu":
+        raise InputError(f"device {device!r}: this version works on the CPU; leave --device out")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers = {workers}: at least 1 is needed")
+    with _bar("jobs") as advance:
+        n = run(
+            study,
+            output,
+            lambda: opened(executor, workers or _n_processors()),
+            lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
+        )
+    print(
+        f"{output / 'report.html'}: {n} jobs done, all others were" if n else f"{output / 'report.html'}: was complete"
+    )
+
+
+@app.command
+def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+    """Say how far a run is.
+
+    Parameters
+    ----------
+    run:
+        Folder of a run.
+    json_:
+        Print JSON.
+    """
+    from fluxeq.studies.run import open_run, progress
+
+    found = progress(run, open_run(run))
+    if json_:
+        print(json.dumps({kind: {"done": n_done, "jobs": n_jobs} for kind, n_done, n_jobs in found}, indent=2))
+        return
+    for kind, n_done, n_jobs in found:
+        print(f"{kind:10} {n_done:5d} of {n_jobs}")
+
+
+@app.command
+def figure(run: Path, name: str, /) -> None:
+    """Draw one figure again from the stored numbers.
+
+    Parameters
+    ----------
+    run:
+        Folder of a run.
+    name:
+        fig1, fig2, fig3, fig4, fig5a, fig5b, fig6a, fig6b, fig7a or fig7b.
+    """
+    from fluxeq.figures.registry import write_figure
+    from fluxeq.studies.run import open_run
+
+    open_run(run)
+    for path in write_figure(run, name):
+        print(path)
+
+
+@app.command
+def report(run: Path, /) -> None:
+    """Write report.html again from the stored numbers.
+
+    Parameters
+    ----------
+    run:
+        Folder of a run.
+    """
+    from fluxeq.studies.report import write_report
+    from fluxeq.studies.run import open_run
+
+    print(write_report(run, open_run(run)))
+
+
+def parsed_shape(text: str) -> tuple[int, ...]:
+    """The extents in 60x4. Raises InputError for anything else."""
+    parts = text.lower().split("x")
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"shape {text!r}: extents separated by x are needed, time first, as in 60x4")
+    return tuple(map(int, parts))
+
+
+def parsed_integers(name: str, text: str) -> list[int]:
+    """The whole numbers in 0,5. Raises InputError for anything else."""
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"{name} {text!r}: whole numbers separated by commas are needed, as in 0,5")
+    return list(map(int, parts))
+
+
+def _config(path: Path | None) -> dict[str, Any]:
+    """The fields of a config: those in a JSON file, which may be what a search left behind."""
+    content = _fields(path)
+    return content["config"] if "config" in content else content
+
+
+def _recipe(path: Path | None) -> "Recipe":
+    from fluxeq.training.recipe import Recipe
+
+    return _validated(Recipe, path)
+
+
+def _space(path: Path | None) -> "Space":
+    from fluxeq.search.space import Space
+
+    return _validated(Space, path)
+
+
+def _validated(kind: type[Any], path: Path | None) -> Any:
+    from pydantic import ValidationError
+
+    from fluxeq.config import first_problem
+
+    try:
+        return kind.model_validate(_fields(path))
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_problem(error)}") from None
+
+
+def _fields(path: Path | None) -> dict[str, Any]:
+    from fluxeq.files import read_json
+
+    content = {} if path is None else read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a JSON object with the fields that differ from the defaults is needed")
+    return content
+
+
+def _score_line(row: dict[str, Any]) -> str:
+    parts = [f"{row['model']}: loss {row['loss']:.3e}"]
+    if row["loss_error"] is not None:
+        parts[0] += f" +- {row['loss_error']:.1e}"
+    parts += [f"loss of {name} {value:.3e}" for name, value in row["per_target"].items() if len(row["per_target"]) > 1]
+    parts += [f"bias of {name} {value:+.2e}" for name, value in row["bias"].items()]
+    if row["accuracy"] is not None:
+        parts.append(f"accuracy {row['accuracy']:.2%}")
+    return ", ".join([*parts, f"{row['configurations']} configurations"])
+
+
+def _n_processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[..., None]]:
+    """A progress bar on a terminal, and plain lines elsewhere; call it with what is done, the total and a remark."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (
+            TextColumn(title),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            shown = bar.add_task("", total=None)
+            yield lambda done, total, remark="": bar.update(shown, completed=done, total=total, description=remark)
+        return
+    before = 0.0
+
+    def line(done: int, total: int, remark: str = "") -> None:
+        """At most one line every two seconds, and one at the end."""
+        nonlocal before
+        now = time.monotonic()
+        if now - before > 2 or done == total:
+            before = now
+            print(f"{title}: {done} of {total} {remark}".rstrip(), file=sys.stderr, flush=True)
+
+    yield line

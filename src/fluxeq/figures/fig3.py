@@ -1,0 +1,86 @@
+"""Figure 3: n and |phi|^2 against mu on every lattice, Monte Carlo against the best EQ instance.
+
+Trained at one mu on one lattice; the best instance is the one with the lowest loss there, among those that were trained
+on the most configurations. Errors are those of the Monte-Carlo means, and absent where the series is constant.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from fluxeq.figures import canvas
+from fluxeq.figures.scores import best_instance, sizes
+from fluxeq.figures.tables import final, metrics, training_mu, training_shape
+
+QUANTITIES = {"n": r"particle density $n$", "phi2": r"$|\phi|^2$"}
+MARKERS = "osD^vPX*"
+
+
+def numbers(run: Path) -> pd.DataFrame:
+    """True and predicted mean of both observables for each lattice and mu."""
+    rows = final(metrics(run), "regression", architecture="EQ", augmentation=False)
+    best = best_instance(rows, training_shape(run, "regression"), training_mu(run))
+    best = best.sort_values("mu").sort_values("shape", key=sizes, kind="stable")
+    found = []
+    for quantity in QUANTITIES:
+        columns = {
+            "truth": f"true_{quantity}",
+            "truth_error": f"true_{quantity}_error",
+            "prediction": f"mean_{quantity}",
+        }
+        renamed = {new: best[old] for new, old in columns.items()}
+        found.append(best[["model", "shape", "mu"]].assign(quantity=quantity, **renamed))
+    return pd.concat(found, ignore_index=True)
+
+
+@canvas.styled
+def draw(numbers: pd.DataFrame) -> Figure:
+    """Points with errors for the truth, lines for the prediction, one colour per lattice."""
+    figure, panels = canvas.panels(2, 2.6)
+    shapes = list(numbers["shape"].unique())
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(shapes)))
+    for axes, (quantity, name) in zip(panels, QUANTITIES.items(), strict=True):
+        for shape, colour, marker in zip(shapes, colours, MARKERS * len(shapes), strict=False):
+            rows = numbers[(numbers["shape"] == shape) & (numbers["quantity"] == quantity)]
+            _draw_lattice(axes, rows, colour, marker)
+        axes.set_ylabel(f"{name} (lattice units)")
+    panels[-1].set_xlabel(r"chemical potential $\mu$ (lattice units)")
+    _legend(panels[0], shapes, colours)
+    return figure
+
+
+def _draw_lattice(axes: Axes, rows: pd.DataFrame, colour: np.ndarray, marker: str) -> None:
+    axes.plot(rows["mu"], rows["prediction"], color=colour, linewidth=1.1)
+    errors = rows["truth_error"].fillna(0)
+    axes.errorbar(
+        rows["mu"],
+        rows["truth"],
+        errors,
+        color=colour,
+        fmt=marker,
+        markersize=3.6,
+        markerfacecolor="white",
+        markeredgewidth=0.8,
+        elinewidth=0.8,
+    )
+
+
+def _legend(axes: Axes, shapes: list[str], colours: np.ndarray) -> None:
+    style: dict[str, Any] = {"markerfacecolor": "white", "markersize": 4}
+    lattices = [
+        Line2D([], [], color=colour, marker=marker, label=shape.replace("x", r"$\times$"), **style)
+        for shape, colour, marker in zip(shapes, colours, MARKERS * len(shapes), strict=False)
+    ]
+    first = axes.legend(handles=lattices, loc="upper left", title=r"$N_t\times N_x$", title_fontsize="small")
+    axes.add_artist(first)
+    kinds = [
+        Line2D([], [], color="0.3", marker="o", linestyle="", label="Monte Carlo", **style),
+        Line2D([], [], color="0.3", linewidth=1.1, label="EQ network"),
+    ]
+    axes.legend(handles=kinds, loc="upper left", bbox_to_anchor=(0.22, 1))

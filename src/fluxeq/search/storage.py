@@ -1,0 +1,28 @@
+"""Where a search keeps its trials: a journal file on one machine, PostgreSQL across machines.
+
+SQLite and journals on network disks are known to fail with several writers, so SQLite is refused.
+"""
+
+from pathlib import Path
+
+from fluxeq.errors import InputError
+
+HEARTBEAT = 60  # seconds
+
+
+def open_storage(url: str):
+    """The storage at ``journal:///path`` (or a plain path), or at a ``postgresql://`` address.
+
+    Raises InputError for any other address.
+    """
+    import optuna
+
+    if url.startswith("postgresql"):
+        retry = optuna.storages.RetryFailedTrialCallback(max_retry=3)
+        return optuna.storages.RDBStorage(url, heartbeat_interval=HEARTBEAT, failed_trial_callback=retry)
+    scheme, separator, path = url.partition("://")
+    if separator and scheme != "journal":
+        raise InputError(f"storage {url!r}: use journal:///PATH on one machine or postgresql://... across machines")
+    journal = Path(path if separator else url)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))

@@ -1,0 +1,49 @@
+"""How a trial chooses a setting from the space.
+
+An architecture takes what concerns it: EQ has no strides, FL no global pooling. The space is conditional (a third layer
+has a kernel only if there is one), which the sampler must know about.
+"""
+
+from typing import Any
+
+from optuna import Trial
+
+from fluxeq.nets.architectures import ARCHITECTURES, require_architecture
+from fluxeq.search.space import Space
+
+
+def suggest(space: Space, architecture: str, trial: Trial) -> dict[str, Any]:
+    """The fields of an architecture's config, as a trial chooses them. Raises InputError for an unknown architecture."""
+    require_architecture(architecture)
+    kind = ARCHITECTURES[architecture]
+    n_layers = trial.suggest_int("layers", *space.layers)
+    blocks = [_block(space, trial, i) for i in range(n_layers)]
+    if kind.STRIDES == "once":
+        i = trial.suggest_int("strided_layer", 0, n_layers - 1) if n_layers > 1 else 0
+        blocks[i]["stride"] = _choose(trial, "stride", space.strides)
+    elif kind.STRIDES == "maybe":
+        blocks[0]["stride"] = _choose(trial, "stride", (1, *space.strides))
+    n_dense = trial.suggest_int("dense_layers", *space.dense_layers)
+    fields: dict[str, Any] = {
+        "blocks": blocks,
+        "activation": _choose(trial, "activation", space.activations),
+        "dense": [_choose(trial, f"width_{i}", space.widths) for i in range(n_dense)],
+    }
+    if any(block["pooling"] > 1 for block in blocks):
+        fields["pooling"] = trial.suggest_categorical("pooling", ["average", "maximum"])
+    if "global_pooling" in kind.model_fields:
+        fields["global_pooling"] = _choose(trial, "global_pooling", space.global_poolings)
+    return fields
+
+
+def _block(space: Space, trial: Trial, i: int) -> dict[str, int]:
+    return {
+        "channels": _choose(trial, f"channels_{i}", space.channels),
+        "kernel": _choose(trial, f"kernel_{i}", space.kernels),
+        "pooling": _choose(trial, f"pooling_{i}", space.poolings),
+    }
+
+
+def _choose(trial: Trial, name: str, choices: tuple[Any, ...]) -> Any:
+    """One of the choices; nothing to choose is no parameter of the search."""
+    return choices[0] if len(choices) == 1 else trial.suggest_categorical(name, choices)

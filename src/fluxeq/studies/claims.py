@@ -1,0 +1,395 @@
+"""The claims of the paper, in its order, judged on the tables of a run.
+
+    loss of an architecture     = median over its instances of the mean loss over all configurations of the test sets
+    accuracy of an architecture = likewise
+
+Every threshold is a constant below, fixed beforehand, with its reason; none is a setting. Verified on a made-up run on
+which all claims hold, for each claim on one that violates it, and on one that lacks its data.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fluxeq.errors import InputError
+from fluxeq.figures import tables
+from fluxeq.figures.scores import best_instance, instance_scores
+from fluxeq.figures.tables import final, n_sites, select
+from fluxeq.files import write_json
+
+CLEARLY = 10
+"""R1, R3: how many times lower a loss must be to be clearly better (table of the design)."""
+FROM_SIZE = 500
+"""R2: the training-set size from which gains are counted; below it, luck with single configurations decides."""
+GAINS, HARDLY_GAINS = 10, 3
+"""R2: the factor that EQ gains at least, and the one that ST and FL stay below (table of the design)."""
+CONSTANT_SERIES = 0.01
+"""R4: tolerance where the Monte-Carlo series is constant and has no error; on the scale of figure 3, invisible."""
+ONSET = 0.1
+"""R4: the share of n at the largest mu that marks the onset; above the noise of the vacuum, below the linear rise."""
+ABOUT_THREE_ORDERS = 100
+"""R5: the paper says "about three orders of magnitude", read off a figure; one order of slack."""
+TWO_ORDERS = 100
+"""R6: as in the paper."""
+CLOSE = 0.05
+"""D1, D2: difference of accuracies that is small; some times the statistical error of 1000 configurations."""
+SUCCESSFUL = 0.9
+"""D4: accuracy of a model that has learned the task; what the others react to says nothing about detection."""
+ONE_SIDED = 0.5
+"""D4: selectivity of a model that reacts to one violation only: one response is at least three times the other."""
+GOOD, FAILS = 0.95, 0.8
+"""C1: accuracy of a good performance, and one that is not: one count in five is wrong."""
+SMALL_NUMBERS = (1, 2, 3)
+"""C1: small numbers of worms: above the 0, and clearly below the 5, of the training set."""
+SMALLEST_NETWORK, LARGEST_NETWORK = 1e2, 1e5
+"""S1: as in the paper."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper and what this run says of it."""
+
+    id: str
+    statement: str
+    paper: str
+    """The paper's number or words."""
+    measured: str
+    """The numbers of this run; where it lacks them, which."""
+    holds: bool | None
+    """None only if the run lacks the data for it."""
+
+
+class Evidence(NamedTuple):
+    """A run folder and its table of scores."""
+
+    run: Path
+    metrics: pd.DataFrame
+
+
+class Verdict(NamedTuple):
+    """What was measured, in words, and whether the claim holds."""
+
+    measured: str
+    holds: bool
+
+
+class Rule(NamedTuple):
+    """How one claim is judged; ``judge`` raises InputError if the run lacks the data."""
+
+    id: str
+    statement: str
+    paper: str
+    judge: Callable[[Evidence], Verdict]
+
+
+def judge(run: Path) -> list[Claim]:
+    """All claims in the order of the paper. Raises InputError if the run has no scores at all."""
+    evidence = Evidence(run, tables.metrics(run))
+    return [_judged(rule, evidence) for rule in RULES]
+
+
+def write_claims(run: Path) -> list[Claim]:
+    """Judge all claims and write them to ``claims.json`` of the run. Raises InputError as ``judge`` does."""
+    claims = judge(run)
+    write_json(run / "claims.json", [asdict(claim) for claim in claims])
+    return claims
+
+
+def _judged(rule: Rule, evidence: Evidence) -> Claim:
+    holds: bool | None
+    try:
+        measured, holds = rule.judge(evidence)
+    except InputError as error:
+        measured, holds = f"not measured: {error}".replace(f"{evidence.run}/", ""), None
+    return Claim(rule.id, rule.statement, rule.paper, measured, holds if holds is None else bool(holds))
+
+
+def _beats_without_augmentation(evidence: Evidence) -> Verdict:
+    return _beats(evidence, augmentation=False)
+
+
+def _beats_with_augmentation(evidence: Evidence) -> Verdict:
+    return _beats(evidence, augmentation=True)
+
+
+def _beats(evidence: Evidence, *, augmentation: bool) -> Verdict:
+    """EQ against ST and FL, the latter with or without augmentation, on the training lattice."""
+    shape = tables.training_shape(evidence.run, "regression")
+    rows = final(evidence.metrics, "regression", shape=shape)
+    eq = _median(rows, "EQ")
+    others = {name: _median(rows, name, augmentation=augmentation) for name in ("ST", "FL")}
+    times = {name: _ratio(loss, eq) for name, loss in others.items()}
+    augmented = "augmented " if augmentation else ""
+    parts = [f"{augmented}{name} {loss:.2g} ({times[name]:.3g} times EQ)" for name, loss in others.items()]
+    n = rows["n_training"].iloc[0]
+    return Verdict(f"{shape}, {n} configurations: EQ {eq:.2g}, {', '.join(parts)}", _all_at_least(times, CLEARLY))
+
+
+def _gains(evidence: Evidence) -> Verdict:
+    shape = tables.training_shape(evidence.run, "regression")
+    rows = select(evidence.metrics, group="study", task="regression", shape=shape)
+    sizes = sorted(rows["n_training"].unique())
+    if len(sizes) < 2:
+        raise InputError(f"trained on {sizes[0]} configurations only; a gain needs at least two sizes")
+    first = next((n for n in sizes[:-1] if n >= FROM_SIZE), sizes[0])
+    gains = {}
+    for name in ("EQ", "ST", "FL"):
+        few, many = (_median(select(rows, n_training=int(n)), name) for n in (first, sizes[-1]))
+        gains[name] = _ratio(few, many)
+    measured = ", ".join(f"{name} {gain:.3g}" for name, gain in gains.items())
+    least = "" if first >= FROM_SIZE else f" (no size from {FROM_SIZE} on lies below the largest)"
+    holds = gains["EQ"] >= GAINS and gains["ST"] < HARDLY_GAINS and gains["FL"] < HARDLY_GAINS
+    return Verdict(f"factors gained from {first}{least} to {sizes[-1]} configurations: {measured}", holds)
+
+
+def _follows(evidence: Evidence) -> Verdict:
+    rows = final(evidence.metrics, "regression", architecture="EQ", augmentation=False)
+    shape, mu = tables.training_shape(evidence.run, "regression"), tables.training_mu(evidence.run)
+    best = best_instance(rows, shape, mu)
+    ratios = np.concatenate([_deviations(best, quantity) for quantity in ("n", "phi2")])
+    within, largest = int(np.sum(ratios <= 1)), max(best["shape"].unique(), key=n_sites)
+    truth, prediction, step = _onsets(best[best["shape"] == largest])
+    seen = "no onset" if prediction is None else f"onset at mu = {prediction:.4f}"
+    measured = (
+        f"{within} of {len(ratios)} points within the Monte-Carlo error, the worst at {ratios.max():.3g} times it; "
+        f"{largest}: {seen}, Monte Carlo {truth:.4f} (step {step:.3g})"
+    )
+    return Verdict(measured, within == len(ratios) and prediction is not None and abs(prediction - truth) <= step)
+
+
+def _deviations(rows: pd.DataFrame, quantity: str) -> np.ndarray:
+    """|mean prediction - true mean| in units of its tolerance at each point; infinite if nothing was predicted."""
+    truth, error = rows[f"true_{quantity}"], rows[f"true_{quantity}_error"]
+    if truth.isna().any():
+        raise InputError(f"metrics.csv: true_{quantity} is empty for some test sets of {rows['model'].iloc[0]}")
+    tolerance = error.where(error > 0, CONSTANT_SERIES)
+    return ((rows[f"mean_{quantity}"] - truth).abs() / tolerance).fillna(np.inf).to_numpy()
+
+
+def _onsets(rows: pd.DataFrame) -> tuple[float, float | None, float]:
+    """The mu where n sets in, true and predicted, and the smallest step of mu. InputError if the truth has no onset."""
+    rows = rows.sort_values("mu")
+    mu = rows["mu"].to_numpy()
+    truth = _onset(mu, rows["true_n"].to_numpy())
+    if truth is None:
+        raise InputError("n has no onset within the mu of the largest lattice; test from the silver blaze on")
+    return truth, _onset(mu, rows["mean_n"].to_numpy()), float(np.diff(mu).min())
+
+
+def _onset(mu: np.ndarray, n: np.ndarray) -> float | None:
+    """Where n first crosses its threshold, by linear interpolation; None if it is above it from the start, or never."""
+    threshold = ONSET * n[-1]
+    above = np.flatnonzero(n >= threshold)
+    if not n[-1] > 0 or above[0] == 0:
+        return None
+    i = above[0]
+    return float(np.interp(threshold, n[i - 1 : i + 1], mu[i - 1 : i + 1]))
+
+
+def _beats_at_every_size(evidence: Evidence) -> Verdict:
+    losses = _medians(final(evidence.metrics, "regression", augmentation=False), "loss", "shape", ("EQ", "ST"))
+    times = {shape: _ratio(row["ST"], row["EQ"]) for shape, row in losses.iterrows()}
+    listed = ", ".join(f"{shape} {factor:.3g}" for shape, factor in times.items())
+    return Verdict(f"loss of ST over that of EQ: {listed}", _all_at_least(times, ABOUT_THREE_ORDERS))
+
+
+def _beats_published_network(evidence: Evidence) -> Verdict:
+    published = select(evidence.metrics, group="zhou")
+    rows = final(evidence.metrics, "regression", architecture="EQ", augmentation=False)
+    shape = published["shape"].iloc[0]
+    rows = select(rows, shape=shape)
+    mu = np.intersect1d(rows["mu"].round(9), published["mu"].round(9))
+    same = [part[part["mu"].round(9).isin(mu)] for part in (rows, published)]
+    if not len(mu):
+        raise InputError(f"EQ and the published network were tested at no common mu on {shape}")
+    eq, zhou = (float(instance_scores(part, "loss")["loss"].median()) for part in same)
+    measured = (
+        f"{shape}, mu = {', '.join(f'{value:g}' for value in mu)}: EQ {eq:.2g}, the network of Zhou et al. "
+        f"({published['n_parameters'].iloc[0]:.2g} parameters) {zhou:.2g}, {_ratio(zhou, eq):.3g} times as much"
+    )
+    return Verdict(measured, _ratio(zhou, eq) >= TWO_ORDERS)
+
+
+def _ranks_detection(evidence: Evidence) -> Verdict:
+    table = _detection_over_mu(evidence, ("EQ", "ST", "FL"))
+    fl_below, st_close = table["FL"] < table["EQ"], (table["ST"] - table["EQ"]).abs() <= CLOSE
+    return Verdict(f"median accuracy: {_listed(table, 'mu')}", fl_below.all() and st_close.all())
+
+
+def _ignores_mu(evidence: Evidence) -> Verdict:
+    accuracy = _detection_over_mu(evidence, ("EQ",))["EQ"]
+    if len(accuracy) < 2:
+        raise InputError("detection was tested at one mu only; a spread needs at least two")
+    spread = accuracy.max() - accuracy.min()
+    measured = f"median accuracy of EQ from {accuracy.min():.4g} to {accuracy.max():.4g}, a spread of {spread:.3g}"
+    return Verdict(f"{measured} over mu = {', '.join(f'{mu:g}' for mu in accuracy.index)}", spread <= CLOSE)
+
+
+def _detection_over_mu(evidence: Evidence, architectures: Sequence[str]) -> pd.DataFrame:
+    shape = tables.training_shape(evidence.run, "detection")
+    rows = final(evidence.metrics, "detection", augmentation=False, shape=shape)
+    return _medians(rows, "accuracy", "mu", architectures)
+
+
+def _suffers_from_size(evidence: Evidence) -> Verdict:
+    table = _medians(final(evidence.metrics, "detection", augmentation=False), "accuracy", "shape", ("EQ", "ST"))
+    if len(table) < 2:
+        raise InputError("EQ and ST were tested on one common lattice only; sizes need at least two")
+    return Verdict(f"median accuracy: {_listed(table, '')}", (table.iloc[-1] < table.iloc[0]).all())
+
+
+def _is_one_sided(evidence: Evidence) -> Verdict:
+    responses = tables.measurement(evidence.run, "responses")
+    successful = responses[responses["accuracy"] >= SUCCESSFUL]
+    parts, medians = [], []
+    for name in ("EQ", "ST"):
+        # A model that responds to neither (0 / 0) is not one-sided.
+        found = successful.loc[successful["architecture"] == name, "selectivity"].fillna(0.0)
+        if found.empty:
+            parts.append(f"no {name} model reaches an accuracy of {SUCCESSFUL}")
+            continue
+        medians.append(float(found.median()))
+        parts.append(f"{name} {medians[-1]:.3g} over {len(found)} models")
+    if not medians:
+        raise InputError("; ".join(parts))
+    return Verdict(f"median selectivity: {'; '.join(parts)}", min(medians) >= ONE_SIDED)
+
+
+def _counts_every_number(evidence: Evidence) -> Verdict:
+    rows = final(evidence.metrics, "counting", augmentation=False)
+    rows = select(rows, shape=tables.shapes(rows)[0])
+    table = _medians(rows, "accuracy", "n_worms", ("EQ", "ST", "FL"))
+    small = table.loc[table.index.isin(SMALL_NUMBERS), ["ST", "FL"]]
+    if small.empty:
+        raise InputError(f"counting was not tested with {', '.join(map(str, SMALL_NUMBERS))} worms")
+    holds = (table["EQ"] >= GOOD).all() and (small.min() < FAILS).all()
+    return Verdict(f"median accuracy on {rows['shape'].iloc[0]}: {_listed(table, 'N')}", holds)
+
+
+def _counts_without_error(evidence: Evidence) -> Verdict:
+    rows = final(evidence.metrics, "counting", architecture="EQ", augmentation=False)
+    worst = instance_scores(rows, "accuracy", ["shape"]).groupby("shape")["accuracy"].min()
+    worst = worst.sort_index(key=lambda shapes: shapes.map(n_sites))
+    listed = ", ".join(f"{shape} {accuracy:.6g}" for shape, accuracy in worst.items())
+    return Verdict(f"worst of {rows['instance'].nunique()} instances: {listed}", (worst == 1.0).all())
+
+
+def _prefers_small_networks(evidence: Evidence) -> Verdict:
+    parts, numbers = [], []
+    for task in ("regression", "detection", "counting"):
+        rows = final(evidence.metrics, task, augmentation=False)
+        parameters = rows.groupby("architecture", sort=False)["n_parameters"].first()
+        numbers += list(parameters)
+        parts.append(f"{task} {', '.join(f'{name} {n}' for name, n in parameters.items())}")
+    return Verdict("; ".join(parts), all(SMALLEST_NETWORK <= n <= LARGEST_NETWORK for n in numbers))
+
+
+def _median(rows: pd.DataFrame, architecture: str, *, augmentation: bool = False) -> float:
+    """The loss of an architecture. Raises InputError if it has no rows."""
+    chosen = select(rows, architecture=architecture, augmentation=augmentation)
+    return float(instance_scores(chosen, "loss")["loss"].median())
+
+
+def _medians(rows: pd.DataFrame, value: str, by: str, architectures: Sequence[str]) -> pd.DataFrame:
+    """Medians over instances: a row for each value of ``by`` that all architectures have, a column for each of them.
+
+    Raises InputError if an architecture has no rows, or they have none in common.
+    """
+    columns = {}
+    for name in architectures:
+        scores = instance_scores(select(rows, architecture=name), value, [by])
+        columns[name] = scores.groupby(by)[value].median()
+    table = pd.DataFrame(columns).dropna()
+    if table.empty:
+        raise InputError(f"{' and '.join(architectures)} were tested at no common {by}")
+    return table.sort_index(key=lambda index: index.map(n_sites) if by == "shape" else index)
+
+
+def _listed(table: pd.DataFrame, name: str) -> str:
+    """All medians in words."""
+    at = f"{name} = " if name else ""
+    rows = [(where, ", ".join(f"{key} {value:.4g}" for key, value in row.items())) for where, row in table.iterrows()]
+    return "; ".join(f"{at}{where}: {values}" for where, values in rows)
+
+
+def _ratio(larger: float, smaller: float) -> float:
+    """How many times larger; infinite over zero, and not a number where both are 0 or infinite."""
+    if smaller == 0:
+        return math.inf if larger > 0 else math.nan
+    return larger / smaller
+
+
+def _all_at_least(times: dict[str, float], factor: float) -> bool:
+    return all(value >= factor for value in times.values())
+
+
+RULES = (
+    Rule(
+        "R1",
+        "On the training lattice, at the largest training set, EQ predicts n and |phi|^2 far better than ST and FL.",
+        "EQ clearly outperforms both (fig. 2)",
+        _beats_without_augmentation,
+    ),
+    Rule(
+        "R2",
+        "More training data make EQ more accurate, and ST and FL hardly so.",
+        "EQ improves, the other two do not benefit significantly (fig. 2)",
+        _gains,
+    ),
+    Rule(
+        "R3",
+        "EQ also stays far better than ST and FL that were trained with augmented data.",
+        "also the case with data augmentation (fig. 2)",
+        _beats_with_augmentation,
+    ),
+    Rule(
+        "R4",
+        "Trained at one mu and size, EQ follows n and |phi|^2 at all mu and sizes, and finds the silver-blaze onset.",
+        "very close to the true values; transition correctly predicted (fig. 3)",
+        _follows,
+    ),
+    Rule("R5", "EQ is far more accurate than ST on every lattice.", "about 10^3 (fig. 4)", _beats_at_every_size),
+    Rule(
+        "R6",
+        "On its own lattice, the much larger flattening network of Zhou et al. has a far higher loss than EQ.",
+        "10^-6 with 10^7 parameters on 200x10, two orders above EQ",
+        _beats_published_network,
+    ),
+    Rule(
+        "D1",
+        "In the detection of an open worm, FL is worse than EQ, and ST is close to EQ.",
+        "FL worse, ST very close (fig. 6a)",
+        _ranks_detection,
+    ),
+    Rule("D2", "The detection depends little on mu.", "not particularly sensitive (fig. 6a)", _ignores_mu),
+    Rule("D3", "The detection is harder on larger lattices.", "precision reduced (fig. 6b)", _suffers_from_size),
+    Rule(
+        "D4",
+        "Networks that detect open worms react to one of their two ends only.",
+        "just one of the two flux violations (fig. 5b)",
+        _is_one_sided,
+    ),
+    Rule(
+        "C1",
+        "EQ counts any number of open worms well; ST and FL fail at small numbers.",
+        "EQ consistently good, ST and FL struggle (fig. 7a)",
+        _counts_every_number,
+    ),
+    Rule(
+        "C2",
+        "Every EQ instance counts without any error on every lattice.",
+        "all 20 instances at 100 % (fig. 7b)",
+        _counts_without_error,
+    ),
+    Rule(
+        "S1",
+        "The search prefers small and medium-sized networks.",
+        "10^2 to 10^5 parameters",
+        _prefers_small_networks,
+    ),
+)

@@ -1,0 +1,175 @@
+"""What each kind of job does: plain functions of the run folder and plain settings, to run in any process.
+
+Each can be repeated: what is finished is kept, what is missing is made, and the result is the same.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fluxeq.files import read_json, remove, whole, write_json
+
+
+def sample(
+    run: Path, output: str, couplings: list[float], shape: list[int], n_configurations: int, n_chains: int, seed: int
+) -> None:
+    """Sample one ensemble of closed configurations."""
+    from fluxeq.data.generation import Settings, sample_to_file
+    from fluxeq.theory import Theory
+
+    sample_to_file(run / output, Settings(Theory(*couplings), tuple(shape), n_configurations, n_chains, seed))
+
+
+def worms(run: Path, source: str, output: str, numbers: list[int], seed: int) -> None:
+    """Open worms in an ensemble."""
+    from fluxeq.data.ensembles import open_ensemble, save_ensemble
+    from fluxeq.data.generation import with_worms
+
+    save_ensemble(run / output, with_worms(open_ensemble(run / source), numbers, seed))
+
+
+def search(
+    run: Path,
+    task: str,
+    training: list[str],
+    validation: list[str],
+    seed: int,
+    architecture: str,
+    output: str,
+    search: dict[str, Any],
+) -> None:
+    """Search the setting of one architecture for one task; ``best.json`` and ``trials.json`` hold what was found."""
+    from fluxeq.search.results import save_results
+    from fluxeq.search.search import search as find
+    from fluxeq.search.space import Space
+    from fluxeq.search.storage import open_storage
+    from fluxeq.training.datasets import load_data
+    from fluxeq.training.recipe import Recipe
+
+    data = load_data(task, _within(run, training), _within(run, validation), search["n_training"])
+    settings = find(
+        data,
+        architecture,
+        Space.model_validate(search["space"]),
+        Recipe.model_validate(search["recipe"]),
+        search["trials"],
+        search["repeats"],
+        seed,
+        open_storage(str(run / output / "journal.log")),
+        f"{task}-{architecture}",
+    )
+    save_results(run / output, task, architecture, settings)
+
+
+def train(
+    run: Path,
+    task: str,
+    training: list[str],
+    validation: list[str],
+    seed: int,
+    architecture: str,
+    augmentation: bool,
+    n_training: int,
+    recipe: dict[str, Any],
+    instances: int,
+    output: str,
+    winner: str | None = None,
+    config: dict[str, Any] | None = None,
+) -> None:
+    """Train all instances of one architecture, with the winner of a search or a given config."""
+    from fluxeq.nets.architectures import configured
+    from fluxeq.training.datasets import load_data
+    from fluxeq.training.instances import train_instances
+    from fluxeq.training.recipe import Recipe
+
+    data = load_data(task, _within(run, training), _within(run, validation), n_training)
+    fields = read_json(run / winner)["config"] if winner else config
+    train_instances(
+        data,
+        architecture,
+        configured(architecture, fields, data.training.shape),
+        Recipe.model_validate(recipe),
+        augmentation,
+        range(instances),
+        seed,
+        run / output,
+    )
+
+
+def evaluate(run: Path, group: str, models: str, tests: list[tuple[str, list[int]]], output: str) -> None:
+    """Score all instances in a folder on the test sets whose lattice they can take."""
+    from fluxeq.studies.scores import score_table
+
+    table = score_table(run, group, sorted((run / models).glob("*.safetensors")), tests)
+    _save_table(run / output, table)
+
+
+def collect(run: Path, scores: list[str]) -> None:
+    """Put all scores into one table."""
+    import pandas
+
+    tables = [pandas.read_csv(run / path) for path in scores]
+    _save_table(run / "metrics.csv", pandas.concat(tables, ignore_index=True))
+
+
+def measure(run: Path, models: dict[str, dict[str, str]], data: dict[str, str]) -> None:
+    """Make the measurements beside the losses: translation errors, responses, an example and its feature maps."""
+    from fluxeq.studies import measurements
+
+    folders = {task: {name: run / path for name, path in found.items()} for task, found in models.items()}
+    for name, table in measurements.tables(folders, {name: run / path for name, path in data.items()}):
+        _save_table(run / "measurements" / f"{name}.csv", table)
+
+
+def figure(run: Path, name: str) -> None:
+    """Draw one figure from the stored numbers."""
+    from fluxeq.figures.registry import write_figure
+
+    write_figure(run, name)
+
+
+def claims(run: Path) -> None:
+    """Judge the claims of the paper by the stored numbers."""
+    from fluxeq.studies.claims import write_claims
+
+    write_claims(run)
+
+
+def report(run: Path) -> None:
+    """Write down how the run was made, and the report."""
+    from fluxeq.studies.provenance import write_provenance
+    from fluxeq.studies.report import write_report
+    from fluxeq.studies.study import load_study
+
+    write_provenance(run)
+    write_report(run, load_study(run / "study.toml"))
+
+
+KINDS: dict[str, Callable[..., None]] = {
+    function.__name__: function
+    for function in (sample, worms, search, train, evaluate, collect, measure, figure, claims, report)
+}
+
+
+def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, record: Path, outputs: list[str]) -> None:
+    """Do one job unless its record says that it is done with the same fingerprint.
+
+    What an earlier study with other settings left in its place is removed first.
+    """
+    before = read_json(record) if record.exists() else {"fingerprint": None}
+    if before["fingerprint"] != fingerprint:
+        for output in outputs:
+            remove(run / output)
+            remove(run / (output + ".parts"))
+        write_json(record, {"fingerprint": fingerprint, "done": False})
+    KINDS[kind](run, **settings)
+    write_json(record, {"fingerprint": fingerprint, "done": True})
+
+
+def _within(run: Path, paths: list[str]) -> list[Path]:
+    return [run / path for path in paths]
+
+
+def _save_table(path: Path, table: Any) -> None:
+    with whole(path) as temporary:
+        table.to_csv(temporary, index=False)

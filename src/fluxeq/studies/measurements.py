@@ -1,0 +1,99 @@
+"""Measurements beside the losses: how well networks keep translations, and what they react to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+import pandas
+
+from fluxeq import observables
+from fluxeq.data.ensembles import Ensemble, open_ensemble
+from fluxeq.nets.network import total_stride
+from fluxeq.studies.responses import responses
+from fluxeq.testing import translation_error
+from fluxeq.training.evaluation import evaluate
+from fluxeq.training.models import Model, load_model
+from fluxeq.training.tasks import Examples, examples
+
+Folders = dict[str, dict[str, Path]]
+"""Model folders by task and architecture."""
+
+
+def tables(folders: Folders, data: dict[str, Path]) -> Iterator[tuple[str, pandas.DataFrame]]:
+    """All measurements, by the name of their file. ``data`` names a test set of each task, and the closed partner."""
+    detection, closed = open_ensemble(data["detection"]), open_ensemble(data["closed"])
+    yield "translation", pandas.DataFrame(_translation_errors(folders, data))
+    scored = list(_detectors(folders["detection"], detection))
+    columns = ["architecture", "instance", "accuracy", "positive", "negative", "selectivity"]
+    yield "responses", pandas.DataFrame([row for row, _ in scored], columns=columns)
+    index = int(np.argmax(detection.n_worms == 1))
+    yield "example", _example(detection.configurations[index], closed.configurations[index])
+    yield "feature_maps", pandas.concat(_feature_maps(scored, detection.configurations[index]), ignore_index=True)
+
+
+def _models(folder: Path) -> list[Model]:
+    return [load_model(path) for path in sorted(folder.glob("*.safetensors"))]
+
+
+def _translation_errors(folders: Folders, data: dict[str, Path]) -> Iterator[dict[str, Any]]:
+    """The first instance of every architecture and task, over all translations and over those by its strides."""
+    for task, by_architecture in folders.items():
+        configuration = open_ensemble(data[task]).configurations[0]
+        for architecture, folder in by_architecture.items():
+            model = _models(folder)[0]
+            net, stride = eqx.filter_jit(model.network), total_stride(model.config.blocks)
+            residual = None if "shape" in model.description.config else translation_error(net, configuration, stride)
+            yield {
+                "architecture": architecture,
+                "augmentation": model.description.augmentation,
+                "task": task,
+                "instance": model.description.instance,
+                "n_parameters": model.description.n_parameters,
+                "translation_error": translation_error(net, configuration),
+                "stride": stride,
+                "residual_error": residual,
+            }
+
+
+def _detectors(folders: dict[str, Path], ensemble: Ensemble) -> Iterator[tuple[dict[str, Any], Model]]:
+    """Scores of all detectors that pool globally, on configurations with one open worm."""
+    opened = ensemble.configurations[ensemble.n_worms == 1]
+    for architecture, folder in folders.items():
+        for model in _models(folder):
+            if "shape" in model.description.config:  # flattened: no feature map has a meaning of its own
+                continue
+            found = responses(model.config, model.network, opened)
+            accuracy = evaluate(model, _examples(model, ensemble)).accuracy
+            row = {"architecture": architecture, "instance": model.description.instance, "accuracy": accuracy}
+            row |= {"positive": found.positive, "negative": found.negative, "selectivity": found.selectivity}
+            yield {**row, "importance": found.importance}, model
+
+
+def _examples(model: Model, ensemble: Ensemble) -> Examples:
+    return examples(model.task, [ensemble])
+
+
+def _example(opened: np.ndarray, closed: np.ndarray) -> pandas.DataFrame:
+    """One configuration with an open worm, and the flux by which it differs from the closed one it was drawn from."""
+    worm = opened.astype(np.int64) - closed
+    t, x = np.indices(opened.shape[1:])
+    columns = {"t": t, "x": x} | dict(zip(("k_t", "k_x", "l_t", "l_x"), opened, strict=True))
+    columns |= {"divergence": observables.divergence(opened[None])[0], "worm_t": worm[0], "worm_x": worm[1]}
+    return pandas.DataFrame({name: values.ravel() for name, values in columns.items()})
+
+
+def _feature_maps(scored: list[tuple[dict[str, Any], Model]], example: np.ndarray) -> Iterator[pandas.DataFrame]:
+    """Every channel of the best detector of each architecture, the most important one marked."""
+    for architecture in dict.fromkeys(row["architecture"] for row, _ in scored):
+        candidates = [pair for pair in scored if pair[0]["architecture"] == architecture]
+        row, model = max(candidates, key=lambda pair: (pair[0]["accuracy"], -pair[1].description.validation_loss))
+        maps = np.asarray(model.network.feature_maps(example))
+        channel, t, x = np.indices(maps.shape)
+        stride = total_stride(model.config.blocks)
+        columns = {"channel": channel, "t": t * stride, "x": x * stride, "value": maps}
+        table = pandas.DataFrame({name: values.ravel() for name, values in columns.items()})
+        table.insert(0, "architecture", architecture)
+        table["selected"] = table["channel"] == int(np.argmax(row["importance"]))
+        yield table

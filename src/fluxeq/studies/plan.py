@@ -1,0 +1,263 @@
+"""What a study consists of: its jobs in order, each with its settings, what it needs and the files it leaves.
+
+A job is data, and the function that does it is named in ``jobs``; nothing here touches a file.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from fluxeq.files import derived_seed, digest
+from fluxeq.studies.study import TASK_NAMES, Regression, Searched, Shape, Study, Worms
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work: ``jobs.<kind>(run, **settings)`` leaves ``outputs``, paths in the run folder."""
+
+    name: str
+    kind: str
+    settings: dict[str, Any]
+    outputs: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    weight: float = field(default=1.0, compare=False)
+    """Roughly how long it takes, to start long jobs first."""
+
+
+class TestSet(NamedTuple):
+    """One file of test configurations, and the lattice they live on."""
+
+    file: str
+    shape: Shape
+    job: str
+
+
+def plan(study: Study) -> list[Job]:
+    """All jobs of a study, in an order in which each comes after what it needs."""
+    jobs = [*_regression(study), *_worms(study), *_reference(study)]
+    results = tuple(job.name for job in jobs)
+    scores = [job.outputs[0] for job in jobs if job.kind == "evaluate"]
+    jobs.append(Job("metrics", "collect", {"scores": scores}, ("metrics.csv",), results))
+    jobs.append(Job("measurements", "measure", _measured(study, jobs), _MEASUREMENTS, results))
+    tables = ("metrics", "measurements")
+    jobs += [Job(f"figures/{name}", "figure", {"name": name}, _figure_files(name), tables) for name in FIGURES]
+    jobs.append(Job("claims", "claims", {}, ("claims.json",), tables))
+    shown = ("claims", *(f"figures/{name}" for name in FIGURES))
+    jobs.append(Job("report", "report", {}, ("provenance.json", "report.html"), shown))
+    return jobs
+
+
+def digests(jobs: list[Job]) -> dict[str, str]:
+    """A fingerprint of every job, which changes with its settings and with those of all that it builds on."""
+    found: dict[str, str] = {}
+    for job in jobs:
+        found[job.name] = digest([job.kind, job.settings, job.outputs, [found[need] for need in job.needs]])
+    return found
+
+
+FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b")
+
+
+def _figure_files(name: str) -> tuple[str, ...]:
+    return tuple(f"figures/{name}.{suffix}" for suffix in ("csv", "pdf", "png"))
+
+
+_MEASUREMENTS = tuple(f"measurements/{name}.csv" for name in ("translation", "responses", "example", "feature_maps"))
+
+
+def _sampled(study: Study, purpose: str, eta: float, lam: float, mu: float, shape: Shape, n: int) -> Job:
+    """The job that samples one ensemble; its chains depend on the purpose, so purposes never share any."""
+    name = f"{purpose}-{named(shape)}-eta{eta:g}-mu{mu:g}"
+    settings = {
+        "output": f"ensembles/{name}.h5",
+        "couplings": [eta, lam, mu],
+        "shape": shape,
+        "n_configurations": n,
+        "n_chains": study.sampling.chains,
+        "seed": derived_seed(study.seed, name),
+    }
+    sites = math.prod(shape)
+    return Job(f"sample/{name}", "sample", settings, (f"ensembles/{name}.h5",), weight=sites * (n + 200))
+
+
+def _opened(study: Study, closed: Job, task: str, numbers: tuple[int, ...]) -> Job:
+    """The job that opens worms in an ensemble."""
+    source = closed.outputs[0]
+    output = source.replace("ensembles/", f"ensembles/{task}-", 1)
+    settings = {
+        "source": source,
+        "output": output,
+        "numbers": numbers,
+        "seed": derived_seed(study.seed, task, closed.name),
+    }
+    return Job(
+        output.removesuffix(".h5").replace("ensembles/", "worms/", 1), "worms", settings, (output,), (closed.name,)
+    )
+
+
+def named(shape: Shape) -> str:
+    """A lattice as people write it: 60x4."""
+    return "x".join(map(str, shape))
+
+
+def _regression(study: Study) -> Iterator[Job]:
+    task = study.regression
+    largest = task.n_training[-1]
+
+    def sampled(purpose: str, mu: float, shape: Shape, n: int) -> Job:
+        return _sampled(study, f"regression-{purpose}", task.eta, task.lam, mu, shape, n)
+
+    training = sampled("training", task.mu, task.shape, largest)
+    validation = sampled("validation", task.mu, task.shape, _tenth(largest))
+    tests = [sampled("test", mu, shape, task.test_configurations) for shape in task.test_shapes for mu in task.test_mu]
+    yield from (training, validation, *tests)
+    data = {"training": [training.outputs[0]], "validation": [validation.outputs[0]]}
+    test_sets = [TestSet(job.outputs[0], job.settings["shape"], job.name) for job in tests]
+    yield from _trained(study, "regression", task, data, (training, validation), task.n_training, test_sets)
+
+
+def _worms(study: Study) -> Iterator[Job]:
+    """Detection and counting, which share closed test ensembles where their lattices and couplings agree."""
+    tasks: dict[str, Worms] = {"detection": study.detection, "counting": study.counting}
+    sizes: dict[tuple[float, float, float, Shape], int] = {}
+    for task in tasks.values():
+        for point in _test_points(task):
+            n = task.test_configurations * len(task.test_n_worms)
+            sizes[point] = max(sizes.get(point, 0), n)
+    closed = {
+        (eta, lam, mu, shape): _sampled(study, f"test-lam{lam:g}", eta, lam, mu, shape, n)
+        for (eta, lam, mu, shape), n in sizes.items()
+    }
+    yield from closed.values()
+    for name, task in tasks.items():
+        data, made = {}, []
+        per_coupling = task.configurations * len(task.n_worms)
+        for purpose, n in (("training", per_coupling), ("validation", _tenth(per_coupling))):
+            for eta, mu in task.couplings:
+                ensemble = _sampled(study, f"{name}-{purpose}", eta, task.lam, mu, task.shape, n)
+                opened = _opened(study, ensemble, "open", task.n_worms)
+                data.setdefault(purpose, []).append(opened.outputs[0])
+                made += [ensemble, opened]
+        tests = [_opened(study, closed[point], name, task.test_n_worms) for point in _test_points(task)]
+        yield from (*made, *tests)
+        test_sets = [
+            TestSet(job.outputs[0], point[3], job.name) for job, point in zip(tests, _test_points(task), strict=True)
+        ]
+        n_training = (per_coupling * len(task.couplings),)
+        yield from _trained(study, name, task, data, made, n_training, test_sets)
+
+
+def _test_points(task: Worms) -> list[tuple[float, float, float, Shape]]:
+    return [(eta, task.lam, mu, shape) for shape in task.test_shapes for eta in task.test_eta for mu in task.test_mu]
+
+
+def _tenth(n: int) -> int:
+    return max(1, n // 10)
+
+
+def _trained(
+    study: Study,
+    name: str,
+    task: Searched,
+    data: dict[str, list[str]],
+    made: Any,
+    sizes: tuple[int, ...],
+    test_sets: list[TestSet],
+) -> Iterator[Job]:
+    """Search, training and evaluation of all variants of a task; other lattices are tested at the largest size only."""
+    needs = tuple(job.name for job in made)
+    common = {"task": name, **data, "seed": derived_seed(study.seed, name)}
+    for architecture in task.architectures:
+        folder = f"searches/{name}-{architecture}"
+        settings = {**common, "architecture": architecture, "output": folder}
+        settings["search"] = task.search.model_dump(mode="json")
+        yield Job(f"search/{name}-{architecture}", "search", settings, (folder,), needs, weight=1e9)
+    for architecture, augmentation in task.variants:
+        search = f"{name}-{architecture}"
+        for n_training in sizes:
+            variant = f"{search}{'-augmented' if augmentation else ''}-{n_training}"
+            settings = {
+                **common,
+                "architecture": architecture,
+                "augmentation": augmentation,
+                "winner": f"searches/{search}/best.json",
+                "n_training": n_training,
+                "recipe": task.recipe.model_dump(mode="json"),
+                "instances": task.instances,
+                "output": f"models/{variant}",
+            }
+            train = Job(
+                f"train/{variant}",
+                "train",
+                settings,
+                (f"models/{variant}",),
+                (*needs, f"search/{search}"),
+                weight=1e6 * n_training,
+            )
+            yield train
+            tested = [test for test in test_sets if n_training == sizes[-1] or test.shape == _own_shape(task)]
+            yield _evaluated("study", variant, train, tested)
+
+
+def _own_shape(task: Searched) -> Shape:
+    assert isinstance(task, Regression | Worms)
+    return task.shape
+
+
+def _evaluated(group: str, variant: str, train: Job, tests: list[TestSet]) -> Job:
+    settings = {
+        "group": group,
+        "models": train.outputs[0],
+        "tests": [[test.file, list(test.shape)] for test in tests],
+        "output": f"scores/{variant}.csv",
+    }
+    needs = (train.name, *(test.job for test in tests))
+    return Job(f"evaluate/{variant}", "evaluate", settings, (f"scores/{variant}.csv",), needs)
+
+
+def _reference(study: Study) -> Iterator[Job]:
+    """The published flattening network, on its own data and on the test sets of the regression at its mu."""
+    reference, task = study.reference, study.regression
+    n = reference.n_training // len(reference.mu)
+    data: dict[str, list[str]] = {}
+    made = []
+    for purpose, size in (("training", n), ("validation", _tenth(n))):
+        for mu in reference.mu:
+            job = _sampled(study, f"zhou-{purpose}", reference.eta, reference.lam, mu, reference.shape, size)
+            data.setdefault(purpose, []).append(job.outputs[0])
+            made.append(job)
+    settings = {
+        "task": "regression",
+        **data,
+        "seed": derived_seed(study.seed, "zhou"),
+        "architecture": "FL",
+        "augmentation": False,
+        "config": reference.config,
+        "n_training": n * len(reference.mu),
+        "recipe": reference.recipe.model_dump(mode="json"),
+        "instances": reference.instances,
+        "output": "models/zhou",
+    }
+    train = Job("train/zhou", "train", settings, ("models/zhou",), tuple(job.name for job in made), weight=1e9)
+    tests = [
+        _sampled(study, "regression-test", task.eta, task.lam, mu, reference.shape, task.test_configurations)
+        for mu in reference.mu
+    ]
+    yield from (*made, train)
+    yield _evaluated("zhou", "zhou", train, [TestSet(job.outputs[0], reference.shape, job.name) for job in tests])
+
+
+def _measured(study: Study, jobs: list[Job]) -> dict[str, Any]:
+    """The models and data of the measurements beside the losses: the largest training sets, without augmentation."""
+    models: dict[str, dict[str, str]] = {task: {} for task in TASK_NAMES}
+    for job in jobs:
+        if job.kind == "train" and "winner" in job.settings and not job.settings["augmentation"]:
+            models[job.settings["task"]][job.settings["architecture"]] = job.outputs[0]  # larger sets come later
+    regression, detection = study.regression, study.detection
+    eta, mu = detection.couplings[0]
+    closed = f"test-lam{detection.lam:g}-{named(detection.shape)}-eta{eta:g}-mu{mu:g}.h5"
+    trained = f"regression-test-{named(regression.shape)}-eta{regression.eta:g}-mu{regression.mu:g}.h5"
+    data = {"regression": f"ensembles/{trained}", "closed": f"ensembles/{closed}"}
+    data |= {task: f"ensembles/{task}-{closed}" for task in ("detection", "counting")}
+    return {"models": models, "data": data}

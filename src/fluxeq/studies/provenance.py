@@ -1,0 +1,36 @@
+"""How a run was made: versions, machine, and how long each kind of job took."""
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fluxeq import __version__
+from fluxeq.files import write_json
+
+PACKAGES = ("numpy", "numba", "jax", "jaxlib", "equinox", "optax", "optuna", "pyerrors", "h5py", "safetensors")
+
+
+def provenance(run: Path) -> dict[str, Any]:
+    """What is known of how the run came to be; times are summed over all its sessions, from its log."""
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    seconds: dict[str, float] = {}
+    for event in events:
+        kind = event["job"].partition("/")[0]
+        seconds[kind] = seconds.get(kind, 0.0) + event["seconds"]
+    return {
+        "fluxeq": __version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "machine": {"system": platform.system(), "architecture": platform.machine(), "processors": os.cpu_count()},
+        "first_job_done": events[0]["time"],
+        "last_job_done": events[-1]["time"],
+        "seconds_of_work": {kind: round(total, 1) for kind, total in seconds.items()},
+    }
+
+
+def write_provenance(run: Path) -> None:
+    """Write provenance.json."""
+    write_json(run / "provenance.json", provenance(run))

@@ -1,0 +1,111 @@
+"""The report of a run: one HTML file with everything in it, made from the stored numbers alone."""
+
+import base64
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from fluxeq.errors import InputError
+from fluxeq.files import read_json, write_text
+from fluxeq.studies.plan import FIGURES
+from fluxeq.studies.study import Study
+
+CAPTIONS = {
+    "fig1": "Figure 1. How far translations change the output of a trained network: over all translations, and over "
+    "those by multiples of its strides. FL has no smaller group left.",
+    "fig2": "Figure 2. Test loss on the training lattice, over all mu of the test, against the size of the training "
+    "set. Bands run from the best to the worst instance; dashed: mean; line: median.",
+    "fig3": "Figure 3. Density and |phi|^2 against mu for every lattice: Monte-Carlo means with errors, and the mean "
+    "predictions of the best EQ instance, which was trained at one mu and one lattice size.",
+    "fig4": "Figure 4. Test loss against lattice size. ST is absent where its strides do not divide the lattice.",
+    "fig5a": "Figure 5a. A configuration with an open worm, and the two sites where flux is not conserved.",
+    "fig5b": "Figure 5b. Feature maps of the best EQ and ST detectors on that configuration.",
+    "fig6a": "Figure 6a. Detection of open worms: test loss and accuracy against mu, on the training lattice.",
+    "fig6b": "Figure 6b. Detection of open worms: test loss and accuracy against lattice size.",
+    "fig7a": "Figure 7a. Counting open worms: test loss and accuracy against their number, on the training lattice.",
+    "fig7b": "Figure 7b. Counting open worms: test loss and accuracy against lattice size.",
+}
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1d2329; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
+table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
+th, td { text-align: left; vertical-align: top; padding: 0.45rem 0.6rem; border-bottom: 1px solid #d8dde2; }
+td.verdict { white-space: nowrap; font-weight: 600; }
+.yes { color: #00704e; } .no { color: #a8321a; } .unknown { color: #666; }
+figure { margin: 1.5rem 0 2.5rem; } img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
+figcaption { font-size: 0.92rem; color: #444; max-width: 48rem; margin: 0.5rem auto 0; }
+pre { background: #f4f6f8; padding: 0.8rem 1rem; overflow-x: auto; font-size: 0.82rem; }
+""".strip()
+
+VERDICTS = {True: ("holds", "yes"), False: ("does not hold", "no"), None: ("not measured", "unknown")}
+
+
+def write_report(run: Path, study: Study) -> Path:
+    """Write report.html; its path. Raises InputError if the run has no claims or figures yet."""
+    claims = read_json(run / "claims.json")
+    path = run / "report.html"
+    sections = [
+        f"<h1>fluxeq: study {escape(study.name)}</h1>",
+        f"<p>{_summary(claims)}</p>",
+        "<h2>Claims</h2>",
+        _claims_table(claims),
+        "<h2>Figures</h2>",
+        *(_figure(run, name) for name in FIGURES),
+        "<h2>How it was made</h2>",
+        _provenance_table(read_json(run / "provenance.json")),
+        "<h3>Study file</h3>",
+        f"<pre>{escape((run / 'study.toml').read_text(encoding='utf-8'))}</pre>",
+    ]
+    head = (
+        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>fluxeq: {study.name}</title>'
+    )
+    body = "\n".join(sections)
+    write_text(
+        path, f"<!doctype html>\n<html lang=en><head>{head}<style>{STYLE}</style></head>\n<body>{body}</body></html>\n"
+    )
+    return path
+
+
+def _summary(claims: list[dict[str, Any]]) -> str:
+    verdicts = [claim["holds"] for claim in claims]
+    counts = [
+        f"{verdicts.count(value)} {VERDICTS[value][0].replace('does not hold', 'do not hold').replace('holds', 'hold')}"
+        for value in (True, False, None)
+        if value in verdicts
+    ]
+    return f"{len(claims)} claims of the paper, judged by this run's own numbers: {', '.join(counts)}."
+
+
+def _claims_table(claims: list[dict[str, Any]]) -> str:
+    rows = "\n".join(_claim_row(claim) for claim in claims)
+    return (
+        f"<table><tr><th></th><th>Claim</th><th>Paper</th><th>Measured here</th><th>Verdict</th></tr>\n{rows}</table>"
+    )
+
+
+def _claim_row(claim: dict[str, Any]) -> str:
+    cells = "".join(f"<td>{escape(claim[key])}</td>" for key in ("id", "statement", "paper", "measured"))
+    verdict, kind = VERDICTS[claim["holds"]]
+    return f'<tr>{cells}<td class="verdict {kind}">{verdict}</td></tr>'
+
+
+def _figure(run: Path, name: str) -> str:
+    picture = run / "figures" / f"{name}.png"
+    if not picture.is_file():
+        raise InputError(f"{picture}: no such figure; 'fluxeq reproduce' draws it")
+    data, caption = base64.b64encode(picture.read_bytes()).decode(), escape(CAPTIONS[name])
+    image = f'<img alt="{name}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _provenance_table(content: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(_plain(value))}</td></tr>" for name, value in content.items()
+    )
+    return f"<table>{rows}</table>"
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else str(value)

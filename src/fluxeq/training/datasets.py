@@ -1,0 +1,39 @@
+"""Training and validation examples from ensemble files, with proof that they come from different chains."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fluxeq.data.ensembles import open_ensemble, origins, require_disjoint
+from fluxeq.training.tasks import Examples, Task, examples, task_named
+
+
+class Data(NamedTuple):
+    """What a network is trained on and judged by while it is, and the chains that both come from."""
+
+    task: Task
+    training: Examples
+    validation: Examples
+    training_origins: tuple[str, ...]
+    validation_origins: tuple[str, ...]
+
+
+def load_data(task: str, training: Sequence[Path], validation: Sequence[Path], n_training: int | None = None) -> Data:
+    """The examples in some files; the first ``n_training`` of them and a tenth of that for validation, if it is given.
+
+    Raises InputError if training and validation share chains, are too small, or their labels are wrong.
+    """
+    the_task = task_named(task)
+    parts = {
+        "training": [open_ensemble(path) for path in training],
+        "validation": [open_ensemble(path) for path in validation],
+    }
+    require_disjoint(parts)
+    found = {purpose: examples(the_task, ensembles) for purpose, ensembles in parts.items()}
+    if n_training is not None:
+        found = {
+            "training": found["training"].first(n_training),
+            "validation": found["validation"].first(max(1, n_training // 10)),
+        }
+    chains = {purpose: tuple(origins(ensembles)) for purpose, ensembles in parts.items()}
+    return Data(the_task, found["training"], found["validation"], chains["training"], chains["validation"])

@@ -1,0 +1,261 @@
+"""A made-up run, seeded, on which every claim of the paper holds: what figures and claims read, without any training.
+
+``tables`` gives the content as data frames, so that a test can change it, and ``write`` makes a run folder of it.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+STUDY = """
+name = "synthetic"
+
+[regression]
+shape = [60, 4]
+mu = 1.05
+
+[detection]
+shape = [8, 8]
+
+[counting]
+shape = [8, 8]
+"""
+
+SQUARES = ("8x8", "16x16", "32x32", "64x64")
+DETECTION_LOSS = {"EQ": 0.01, "ST": 0.02, "FL": 0.4}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything there is; the default keeps tests short."""
+
+    n_training: tuple[int, ...] = (100, 500, 1000, 4000)
+    mu: tuple[float, ...] = (0.91, 0.93, 0.95, 0.97, 0.99, 1.01, 1.03, 1.05)
+    shapes: tuple[str, ...] = ("50x2", "60x4", "125x8", "200x10")
+    instances: int = 3
+
+
+@dataclass
+class Tables:
+    """The tables of a run."""
+
+    metrics: pd.DataFrame
+    measurements: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def write(self, run: Path) -> Path:
+        """Make the run folder; its path."""
+        (run / "measurements").mkdir(parents=True)
+        (run / "study.toml").write_text(STUDY, encoding="utf-8")
+        self.metrics.to_csv(run / "metrics.csv", index=False)
+        for name, table in self.measurements.items():
+            table.to_csv(run / "measurements" / f"{name}.csv", index=False)
+        return run
+
+
+def tables(seed: int = 1, scale: Scale = Scale()) -> Tables:
+    """All tables of a run in which every claim holds."""
+    rng = np.random.default_rng(seed)
+    rows = [*_regression(rng, scale), *_zhou(rng, scale), *_detection(rng, scale), *_counting(rng, scale)]
+    measurements = {
+        "translation": _translation(rng, scale),
+        "responses": _responses(rng, scale),
+        "example": _example(rng),
+    }
+    measurements["feature_maps"] = _feature_maps(rng, measurements["example"])
+    return Tables(pd.DataFrame(rows), measurements)
+
+
+def _row(task, architecture, augmentation, n_training, instance, shape, **further):
+    augmented = "-augmented" if augmentation else ""
+    row = {
+        "group": "study",
+        "task": task,
+        "architecture": architecture,
+        "augmentation": augmentation,
+        "n_training": n_training,
+        "instance": instance,
+        "model": f"models/{task}-{architecture}{augmented}-{n_training}/{instance:02d}.safetensors",
+        "n_parameters": {"EQ": 1200, "ST": 5000, "FL": 60000}[architecture],
+        "shape": shape,
+        "eta": 4.01,
+        "lam": 1.0,
+        "mu": 1.05,
+        "n_worms": None,
+        "configurations": 500,
+        "loss": np.nan,
+        "loss_error": np.nan,
+        "accuracy": np.nan,
+    }
+    row |= dict.fromkeys(["loss_n", "loss_phi2", "mean_n", "mean_phi2"], np.nan)
+    row |= dict.fromkeys(["true_n", "true_n_error", "true_phi2", "true_phi2_error"], np.nan)
+    return row | further
+
+
+def _truth(shape, mu):
+    """Something like a silver blaze: an onset that sharpens with the size; error None where n is constant."""
+    n_t, n_x = map(int, shape.split("x"))
+    width, onset = 2.0 / n_t, 0.95 + 0.06 / n_x
+    n = width * np.log1p(np.exp((mu - onset) / width)) * 4
+    error = 0.02 * np.sqrt(n) / n_x if mu > 0.92 else np.nan
+    return {
+        "true_n": n if mu > 0.92 else 0.0,
+        "true_n_error": error,
+        "true_phi2": 0.4 + 0.3 * n,
+        "true_phi2_error": 0.3 * error if mu > 0.92 else 0.001,
+    }
+
+
+def _regression_row(rng, architecture, augmentation, n, instance, shape, mu, loss, **further):
+    truth = _truth(shape, mu)
+    shifts = {name: 0.1 * np.nan_to_num(truth[f"true_{name}_error"]) * rng.uniform(-1, 1) for name in ("n", "phi2")}
+    return _row(
+        "regression",
+        architecture,
+        augmentation,
+        n,
+        instance,
+        shape,
+        mu=mu,
+        loss=loss,
+        loss_error=0.05 * loss,
+        loss_n=1.2 * loss,
+        loss_phi2=0.8 * loss,
+        mean_n=truth["true_n"] + shifts["n"],
+        mean_phi2=truth["true_phi2"] + shifts["phi2"],
+        **truth,
+        **further,
+    )
+
+
+def _regression(rng, scale):
+    level = {("EQ", False): 1e-2, ("ST", False): 4e-4, ("FL", False): 3e-3, ("ST", True): 2e-4, ("FL", True): 9e-4}
+    for (architecture, augmentation), loss in level.items():
+        power = -1.5 if architecture == "EQ" else -0.15
+        for n in scale.n_training:
+            for instance in range(scale.instances):
+                quality = loss * (n / 100) ** power * np.exp(0.3 * rng.normal())
+                if architecture == "EQ":
+                    quality *= 1e-2
+                for shape in scale.shapes if n == scale.n_training[-1] else ("60x4",):
+                    if (architecture == "FL" and shape != "60x4") or (architecture == "ST" and shape == "125x8"):
+                        continue
+                    for mu in scale.mu:
+                        noisy = quality * np.exp(0.1 * rng.normal())
+                        yield _regression_row(rng, architecture, augmentation, n, instance, shape, mu, noisy)
+
+
+def _zhou(rng, scale):
+    further = {"group": "zhou", "model": "models/zhou/00.safetensors", "n_parameters": 10_000_000}
+    for mu in (scale.mu[0], scale.mu[-1]):
+        yield _regression_row(rng, "FL", False, 8000, 0, scale.shapes[-1], mu, 1e-3, **further)
+
+
+def _detection(rng, scale):
+    for architecture, loss in DETECTION_LOSS.items():
+        for instance in range(scale.instances):
+            quality = loss * np.exp(0.5 * rng.normal())
+            for shape in SQUARES if architecture != "FL" else SQUARES[:1]:
+                for eta in (4.01, 4.04, 4.25):
+                    for mu in (1.0, 1.25, 1.5):
+                        for number in (0, 1):
+                            larger = 1 + SQUARES.index(shape)
+                            value = quality * larger * np.exp(0.05 * rng.normal())
+                            yield _worm_row("detection", architecture, instance, shape, eta, mu, number, value)
+
+
+def _counting(rng, scale):
+    for architecture in DETECTION_LOSS:
+        for instance in range(scale.instances):
+            for shape in SQUARES if architecture != "FL" else SQUARES[:1]:
+                for mu in (1.0, 1.5):
+                    for number in range(11):
+                        wrong = 0 if architecture == "EQ" else 0.6 if number < 4 else 0.2
+                        wrong *= 1 + 0.1 * rng.uniform(-1, 1)
+                        value = (1e-4 if architecture == "EQ" else 0.1 + wrong) * np.exp(0.2 * rng.normal())
+                        further = {"accuracy": 1 - wrong}
+                        yield _worm_row("counting", architecture, instance, shape, 4.01, mu, number, value, **further)
+
+
+def _worm_row(task, architecture, instance, shape, eta, mu, number, loss, **further):
+    settings = {"eta": eta, "mu": mu, "n_worms": number, "loss": loss, "loss_error": 0.1 * loss}
+    settings["accuracy"] = 1 - 0.4 * min(1, loss)
+    return _row(task, architecture, False, 16000, instance, shape, **settings | further)
+
+
+def _translation(rng, scale):
+    rows = []
+    for task in ("regression", "detection", "counting"):
+        for architecture, stride in {"EQ": 1, "ST": 2, "FL": None}.items():
+            for instance in range(scale.instances):
+                rounding = 10 ** rng.uniform(-16, -15)
+                error = rounding if architecture == "EQ" else 10 ** rng.uniform(-3, -1)
+                rows.append(
+                    {
+                        "architecture": architecture,
+                        "augmentation": False,
+                        "task": task,
+                        "instance": instance,
+                        "n_parameters": {"EQ": 1200, "ST": 5000, "FL": 60000}[architecture],
+                        "translation_error": error,
+                        "stride": stride,
+                        "residual_error": None if stride is None else rounding,
+                    }
+                )
+    return pd.DataFrame(rows).astype({"stride": "Int64"})
+
+
+def _responses(rng, scale):
+    rows = []
+    for architecture in DETECTION_LOSS:
+        for instance in range(scale.instances):
+            weak, strong = rng.uniform(0, 0.1), rng.uniform(0.8, 1)
+            positive, negative = (weak, strong) if rng.random() < 0.5 else (strong, weak)
+            rows.append(
+                {
+                    "architecture": architecture,
+                    "instance": instance,
+                    "accuracy": 0.99 - 0.02 * rng.random(),
+                    "positive": positive,
+                    "negative": negative,
+                    "selectivity": (strong - weak) / (strong + weak),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _example(rng, extent=8):
+    """Closed fluxes from plaquettes and straight lines in time, and a worm that walks at random."""
+    k = np.zeros((2, extent, extent), dtype=int)
+    k[0] += rng.integers(2, 5, extent)
+    for t, x, sign in zip(*rng.integers(0, extent, (2, 40)), rng.choice([-1, 1], 40), strict=True):
+        k[0, t, x] += sign
+        k[1, (t + 1) % extent, x] += sign
+        k[0, t, (x + 1) % extent] -= sign
+        k[1, t, x] -= sign
+    worm = np.zeros_like(k)
+    site = np.array([5, 2])
+    for nu, sign in [(0, 1), (0, 1), (1, 1), (0, 1), (1, 1), (0, 1), (1, 1), (1, -1), (0, 1), (1, 1), (1, 1)]:
+        ahead = (site + sign * np.eye(2, dtype=int)[nu]) % extent
+        worm[nu][tuple(site if sign > 0 else ahead)] += sign
+        site = ahead
+    k += worm
+    divergence = sum(k[nu] - np.roll(k[nu], 1, nu) for nu in range(2))
+    l = rng.integers(0, 3, k.shape)
+    t, x = (values.ravel() for values in np.indices((extent, extent)))
+    columns = {"t": t, "x": x, "k_t": k[0], "k_x": k[1], "l_t": l[0], "l_x": l[1], "divergence": divergence}
+    columns |= {"worm_t": worm[0], "worm_x": worm[1]}
+    return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+
+
+def _feature_maps(rng, example):
+    maps = []
+    for architecture, stride, reacts_to in (("EQ", 1, 1), ("ST", 2, -1)):
+        for channel in range(4):
+            here = example.assign(t=example["t"] // stride * stride, x=example["x"] // stride * stride)
+            here["value"] = (here["divergence"] == reacts_to) * (channel == 2) * 0.9
+            rows = here.groupby(["t", "x"], as_index=False)["value"].max()
+            rows["value"] += 0.1 * rng.random(len(rows))
+            maps.append(rows.assign(architecture=architecture, channel=channel, selected=channel == 2))
+    return pd.concat(maps)[["architecture", "channel", "t", "x", "value", "selected"]]

@@ -1,0 +1,29 @@
+"""Neighbours against coordinates stepped one by one; shapes that cannot be are named errors."""
+
+import numpy as np
+import pytest
+
+from fluxeq.errors import InputError
+from fluxeq.lattice import neighbours, require_shape
+
+
+@pytest.mark.parametrize("shape", [(2,), (5,), (4, 2), (3, 5), (2, 3, 4)])
+def test_neighbours(shape):
+    d = len(shape)
+    table = neighbours(shape)
+    assert table.shape == (2 * d, np.prod(shape))
+    for number, site in enumerate(np.ndindex(*shape)):
+        for direction in range(2 * d):
+            there = list(site)
+            there[direction % d] += 1 if direction < d else -1
+            assert table[direction, number] == np.ravel_multi_index(there, shape, mode="wrap")
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4, 1), (0, 3), (-2, 4)])
+def test_impossible_shapes(shape):
+    with pytest.raises(InputError, match="every extent is at least 2"):
+        require_shape(shape)
+
+
+def test_smallest_shape():
+    require_shape((2, 2))

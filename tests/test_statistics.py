@@ -1,0 +1,108 @@
+"""Errors, tau_int and R-hat on autoregressive series, for which all of them are known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fluxeq import statistics
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+N_CHAINS, LENGTH = 4, 5000
+
+
+def autoregressive(a, length, seed):
+    """Normal series of unit variance and mean 0 with rho(t) = a^t, so that tau_int = (1 + a) / (2 (1 - a))."""
+    normal = np.random.default_rng(seed).normal(size=length)
+    series = np.empty(length)
+    series[0] = normal[0]
+    for i in range(1, length):
+        series[i] = a * series[i - 1] + math.sqrt(1 - a * a) * normal[i]
+    return series
+
+
+def chains(a, experiment, length=LENGTH):
+    return [autoregressive(a, length, seed=(experiment, c)) for c in range(N_CHAINS)]
+
+
+@pytest.mark.parametrize("a", [0.0, 0.5, 0.9])
+def test_autocorrelation_time_and_error(a):
+    """The spread of tau_int is near sqrt(4 tau_int W / N): 6 % of it at a = 0.9, 2 % for the mean of 10 experiments."""
+    tau_int = (1 + a) / (2 * (1 - a))
+    error = math.sqrt(2 * tau_int / (N_CHAINS * LENGTH))
+    estimates = [statistics.estimate(chains(a, experiment)) for experiment in range(10)]
+    assert all(estimate.status == "ok" for estimate in estimates)
+    assert np.mean([estimate.tau_int for estimate in estimates]) == pytest.approx(tau_int, rel=0.08)
+    assert np.mean([estimate.error for estimate in estimates]) == pytest.approx(error, rel=0.04)
+
+
+def test_errors_cover_the_mean():
+    """(value / error)^2 is 1 on average: with 100 experiments within 0.57, four of its standard errors sqrt(2 / 100).
+
+    The control forgets tau_int, which makes the average 2 tau_int = 3.
+    """
+    estimates = [statistics.estimate(chains(0.5, experiment, length=500)) for experiment in range(100)]
+    squared = np.array([(estimate.value / estimate.error) ** 2 for estimate in estimates])
+    assert abs(squared.mean() - 1) < 0.57
+    naive = np.array([estimate.value**2 * N_CHAINS * 500 for estimate in estimates])
+    assert abs(naive.mean() - 1) > 1
+
+
+def test_value_is_the_mean_of_all_measurements():
+    """Chains may differ in length; the longer one counts for more."""
+    series = [np.arange(10.0), np.arange(30.0)]
+    assert statistics.estimate(series).value == pytest.approx(np.concatenate(series).mean())
+
+
+def test_constant_series():
+    estimate = statistics.estimate([np.full(100, 0.1)] * 3)
+    assert estimate == statistics.Estimate(pytest.approx(0.1), None, None, None, "constant")
+
+
+def test_too_few_measurements():
+    """Fewer than 8 in a chain: a mean and nothing else."""
+    estimate = statistics.estimate([np.arange(7.0), np.arange(100.0)])
+    assert (estimate.error, estimate.tau_int, estimate.r_hat, estimate.status) == (None, None, None, "short")
+
+
+def test_too_few_autocorrelation_times():
+    """80 measurements with tau_int near 10 carry their numbers, and say that they cannot be trusted."""
+    estimate = statistics.estimate([autoregressive(0.9, 80, seed=1)])
+    assert estimate.status == "short"
+    assert estimate.error is not None
+    assert statistics.estimate([autoregressive(0.0, 200, seed=1)]).status == "ok"
+
+
+@pytest.mark.parametrize("series", [[], [np.array([])]])
+def test_no_measurements(series):
+    with pytest.raises(ValueError, match="at least one"):
+        statistics.estimate(series)
+
+
+@pytest.mark.parametrize(("shift", "agree"), [(0.0, True), (2.0, False)], ids=["one mean", "shifted"])
+def test_r_hat(shift, agree):
+    """One of four chains, 2 of 8 halves, shifted by s widths gives sqrt(1 + 3 s^2 / 14): 1.36; else within 1.01."""
+    series = chains(0.5, 0)
+    series[0] = series[0] + shift
+    r_hat = statistics.r_hat(series)
+    assert r_hat == pytest.approx(1.0, abs=0.01) if agree else r_hat == pytest.approx(1.36, abs=0.03)
+    assert statistics.estimate(series).r_hat == r_hat
+
+
+def test_r_hat_sees_a_drift():
+    """Split chains: all of them drift alike, which their means alone would not show."""
+    drift = np.linspace(-1, 1, LENGTH)
+    assert statistics.r_hat([one + drift for one in chains(0.5, 0)]) > 1.1
+
+
+def test_r_hat_of_constant_chains():
+    assert statistics.r_hat([np.ones(10), np.ones(10)]) is None
+
+
+def test_by_chain():
+    """Measurements keep their order within each chain, however the chains are mixed."""
+    values, chain = np.array([5.0, 1.0, 4.0, 2.0, 3.0]), np.array([7, 0, 7, 0, 7])
+    first, second = statistics.by_chain(values, chain)
+    np.testing.assert_array_equal(first, [1, 2])
+    np.testing.assert_array_equal(second, [5, 4, 3])

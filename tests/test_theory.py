@@ -1,0 +1,102 @@
+"""ln W against arbitrary precision, its recursion and its closed form; couplings that cannot be are named errors."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+
+from fluxeq.errors import InputError, StabilityError
+from fluxeq.theory import Theory, log_weight, weight_ratio
+
+TOLERANCE = 1e-12  # of W, relative; ln W reaches 1700, where one rounding error is 2e-13
+
+
+def precise(eta: float, lam: float, f: int) -> float:
+    """ln W(f) as a parabolic cylinder function (Gradshteyn and Ryzhik 3.462.1), with 30 digits."""
+    with mpmath.workdps(30):
+        nu, b, c = mpmath.mpf(f) / 2 + 1, mpmath.mpf(eta), 2 * mpmath.mpf(lam)
+        integral = mpmath.gamma(nu) * mpmath.pcfd(-nu, b / mpmath.sqrt(c)) / 2
+        return float(mpmath.log(integral) + b**2 / (4 * c) - nu / 2 * mpmath.log(c))
+
+
+@pytest.mark.parametrize(
+    ("eta", "lam", "step"),
+    [(-3, 0.01, 40), (-3, 1, 1), (-1, 10, 1), (0, 0.01, 1), (4.01, 0.01, 40), (4.01, 1, 1), (10, 0.01, 1), (10, 10, 1)],
+)
+def test_log_weight(eta, lam, step):
+    """Every f up to 400; every 40th where mpmath is slow."""
+    f = np.arange(0, 401, step)
+    expected = np.array([precise(eta, lam, int(i)) for i in f])
+    assert np.abs(log_weight(Theory(eta, lam, 0), 400)[f] - expected).max() < TOLERANCE
+
+
+def test_precise_reference():
+    """The special function is the integral that defines W."""
+    with mpmath.workdps(30):
+        integral = mpmath.quad(lambda r: r**8 * mpmath.exp(3 * r**2 - r**4 / 100), [0, 5, 10, 12, 15, 20, 40])
+    assert precise(-3, 0.01, 7) == pytest.approx(float(mpmath.log(integral)), rel=1e-15)
+
+
+@pytest.mark.parametrize("eta", [-3.0, 0.0, 4.01, 10.0])
+@pytest.mark.parametrize("lam", [0.01, 1.0, 10.0])
+def test_recursion(eta, lam):
+    f = np.arange(397)
+    log_w = log_weight(Theory(eta, lam, 0), 400)
+    quadratic, quartic = (np.exp(log_w[step : step + 397] - log_w[:397]) for step in (2, 4))
+    size = 2 * abs(eta) * quadratic + 4 * lam * quartic
+    assert np.all(np.abs((f + 2) - 2 * eta * quadratic - 4 * lam * quartic) < TOLERANCE * size)
+
+
+def test_closed_form_of_the_free_field():
+    eta = 4.2
+    expected = [math.lgamma(f / 2 + 1) - (f / 2 + 1) * math.log(eta) - math.log(2) for f in range(101)]
+    np.testing.assert_allclose(log_weight(Theory(eta, 0, 0), 100), expected, rtol=1e-14, atol=1e-14)
+
+
+def test_weak_coupling_approaches_the_free_field():
+    """The integral and the closed form are different code; to first order W falls by lam W(f+4)."""
+    lam = 1e-7
+    free, weak = log_weight(Theory(4.2, 0, 0), 24), log_weight(Theory(4.2, lam, 0), 20)
+    np.testing.assert_allclose(weak - free[:21], -lam * np.exp(free[4:] - free[:21]), rtol=1e-4)
+
+
+def test_weight_ratio():
+    theory = Theory(4.01, 1, 0)
+    log_w = log_weight(theory, 12)
+    np.testing.assert_allclose(weight_ratio(theory, 10), np.exp(log_w[2:] - log_w[:11]), rtol=1e-13)
+
+
+def test_theory_does_not_depend_on_the_type_of_its_numbers():
+    assert Theory(4, 1, np.float64(0.5)) == Theory(4.0, 1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("couplings", "named"),
+    [
+        ((math.nan, 1, 1), "eta"),
+        ((4, math.inf, 1), "lam"),
+        ((4, 1, "1"), "mu"),
+        ((4, 1, True), "mu"),
+        ((4, -0.1, 1), "lam"),
+        ((0, 0, 1), "eta"),
+        ((-1, 0, 1), "eta"),
+    ],
+)
+def test_impossible_couplings(couplings, named):
+    with pytest.raises(InputError, match=f"^{named} = "):
+        Theory(*couplings)
+
+
+def test_negative_power():
+    with pytest.raises(InputError, match="f_max = -1"):
+        log_weight(Theory(4, 1, 0), -1)
+
+
+def test_stability():
+    """The free field is stable above 2 cosh(mu) + 2 (d - 1), the interacting one everywhere."""
+    bound = 2 * math.cosh(0.3) + 4
+    Theory(bound + 1e-9, 0, 0.3).require_stable(3)
+    Theory(-3, 0.01, 5).require_stable(3)
+    with pytest.raises(StabilityError, match=r"d = 3.*raise eta"):
+        Theory(bound, 0, 0.3).require_stable(3)
