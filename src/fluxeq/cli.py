@@ -381,9 +381,7 @@ def reproduce(
             lambda: opened(executor, workers or _n_processors()),
             lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
         )
-    print(
-        f"{output / 'report.html'}: {n} jobs done, all others were" if n else f"{output / 'report.html'}: was complete"
-    )
+    print(f"{output / 'report.html'}: {f'complete, {n} jobs done now' if n else 'was complete already'}")
 
 
 @app.command
@@ -460,7 +458,7 @@ def parsed_integers(name: str, text: str) -> list[int]:
 def _config(path: Path | None) -> dict[str, Any]:
     """The fields of a config: those in a JSON file, which may be what a search left behind."""
     content = _fields(path)
-    return content["config"] if "config" in content else content
+    return content.get("config", content)
 
 
 def _recipe(path: Path | None) -> "Recipe":
@@ -525,8 +523,8 @@ def _bar(title: str) -> Iterator[Callable[..., None]]:
             TextColumn("{task.description}"),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            shown = bar.add_task("", total=None)
-            yield lambda done, total, remark="": bar.update(shown, completed=done, total=total, description=remark)
+            row = bar.add_task("", total=None)
+            yield lambda done, total, remark="": bar.update(row, completed=done, total=total, description=remark)
         return
     before = 0.0
 

@@ -19,6 +19,6 @@ def require_shape(shape: Sequence[int]) -> None:
 
 
 def neighbours(shape: Sequence[int]) -> np.ndarray:
-    """Sites next to each site of a periodic lattice, row-major: first all x + nu_hat, then all x - nu_hat; ``(2 d, V)``."""
+    """Sites next to each site, row-major: first all x + nu_hat, then all x - nu_hat; int64 ``(2 d, V)``."""
     sites = np.arange(math.prod(shape)).reshape(shape)
     return np.stack([np.roll(sites, step, nu).ravel() for step in (-1, 1) for nu in range(len(shape))])

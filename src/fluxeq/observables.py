@@ -31,7 +31,7 @@ def split(configurations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def divergence(configurations: np.ndarray) -> np.ndarray:
-    """Flux created at each site: 0 if closed, +1 at the tail and -1 at the head of an open worm; int64 ``(n, *shape)``."""
+    """Flux created at each site: 0 if closed, +1 at the tail, -1 at the head of an open worm; int64 ``(n, *shape)``."""
     k, _ = split(configurations)
     total = np.zeros((k.shape[0], *k.shape[2:]), dtype=np.int64)
     for nu in range(k.shape[1]):

@@ -10,6 +10,7 @@ closed form at lam = 0, Gamma(f/2 + 1) / (2 eta^(f/2 + 1)).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +102,7 @@ def _peak(powers: np.ndarray, eta: float, lam: float) -> np.ndarray:
     return powers / (eta + root) if eta > 0 else (root - eta) / (4 * lam)
 
 
-def _edge(relative, direction: np.ndarray) -> np.ndarray:
+def _edge(relative: Callable[[np.ndarray], np.ndarray], direction: np.ndarray) -> np.ndarray:
     """Where the integrand has become negligible, in the given direction (+1 or -1) from the maximum."""
     distance = np.full_like(direction, 1e-3)
     while np.any(growing := relative(direction * distance) > NEGLIGIBLE):

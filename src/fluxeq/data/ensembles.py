@@ -10,7 +10,7 @@ Attributes: eta, lam, mu, shape, chains, seed, spacing, thermalisation and tau_i
 worm files also worm_seed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ def _read(file: h5py.File) -> Ensemble:
     )
 
 
-def require_disjoint(purposes: dict[str, Sequence[Ensemble]]) -> None:
+def require_disjoint(purposes: Mapping[str, Sequence[Ensemble]]) -> None:
     """Raise InputError if ensembles meant for different purposes come from the same chains."""
     owner: dict[str, str] = {}
     for purpose, ensembles in purposes.items():

@@ -19,8 +19,8 @@ class Measured(NamedTuple):
 def measured(path: Path) -> Measured:
     """Means over an ensemble with errors from the Gamma method; tau_int in stored configurations."""
     ensemble = open_ensemble(path)
-    estimates = [estimate(by_chain(values, ensemble.chain)) for values in (ensemble.n, ensemble.phi2)]
-    return Measured(*estimates, len(ensemble), ensemble.n_chains)
+    n, phi2 = (estimate(by_chain(values, ensemble.chain)) for values in (ensemble.n, ensemble.phi2))
+    return Measured(n, phi2, len(ensemble), ensemble.n_chains)
 
 
 def as_json(found: Measured) -> dict[str, Any]:

@@ -76,8 +76,13 @@ class GlobalPooling(eqx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """``(*shape, channels)`` to ``(channels,)``."""
         sites = x.reshape(-1, x.shape[-1])
-        reduced = {"average": jnp.mean, "sum": jnp.sum, "maximum": jnp.max}[self.kind]
-        return reduced(sites, axis=0)
+        match self.kind:
+            case "average":
+                return sites.mean(axis=0)
+            case "sum":
+                return sites.sum(axis=0)
+            case "maximum":
+                return sites.max(axis=0)
 
 
 class Flatten(eqx.Module):

@@ -20,8 +20,8 @@ def cpu() -> SimpleNamespace:
     """The moves compiled for this processor; they release the global lock, so chains run in threads."""
     import numba
 
-    # No move allocates, so Numba need not count references to the arrays; counting them costs three quarters of the time.
-    return bind(numba.njit(nogil=True, _nrt=False))
+    # No move allocates, so Numba need not count references to arrays, which would cost three quarters of the time.
+    return bind(numba.njit(nogil=True, _nrt=False))  # type: ignore[call-overload]
 
 
 def bind(compiled: Callable[[FunctionType], Callable]) -> SimpleNamespace:

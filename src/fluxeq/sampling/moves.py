@@ -200,7 +200,7 @@ def add_worms(hops, powers, ends, rng, tally, neighbours, factor, ratio, done, l
 
 def is_end(site, heads, tails, n):
     """Whether one of the first ``n`` worms ends on the site."""
-    for i in range(n):
+    for i in range(n):  # noqa: SIM110  (Numba compiles no generators)
         if heads[i] == site or tails[i] == site:
             return True
     return False

@@ -90,7 +90,7 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 def _tried(study: optuna.Study) -> dict[str, Setting]:
     """Different settings with a value, by their fields."""
-    found = {}
+    found: dict[str, Setting] = {}
     for trial in _finished(study):
         config, losses = trial.user_attrs["config"], tuple(trial.user_attrs["losses"])
         assert trial.value is not None

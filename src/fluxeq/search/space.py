@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from fluxeq.config import Frozen
 
@@ -22,5 +22,5 @@ class Space(Frozen):
     widths: tuple[PositiveInt, ...] = (8, 16, 32, 64, 128, 256)
     global_poolings: tuple[Literal["average", "sum", "maximum"], ...] = ("average",)
     """The study searches over all three for detection and counting; n and |phi|^2 are averages."""
-    start: dict[str, Choice] = {}
+    start: dict[str, Choice] = Field(default_factory=dict)
     """The choices of the first setting that is tried, by name; what it leaves out is drawn."""

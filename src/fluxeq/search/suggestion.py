@@ -13,7 +13,7 @@ from fluxeq.search.space import Space
 
 
 def suggest(space: Space, architecture: str, trial: Trial) -> dict[str, Any]:
-    """The fields of an architecture's config, as a trial chooses them. Raises InputError for an unknown architecture."""
+    """The fields of an architecture's config, as a trial chooses them. Raises InputError for an unknown name."""
     require_architecture(architecture)
     kind = ARCHITECTURES[architecture]
     n_layers = trial.suggest_int("layers", *space.layers)

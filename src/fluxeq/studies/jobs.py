@@ -83,7 +83,7 @@ def train(
     from fluxeq.training.recipe import Recipe
 
     data = load_data(task, _within(run, training), _within(run, validation), n_training)
-    fields = read_json(run / winner)["config"] if winner else config
+    fields = read_json(run / winner)["config"] if winner else config or {}
     train_instances(
         data,
         architecture,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pandas
 
@@ -15,7 +16,7 @@ from fluxeq.studies.responses import responses
 from fluxeq.testing import translation_error
 from fluxeq.training.evaluation import evaluate
 from fluxeq.training.models import Model, load_model
-from fluxeq.training.tasks import Examples, examples
+from fluxeq.training.tasks import examples
 
 Folders = dict[str, dict[str, Path]]
 """Model folders by task and architecture."""
@@ -38,22 +39,22 @@ def _models(folder: Path) -> list[Model]:
 
 
 def _translation_errors(folders: Folders, data: dict[str, Path]) -> Iterator[dict[str, Any]]:
-    """The first instance of every architecture and task, over all translations and over those by its strides."""
+    """Every trained network over all translations, and over those by multiples of its strides."""
     for task, by_architecture in folders.items():
         configuration = open_ensemble(data[task]).configurations[0]
-        for architecture, folder in by_architecture.items():
-            model = _models(folder)[0]
-            net, stride = eqx.filter_jit(model.network), total_stride(model.config.blocks)
-            residual = None if "shape" in model.description.config else translation_error(net, configuration, stride)
+        for model in (model for folder in by_architecture.values() for model in _models(folder)):
+            stride = total_stride(model.config.blocks)
+            net = eqx.filter_jit(model.network)
+            keeps_strides = "shape" not in model.description.config
             yield {
-                "architecture": architecture,
+                "architecture": model.description.architecture,
                 "augmentation": model.description.augmentation,
                 "task": task,
                 "instance": model.description.instance,
                 "n_parameters": model.description.n_parameters,
                 "translation_error": translation_error(net, configuration),
                 "stride": stride,
-                "residual_error": residual,
+                "residual_error": translation_error(net, configuration, stride) if keeps_strides else None,
             }
 
 
@@ -65,14 +66,10 @@ def _detectors(folders: dict[str, Path], ensemble: Ensemble) -> Iterator[tuple[d
             if "shape" in model.description.config:  # flattened: no feature map has a meaning of its own
                 continue
             found = responses(model.config, model.network, opened)
-            accuracy = evaluate(model, _examples(model, ensemble)).accuracy
+            accuracy = evaluate(model, examples(model.task, [ensemble])).accuracy
             row = {"architecture": architecture, "instance": model.description.instance, "accuracy": accuracy}
             row |= {"positive": found.positive, "negative": found.negative, "selectivity": found.selectivity}
-            yield {**row, "importance": found.importance}, model
-
-
-def _examples(model: Model, ensemble: Ensemble) -> Examples:
-    return examples(model.task, [ensemble])
+            yield {**row, "by_channel": found.by_channel}, model
 
 
 def _example(opened: np.ndarray, closed: np.ndarray) -> pandas.DataFrame:
@@ -85,15 +82,15 @@ def _example(opened: np.ndarray, closed: np.ndarray) -> pandas.DataFrame:
 
 
 def _feature_maps(scored: list[tuple[dict[str, Any], Model]], example: np.ndarray) -> Iterator[pandas.DataFrame]:
-    """Every channel of the best detector of each architecture, the most important one marked."""
+    """Every channel of the best detector of each architecture, the one that responds most marked."""
     for architecture in dict.fromkeys(row["architecture"] for row, _ in scored):
         candidates = [pair for pair in scored if pair[0]["architecture"] == architecture]
         row, model = max(candidates, key=lambda pair: (pair[0]["accuracy"], -pair[1].description.validation_loss))
-        maps = np.asarray(model.network.feature_maps(example))
+        maps = np.asarray(model.network.feature_maps(jnp.asarray(example)))
         channel, t, x = np.indices(maps.shape)
         stride = total_stride(model.config.blocks)
-        columns = {"channel": channel, "t": t * stride, "x": x * stride, "value": maps}
+        columns: dict[str, np.ndarray] = {"channel": channel, "t": t * stride, "x": x * stride, "value": maps}
         table = pandas.DataFrame({name: values.ravel() for name, values in columns.items()})
         table.insert(0, "architecture", architecture)
-        table["selected"] = table["channel"] == int(np.argmax(row["importance"]))
+        table["selected"] = table["channel"] == int(np.argmax(row["by_channel"]))
         yield table

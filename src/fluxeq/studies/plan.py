@@ -131,7 +131,8 @@ def _worms(study: Study) -> Iterator[Job]:
     }
     yield from closed.values()
     for name, task in tasks.items():
-        data, made = {}, []
+        data: dict[str, list[str]] = {}
+        made: list[Job] = []
         per_coupling = task.configurations * len(task.n_worms)
         for purpose, n in (("training", per_coupling), ("validation", _tenth(per_coupling))):
             for eta, mu in task.couplings:

@@ -58,24 +58,17 @@ def write_report(run: Path, study: Study) -> Path:
         "<h3>Study file</h3>",
         f"<pre>{escape((run / 'study.toml').read_text(encoding='utf-8'))}</pre>",
     ]
-    head = (
-        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>fluxeq: {study.name}</title>'
-    )
-    body = "\n".join(sections)
-    write_text(
-        path, f"<!doctype html>\n<html lang=en><head>{head}<style>{STYLE}</style></head>\n<body>{body}</body></html>\n"
-    )
+    title, body = f"<title>fluxeq: {escape(study.name)}</title>", "\n".join(sections)
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{title}<style>{STYLE}</style>'
+    write_text(path, f"<!doctype html>\n<html lang=en><head>{head}</head>\n<body>{body}</body></html>\n")
     return path
 
 
 def _summary(claims: list[dict[str, Any]]) -> str:
     verdicts = [claim["holds"] for claim in claims]
-    counts = [
-        f"{verdicts.count(value)} {VERDICTS[value][0].replace('does not hold', 'do not hold').replace('holds', 'hold')}"
-        for value in (True, False, None)
-        if value in verdicts
-    ]
-    return f"{len(claims)} claims of the paper, judged by this run's own numbers: {', '.join(counts)}."
+    words = {True: "hold", False: "do not hold", None: "could not be measured"}
+    counts = ", ".join(f"{verdicts.count(value)} {word}" for value, word in words.items() if value in verdicts)
+    return f"{len(claims)} claims of the paper, judged by this run's own numbers: {counts}."
 
 
 def _claims_table(claims: list[dict[str, Any]]) -> str:

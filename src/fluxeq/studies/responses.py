@@ -1,9 +1,9 @@
 """What the convolutional part of a network reacts to: the sites where flux is created, or those where it ends.
 
-For channel c and every offset within the receptive field, the area under the ROC curve (AUC) tells the values of the
-feature map that see a site of divergence +1 (or -1) at that offset from those that see none there. The score of the
-channel is the largest |2 AUC - 1|, between 0 (no reaction) and 1. The score of the network is the mean over channels,
-weighted by how much each moves the output: |d output / d pooled feature| times the feature's standard deviation.
+For channel c and every offset within the receptive field, the mean of the feature map where it sees a site of
+divergence +1 (or -1) at that offset is compared with its mean where it sees none there; the largest difference over
+the offsets, times |d output / d pooled feature|, is how far such a site moves the output through this channel. The
+response of the network is the sum over channels, and the two responses are given as shares of their sum.
 """
 
 import itertools
@@ -13,7 +13,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import rankdata
 
 from fluxeq import observables
 from fluxeq.nets.architectures import Architecture
@@ -21,54 +20,46 @@ from fluxeq.nets.network import Network, receptive_field, total_stride
 
 
 class Responses(NamedTuple):
-    """Scores of a network in 0 ... 1, and the importance of each of its channels."""
+    """Shares of the two responses, which sum to 1 (or both 0), and the larger response of each channel."""
 
     positive: float
     negative: float
-    importance: np.ndarray  # (channels,), sums to 1
+    by_channel: np.ndarray  # (channels,)
 
     @property
     def selectivity(self) -> float:
-        """0 if both ends of a worm cause the same reaction, 1 if only one of them does."""
-        total = self.positive + self.negative
-        return abs(self.positive - self.negative) / total if total > 0 else 0.0
+        """0 if both ends of a worm cause the same response, 1 if only one of them does."""
+        return abs(self.positive - self.negative)
 
 
 def responses(config: Architecture, network: Network, configurations: np.ndarray) -> Responses:
-    """Scores of the feature maps on ``(n, 2 d, *shape)`` configurations with open worms."""
-    maps, weight = _maps_and_importance(network, jnp.asarray(configurations))
+    """Responses of the feature maps to the ends of worms in ``(n, 2 d, *shape)`` configurations."""
+    maps, slopes = (np.asarray(values, dtype=np.float64) for values in _features(network, jnp.asarray(configurations)))
+    values = np.moveaxis(maps, 1, 0)
     divergence = observables.divergence(configurations)
     stride, extent = total_stride(config.blocks), receptive_field(config.blocks)
-    ranks = np.array([rankdata(channel).reshape(channel.shape) for channel in np.moveaxis(maps, 1, 0)])
-    scores = {sign: np.zeros(len(ranks)) for sign in (1, -1)}
+    largest = {sign: np.zeros(len(values)) for sign in (1, -1)}
     for offset in itertools.product(range(extent), repeat=divergence.ndim - 1):
         seen = np.roll(divergence, [-step for step in offset], range(1, divergence.ndim))
         seen = seen[(slice(None), *(slice(None, None, stride),) * len(offset))]
-        for sign, best in scores.items():
-            np.maximum(best, _separation(ranks, seen == sign), out=best)
-    return Responses(*(float(weight @ scores[sign]) for sign in (1, -1)), weight)
+        for sign, best in largest.items():
+            np.maximum(best, _difference(values, seen == sign), out=best)
+    weight = np.abs(slopes).mean(axis=0)
+    positive, negative = weight * largest[1], weight * largest[-1]
+    total = (positive.sum() + negative.sum()) or 1.0
+    return Responses(float(positive.sum() / total), float(negative.sum() / total), np.maximum(positive, negative))
 
 
 @eqx.filter_jit
-def _features(network: Network, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _features(network: Network, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Feature maps ``(n, channels, *shape)`` and slopes of the output in the pooled features ``(n, channels)``."""
     maps = jax.vmap(network.feature_maps)(x)
-    pooled = jax.vmap(lambda m: network.readout(jnp.moveaxis(m, 0, -1)))(maps)
-    slopes = jax.vmap(jax.grad(lambda features: network.decide(features)[0]))(pooled)
-    return maps, pooled, slopes
+    pooled = jax.vmap(lambda one: network.readout(jnp.moveaxis(one, 0, -1)))(maps)
+    return maps, jax.vmap(jax.grad(lambda features: network.decide(features)[0]))(pooled)
 
 
-def _maps_and_importance(network: Network, x: jax.Array) -> tuple[np.ndarray, np.ndarray]:
-    maps, pooled, slopes = (np.asarray(values, dtype=np.float64) for values in _features(network, x))
-    weight = np.abs(slopes).mean(axis=0) * pooled.std(axis=0)
-    total = weight.sum()
-    return maps, weight / total if total > 0 else np.full(len(weight), 1 / len(weight))
-
-
-def _separation(ranks: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """|2 AUC - 1| of each channel between the sites that are ``seen`` and all others, from the ranks of all values."""
-    n_seen, n_other = int(seen.sum()), int((~seen).sum())
-    if n_seen == 0 or n_other == 0:
-        return np.zeros(len(ranks))
-    total = ranks[:, seen].sum(axis=1)
-    auc = (total - n_seen * (n_seen + 1) / 2) / (n_seen * n_other)
-    return np.abs(2 * auc - 1)
+def _difference(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """|mean where ``seen`` - mean elsewhere| of each channel; 0 where one of the two is empty."""
+    if not seen.any() or seen.all():
+        return np.zeros(len(values))
+    return np.abs(values[:, seen].mean(axis=1) - values[:, ~seen].mean(axis=1))

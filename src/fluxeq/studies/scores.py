@@ -73,7 +73,7 @@ def _numbers(result: Score) -> dict[str, Any]:
 
 def _truth(ensemble: Ensemble) -> dict[str, Any]:
     """Monte-Carlo means with errors from the Gamma method."""
-    found = {}
+    found: dict[str, float | None] = {}
     for name in ("n", "phi2"):
         estimate = statistics.estimate(statistics.by_chain(getattr(ensemble, name), ensemble.chain))
         found |= {f"true_{name}": estimate.value, f"true_{name}_error": estimate.error}

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fluxeq.nets.layers import Array
 from fluxeq.nets.network import Network
 from fluxeq.training.models import Model
 from fluxeq.training.tasks import Examples, Task
@@ -47,8 +48,9 @@ def predict(model: Model, configurations: np.ndarray) -> np.ndarray:
     return np.asarray(jax.vmap(model.task.value)(found), dtype=np.float64)
 
 
-def score(task: Task, found: np.ndarray, labels: np.ndarray) -> Score:
+def score(task: Task, found: Array, labels: Array) -> Score:
     """Score of what a network returned for configurations with these labels, in float64."""
+    found, labels = jnp.asarray(found), jnp.asarray(labels)
     losses = np.asarray(jax.vmap(task.loss)(found, labels), dtype=np.float64)
     values = np.asarray(jax.vmap(task.value)(found), dtype=np.float64)
     by_configuration = losses.mean(axis=1)
@@ -72,8 +74,8 @@ def score(task: Task, found: np.ndarray, labels: np.ndarray) -> Score:
 
 
 def outputs(network: Network, configurations: np.ndarray) -> np.ndarray:
-    """What the network itself returns, float32 ``(n, n_targets)``; all batches have one size, so it is compiled once."""
-    parts = [_compiled(network, batch)[:kept] for batch, kept in _batches(configurations)]
+    """What the network itself returns, float32 ``(n, n_targets)``, in batches of one size: one compilation."""
+    parts = [_compiled(network, jnp.asarray(batch))[:kept] for batch, kept in _batches(configurations)]
     return np.concatenate([np.asarray(part) for part in parts])
 
 

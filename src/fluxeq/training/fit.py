@@ -5,7 +5,7 @@ on, the best weights among it; an epoch is one compiled call, in which the data 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -18,10 +18,13 @@ from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import Network, n_parameters
 from fluxeq.training.datasets import Data
+from fluxeq.training.polish import Polisher, can_polish
 from fluxeq.training.recipe import Recipe
-from fluxeq.training.tasks import Examples
+from fluxeq.training.tasks import Examples, squared_error
 
 EVALUATION_BATCH = 100
+Losses = tuple[jax.Array, jax.Array]
+"""Training and validation loss."""
 
 
 class State(NamedTuple):
@@ -35,8 +38,16 @@ class State(NamedTuple):
     since_best: jax.Array  # epochs
 
 
+def kept(state: State, loss: jax.Array) -> State:
+    """The state with its weights as the best ones, if their validation loss is the lowest so far."""
+    better = loss < state.best_loss
+    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.network, state.best)
+    since_best = jnp.where(better, 0, state.since_best + 1)
+    return state._replace(best=best, best_loss=jnp.where(better, loss, state.best_loss), since_best=since_best)
+
+
 class Curve(NamedTuple):
-    """Losses by epoch, and the epoch (from 1) whose weights were kept."""
+    """Losses by epoch, steps of the polish counted on, and the epoch (from 1) whose weights were kept."""
 
     training: np.ndarray
     validation: np.ndarray
@@ -59,6 +70,8 @@ class Trainer:
         self.n_parameters = n_parameters(blank)
         _, self._static = eqx.partition(blank, eqx.is_inexact_array_like)
         self._begin, self._epoch = jax.jit(self._optimizer.init), jax.jit(self._one_epoch)
+        self._validated = jax.jit(self._validation_loss)
+        self._polisher = self._new_polisher(blank, data.training.labels.size) if recipe.polish else None
 
     def fit(self, seed: int, on_epoch: Callable[[int], None] = lambda epoch: None) -> tuple[Network, Curve]:
         """Train one instance from one random start; the network with the lowest validation loss.
@@ -66,18 +79,39 @@ class Trainer:
         Raises DivergedError if the validation loss was never finite.
         """
         state, losses = self.start(seed), []
-        for epoch in range(self._recipe.epochs):
-            state, pair = self._epoch(state, self._training, self._validation)
-            losses.append([float(loss) for loss in pair])
-            on_epoch(epoch + 1)
-            if int(state.since_best) >= self._recipe.patience:
-                break
-        training, validation = np.array(losses).T
+        for stage in (self._epochs, self._polished):
+            for after, pair in stage(state):
+                state = after
+                losses.append([float(loss) for loss in pair])
+                on_epoch(len(losses))
+                if int(state.since_best) >= self._recipe.patience:
+                    break
         if not math.isfinite(float(state.best_loss)):
             raise DivergedError(
                 f"learning_rate = {self._recipe.learning_rate:g}: the validation loss was never finite; lower it"
             )
+        training, validation = np.array(losses).T
         return eqx.combine(state.best, self._static), Curve(training, validation, int(np.nanargmin(validation)) + 1)
+
+    def _epochs(self, state: State) -> Iterator[tuple[State, Losses]]:
+        """The state after every epoch, with its losses."""
+        for _ in range(self._recipe.epochs):
+            state, losses = self._epoch(state, self._training, self._validation)
+            yield state, losses
+
+    def _polished(self, state: State) -> Iterator[tuple[State, Losses]]:
+        """The state after every step of the polish, which begins with the best weights so far."""
+        if self._polisher is None or not math.isfinite(float(state.best_loss)):
+            return
+        fit, state = self._polisher.start(state.best), state._replace(since_best=jnp.array(0, jnp.int32))
+        for _ in range(self._recipe.polish):
+            key, shift_key = jax.random.split(state.key)
+            x, labels = self._training
+            fit, loss = self._polisher.step(fit, (translated(x, shift_key) if self._augmentation else x, labels))
+            arrays = self._polisher.weights(fit)
+            validation = self._validated(arrays, *self._validation)
+            state = kept(state._replace(key=key, network=arrays), validation)
+            yield state, (jnp.asarray(loss), validation)
 
     def start(self, seed: int) -> State:
         """Fresh weights and optimizer, all from the seed."""
@@ -85,6 +119,14 @@ class Trainer:
         arrays = jax.tree.map(jnp.asarray, arrays)
         unknown, none = jnp.array(jnp.inf, jnp.float32), jnp.array(0, jnp.int32)
         return State(arrays, self._begin(arrays), jax.random.key(seed), arrays, unknown, none)
+
+    def _new_polisher(self, blank: Network, n_residuals: int) -> Polisher | None:
+        if self._task.loss is not squared_error:
+            raise InputError(f"polish = {self._recipe.polish}: {self._task.name} has no squared error; set it to 0")
+        if not can_polish(self.n_parameters, n_residuals):
+            return None
+        arrays, _ = eqx.partition(blank, eqx.is_inexact_array_like)
+        return Polisher(lambda arrays, x: eqx.combine(arrays, self._static)(x), arrays)
 
     def _fresh(self, seed: int) -> Network:
         return self._config.build(self._d, len(self._task.targets), np.random.default_rng(seed))
@@ -112,11 +154,7 @@ class Trainer:
         keys = jax.random.split(shift_key, n_batches)
         (network, optimizer), losses = jax.lax.scan(step, (state.network, state.optimizer), (order, keys))
         loss = self._validation_loss(network, *validation)
-        better = loss < state.best_loss
-        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), network, state.best)
-        since_best = jnp.where(better, 0, state.since_best + 1)
-        state = State(network, optimizer, key, best, jnp.where(better, loss, state.best_loss), since_best)
-        return state, (losses.mean(), loss)
+        return kept(State(network, optimizer, key, *state[3:]), loss), (losses.mean(), loss)
 
     def _mean_loss(self, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
         network = eqx.combine(arrays, self._static)

@@ -5,7 +5,9 @@ trained anywhere, at any time. Finished instances are kept: the same call again 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fluxeq.errors import InputError
 from fluxeq.files import derived_seed, write_text
@@ -33,7 +35,7 @@ def train_instances(
     Raises InputError if a model there is of other settings.
     """
     paths = [output / f"{architecture}-{instance:03d}.safetensors" for instance in instances]
-    expected = {
+    expected: dict[str, Any] = {
         "task": data.task.name,
         "config": config.model_dump(mode="json"),
         "recipe": recipe,
@@ -49,7 +51,7 @@ def train_instances(
     trainer = Trainer(data, config, recipe, augmentation) if missing else None
     for instance, path in missing:
         assert trainer is not None
-        network, curve = trainer.fit(derived_seed(seed, instance), lambda epoch, i=instance: progress(i, epoch))
+        network, curve = trainer.fit(derived_seed(seed, instance), partial(progress, instance))
         _save_curve(path.with_suffix(".csv"), curve)
         description = Description(
             **expected,
@@ -66,7 +68,7 @@ def train_instances(
     return paths
 
 
-def _require_same(path: Path, expected: dict[str, object], seed: int) -> None:
+def _require_same(path: Path, expected: dict[str, Any], seed: int) -> None:
     there = describe(path)
     for name, value in {**expected, "seed": seed}.items():
         if getattr(there, name) != value:

@@ -1,0 +1,92 @@
+"""Levenberg-Marquardt steps on the whole training set, to finish what stochastic gradients leave undone.
+
+    (J^T J + damping * scale) step = J^T r,        scale = trace(J^T J) / n_parameters
+
+with the residuals r and their Jacobian J over all configurations and targets (Levenberg 1944, Marquardt 1963; the
+damping falls after a step that lowers the loss and rises after one that does not). With fewer residuals than
+parameters the same step is found from J J^T. Jacobians are float32, the linear algebra is float64.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy.linalg import cho_factor, cho_solve
+
+BATCH = 20  # configurations whose Jacobians are made at once
+LARGEST_JACOBIAN = 2**27  # entries held at once
+FALL, RISE = 0.2, 4.0
+START, SMALLEST, LARGEST = 1e-2, 1e-12, 1e12
+
+Examples = tuple[jax.Array, jax.Array]
+
+
+class Fit(NamedTuple):
+    """Parameters, and the damping to try next."""
+
+    parameters: np.ndarray  # (n_parameters,) float64
+    damping: float = START
+
+
+class Polisher:
+    """The steps for networks of one structure; ``apply(arrays, x)`` is the network, ``arrays`` any weights of it."""
+
+    def __init__(self, apply: Callable[[Any, jax.Array], jax.Array], arrays: Any) -> None:
+        _, self._unravel = ravel_pytree(arrays)
+
+        def network(parameters: jax.Array, x: jax.Array) -> jax.Array:
+            return apply(self._unravel(parameters), x)
+
+        def both(parameters: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+            return network(parameters, x), jax.jacrev(network)(parameters, x)
+
+        self._outputs = jax.jit(lambda p, x: jax.lax.map(lambda one: network(p, one), x, batch_size=BATCH))
+        self._linearised = jax.jit(lambda p, x: jax.lax.map(lambda one: both(p, one), x, batch_size=BATCH))
+
+    def start(self, arrays: Any) -> Fit:
+        """The weights to begin with."""
+        return Fit(np.asarray(ravel_pytree(arrays)[0], dtype=np.float64))
+
+    def weights(self, fit: Fit) -> Any:
+        """The weights of a network, float32."""
+        return self._unravel(_float32(fit.parameters))
+
+    def step(self, fit: Fit, examples: Examples) -> tuple[Fit, float]:
+        """One step, which is not taken if it does not lower the training loss; and that loss, as it is then."""
+        x, labels = examples
+        outputs, jacobian = self._linearised(_float32(fit.parameters), x)
+        residuals = _residuals(outputs, labels)
+        change = _change(np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1), residuals, fit.damping)
+        tried = fit.parameters - change
+        there = _residuals(self._outputs(_float32(tried), x), labels)
+        before, after = float(np.mean(residuals**2)), float(np.mean(there**2))
+        if after < before:
+            return Fit(tried, max(SMALLEST, fit.damping * FALL)), after
+        return Fit(fit.parameters, min(LARGEST, fit.damping * RISE)), before
+
+
+def can_polish(n_parameters: int, n_residuals: int) -> bool:
+    """Whether the Jacobian fits into memory; networks too large for that are left as they are."""
+    return n_parameters * n_residuals <= LARGEST_JACOBIAN
+
+
+def _change(jacobian: np.ndarray, residuals: np.ndarray, damping: float) -> np.ndarray:
+    """The step, from whichever of the two equations is smaller."""
+    wide = jacobian.shape[0] < jacobian.shape[1]
+    matrix = jacobian @ jacobian.T if wide else jacobian.T @ jacobian
+    scale = np.trace(matrix) / jacobian.shape[1]
+    matrix[np.diag_indices_from(matrix)] += damping * scale + np.finfo(float).tiny
+    if wide:
+        return jacobian.T @ cho_solve(cho_factor(matrix), residuals)
+    return cho_solve(cho_factor(matrix), jacobian.T @ residuals)
+
+
+def _residuals(outputs: jax.Array, labels: jax.Array) -> np.ndarray:
+    return np.asarray(outputs, dtype=np.float64).ravel() - np.asarray(labels, dtype=np.float64).ravel()
+
+
+def _float32(parameters: np.ndarray) -> jax.Array:
+    return jnp.asarray(parameters, dtype=jnp.float32)
