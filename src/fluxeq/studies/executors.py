@@ -14,6 +14,7 @@ ONE_THREAD = {
     "JAX_PLATFORMS": "cpu",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "NPROC": "1",  # threads of XLA
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=1",
 }
 """Jobs run side by side, so each keeps to one thread; a setting of the user's own stays.

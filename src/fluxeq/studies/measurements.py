@@ -87,9 +87,9 @@ def _feature_maps(scored: list[tuple[dict[str, Any], Model]], example: np.ndarra
         candidates = [pair for pair in scored if pair[0]["architecture"] == architecture]
         row, model = max(candidates, key=lambda pair: (pair[0]["accuracy"], -pair[1].description.validation_loss))
         maps = np.asarray(model.network.feature_maps(jnp.asarray(example)))
-        channel, t, x = np.indices(maps.shape)
-        stride = total_stride(model.config.blocks)
-        columns: dict[str, np.ndarray] = {"channel": channel, "t": t * stride, "x": x * stride, "value": maps}
+        channel, *site = np.indices(maps.shape)
+        t, x = np.array(site) * total_stride(model.config.blocks)
+        columns = {"channel": channel, "t": t, "x": x, "value": maps}
         table = pandas.DataFrame({name: values.ravel() for name, values in columns.items()})
         table.insert(0, "architecture", architecture)
         table["selected"] = table["channel"] == int(np.argmax(row["by_channel"]))

@@ -17,6 +17,7 @@ import optax
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import Network, n_parameters
+from fluxeq.training.batches import mapped
 from fluxeq.training.datasets import Data
 from fluxeq.training.polish import Polisher, can_polish
 from fluxeq.training.recipe import Recipe
@@ -163,9 +164,7 @@ class Trainer:
     def _validation_loss(self, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
         """The mean over all examples, in batches that keep the memory small."""
         network = eqx.combine(arrays, self._static)
-        losses = jax.lax.map(
-            lambda pair: self._task.loss(network(pair[0]), pair[1]), (x, labels), batch_size=EVALUATION_BATCH
-        )
+        losses = mapped(lambda pair: self._task.loss(network(pair[0]), pair[1]), (x, labels), EVALUATION_BATCH)
         return losses.mean()
 
 

@@ -8,6 +8,7 @@ parameters the same step is found from J J^T. Jacobians are float32, the linear 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.linalg import cho_factor, cho_solve
+
+from fluxeq.training.batches import mapped
 
 BATCH = 20  # configurations whose Jacobians are made at once
 LARGEST_JACOBIAN = 2**27  # entries held at once
@@ -43,8 +46,7 @@ class Polisher:
         def both(parameters: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
             return network(parameters, x), jax.jacrev(network)(parameters, x)
 
-        self._outputs = jax.jit(lambda p, x: jax.lax.map(lambda one: network(p, one), x, batch_size=BATCH))
-        self._linearised = jax.jit(lambda p, x: jax.lax.map(lambda one: both(p, one), x, batch_size=BATCH))
+        self._linearised = jax.jit(lambda parameters, x: mapped(partial(both, parameters), x, BATCH))
 
     def start(self, arrays: Any) -> Fit:
         """The weights to begin with."""
@@ -61,7 +63,7 @@ class Polisher:
         residuals = _residuals(outputs, labels)
         change = _change(np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1), residuals, fit.damping)
         tried = fit.parameters - change
-        there = _residuals(self._outputs(_float32(tried), x), labels)
+        there = _residuals(self._linearised(_float32(tried), x)[0], labels)  # one function: compiling costs more
         before, after = float(np.mean(residuals**2)), float(np.mean(there**2))
         if after < before:
             return Fit(tried, max(SMALLEST, fit.damping * FALL)), after

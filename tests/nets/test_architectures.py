@@ -1,0 +1,199 @@
+"""The laws that every architecture of the registry obeys."""
+
+import jax
+import numpy as np
+import pytest
+
+from fluxeq.errors import InputError
+from fluxeq.nets.architectures import ARCHITECTURES, configured, takes
+from fluxeq.nets.network import Block, n_parameters, receptive_field, total_stride
+from fluxeq.testing import translation_error
+
+SHAPE = (8, 6)
+
+# Every field of the config, with another value than BASE has. A field that is not here, or reaches nothing, is a bug.
+BLOCKS = [{"channels": 3, "kernel": 2, "pooling": 2}, {"channels": 4, "kernel": 2}]
+STRIDED = [{"channels": 3, "kernel": 2, "pooling": 2, "stride": 2}, {"channels": 4, "kernel": 2}]
+BASE = {
+    "EQ": {"blocks": BLOCKS, "dense": [5]},
+    "ST": {"blocks": STRIDED, "dense": [5]},
+    "FL": {"blocks": BLOCKS, "dense": [5], "shape": SHAPE},
+}
+COMMON = {"blocks": STRIDED[::-1], "pooling": "maximum", "activation": "relu", "dense": [5, 5]}
+OTHER = {
+    "EQ": {**COMMON, "blocks": BLOCKS[::-1], "global_pooling": "sum"},
+    "ST": {**COMMON, "global_pooling": "maximum"},
+    "FL": {**COMMON, "shape": (6, 8, 2)},
+}
+OTHER_BLOCK = {"channels": 6, "kernel": 3, "pooling": 3, "stride": 2}
+
+
+def random_configuration(shape, seed=0):
+    return np.random.default_rng(seed).integers(-2, 3, (2 * len(shape), *shape)).astype(np.int8)
+
+
+def build(name, shape=SHAPE, n_targets=2, **settings):
+    config = configured(name, settings, shape)
+    return config.build(len(shape), n_targets, np.random.default_rng(7))
+
+
+def fingerprint(name, settings):
+    """What is built: the shapes of all parameters and the output on one configuration."""
+    shape = tuple(settings.get("shape", SHAPE))
+    net = build(name, shape, **settings)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(net)]
+    return shapes, np.asarray(net(random_configuration(shape))).tolist()
+
+
+@pytest.mark.parametrize("global_pooling", ["average", "sum", "maximum"])
+@pytest.mark.parametrize(("name", "stride", "symmetric"), [("EQ", 1, True), ("ST", 2, True), ("ST", 1, False)])
+def test_translations(name, stride, symmetric, global_pooling):
+    net = build(name, global_pooling=global_pooling)
+    error = translation_error(net, random_configuration(SHAPE), stride)
+    assert error < 1e-12 if symmetric else error > 1e-4
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_flattening_breaks_all_translations(stride):
+    assert translation_error(build("FL"), random_configuration(SHAPE), stride) > 1e-4
+
+
+@pytest.mark.parametrize(("stride", "symmetric"), [(4, True), (2, False)])
+def test_strides_multiply(stride, symmetric):
+    blocks = [{"channels": 3, "kernel": 2, "stride": 2}, {"channels": 3, "kernel": 2, "pooling": 2, "stride": 2}]
+    net = build("ST", (8, 4), blocks=blocks, pooling="maximum")  # an average over all averages would be one over all
+    error = translation_error(net, random_configuration((8, 4)), stride)
+    assert error < 1e-12 if symmetric else error > 1e-4
+
+
+@pytest.mark.parametrize(("name", "symmetric"), [("EQ", True), ("ST", False)])
+def test_feature_maps_move_with_the_lattice(name, symmetric):
+    net = build(name, (4, 6))
+    moved = build(name, (4, 6)).feature_maps
+    x = random_configuration((4, 6))
+    assert net.feature_maps(x).shape == ((16, 4, 6) if symmetric else (16, 2, 3))
+    assert translation_error(lambda x: np.asarray(moved(x)), x, 1 if symmetric else 2) < 1e-5  # weights in float32
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_three_dimensions(name):
+    shape = (4, 2, 2)
+    net, stride = build(name, shape), {"EQ": 1, "ST": 2, "FL": 2}[name]
+    error = translation_error(net, random_configuration(shape), stride)
+    assert error > 1e-4 if name == "FL" else error < 1e-12
+    assert net(random_configuration(shape)).shape == (2,)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_field_is_covered(name):
+    """A new field, or a new architecture, has to be added to OTHER."""
+    assert set(OTHER[name]) == set(ARCHITECTURES[name].model_fields)
+    assert set(OTHER_BLOCK) == set(Block.model_fields)
+
+
+@pytest.mark.parametrize(("name", "field"), [(name, field) for name, fields in OTHER.items() for field in fields])
+def test_every_field_changes_what_is_built(name, field):
+    assert fingerprint(name, BASE[name] | {field: OTHER[name][field]}) != fingerprint(name, BASE[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [(name, field) for name in ARCHITECTURES for field in OTHER_BLOCK if (name, field) != ("EQ", "stride")],
+)
+def test_every_field_of_a_block_changes_what_is_built(name, field):
+    first, second = BASE[name]["blocks"]
+    changed = {"blocks": [first, second | {field: OTHER_BLOCK[field]}]}
+    settings = BASE[name] | ({"shape": (8, 8)} if name == "FL" else {})
+    fingerprints = [
+        fingerprint(name, {**settings, **change}) if name == "FL" else on(name, {**settings, **change}, (8, 8))
+        for change in ({}, changed)
+    ]
+    assert fingerprints[0] != fingerprints[1]
+
+
+def on(name, settings, shape):
+    net = build(name, shape, **settings)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(net)]
+    return shapes, np.asarray(net(random_configuration(shape))).tolist()
+
+
+def test_the_same_seed_builds_the_same_network():
+    """The control of the two tests above: equal settings are equal, other weights are seen."""
+    assert fingerprint("EQ", BASE["EQ"]) == fingerprint("EQ", BASE["EQ"])
+    config = configured("EQ", BASE["EQ"], SHAPE)
+    one, other = (config.build(2, 2, np.random.default_rng(seed)) for seed in (1, 2))
+    x = random_configuration(SHAPE)
+    assert not np.array_equal(one(x), other(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [  # by hand: (kernel^2 * in + 1) * out of each block, then each dense layer with its bias
+        ("EQ", (4 * 4 + 1) * 3 + (4 * 3 + 1) * 4 + (4 + 1) * 5 + (5 + 1) * 2),
+        ("ST", (4 * 4 + 1) * 3 + (4 * 3 + 1) * 4 + (4 + 1) * 5 + (5 + 1) * 2),
+        ("FL", (4 * 4 + 1) * 3 + (4 * 3 + 1) * 4 + (48 * 4 + 1) * 5 + (5 + 1) * 2),
+    ],
+)
+def test_number_of_parameters(name, expected):
+    assert n_parameters(build(name, **{k: v for k, v in BASE[name].items() if k != "shape"})) == expected
+
+
+def test_stride_and_receptive_field():
+    blocks = [Block(channels=1, kernel=2, stride=2), Block(channels=1, kernel=3, pooling=2, stride=3)]
+    assert total_stride(blocks) == 6
+    assert receptive_field(blocks) == 2 + 2 * 2 + 2  # kernel 2; then 2 steps of 2 sites; then 1 step of 2
+    assert receptive_field([Block(channels=1, kernel=1)]) == 1
+
+
+@pytest.mark.parametrize("kernels", [(2, 3), (3, 1)])
+def test_receptive_field_is_what_a_network_sees(kernels):
+    """A change at a site moves as many feature sites in each direction as the field is wide."""
+    blocks = [{"channels": 4, "kernel": kernel} for kernel in kernels]
+    net, x = build("EQ", blocks=blocks, activation="tanh"), random_configuration(SHAPE)
+    changed = x.copy()
+    changed[0, 3, 3] += 1
+    moved = np.any(np.asarray(net.feature_maps(x)) != np.asarray(net.feature_maps(changed)), axis=0)
+    extent = receptive_field([Block(**block) for block in blocks])
+    assert moved.any(axis=1).sum() == moved.any(axis=0).sum() == extent
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_lattice_that_is_taken_works(name):
+    config = configured(name, {}, SHAPE)
+    net = config.build(2, 1, np.random.default_rng(0))
+    for shape in (SHAPE, (4, 4), (12, 2), (5, 6), (4, 3)):
+        if takes(config, shape):
+            assert net(random_configuration(shape)).shape == (1,)
+    assert [takes(config, shape) for shape in (SHAPE, (4, 4), (5, 6))] == {
+        "EQ": [True, True, True],
+        "ST": [True, True, False],
+        "FL": [True, False, False],
+    }[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "shape", "message"),
+    [
+        ("ST", {}, (8, 5), "lattice 8x5: .* divisible by 2"),
+        ("FL", {"shape": (8, 8)}, (8, 6), "lattice 8x6: this FL network is for 8x8 only"),
+        ("FL", {"blocks": [{"channels": 2, "kernel": 2, "stride": 4}]}, (8, 6), "lattice 8x6: .* divisible by 4"),
+        ("XX", {}, SHAPE, "architecture 'XX': choose one of EQ, ST, FL"),
+        ("EQ", {"depth": 3}, SHAPE, "EQ depth = 3: "),
+        ("EQ", {"blocks": [{"channels": 0, "kernel": 2}]}, SHAPE, r"EQ blocks.0.channels = 0: "),
+        ("EQ", {"blocks": []}, SHAPE, "EQ blocks = .*at least one block"),
+        ("FL", {"blocks": []}, SHAPE, "at least one block"),
+        ("EQ", {"blocks": STRIDED}, SHAPE, "every stride is 1"),
+        ("ST", {"blocks": BLOCKS}, SHAPE, "at least one stride above 1"),
+        ("EQ", {"global_pooling": "median"}, SHAPE, "EQ global_pooling = 'median'"),
+        ("FL", {"global_pooling": "average"}, SHAPE, "FL global_pooling = 'average'"),
+    ],
+)
+def test_refused_in_one_line(name, settings, shape, message):
+    with pytest.raises(InputError, match=message) as failed:
+        configured(name, settings, shape)
+    assert "\n" not in str(failed.value)
+
+
+def test_a_flattening_network_is_for_one_number_of_dimensions():
+    with pytest.raises(InputError, match="d = 3: this FL network is for the 2-dimensional lattice"):
+        configured("FL", {}, SHAPE).build(3, 1, np.random.default_rng(0))

@@ -1,0 +1,58 @@
+"""Small ensembles that many tests share: made once, not to be changed."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import fluxeq
+from fluxeq.data.ensembles import Ensemble, origins, save_ensemble
+from fluxeq.data.generation import with_worms
+from fluxeq.theory import Theory
+from fluxeq.training.datasets import Data
+from fluxeq.training.tasks import examples, task_named
+
+SHAPE = (4, 4)
+
+
+@cache
+def closed(
+    seed: int, n: int = 40, shape: tuple[int, ...] = SHAPE, mu: float = 1.5, n_chains: int = 4
+) -> fluxeq.Ensemble:
+    """Closed configurations of a dense theory; another seed means other chains."""
+    return fluxeq.sample(Theory(4.01, 1, mu), shape, n, chains=n_chains, seed=seed)
+
+
+@cache
+def opened(seed: int, numbers: tuple[int, ...] = (0, 1), n: int = 40) -> Ensemble:
+    """The same with open worms."""
+    return with_worms(closed(seed, n), numbers, seed)
+
+
+@cache
+def data(task: str, n_training: int = 40) -> Data:
+    """Examples of a task, for training from one set of chains and for validation from another."""
+    made = closed if task == "regression" else opened
+    parts = [[made(1, n=n_training)], [made(2, n=12)]]
+    chosen = task_named(task)
+    return Data(chosen, *(examples(chosen, part) for part in parts), *(tuple(origins(part)) for part in parts))
+
+
+def save(folder: Path, ensembles: dict[str, Ensemble]) -> dict[str, Path]:
+    """Ensemble files by name."""
+    paths = {name: folder / f"{name}.h5" for name in ensembles}
+    for name, ensemble in ensembles.items():
+        save_ensemble(paths[name], ensemble)
+    return paths
+
+
+def arrays(ensemble: Ensemble) -> dict[str, object]:
+    """All that an ensemble holds, arrays as their bytes, to compare two of them."""
+
+    def plain(value: object) -> object:
+        if hasattr(value, "tobytes"):
+            return value.dtype.str, value.shape, value.tobytes()
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [plain(item) for item in value]
+        return {name: plain(item) for name, item in vars(value).items()} if hasattr(value, "__dict__") else value
+
+    return {name: plain(value) for name, value in vars(ensemble).items()}
