@@ -33,7 +33,6 @@ def only_in_space(x):
     ("net", "stride", "symmetric"),
     [
         (smoothed, 1, True),
-        (smoothed, 2, True),
         (subsampled, 2, True),
         (at_the_edge, 1, False),
         (only_in_space, 1, False),

@@ -17,7 +17,7 @@ def whole(path: Path) -> Iterator[Path]:
     """A temporary path that becomes ``path`` when the block ends well, and is removed when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some writers choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.unfinished{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -63,6 +63,12 @@ def remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     else:
+        path.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in a folder and below; nobody else may be writing there."""
+    for path in folder.rglob(".*.unfinished*"):
         path.unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -32,8 +33,7 @@ def windows(x, kernel, stride):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
-@pytest.mark.parametrize("d", SHAPES)
+@pytest.mark.parametrize(("d", "kernel"), [(1, 2), (1, 5), (2, 1), (2, 2), (2, 3), (3, 2)])
 def test_convolution_against_a_loop(d, kernel, stride):
     layer = PeriodicConvolution(d, 2, 3, kernel, stride, np.random.default_rng(1))
     x = random_lattice(d, 2)
@@ -42,12 +42,12 @@ def test_convolution_against_a_loop(d, kernel, stride):
     for site, seen in windows(x, kernel, stride):
         expected[site] = layer.bias + np.tensordot(seen, weight, d + 1)
     with jax.enable_x64(True):
-        found = np.asarray(promoted(layer)(x))
+        found = np.asarray(eqx.filter_jit(promoted(layer))(x))
     np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING, strict=True)
 
 
 @pytest.mark.parametrize("kind", ["average", "maximum"])
-@pytest.mark.parametrize(("extent", "stride"), [(2, 1), (2, 2), (3, 1), (3, 2)])
+@pytest.mark.parametrize(("extent", "stride"), [(2, 1), (2, 2), (3, 2)])
 @pytest.mark.parametrize("d", SHAPES)
 def test_pooling_against_a_loop(d, extent, stride, kind):
     x = random_lattice(d, 2)
@@ -56,7 +56,7 @@ def test_pooling_against_a_loop(d, extent, stride, kind):
     for site, seen in windows(x, extent, stride):
         expected[site] = reduce(seen, axis=tuple(range(d)))
     with jax.enable_x64(True):
-        found = np.asarray(PeriodicPooling(d, extent, stride, kind)(x))
+        found = np.asarray(eqx.filter_jit(PeriodicPooling(d, extent, stride, kind))(x))
     np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING, strict=True)
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -41,6 +42,7 @@ def executor(name: str, n_workers: int) -> Iterator[Executor]:
 
 def start_worker() -> None:
     """Keep this process to one thread, and end it when the one that started it ends, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the work
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)
     parent = multiprocessing.parent_process()

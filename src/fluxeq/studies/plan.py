@@ -25,7 +25,7 @@ class Job:
     """Roughly how long it takes, to start long jobs first."""
 
 
-class TestSet(NamedTuple):
+class Tested(NamedTuple):
     """One file of test configurations, and the lattice they live on."""
 
     file: str
@@ -113,7 +113,7 @@ def _regression(study: Study) -> Iterator[Job]:
     tests = [sampled("test", mu, shape, task.test_configurations) for shape in task.test_shapes for mu in task.test_mu]
     yield from (training, validation, *tests)
     data = {"training": [training.outputs[0]], "validation": [validation.outputs[0]]}
-    test_sets = [TestSet(job.outputs[0], job.settings["shape"], job.name) for job in tests]
+    test_sets = [Tested(job.outputs[0], job.settings["shape"], job.name) for job in tests]
     yield from _trained(study, "regression", task, data, (training, validation), task.n_training, test_sets)
 
 
@@ -143,7 +143,7 @@ def _worms(study: Study) -> Iterator[Job]:
         tests = [_opened(study, closed[point], name, task.test_n_worms) for point in _test_points(task)]
         yield from (*made, *tests)
         test_sets = [
-            TestSet(job.outputs[0], point[3], job.name) for job, point in zip(tests, _test_points(task), strict=True)
+            Tested(job.outputs[0], point[3], job.name) for job, point in zip(tests, _test_points(task), strict=True)
         ]
         n_training = (per_coupling * len(task.couplings),)
         yield from _trained(study, name, task, data, made, n_training, test_sets)
@@ -164,7 +164,7 @@ def _trained(
     data: dict[str, list[str]],
     made: Any,
     sizes: tuple[int, ...],
-    test_sets: list[TestSet],
+    test_sets: list[Tested],
 ) -> Iterator[Job]:
     """Search, training and evaluation of all variants of a task; other lattices are tested at the largest size only."""
     needs = tuple(job.name for job in made)
@@ -206,7 +206,7 @@ def _own_shape(task: Searched) -> Shape:
     return task.shape
 
 
-def _evaluated(group: str, variant: str, train: Job, tests: list[TestSet]) -> Job:
+def _evaluated(group: str, variant: str, train: Job, tests: list[Tested]) -> Job:
     settings = {
         "group": group,
         "models": train.outputs[0],
@@ -246,7 +246,7 @@ def _reference(study: Study) -> Iterator[Job]:
         for mu in reference.mu
     ]
     yield from (*made, train)
-    yield _evaluated("zhou", "zhou", train, [TestSet(job.outputs[0], reference.shape, job.name) for job in tests])
+    yield _evaluated("zhou", "zhou", train, [Tested(job.outputs[0], reference.shape, job.name) for job in tests])
 
 
 def _measured(study: Study, jobs: list[Job]) -> dict[str, Any]:

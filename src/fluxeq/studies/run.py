@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fluxeq.errors import InputError
-from fluxeq.files import read_json, write_text
+from fluxeq.files import read_json, remove_unfinished, write_text
 from fluxeq.studies.jobs import work
 from fluxeq.studies.plan import Job, digests, plan
 from fluxeq.studies.study import Study, load_study, study_text
@@ -52,6 +52,7 @@ def reproduce(
     _require_run_of(study, run)
     run.mkdir(parents=True, exist_ok=True)
     with _locked(run):
+        remove_unfinished(run)
         write_text(run / "study.toml", study_text(study))
         fingerprints = digests(jobs)
         missing = [job for job in jobs if not is_done(run, job, fingerprints[job.name])]

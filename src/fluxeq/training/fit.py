@@ -19,7 +19,7 @@ from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import Network, n_parameters
 from fluxeq.training.batches import mapped
 from fluxeq.training.datasets import Data
-from fluxeq.training.polish import Polisher, can_polish
+from fluxeq.training.polish import PATIENCE, Polisher, can_polish
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Examples, squared_error
 
@@ -80,12 +80,12 @@ class Trainer:
         Raises DivergedError if the validation loss was never finite.
         """
         state, losses = self.start(seed), []
-        for stage in (self._epochs, self._polished):
+        for stage, patience in ((self._epochs, self._recipe.patience), (self._polished, PATIENCE)):
             for after, pair in stage(state):
                 state = after
                 losses.append([float(loss) for loss in pair])
                 on_epoch(len(losses))
-                if int(state.since_best) >= self._recipe.patience:
+                if int(state.since_best) >= patience:
                     break
         if not math.isfinite(float(state.best_loss)):
             raise DivergedError(

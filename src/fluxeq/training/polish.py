@@ -20,7 +20,8 @@ from scipy.linalg import cho_factor, cho_solve
 from fluxeq.training.batches import mapped
 
 BATCH = 20  # configurations whose Jacobians are made at once
-LARGEST_JACOBIAN = 2**27  # entries held at once
+LARGEST_JACOBIAN = 2**23  # entries; a step takes about a second then
+PATIENCE = 10  # steps without a lower validation loss
 FALL, RISE = 0.2, 4.0
 START, SMALLEST, LARGEST = 1e-2, 1e-12, 1e12
 
@@ -71,7 +72,7 @@ class Polisher:
 
 
 def can_polish(n_parameters: int, n_residuals: int) -> bool:
-    """Whether the Jacobian fits into memory; networks too large for that are left as they are."""
+    """Whether a step is affordable; networks too large for that are left as they are."""
     return n_parameters * n_residuals <= LARGEST_JACOBIAN
 
 

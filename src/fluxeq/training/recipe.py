@@ -14,7 +14,7 @@ class Recipe(Frozen):
 
     epochs: PositiveInt = 1000
     patience: PositiveInt = 25
-    """Epochs without a lower validation loss after which the training stops; likewise steps of the polish."""
+    """Epochs without a lower validation loss after which the training stops."""
     learning_rate: PositiveFloat = 1e-2
     schedule: Literal["constant", "cosine"] = "constant"
     """Cosine: the rate falls to zero along a half cosine over all ``epochs``."""

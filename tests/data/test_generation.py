@@ -1,0 +1,233 @@
+"""Ensembles made in one go, in halves, and after a kill: one and the same; and worms opened in them."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import fluxeq
+import small_ensembles
+from fluxeq import observables
+from fluxeq.data import generation
+from fluxeq.data.ensembles import open_ensemble
+from fluxeq.data.generation import Settings, require_settings, sample_to_file, with_worms
+from fluxeq.errors import FluxOverflowError, InputError, StabilityError
+from fluxeq.theory import Theory
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+THEORY = Theory(4.01, 1, 1.5)
+SETTINGS = Settings(THEORY, (4, 2), 23, 4, 1)
+BLOCK = 8 * 4 * 2 * 8  # bytes of one turn of all chains
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch):
+    """Two turns of the chains between two checkpoints."""
+    monkeypatch.setattr(generation, "BLOCK_BYTES", 2 * BLOCK)
+
+
+@pytest.fixture(scope="module")
+def once():
+    """The same in memory, in one block."""
+    return small_ensembles.arrays(fluxeq.sample(THEORY, (4, 2), 23, chains=4, seed=1))
+
+
+class Killed(BaseException):
+    """What ends a process at some point."""
+
+
+def killer(n):
+    """A progress that ends the process at its n-th call."""
+    calls = []
+
+    def progress(done, total):
+        calls.append(done)
+        if len(calls) == n:
+            raise Killed
+
+    return progress
+
+
+def content(path):
+    return small_ensembles.arrays(open_ensemble(path))
+
+
+def test_a_file_is_what_is_made_in_memory(once, tmp_path):
+    path, seen = tmp_path / "new" / "e.h5", []
+    assert sample_to_file(path, SETTINGS, progress=lambda *done: seen.append(done))
+    assert content(path) == once
+    assert seen == [(0, 23), (8, 23), (16, 23), (20, 23)]
+    assert list(path.parent.iterdir()) == [path]
+    assert len(open_ensemble(path)) == 23
+    open_ensemble(path).verify()
+
+
+@pytest.mark.parametrize("first", [1, 8, 10, 20, 22])
+def test_half_and_half_are_one_run(once, tmp_path, first):
+    """Also where the first part is not divisible by the number of chains."""
+    path = tmp_path / "e.h5"
+    assert sample_to_file(path, SETTINGS._replace(n_configurations=first))
+    assert len(open_ensemble(path)) == first
+    assert sample_to_file(path, SETTINGS)
+    assert content(path) == once
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_a_killed_run_goes_on_to_the_same_file(once, tmp_path, call):
+    path = tmp_path / "e.h5"
+    with pytest.raises(Killed):
+        sample_to_file(path, SETTINGS, progress=killer(call))
+    assert not path.exists()
+    assert (tmp_path / "e.h5.parts").is_dir()
+    seen = []
+    assert sample_to_file(path, SETTINGS, progress=lambda done, total: seen.append(done))
+    assert seen[0] == (0, 8, 16, 20)[call - 1]  # nothing is made twice
+    assert content(path) == once
+
+
+def test_a_killed_extension_goes_on_to_the_same_file(once, tmp_path):
+    path = tmp_path / "e.h5"
+    sample_to_file(path, SETTINGS._replace(n_configurations=6))
+    with pytest.raises(Killed):
+        sample_to_file(path, SETTINGS, progress=killer(2))
+    assert len(open_ensemble(path)) == 6
+    assert sample_to_file(path, SETTINGS)
+    assert content(path) == once
+
+
+def test_a_kill_before_the_parts_are_removed(once, tmp_path, monkeypatch):
+    """The file is complete and its parts are still there: neither the same command nor an extension uses them twice."""
+    path = tmp_path / "e.h5"
+    with monkeypatch.context() as patched:
+        patched.setattr(generation, "remove", lambda path: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            sample_to_file(path, SETTINGS._replace(n_configurations=10))
+    kept = shutil.copytree(tmp_path, tmp_path / "kept")
+    assert not sample_to_file(path, SETTINGS._replace(n_configurations=10))
+    for found in (path, kept / "e.h5"):
+        assert sample_to_file(found, SETTINGS)
+        assert len(open_ensemble(found)) == 23
+        assert content(found) == once
+
+
+@pytest.mark.parametrize("n", [23, 22, 1])
+def test_what_is_complete_stays_as_it_is(tmp_path, n):
+    path = tmp_path / "e.h5"
+    sample_to_file(path, SETTINGS)
+    before = path.stat().st_mtime_ns
+    assert not sample_to_file(path, SETTINGS._replace(n_configurations=n))
+    assert path.stat().st_mtime_ns == before
+
+
+OTHERS = [
+    ({"theory": Theory(4.01, 1, 1.4)}, "theory"),
+    ({"shape": (2, 4)}, "shape"),
+    ({"n_chains": 2}, "n_chains"),
+    ({"seed": 2}, "seed"),
+]
+
+
+@pytest.mark.parametrize(("change", "named"), OTHERS)
+def test_a_file_of_other_settings_is_refused(tmp_path, change, named):
+    path = tmp_path / "e.h5"
+    sample_to_file(path, SETTINGS._replace(n_configurations=8))
+    with pytest.raises(InputError, match=rf"e\.h5: made with {named} = .*, asked for .*choose another output"):
+        sample_to_file(path, SETTINGS._replace(**change))
+    assert len(open_ensemble(path)) == 8
+
+
+@pytest.mark.parametrize(("change", "named"), OTHERS)
+def test_parts_of_other_settings_are_refused(tmp_path, change, named):
+    path = tmp_path / "e.h5"
+    with pytest.raises(Killed):
+        sample_to_file(path, SETTINGS, progress=killer(2))
+    with pytest.raises(InputError, match=rf"e\.h5\.parts: made with {named} = "):
+        sample_to_file(path, SETTINGS._replace(**change))
+
+
+def test_the_seed_and_the_number_of_threads(once):
+    assert small_ensembles.arrays(fluxeq.sample(THEORY, (4, 2), 23, chains=4, seed=1, threads=3)) == once
+    other = fluxeq.sample(THEORY, (4, 2), 23, chains=4, seed=2)
+    assert small_ensembles.arrays(other)["configurations"] != once["configurations"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"shape": (1, 4)}, InputError, "shape 1x4: every extent is at least 2"),
+        ({"shape": ()}, InputError, "shape empty"),
+        ({"n_configurations": 0}, InputError, "configurations = 0: at least 1"),
+        ({"n_chains": 0}, InputError, "chains = 0: at least 1"),
+        ({"seed": -1}, InputError, "seed = -1"),
+        ({"theory": Theory(4.0, 0, 0.5)}, StabilityError, r"raise eta or lam, or lower \|mu\|"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path, change, error, message):
+    with pytest.raises(error, match=message):
+        sample_to_file(tmp_path / "e.h5", SETTINGS._replace(**change))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(InputError, match="device 'cuda': this version samples on the CPU"):
+        require_settings(SETTINGS, "cuda")
+
+
+def test_a_flux_that_overflows_is_no_file(tmp_path):
+    with pytest.raises(FluxOverflowError, match=r"on the link from site .*at most 127"):
+        sample_to_file(tmp_path / "e.h5", Settings(Theory(-400, 1, 4), (2, 2), 4, 1, 0))
+    assert not (tmp_path / "e.h5").exists()
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (0, 1, 3), (2,), (3, 0)])
+def test_worms_are_dealt_in_equal_shares(numbers):
+    closed = small_ensembles.closed(1)
+    opened = with_worms(closed, numbers, 5)
+    values, counts = np.unique(opened.n_worms, return_counts=True)
+    assert sorted(numbers) == values.tolist()
+    assert counts.max() - counts.min() <= 1
+    np.testing.assert_array_equal(observables.n_worms(opened.configurations), opened.n_worms)
+    opened.verify()
+
+
+def test_every_configuration_is_used_once():
+    """Those without a worm are what they were; the others differ along their worms alone, and in their own place."""
+    closed, opened = small_ensembles.closed(1), small_ensembles.opened(1, (0, 1))
+    np.testing.assert_array_equal(opened.chain, closed.chain)
+    np.testing.assert_array_equal(opened.sweep, closed.sweep)
+    same = (opened.configurations == closed.configurations).all(axis=(1, 2, 3, 4)[: closed.configurations.ndim - 1])
+    np.testing.assert_array_equal(same, opened.n_worms == 0)
+    changed = (opened.configurations[:, :2] != closed.configurations[:, :2]).sum(axis=(1, 2, 3))
+    unrelated = (opened.configurations[:, :2] != np.roll(closed.configurations, 1, axis=0)[:, :2]).sum(axis=(1, 2, 3))
+    assert changed.mean() < 0.5 * unrelated.mean()
+    assert opened.origin == closed.origin
+
+
+def test_worms_are_dealt_at_random():
+    """Not in turns, which would put one kind into every second chain."""
+    n_worms = [with_worms(small_ensembles.closed(1), (0, 1), seed).n_worms for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(n_worms[0], n_worms[1])
+    assert (n_worms[0] != n_worms[2]).any()
+    assert not np.array_equal(n_worms[0], np.resize([0, 1], 40))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((), "different whole numbers from 0 on"),
+        ((5, 5), "different whole numbers from 0 on"),
+        ((0, -1), "different whole numbers from 0 on"),
+        (range(50), "40 configurations for 50 numbers of worms"),
+        ((0, 5), "5 worms on 4x4: .*draw at most 4"),
+    ],
+)
+def test_worms_that_cannot_be(numbers, message):
+    with pytest.raises(InputError, match=message):
+        with_worms(small_ensembles.closed(1), tuple(numbers), 1)
+
+
+def test_worms_are_not_opened_twice():
+    with pytest.raises(InputError, match="has open worms already"):
+        with_worms(small_ensembles.opened(1), (0, 1), 1)

@@ -1,0 +1,157 @@
+"""The budget, the duplicates and the resumption of a search; most of them without the trainings."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import optuna
+import pytest
+
+import small_ensembles
+from fluxeq.errors import DivergedError, InputError
+from fluxeq.files import derived_seed
+from fluxeq.search import search as module
+from fluxeq.search.results import save_results
+from fluxeq.search.search import Setting, search
+from fluxeq.search.space import Space
+from fluxeq.search.storage import open_storage
+from fluxeq.training.recipe import Recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+FOUR = Space(layers=(1, 1), kernels=(1, 2), channels=(2, 3), poolings=(1,), activations=("gelu",), dense_layers=(0, 0))
+WIDE = Space(layers=(1, 2), dense_layers=(0, 1), start={"layers": 1, "channels_0": 4, "kernel_0": 2, "pooling_0": 1})
+
+
+class Killed(BaseException):
+    """What ends a process in the middle of a trial."""
+
+
+class Trainings:
+    """Stands for the trainings: a value from the fields alone, and a list of what was asked for."""
+
+    def __init__(self, fatal=None):
+        self.asked, self.fatal = [], fatal
+
+    def __call__(self, data, architecture, fields, recipe, repeats, seed):
+        self.asked.append(fields)
+        if len(self.asked) == self.fatal:
+            raise Killed
+        value = derived_seed(str(fields)) % 1000 / 1000
+        return Setting(fields, value, (value,) * repeats, 10)
+
+
+def run(monkeypatch, storage, trainings, n_trials, space=WIDE, architecture="ST", seed=1):
+    monkeypatch.setattr(module, "_train", trainings)
+    return search(None, architecture, space, Recipe(), n_trials, 2, seed, storage, "s")
+
+
+def in_memory():
+    return optuna.storages.InMemoryStorage()
+
+
+def n_stored(storage):
+    return len(storage.get_all_trials(storage.get_study_id_from_name("s")))
+
+
+def test_the_budget_counts_different_settings(monkeypatch):
+    trainings, storage = Trainings(), in_memory()
+    found = run(monkeypatch, storage, trainings, 4, FOUR, "EQ")
+    pairs = [(setting.config["blocks"][0]["channels"], setting.config["blocks"][0]["kernel"]) for setting in found]
+    assert sorted(pairs) == [(2, 1), (2, 2), (3, 1), (3, 2)]
+    assert len(trainings.asked) == 4
+    assert n_stored(storage) > 4  # some were proposed twice: this seed is a test of the duplicates
+    assert [setting.value for setting in found] == sorted(setting.value for setting in found)
+
+
+def test_duplicates_reuse_the_value(monkeypatch):
+    storage = in_memory()
+    run(monkeypatch, storage, Trainings(), 4, FOUR, "EQ")
+    values = {}
+    for trial in storage.get_all_trials(storage.get_study_id_from_name("s")):
+        values.setdefault(str(trial.user_attrs["config"]), set()).add(trial.value)
+    assert len(values) == 4
+    assert all(len(found) == 1 for found in values.values())
+
+
+def test_an_exhausted_space(monkeypatch):
+    with pytest.raises(InputError, match="trials = 5: the space holds only 4 settings; widen it"):
+        run(monkeypatch, in_memory(), Trainings(), 5, FOUR, "EQ")
+
+
+def test_again_trains_nothing_and_more_trials_go_on(monkeypatch):
+    storage, again, more = in_memory(), Trainings(), Trainings()
+    first = run(monkeypatch, storage, Trainings(), 3)
+    assert run(monkeypatch, storage, again, 3) == first
+    assert again.asked == []
+    assert len(run(monkeypatch, storage, more, 5)) == 5
+    assert len(more.asked) == 2
+
+
+@pytest.mark.parametrize("fatal", [1, 2, 5, 12])
+def test_a_killed_search_goes_on_to_the_same_result(monkeypatch, tmp_path, fatal):
+    expected = run(monkeypatch, in_memory(), Trainings(), 13)
+    url = str(tmp_path / "journal.log")
+    with pytest.raises(Killed):
+        run(monkeypatch, open_storage(url), Trainings(fatal), 13)
+    trainings = Trainings()
+    assert run(monkeypatch, open_storage(url), trainings, 13) == expected
+    assert len(trainings.asked) == 13 - (fatal - 1)
+
+
+def test_the_start_is_tried_first(monkeypatch):
+    trainings = Trainings()
+    run(monkeypatch, in_memory(), trainings, 2)
+    assert trainings.asked[0]["blocks"] == [{"channels": 4, "kernel": 2, "pooling": 1, "stride": 2}]
+
+
+def test_seeds_differ(monkeypatch):
+    asked = []
+    for seed in (1, 1, 2):
+        trainings = Trainings()
+        run(monkeypatch, in_memory(), trainings, 4, seed=seed)
+        asked.append(trainings.asked)
+    assert asked[0] == asked[1] != asked[2]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A search with real trainings."""
+    data, recipe = small_ensembles.data("regression"), Recipe(epochs=2)
+    space = FOUR.model_copy(update={"start": {"kernel_0": 2, "channels_0": 2}})
+    return search(data, "EQ", space, recipe, 2, 2, 1, optuna.storages.InMemoryStorage(), "s")
+
+
+def test_the_value_is_the_mean_of_the_best_losses(trained):
+    for setting in trained:
+        assert setting.value == pytest.approx(np.mean(setting.losses))
+        assert len(set(setting.losses)) == 2  # two starts
+    assert trained[0].value < trained[1].value
+    first = next(s for s in trained if s.config["blocks"][0] == {"channels": 2, "kernel": 2, "pooling": 1})
+    assert first.n_parameters == (4 * 4 + 1) * 2 + (2 + 1) * 2
+
+
+def test_a_training_that_diverges_is_the_worst(monkeypatch, tmp_path):
+    class Diverging:
+        n_parameters = 3
+
+        def __init__(self, *_):
+            pass
+
+        def fit(self, seed):
+            raise DivergedError("never finite")
+
+    monkeypatch.setattr(module, "Trainer", Diverging)
+    data, space = small_ensembles.data("regression"), FOUR.model_copy(update={"channels": (2,), "kernels": (1,)})
+    found = search(data, "EQ", space, Recipe(), 1, 2, 1, in_memory(), "s")
+    assert found[0].losses == (np.inf, np.inf)
+    save_results(tmp_path, "regression", "EQ", found)
+    assert json.loads((tmp_path / "best.json").read_text())["value"] is None
+
+
+def test_results(trained, tmp_path):
+    save_results(tmp_path, "regression", "EQ", trained)
+    trials, best = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("trials", "best"))
+    assert best == {"task": "regression", "architecture": "EQ", **trials[0]}
+    assert [trial["value"] for trial in trials] == sorted(setting.value for setting in trained)
+    assert trials[0] == json.loads(json.dumps(asdict(trained[0])))

@@ -1,0 +1,63 @@
+"""What trials propose: settings that can be built, from all of the space and nothing else."""
+
+import optuna
+import pytest
+
+from fluxeq.errors import InputError
+from fluxeq.nets.architectures import ARCHITECTURES, configured
+from fluxeq.nets.network import total_stride
+from fluxeq.search.space import Space
+from fluxeq.search.suggestion import suggest
+
+SPACE = Space(layers=(1, 3), channels=(4, 8), dense_layers=(0, 2), widths=(8, 16), global_poolings=("average", "sum"))
+N = 60
+
+
+def proposed(architecture, space=SPACE, n=N):
+    """Fields and parameters of random trials."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    trials = [study.ask() for _ in range(n)]
+    return [(suggest(space, architecture, trial), trial.params) for trial in trials]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_proposal_can_be_built(architecture):
+    strides = {total_stride(configured(architecture, fields, (8, 8)).blocks) for fields, _ in proposed(architecture)}
+    assert strides == {"EQ": {1}, "ST": {2}, "FL": {1, 2}}[architecture]
+
+
+def test_the_whole_space_is_proposed():
+    fields = [fields for fields, _ in proposed("ST")]
+    blocks = [block for one in fields for block in one["blocks"]]
+    assert {len(one["blocks"]) for one in fields} == {1, 2, 3}
+    assert {len(one["dense"]) for one in fields} == {0, 1, 2}
+    for name, choices in (("channels", {4, 8}), ("kernel", {1, 2, 3}), ("pooling", {1, 2})):
+        assert {block[name] for block in blocks} == choices
+    assert {width for one in fields for width in one["dense"]} == {8, 16}
+    assert {one["activation"] for one in fields} == set(SPACE.activations)
+    assert {one["global_pooling"] for one in fields} == {"average", "sum"}
+    assert {one["pooling"] for one in fields if "pooling" in one} == {"average", "maximum"}
+    strided = [[block.get("stride", 1) for block in one["blocks"]].index(2) for one in fields]
+    assert set(strided) == {0, 1, 2}
+
+
+def test_what_does_not_concern_an_architecture_is_no_parameter_of_it():
+    assert not any("global_pooling" in fields for fields, _ in proposed("FL"))
+    assert not any("stride" in name for _, params in proposed("EQ") for name in params)
+    for fields, params in proposed("EQ"):
+        assert ("pooling" in params) == any(block["pooling"] > 1 for block in fields["blocks"])
+        assert ("kernel_2" in params) == (len(fields["blocks"]) == 3)
+        assert ("width_1" in params) == (len(fields["dense"]) == 2)
+
+
+def test_a_single_choice_is_no_parameter():
+    space = Space(layers=(2, 2), kernels=(2,), channels=(4,), poolings=(1,), activations=("relu",), dense_layers=(0, 0))
+    fields, params = proposed("ST", space, 1)[0]
+    assert set(params) <= {"layers", "strided_layer", "dense_layers"}
+    assert fields["activation"] == "relu"
+    assert fields["global_pooling"] == "average"
+
+
+def test_an_unknown_architecture():
+    with pytest.raises(InputError, match="architecture 'XX': choose one of EQ, ST, FL"):
+        proposed("XX", n=1)

@@ -1,0 +1,65 @@
+"""Training and validation examples from files, and the proof that they come from different chains."""
+
+import numpy as np
+import pytest
+
+import small_ensembles
+from fluxeq.errors import InputError
+from fluxeq.training.datasets import load_data
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    closed, opened = small_ensembles.closed, small_ensembles.opened
+    made = {
+        "one": closed(1),
+        "two": closed(2),
+        "longer one": closed(1, n=60),
+        "worms in one": opened(1),
+        "worms in two": opened(2),
+        "small": closed(4, n=2),
+    }
+    return small_ensembles.save(tmp_path_factory.mktemp("ensembles"), made)
+
+
+def test_examples_of_both_purposes(paths):
+    data = load_data("regression", [paths["one"]], [paths["two"]])
+    np.testing.assert_array_equal(data.training.configurations, small_ensembles.closed(1).configurations)
+    np.testing.assert_array_equal(data.validation.configurations, small_ensembles.closed(2).configurations)
+    assert data.training_origins == ("eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1",)
+    assert data.validation_origins == ("eta 4.01, lam 1.0, mu 1.5, 4x4, seed 2",)
+
+
+@pytest.mark.parametrize(
+    ("task", "training", "validation"),
+    [
+        ("regression", ["one"], ["one"]),
+        ("regression", ["one"], ["longer one"]),
+        ("regression", ["two", "one"], ["small", "longer one"]),
+        ("detection", ["worms in one"], ["one"]),
+    ],
+)
+def test_the_same_chains_for_both_are_refused(paths, task, training, validation):
+    with pytest.raises(InputError, match=r"validation and training share chains \(.*seed 1\).*another seed"):
+        load_data(task, [paths[name] for name in training], [paths[name] for name in validation])
+
+
+def test_one_ensemble_may_serve_twice_on_one_side(paths):
+    data = load_data("detection", [paths["worms in one"], paths["one"]], [paths["worms in two"]])
+    assert len(data.training) == 80
+    assert len(data.training_origins) == 1
+
+
+@pytest.mark.parametrize(("n_training", "n_validation"), [(5, 1), (19, 1), (20, 2), (40, 4)])
+def test_the_validation_is_a_tenth_and_never_empty(paths, n_training, n_validation):
+    data = load_data("regression", [paths["one"]], [paths["two"]], n_training)
+    assert (len(data.training), len(data.validation)) == (n_training, n_validation)
+
+
+def test_too_few_configurations(paths):
+    with pytest.raises(InputError, match="50 examples asked for, but the data hold 40"):
+        load_data("regression", [paths["one"]], [paths["two"]], 50)
+    with pytest.raises(InputError, match="4 examples asked for, but the data hold 2"):
+        load_data("regression", [paths["one"]], [paths["small"]], 40)

@@ -1,0 +1,89 @@
+"""Scores against plain NumPy: exact means over configurations, whatever the batches."""
+
+import jax
+import numpy as np
+import pytest
+
+import small_ensembles
+from fluxeq.errors import InputError
+from fluxeq.nets.architectures import configured
+from fluxeq.training import evaluation
+from fluxeq.training.evaluation import evaluate, predict, score
+from fluxeq.training.models import Model
+from fluxeq.training.tasks import Examples, task_named
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+
+class Described:
+    """As much of a description as a score needs."""
+
+    def __init__(self, task, architecture, shape=small_ensembles.SHAPE):
+        self.task, self.architecture, self.shape = task, architecture, shape
+        self.config = configured(architecture, {}, shape).model_dump(mode="json")
+
+
+def model(task, architecture="EQ"):
+    described = Described(task, architecture)
+    n_targets = len(task_named(task).targets)
+    network = configured(architecture, {}, described.shape).build(2, n_targets, np.random.default_rng(0))
+    return Model(network, described, None)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 40, 1000])
+def test_means_over_configurations_and_not_over_batches(monkeypatch, batch):
+    monkeypatch.setattr(evaluation, "BATCH_BYTES", batch * 4 * 4 * 16)
+    found_model, data = model("regression"), small_ensembles.data("regression").training
+    sizes = [kept for _, kept in evaluation._batches(data.configurations)]
+    assert sizes == {1: [1] * 40, 7: [7] * 5 + [5], 40: [40], 1000: [40]}[batch]
+    found = evaluate(found_model, data)
+    outputs = np.asarray(jax.vmap(found_model.network)(data.configurations), dtype=np.float64)
+    errors = (outputs - data.labels) ** 2
+    assert found.configurations == 40
+    assert found.loss == pytest.approx(errors.mean(), rel=1e-5)
+    assert found.loss_error == pytest.approx(errors.mean(axis=1).std(ddof=1) / np.sqrt(40), rel=1e-5)
+    assert [*found.per_target.values()] == pytest.approx(errors.mean(axis=0), rel=1e-5)
+    assert [*found.bias.values()] == pytest.approx((outputs - data.labels).mean(axis=0), rel=1e-5)
+    assert [*found.mean_prediction.values()] == pytest.approx(outputs.mean(axis=0), rel=1e-5)
+    assert list(found.per_target) == ["n", "phi2"]
+    assert found.accuracy is None
+
+
+def test_accuracy_of_counting():
+    found = score(task_named("counting"), np.float32([[4.6], [0.2], [0.7], [5.4]]), np.float32([[5], [0], [0], [5]]))
+    assert found.accuracy == 0.75
+    assert found.loss == pytest.approx((0.4**2 + 0.2**2 + 0.7**2 + 0.4**2) / 4, rel=1e-5)
+    assert found.bias["n_worms"] == pytest.approx((-0.4 + 0.2 + 0.7 + 0.4) / 4, rel=1e-5)
+
+
+def test_accuracy_and_bias_of_detection():
+    """The bias is one of probabilities, not of logits."""
+    found = score(task_named("detection"), np.float32([[np.log(3)], [-np.log(3)], [50]]), np.float32([[1], [1], [0]]))
+    assert found.accuracy == pytest.approx(1 / 3)
+    assert found.loss == pytest.approx((np.log(4 / 3) + np.log(4) + 50) / 3, rel=1e-5)
+    assert found.bias["open"] == pytest.approx((-0.25 - 0.75 + 1) / 3, abs=1e-6)
+    assert found.mean_prediction["open"] == pytest.approx((0.75 + 0.25 + 1) / 3, rel=1e-6)
+
+
+def test_one_configuration_has_no_error():
+    assert score(task_named("counting"), np.float32([[1]]), np.float32([[2]])).loss_error is None
+
+
+def test_predictions_are_in_the_units_of_the_labels():
+    x = small_ensembles.opened(1).configurations
+    found_model = model("detection")
+    found = predict(found_model, x)
+    logits = np.asarray(jax.vmap(found_model.network)(x), dtype=np.float64)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    assert found.shape == (40, 1)
+    assert found.dtype == np.float64
+
+
+def test_another_lattice_is_refused():
+    other = small_ensembles.closed(1, n=4, shape=(6, 4))
+    flat = model("regression", "FL")
+    with pytest.raises(InputError, match="this FL network is for 4x4 only"):
+        predict(flat, other.configurations)
+    with pytest.raises(InputError, match="this FL network is for 4x4 only"):
+        evaluate(flat, Examples(other.configurations, np.zeros((4, 2), np.float32)))
+    assert predict(model("regression"), other.configurations).shape == (4, 2)

@@ -1,0 +1,164 @@
+"""Trainings of tiny networks: what is kept, what decides the result, what is refused."""
+
+import jax
+import numpy as np
+import pytest
+
+import small_ensembles
+from fluxeq.errors import DivergedError, InputError
+from fluxeq.nets.architectures import configured
+from fluxeq.training import evaluation
+from fluxeq.training.fit import Trainer, translated
+from fluxeq.training.recipe import Recipe
+from fluxeq.training.tasks import Examples
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+SETTINGS = {"blocks": [{"channels": 3, "kernel": 2}]}
+
+
+def trainer(task="regression", architecture="EQ", augmentation=False, **recipe):
+    config = configured(architecture, SETTINGS, small_ensembles.SHAPE)
+    return Trainer(small_ensembles.data(task), config, Recipe(**recipe), augmentation)
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """A rate so high that the validation loss soon rises."""
+    return trainer(epochs=40, patience=3, learning_rate=0.1)
+
+
+def leaves(network):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(network)]
+
+
+def test_the_seed_decides_and_nothing_else(noisy):
+    (one, first), (two, second), (other, third) = (noisy.fit(seed) for seed in (1, 1, 2))
+    for a, b, c in zip(leaves(one), leaves(two), leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert (a != c).all()
+    np.testing.assert_array_equal(first.training, second.training)
+    assert not np.array_equal(first.validation[:3], third.validation[:3])
+
+
+def test_the_best_weights_are_kept(noisy):
+    network, curve = noisy.fit(1)
+    n_epochs = len(curve.validation)
+    assert 4 < n_epochs < 40
+    assert n_epochs == curve.best_epoch + 3
+    assert curve.validation[curve.best_epoch - 1] == curve.validation.min() < curve.validation[-1]
+    data = small_ensembles.data("regression")
+    found = evaluation.score(data.task, evaluation.outputs(network, data.validation.configurations), data.validation.labels)
+    assert found.loss == pytest.approx(curve.validation.min(), rel=1e-5)
+
+
+def test_the_curve_has_every_epoch(noisy):
+    seen = []
+    _, curve = noisy.fit(3, seen.append)
+    assert seen == list(range(1, len(curve.training) + 1))
+    assert len(curve.training) == len(curve.validation)
+    assert curve.training[:10].min() < curve.training[0]  # it learns something
+
+
+def test_the_epoch_is_compiled_once(noisy):
+    noisy.fit(1)
+    noisy.fit(4)
+    assert noisy._epoch._cache_size() == 1
+
+
+def test_the_number_of_epochs_is_a_limit():
+    _, curve = trainer(epochs=2, patience=1000, learning_rate=1e-3).fit(1)
+    assert len(curve.validation) == 2
+
+
+def test_translations():
+    """Many copies of two configurations: each becomes a translation of itself, of its own, and all occur."""
+    shape, n = (3, 2), 150
+    pair = np.random.default_rng(0).integers(-100, 100, (2, 4, *shape)).astype(np.int8)
+    moved = np.asarray(jax.jit(translated)(np.repeat(pair, n, axis=0), jax.random.key(1)))
+    for i, original in enumerate(pair):
+        steps = [(t, x) for t in range(3) for x in range(2)]
+        turned = [np.roll(original, step, (1, 2)).tobytes() for step in steps]
+        found = [configuration.tobytes() for configuration in moved[i * n : (i + 1) * n]]
+        assert set(found) == set(turned)
+        counts = np.array([found.count(one) for one in turned])
+        assert np.sum((counts - n / 6) ** 2) / (n / 6) < 25  # chi squared of 5: beyond with a probability of 1e-4
+    assert moved.dtype == np.int8
+
+
+def test_translations_in_three_dimensions():
+    x = np.random.default_rng(0).integers(-100, 100, (20, 6, 2, 3, 2)).astype(np.int8)
+    moved = np.asarray(translated(x, jax.random.key(1)))
+    steps = [(t, a, b) for t in range(2) for a in range(3) for b in range(2)]
+    for before, after in zip(x, moved, strict=True):
+        assert any(np.array_equal(np.roll(before, step, (1, 2, 3)), after) for step in steps)
+    assert not np.array_equal(x, moved)
+
+
+def test_augmentation_reaches_the_training():
+    """FL, whose weights know the sites, learns something else."""
+    plain, augmented = (
+        trainer(architecture="FL", augmentation=augmentation, epochs=1, learning_rate=1e-3).fit(1)[1].validation[0]
+        for augmentation in (False, True)
+    )
+    assert abs(augmented / plain - 1) > 1e-4
+
+
+def test_a_training_that_diverges():
+    with pytest.raises(DivergedError, match=r"learning_rate = 1e\+30: .*never finite; lower it"):
+        trainer(epochs=2, learning_rate=1e30).fit(1)
+
+
+def test_polish():
+    """After two epochs there is much left to gain, and the best weights are those of the polish."""
+    polished = trainer(epochs=2, learning_rate=1e-3, polish=6, augmentation=True)
+    network, curve = polished.fit(1)
+    assert len(curve.training) == 2 + 6
+    assert curve.best_epoch > 2
+    assert curve.training[-1] < 0.1 * curve.training[1]
+    data = small_ensembles.data("regression")
+    found = evaluation.outputs(network, data.validation.configurations)
+    assert evaluation.score(data.task, found, data.validation.labels).loss == pytest.approx(
+        curve.validation.min(), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("task", ["regression", "counting"])
+def test_polish_is_for_squared_errors(task):
+    assert trainer(task, polish=1)
+    with pytest.raises(InputError, match="polish = 1: detection has no squared error; set it to 0"):
+        trainer("detection", polish=1)
+
+
+def test_polish_leaves_a_network_that_is_too_large_as_it_is(monkeypatch):
+    monkeypatch.setattr("fluxeq.training.polish.LARGEST_JACOBIAN", 1000)
+    _, curve = trainer(epochs=1, polish=3).fit(1)
+    assert len(curve.training) == 1
+
+
+def test_no_examples():
+    data, nothing = small_ensembles.data("regression"), Examples(np.empty((0, 4, 4, 4), np.int8), np.empty((0, 2)))
+    config = configured("EQ", SETTINGS, small_ensembles.SHAPE)
+    for purpose in ("training", "validation"):
+        with pytest.raises(InputError, match=f"no {purpose} examples: at least one is needed"):
+            Trainer(data._replace(**{purpose: nothing}), config, Recipe())
+
+
+def test_a_lattice_that_the_network_cannot_take():
+    config = configured("FL", SETTINGS, (4, 6))
+    with pytest.raises(InputError, match="this FL network is for 4x6 only"):
+        Trainer(small_ensembles.data("regression"), config, Recipe())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "n", "batch", "steps"),
+    [
+        ({"epochs": 3}, 40, 40, 3),
+        ({"epochs": 3}, 120, 50, 6),
+        ({"epochs": 3}, 700, 100, 21),
+        ({"epochs": 3, "batch_size": 7}, 40, 7, 15),
+    ],
+)
+def test_batches(recipe, n, batch, steps):
+    assert Recipe(**recipe).batch_for(n) == batch
+    assert Recipe(**recipe).steps(n) == steps

@@ -1,0 +1,91 @@
+"""Many instances: each depends on its number alone, and finished ones are kept."""
+
+import pytest
+
+import small_ensembles
+from fluxeq.errors import InputError
+from fluxeq.nets.architectures import configured
+from fluxeq.training.instances import train_instances
+from fluxeq.training.models import describe
+from fluxeq.training.recipe import Recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+SETTINGS = {"blocks": [{"channels": 2, "kernel": 1}]}
+
+
+def train(folder, instances, *, seed=1, task="regression", settings=SETTINGS, augmentation=False, **recipe):
+    """What was trained, by instance and epoch, and the paths."""
+    trained, data = [], small_ensembles.data(task)
+    config = configured("EQ", settings, small_ensembles.SHAPE)
+    chosen = Recipe(**{"epochs": 2} | recipe)
+    paths = train_instances(
+        data, "EQ", config, chosen, augmentation, instances, seed, folder, lambda *done: trained.append(done)
+    )
+    return trained, paths
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """The folder of two instances, not to be changed."""
+    folder = tmp_path_factory.mktemp("pair")
+    return folder, train(folder, range(2))
+
+
+def test_models_and_curves(pair):
+    folder, (trained, paths) = pair
+    assert trained == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert paths == [folder / "EQ-000.safetensors", folder / "EQ-001.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("EQ-000.csv", "EQ-000.safetensors", "EQ-001.csv", "EQ-001.safetensors")
+    ]
+    found = describe(paths[1])
+    assert (found.instance, found.seed, found.epochs, found.n_training, found.n_validation) == (1, 1, 2, 40, 12)
+    header, *rows = (folder / "EQ-001.csv").read_text().splitlines()
+    assert header == "epoch,training_loss,validation_loss"
+    losses = [float(row.split(",")[2]) for row in rows]
+    assert found.validation_loss == pytest.approx(min(losses), rel=1e-8)
+    assert losses.index(min(losses)) == found.best_epoch - 1
+
+
+def test_again_trains_nothing(pair):
+    folder, _ = pair
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
+    trained, paths = train(folder, range(2))
+    assert trained == []
+    assert len(paths) == 2
+    assert before == {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
+
+
+def test_what_is_missing_is_trained_and_groups_do_not_matter(pair, tmp_path):
+    folder, _ = pair
+    trained, _ = train(tmp_path, [1])
+    assert trained == [(1, 1), (1, 2)]
+    trained, _ = train(tmp_path, [1, 0])
+    assert trained == [(0, 1), (0, 2)]
+    for path in folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    assert (tmp_path / "EQ-000.csv").read_bytes() != (tmp_path / "EQ-001.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"seed": 2}, "seed = 1, asked for 2"),
+        ({"task": "counting"}, "task = regression, asked for counting"),
+        ({"settings": SETTINGS | {"dense": [3]}}, "config = "),
+        ({"augmentation": True}, "augmentation = False, asked for True"),
+        ({"epochs": 3}, "recipe = "),
+    ],
+)
+def test_other_settings_are_refused(pair, changed, named):
+    with pytest.raises(InputError, match=rf"EQ-000\.safetensors: trained with {named}.*choose another output"):
+        train(pair[0], range(3), **changed)
+    assert not (pair[0] / "EQ-002.safetensors").exists()
+
+
+def test_other_data_are_refused(pair, monkeypatch):
+    other = small_ensembles.data("regression", 30)
+    monkeypatch.setattr(small_ensembles, "data", lambda task: other)
+    with pytest.raises(InputError, match="n_training = 40, asked for 30"):
+        train(pair[0], range(1))
