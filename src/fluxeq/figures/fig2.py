@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from fluxeq.figures import bands, canvas
 from fluxeq.figures.scores import spread
@@ -37,6 +38,9 @@ def draw(numbers: pd.DataFrame) -> Figure:
     for axes, title in zip(panels, titles, strict=True):
         bands.draw_bands(axes, numbers[numbers["panel"] == title], "n_training", looks)
         axes.set(xscale="log", yscale="log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.text(0.015, 0.04, title, transform=axes.transAxes)
     figure.supylabel(r"test loss (mean squared error of $n$ and $|\phi|^2$, lattice units)", fontsize="medium")
     panels[-1].set_xlabel("training configurations")
