@@ -95,6 +95,8 @@ def sample(
     from fluxeq.data.generation import Settings, sample_to_file
     from fluxeq.theory import Theory
 
+    if threads is not None and threads < 1:
+        raise InputError(f"threads = {threads}: at least 1 is needed")
     settings = Settings(Theory(eta, lam, mu), parsed_shape(shape), configurations, chains, seed)
     with _bar("sampling") as advance:
         made = sample_to_file(output, settings, device=device, threads=threads or _n_processors(), progress=advance)
@@ -311,6 +313,7 @@ def search(
     recipe:
         JSON file with the settings of the optimiser that differ from the original study's.
     """
+    from fluxeq.files import require_writable
     from fluxeq.nets.architectures import require_architecture
     from fluxeq.search.results import save_results
     from fluxeq.search.search import search as find
@@ -321,6 +324,7 @@ def search(
         if value < 1:
             raise InputError(f"{name} = {value}: at least 1 is needed")
     require_architecture(architecture)
+    require_writable(output / "best.json")
     the_space, the_recipe = _space(space), _recipe(recipe)
     found = load_data(task, data, validation)
     chosen_seed = secrets.randbits(32) if seed is None else seed
@@ -368,8 +372,10 @@ def reproduce(
         Processes that work at the same time; as many as there are processors, unless given.
     """
     from fluxeq.studies.executors import executor as opened
+    from fluxeq.studies.executors import require_executor
     from fluxeq.studies.run import reproduce as run
 
+    require_executor(executor)
     if device != "cpu":
         raise InputError(f"device {device!r}: this version works on the CPU; leave --device out")
     if workers is not None and workers < 1:

@@ -84,7 +84,7 @@ def sample_to_file(
         _require_same(output, settings, found)
         if len(found) >= settings.n_configurations:
             return False
-    state, tuning, n_done = _resume(parts, settings, found, threads)
+    state, tuning, n_done = _resume(parts, _part_files(parts, found), settings, found, threads)
     n_steps, rest = divmod(settings.n_configurations, settings.n_chains)
     block = max(1, BLOCK_BYTES // (8 * settings.n_chains * len(settings.shape) * math.prod(settings.shape)))
     progress(n_done * settings.n_chains, settings.n_configurations)
@@ -94,7 +94,7 @@ def sample_to_file(
         _save_part(parts / f"{n_done:09d}.h5", settings, state, tuning, configurations)
         n_done += n
         progress(n_done * settings.n_chains, settings.n_configurations)
-    blocks = [configurations for *_, configurations in map(_load_part, _part_files(parts))]
+    blocks = [configurations for *_, configurations in map(_load_part, _part_files(parts, found))]
     if found is not None:
         blocks.insert(0, found.configurations[: len(found) - len(found) % settings.n_chains])
     save_ensemble(output, _assembled(settings, tuning, state, blocks, rest, threads))
@@ -114,6 +114,8 @@ def with_worms(ensemble: Ensemble, numbers: Sequence[int], seed: int) -> Ensembl
         raise InputError(f"number = {list(numbers)}: different whole numbers from 0 on are needed, as in 0,5")
     if len(ensemble) < len(numbers):
         raise InputError(f"{len(ensemble)} configurations for {len(numbers)} numbers of worms: sample more of them")
+    if seed < 0:
+        raise InputError(f"seed = {seed}: a seed is a whole number from 0 on")
     dealt = np.resize(numbers, len(ensemble))
     np.random.default_rng(derived_seed(seed, "deal")).shuffle(dealt)
     worms = open_worms.draw(ensemble.theory, ensemble.configurations, dealt, seed)
@@ -166,9 +168,10 @@ def _require_equal(where: Path, asked: Settings, there: Settings) -> None:
             )
 
 
-def _resume(parts: Path, settings: Settings, found: Ensemble | None, threads: int) -> tuple[Chains, Tuning, int]:
+def _resume(
+    parts: Path, files: list[Path], settings: Settings, found: Ensemble | None, threads: int
+) -> tuple[Chains, Tuning, int]:
     """State of the chains, waiting times and turns done: from the last part, the file to extend, or a new start."""
-    files = _part_files(parts)
     if files:
         there, state, tuning, _ = _load_part(files[-1])
         _require_equal(parts, settings, there)
@@ -182,8 +185,10 @@ def _resume(parts: Path, settings: Settings, found: Ensemble | None, threads: in
     return state, tuning, (int(state.worms[0]) - tuning.thermalisation) // tuning.spacing
 
 
-def _part_files(parts: Path) -> list[Path]:
-    return sorted(parts.glob("[0-9]*.h5"))
+def _part_files(parts: Path, found: Ensemble | None) -> list[Path]:
+    """Parts in order; those that the file to extend holds already, left by a kill before they were removed, are not."""
+    first_turn = 0 if found is None else len(found) // found.n_chains
+    return sorted(path for path in parts.glob("[0-9]*.h5") if int(path.name[:9]) >= first_turn)
 
 
 def _save_part(path: Path, settings: Settings, state: Chains, tuning: Tuning, configurations: np.ndarray) -> None:

@@ -57,8 +57,9 @@ def search(
     """
     logging.getLogger("optuna").setLevel(logging.WARNING)
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
-    if space.start:
-        study.enqueue_trial(space.start, skip_if_exists=True)
+    begun = [optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.WAITING]
+    if space.start and not study.get_trials(deepcopy=False, states=begun):  # also after a kill in the first trial
+        study.enqueue_trial(space.start)
     duplicates = 0
     while len(tried := _tried(study)) < n_trials:
         progress(len(tried), n_trials)
@@ -81,7 +82,8 @@ def search(
 def _sampler(seed: int) -> optuna.samplers.TPESampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # both options, for some years now
-        return optuna.samplers.TPESampler(multivariate=True, group=True, seed=seed % 2**32)
+        # A trial that a kill has left unfinished must not count: no constant liar.
+        return optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=False, seed=seed % 2**32)
 
 
 def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -9,6 +9,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryFailed
 from optuna.storages.journal import JournalFileBackend
 
 from fluxeq.errors import InputError
+from fluxeq.files import require_writable
 
 HEARTBEAT = 60  # seconds
 
@@ -25,5 +26,6 @@ def open_storage(url: str) -> BaseStorage:
     if separator and scheme != "journal":
         raise InputError(f"storage {url!r}: use journal:///PATH on one machine or postgresql://... across machines")
     journal = Path(path if separator else url)
+    require_writable(journal)
     journal.parent.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(str(journal)))

@@ -23,11 +23,16 @@ ONE_THREAD = {
 Level 1 compiles a third faster than the default, and the compiled steps are as fast (docs/log.md)."""
 
 
+def require_executor(name: str) -> None:
+    """Raise InputError for a name that this installation does not have."""
+    if name != "local":
+        raise InputError(f"executor {name!r}: this version runs on one machine; leave --executor out")
+
+
 @contextmanager
 def executor(name: str, n_workers: int) -> Iterator[Executor]:
     """An executor by name. Raises InputError for a name that this installation does not have."""
-    if name != "local":
-        raise InputError(f"executor {name!r}: this version runs on one machine; leave --executor out")
+    require_executor(name)
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=start_worker)
     try:

@@ -108,7 +108,9 @@ class Trainer:
         for _ in range(self._recipe.polish):
             key, shift_key = jax.random.split(state.key)
             x, labels = self._training
-            fit, loss = self._polisher.step(fit, (translated(x, shift_key) if self._augmentation else x, labels))
+            if self._augmentation:
+                x, fit = translated(x, shift_key), fit._replace(linear=None)
+            fit, loss = self._polisher.step(fit, (x, labels))
             arrays = self._polisher.weights(fit)
             validation = self._validated(arrays, *self._validation)
             state = kept(state._replace(key=key, network=arrays), validation)

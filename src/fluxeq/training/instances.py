@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fluxeq.errors import InputError
-from fluxeq.files import derived_seed, write_text
+from fluxeq.files import derived_seed, require_writable, write_text
 from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import n_parameters
 from fluxeq.training.datasets import Data
@@ -32,7 +32,7 @@ def train_instances(
 ) -> list[Path]:
     """Train the instances that ``output`` does not hold yet; the paths of all their models.
 
-    Raises InputError if a model there is of other settings.
+    Raises InputError if a model there is of other settings, or ``output`` cannot be a folder.
     """
     paths = [output / f"{architecture}-{instance:03d}.safetensors" for instance in instances]
     expected: dict[str, Any] = {
@@ -45,8 +45,10 @@ def train_instances(
         "training_origins": data.training_origins,
         "validation_origins": data.validation_origins,
     }
-    for path in filter(Path.exists, paths):
-        _require_same(path, expected, seed)
+    for path in paths:
+        require_writable(path)
+        if path.exists():
+            _require_same(path, expected, seed)
     missing = [(i, path) for i, path in zip(instances, paths, strict=True) if not path.exists()]
     trainer = Trainer(data, config, recipe, augmentation) if missing else None
     for instance, path in missing:

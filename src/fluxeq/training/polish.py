@@ -28,11 +28,19 @@ START, SMALLEST, LARGEST = 1e-2, 1e-12, 1e12
 Examples = tuple[jax.Array, jax.Array]
 
 
+class Linear(NamedTuple):
+    """A network near its parameters, on a training set."""
+
+    residuals: np.ndarray  # (n_residuals,) float64
+    jacobian: np.ndarray  # (n_residuals, n_parameters) float64
+
+
 class Fit(NamedTuple):
-    """Parameters, and the damping to try next."""
+    """Parameters, the damping to try next, and the network near them if it is known."""
 
     parameters: np.ndarray  # (n_parameters,) float64
     damping: float = START
+    linear: Linear | None = None
 
 
 class Polisher:
@@ -58,17 +66,23 @@ class Polisher:
         return self._unravel(_float32(fit.parameters))
 
     def step(self, fit: Fit, examples: Examples) -> tuple[Fit, float]:
-        """One step, which is not taken if it does not lower the training loss; and that loss, as it is then."""
-        x, labels = examples
-        outputs, jacobian = self._linearised(_float32(fit.parameters), x)
-        residuals = _residuals(outputs, labels)
-        change = _change(np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1), residuals, fit.damping)
-        tried = fit.parameters - change
-        there = _residuals(self._linearised(_float32(tried), x)[0], labels)  # one function: compiling costs more
-        before, after = float(np.mean(residuals**2)), float(np.mean(there**2))
+        """One step, which is not taken if it does not lower the training loss; and that loss, as it is then.
+
+        ``fit.linear`` must be None if the examples are not those of the step before.
+        """
+        here = fit.linear or self._near(fit.parameters, examples)
+        tried = fit.parameters - _change(here, fit.damping)
+        there = self._near(tried, examples)
+        before, after = (float(np.mean(linear.residuals**2)) for linear in (here, there))
         if after < before:
-            return Fit(tried, max(SMALLEST, fit.damping * FALL)), after
-        return Fit(fit.parameters, min(LARGEST, fit.damping * RISE)), before
+            return Fit(tried, max(SMALLEST, fit.damping * FALL), there), after
+        return Fit(fit.parameters, min(LARGEST, fit.damping * RISE), here), before
+
+    def _near(self, parameters: np.ndarray, examples: Examples) -> Linear:
+        x, labels = examples
+        outputs, jacobian = self._linearised(_float32(parameters), x)
+        residuals = np.asarray(outputs, dtype=np.float64).ravel() - np.asarray(labels, dtype=np.float64).ravel()
+        return Linear(residuals, np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1))
 
 
 def can_polish(n_parameters: int, n_residuals: int) -> bool:
@@ -76,8 +90,9 @@ def can_polish(n_parameters: int, n_residuals: int) -> bool:
     return n_parameters * n_residuals <= LARGEST_JACOBIAN
 
 
-def _change(jacobian: np.ndarray, residuals: np.ndarray, damping: float) -> np.ndarray:
+def _change(linear: Linear, damping: float) -> np.ndarray:
     """The step, from whichever of the two equations is smaller."""
+    residuals, jacobian = linear
     wide = jacobian.shape[0] < jacobian.shape[1]
     matrix = jacobian @ jacobian.T if wide else jacobian.T @ jacobian
     scale = np.trace(matrix) / jacobian.shape[1]
@@ -85,10 +100,6 @@ def _change(jacobian: np.ndarray, residuals: np.ndarray, damping: float) -> np.n
     if wide:
         return jacobian.T @ cho_solve(cho_factor(matrix), residuals)
     return cho_solve(cho_factor(matrix), jacobian.T @ residuals)
-
-
-def _residuals(outputs: jax.Array, labels: jax.Array) -> np.ndarray:
-    return np.asarray(outputs, dtype=np.float64).ravel() - np.asarray(labels, dtype=np.float64).ravel()
 
 
 def _float32(parameters: np.ndarray) -> jax.Array:

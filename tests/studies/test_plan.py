@@ -1,0 +1,148 @@
+"""The jobs of a study: their order, their fingerprints, and that nothing meant to be independent shares a seed."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from fluxeq.studies.plan import FIGURES, digests, plan
+from fluxeq.studies.study import SHIPPED, load_study
+
+
+@pytest.fixture(scope="module", params=SHIPPED)
+def jobs(request):
+    return plan(load_study(request.param))
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return load_study("quick")
+
+
+def test_each_job_comes_after_what_it_needs(jobs):
+    done = set()
+    for job in jobs:
+        assert done.issuperset(job.needs), job.name
+        done.add(job.name)
+    assert len(done) == len(jobs)
+
+
+def test_each_output_has_one_job(jobs):
+    counts = Counter(output for job in jobs for output in job.outputs)
+    assert {path: n for path, n in counts.items() if n > 1} == {}
+    assert all(job.outputs for job in jobs)
+
+
+def test_each_file_that_is_read_is_made_by_a_job_that_is_needed(jobs):
+    """Of what a job builds on, directly or not."""
+    maker = {output: job.name for job in jobs for output in job.outputs}
+    below = {}
+    for job in jobs:
+        below[job.name] = set(job.needs).union(*(below[need] for need in job.needs))
+    n_read = 0
+    for job in jobs:
+        for path in paths_in(job.settings):
+            if path in maker and path not in job.outputs:
+                assert maker[path] in below[job.name], (job.name, path)
+                n_read += 1
+    assert n_read > len(jobs) / 2
+
+
+def paths_in(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [path for item in value for path in paths_in(item)]
+    return [value.removesuffix("/best.json")] if isinstance(value, str) else []
+
+
+def test_no_two_purposes_share_a_seed(jobs):
+    made = [job.settings["seed"] for job in jobs if job.kind in ("sample", "worms")]
+    assert len(made) == len(set(made))
+    trained = {job.settings["task"]: set() for job in jobs if job.kind == "train"}
+    for job in jobs:
+        if job.kind in ("train", "search"):
+            trained[job.settings["task"]].add(job.settings["seed"])
+    assert not set(made) & set().union(*trained.values())
+    assert len({min(seeds) for seeds in trained.values()}) == len(trained)
+
+
+def chains_of(jobs, paths):
+    """The ensembles of closed configurations behind some files."""
+    source = {job.settings["output"]: job.settings["source"] for job in jobs if job.kind == "worms"}
+    return {source.get(path, path) for path in paths}
+
+
+def test_training_validation_and_test_come_from_different_chains(jobs):
+    tested = {job.settings["models"]: [test[0] for test in job.settings["tests"]] for job in jobs if job.kind == "evaluate"}
+    sampled = {job.settings["output"]: str(job.settings) for job in jobs if job.kind == "sample"}
+    assert len(set(sampled.values())) == len(sampled)
+    n = 0
+    for job in jobs:
+        if job.kind in ("train", "search"):
+            groups = [chains_of(jobs, job.settings[purpose]) for purpose in ("training", "validation")]
+            groups.append(chains_of(jobs, tested.get(job.settings["output"], [])))
+            assert all(path in sampled for group in groups for path in group)
+            assert len(set().union(*groups)) == sum(map(len, groups))
+            n += 1
+    assert n == 9 + len(tested)
+
+
+def test_each_training_has_its_search_its_test_and_the_same_data(jobs):
+    by_name = {job.name: job for job in jobs}
+    searched = [job for job in jobs if job.kind == "train" and "winner" in job.settings]
+    for job in searched:
+        search = by_name[f"search/{job.settings['task']}-{job.settings['architecture']}"]
+        assert job.settings["winner"] == f"{search.outputs[0]}/best.json"
+        assert search.settings["training"] == job.settings["training"]
+    assert {(job.settings["task"], job.settings["architecture"]) for job in searched} == {
+        (task, name) for task in ("regression", "detection", "counting") for name in ("EQ", "ST", "FL")
+    }
+    budgets = {str({**job.settings["search"], "space": None}) for job in jobs if job.kind == "search"}
+    assert len(budgets) <= 3  # one a task: the same for all of its architectures
+
+
+def test_every_figure_has_a_job(jobs):
+    assert [job.settings["name"] for job in jobs if job.kind == "figure"] == list(FIGURES)
+    assert jobs[-1].outputs == ("provenance.json", "report.html")
+
+
+def changed_jobs(before, after):
+    """Names of the jobs whose fingerprint is another one, or that are new."""
+    old, new = digests(plan(before)), digests(plan(after))
+    return {name for name in new if old.get(name) != new[name]}
+
+
+def test_a_setting_changes_its_job_and_all_that_builds_on_it(quick):
+    detection = quick.detection.model_copy(update={"instances": quick.detection.instances + 1})
+    changed = changed_jobs(quick, quick.model_copy(update={"detection": detection}))
+    above = {"metrics", "measurements", "claims", "report", *(f"figures/{name}" for name in FIGURES)}
+    assert above < changed
+    assert {name.split("/")[0] for name in changed - above} == {"train", "evaluate"}
+    assert all("detection" in name for name in changed - above)
+
+
+def test_other_data_change_all_that_builds_on_them(quick):
+    counting = quick.counting.model_copy(update={"configurations": quick.counting.configurations + 10})
+    changed = changed_jobs(quick, quick.model_copy(update={"counting": counting}))
+    kinds = Counter(name.split("/")[0] for name in changed)
+    assert kinds["search"] == kinds["train"] == kinds["evaluate"] == 3
+    assert kinds["sample"] == kinds["worms"] > 0
+    assert not any("regression" in name or "zhou" in name for name in changed)
+
+
+def test_the_seed_of_the_study_changes_all(quick):
+    after = quick.model_copy(update={"seed": 2})
+    assert changed_jobs(quick, after) == set(digests(plan(after)))
+    assert changed_jobs(quick, quick) == set()
+    assert changed_jobs(quick, quick.model_copy(update={"name": "another"})) == set()
+
+
+def test_digests_see_every_part_of_a_job(quick):
+    jobs = plan(quick)
+    before, last = digests(jobs), jobs[0]
+    for change in ({"kind": "other"}, {"settings": {}}, {"outputs": ("x",)}):
+        after = digests([replace(last, **change), *jobs[1:]])
+        assert after[last.name] != before[last.name]
+        assert after["report"] != before["report"]
+    assert digests([replace(last, weight=5.0), *jobs[1:]]) == before

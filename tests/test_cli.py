@@ -1,0 +1,291 @@
+"""The commands: what they print, and that whatever the user gets wrong is answered in one line with code 2."""
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+
+import h5py
+import pandas as pd
+import pytest
+
+import small_ensembles
+from fluxeq import cli
+from fluxeq.data.ensembles import open_ensemble
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning"),  # imported by pyerrors
+    pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning"),  # under pytest
+]
+
+SAMPLE = {"shape": "4x2", "eta": "4.01", "lam": "1", "mu": "1.5", "configurations": "8", "output": "e.h5"}
+TRAIN = {
+    "task": "regression",
+    "architecture": "EQ",
+    "data": "{one}",
+    "validation": "{two}",
+    "output": "models",
+    "recipe": "{recipe}",
+}
+SEARCH = {**TRAIN, "output": "found", "storage": "journal.log", "trials": "1", "repeats": "1", "space": "{space}"}
+
+
+def words(command, options, **changes):
+    """The words of a command line; an option that is None is left out."""
+    given = {name: value for name, value in (options | changes).items() if value is not None}
+    return [command, *(word for name, value in given.items() for word in (f"--{name}", value))]
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """Files that commands read, by name; not to be changed."""
+    folder = tmp_path_factory.mktemp("inputs")
+    closed = small_ensembles.closed
+    made = {"one": closed(1), "two": closed(2), "wide": closed(3, n=8, shape=(4, 6)), "odd": closed(3, 8, (5, 4))}
+    made |= {"odd2": closed(4, 8, (5, 4)), "worms": small_ensembles.opened(1), "worms2": small_ensembles.opened(2)}
+    found = small_ensembles.save(folder, made)
+    texts = {
+        "text": "a text",
+        "recipe": json.dumps({"epochs": 2}),
+        "space": json.dumps({"layers": [1, 1], "channels": [2], "kernels": [1], "poolings": [1], "dense_layers": [0, 0]}),
+        "small": json.dumps({"blocks": [{"channels": 2, "kernel": 1}]}),
+        "unknown field": json.dumps({"depth": 3}),
+        "bad recipe": json.dumps({"epochs": 0}),
+        "list": "[1]",
+        "broken": "{",
+    }
+    for name, text in texts.items():
+        found[name] = folder / f"{name}.json"
+        found[name].write_text(text)
+    quick = files("fluxeq.studies").joinpath("quick.toml").read_text()
+    for name, text in {"bad study": quick.replace("seed = 1", "seed = 1\nseeds = 2"), "bad toml": "name = ["}.items():
+        found[name] = folder / f"{name}.toml"
+        found[name].write_text(text)
+    found["hdf5"] = folder / "other.h5"
+    with h5py.File(found["hdf5"], "w") as file:
+        file["x"] = 1
+    found["folder"] = folder
+    return found
+
+
+@pytest.fixture
+def fluxeq(monkeypatch, tmp_path, places, capsys):
+    """Run a command in an empty folder: code, output, lines on standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        given = [argument.format(**places) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["fluxeq", *given])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stopped:
+            code = stopped.code
+        out, err = capsys.readouterr()
+        return code, out, err.splitlines()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def model(places, tmp_path_factory):
+    """A flattening network, for one lattice."""
+    folder = tmp_path_factory.mktemp("models")
+    given = words("train", TRAIN, architecture="FL", output=str(folder), config="{small}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["fluxeq", *(word.format(**places) for word in given)])
+        cli.main()
+    places["model"] = folder / "FL-000.safetensors"
+    return places["model"]
+
+
+def sample(**changes):
+    return words("sample", SAMPLE, **changes)
+
+
+def train(**changes):
+    return words("train", TRAIN, **changes)
+
+
+def search(**changes):
+    return words("search", SEARCH, **changes)
+
+
+def worms(number="0,1", ensemble="{one}", output="w.h5", **options):
+    command, *rest = words("worms", {"number": number, "output": output}, **options)
+    return [command, ensemble, *rest]
+
+
+
+WRONG = [
+    (sample(shape="60x"), "shape '60x': extents separated by x"),
+    (sample(shape="60xx4"), "shape '60xx4'"),
+    (sample(shape="-3x4"), "shape"),
+    (sample(shape="text"), "shape 'text'"),
+    (sample(shape=""), "shape ''"),
+    (sample(shape="1x4"), "shape 1x4: every extent is at least 2"),
+    (sample(shape="0x4"), "shape 0x4"),
+    (sample(lam="-1"), "lam = -1: "),
+    (sample(mu="nan"), "mu = nan: a coupling is a finite number"),
+    (sample(eta="inf"), "eta = inf"),
+    (sample(lam="0"), "raise eta or lam"),
+    (sample(configurations="0"), "configurations = 0: at least 1"),
+    (sample(configurations="-1"), "configurations = -1: at least 1"),
+    (sample(configurations="abc"), "abc"),
+    (sample(chains="0"), "chains = 0: at least 1"),
+    (sample(seed="-1"), "seed = -1"),
+    (sample(threads="0"), "threads = 0"),
+    (sample(threads="-1"), "threads = -1"),
+    (sample(eta=None), "--eta"),
+    (sample(device="cuda"), "device 'cuda'"),
+    (sample(output="{folder}"), "is a folder; name a file in it"),
+    (sample(output="{text}/e.h5"), "is not a folder that can be written to"),
+    (sample(output="{text}"), "not an ensemble of fluxeq"),
+    (sample(output="{one}"), "choose another output"),
+    (sample(output="{worms}"), "holds open worms"),
+    (sample(temperature="3"), "--temperature"),
+    (["simulate"], "simulate"),
+    (["measure", "missing.h5"], "no such ensemble"),
+    (["measure", "{text}"], "not an ensemble"),
+    (["measure", "{hdf5}"], "not an ensemble"),
+    (["measure"], "ENSEMBLE"),
+    (worms("5,5"), "different whole numbers"),
+    (worms("-1"), "number '-1': whole numbers"),
+    (worms("a"), "number 'a': whole numbers"),
+    (worms(""), "number ''"),
+    (worms("0,5"), "draw at most 4"),
+    (worms(seed="-1"), "seed = -1"),
+    (worms(ensemble="{worms}"), "has open worms already"),
+    (worms(output="{worms}"), "exists; remove it or choose another output"),
+    (worms(output="{folder}"), "is a folder"),
+    (train(task="sorting"), "task 'sorting': choose one of regression, detection, counting"),
+    (train(architecture="XX"), "architecture 'XX': choose one of EQ, ST, FL"),
+    (train(validation="{one}"), "share chains"),
+    (train(architecture="ST", data="{odd}", validation="{odd2}"), "divisible by 2"),
+    (train(config="{unknown field}"), "EQ depth = 3"),
+    (train(config="{list}"), "a JSON object"),
+    (train(config="missing.json"), "missing.json: no such file"),
+    (train(recipe="{bad recipe}"), "epochs = 0"),
+    (train(recipe="{broken}"), "not a JSON file"),
+    (train(instances="0"), "instances = 0: at least 1"),
+    (train(output="{text}"), "is not a folder that can be written to"),
+    (train(seed="x"), "seed"),
+    (["evaluate", "{text}", "--data", "{one}"], "not a model of fluxeq"),
+    (["evaluate", "missing", "--data", "{one}"], "no such model"),
+    (["evaluate", "{model}", "--data", "{wide}"], "this FL network is for 4x4 only"),
+    (["predict", "{text}", "--data", "{one}", "--output", "p.csv"], "not a model of fluxeq"),
+    (["predict", "{model}", "--data", "{wide}", "--output", "p.csv"], "this FL network is for 4x4 only"),
+    (["predict", "{model}", "--data", "{one}", "--output", "{folder}"], "is a folder"),
+    (search(storage="sqlite:///s.db"), "storage 'sqlite:///s.db': use journal"),
+    (search(storage="{folder}"), "is a folder"),
+    (search(output="{text}"), "is not a folder that can be written to"),
+    (search(trials="0"), "trials = 0: at least 1"),
+    (search(repeats="0"), "repeats = 0: at least 1"),
+    (search(space="{bad recipe}"), "epochs"),
+    (search(architecture="XX"), "architecture 'XX'"),
+    (["reproduce", "slow", "--output", "run"], "study 'slow': choose quick, laptop, paper"),
+    (["reproduce", "{bad study}", "--output", "run"], "seeds = 2: "),
+    (["reproduce", "{bad toml}", "--output", "run"], "not a TOML file"),
+    (["reproduce", "quick", "--output", "{text}"], "is a file; choose a folder for the run"),
+    (["reproduce", "quick", "--output", "{folder}"], "is not empty and not a run"),
+    (["reproduce", "quick", "--output", "run", "--executor", "nonsense"], "executor 'nonsense'"),
+    (["reproduce", "quick", "--output", "run", "--workers", "0"], "workers = 0: at least 1"),
+    (["reproduce", "quick", "--output", "run", "--device", "cuda"], "device 'cuda'"),
+    (["status", "."], "not a run"),
+    (["status", "missing"], "not a run"),
+    (["report", "{folder}"], "not a run"),
+    (["figure", "{folder}", "fig3"], "not a run"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), WRONG, ids=[f"{i}-{' '.join(w[0])[:50]}" for i, w in enumerate(WRONG)])
+def test_one_line_code_2_and_nothing_left_behind(fluxeq, model, places, tmp_path, given, message):
+    before = {path: path.read_bytes() for path in places["folder"].iterdir()}
+    code, out, lines = fluxeq(*given)
+    assert code == 2
+    assert out == ""
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("fluxeq: ")
+    assert message in lines[0]
+    assert "Traceback" not in lines[0]
+    assert list(tmp_path.iterdir()) == []
+    assert {path: path.read_bytes() for path in places["folder"].iterdir()} == before
+
+
+def test_sample_extends_resumes_and_says_that_it_is_complete(fluxeq, tmp_path):
+    assert fluxeq(*sample())[:2] == (0, "e.h5: complete, 8 configurations\n")
+    assert fluxeq(*sample()) == (0, "e.h5: was complete already, 8 configurations\n", [])
+    assert fluxeq(*sample(configurations="11"))[1] == "e.h5: complete, 11 configurations\n"
+    assert len(open_ensemble("e.h5")) == 11
+    assert [path.name for path in tmp_path.iterdir()] == ["e.h5"]
+
+
+def test_folders_are_made(fluxeq, tmp_path):
+    assert fluxeq(*sample(output="a/b/e.h5"))[0] == 0
+    assert (tmp_path / "a" / "b" / "e.h5").is_file()
+
+
+def test_measure(fluxeq):
+    code, out, _ = fluxeq("measure", "{one}", "--json")
+    found, ensemble = json.loads(out), small_ensembles.closed(1)
+    assert code == 0
+    assert found["n"]["value"] == pytest.approx(ensemble.n.mean())
+    assert found["phi2"]["value"] == pytest.approx(ensemble.phi2.mean())
+    assert (found["configurations"], found["chains"]) == (40, 4)
+    assert {"value", "error", "tau_int"} <= found["n"].keys()
+    assert "40 configurations from 4 chains" in fluxeq("measure", "{one}")[1]
+
+
+def test_worms(fluxeq):
+    code, out, _ = fluxeq("worms", "{one}", "--number", "0,3", "--output", "w.h5", "--seed", "4")
+    assert (code, out) == (0, "w.h5: 40 configurations with 0,3 open worms\n")
+    assert sorted(open_ensemble("w.h5").n_worms) == [0] * 20 + [3] * 20
+
+
+def test_train_evaluate_predict(fluxeq, model, tmp_path):
+    code, out, _ = fluxeq("evaluate", "{model}", "--data", "{two}", "--json")
+    [found] = json.loads(out)
+    assert code == 0
+    assert found["configurations"] == 40
+    assert fluxeq("predict", "{model}", "--data", "{two}", "--output", "p.csv")[0] == 0
+    table, truth = pd.read_csv(tmp_path / "p.csv"), small_ensembles.closed(2)
+    assert list(table) == ["configuration", "n", "phi2"]
+    errors = [(table["n"] - truth.n) ** 2, (table["phi2"] - truth.phi2) ** 2]
+    assert found["loss"] == pytest.approx(sum(map(sum, errors)) / 80, rel=1e-4)
+    assert found["per_target"]["n"] == pytest.approx(errors[0].mean(), rel=1e-4)
+
+
+def test_a_test_on_the_training_data_is_called_so(fluxeq, model):
+    code, _, lines = fluxeq("evaluate", "{model}", "--data", "{one}")
+    assert code == 0
+    assert "was trained on these chains; this is no test of it" in lines[0]
+    assert fluxeq("evaluate", "{model}", "--data", "{odd}")[0] == 2
+    shutil.copy(model, "copy.safetensors")
+    assert fluxeq("evaluate", "copy.safetensors", "--data", "{two}")[2][0].endswith("this is no test of it")
+
+
+def test_search(fluxeq, tmp_path):
+    assert fluxeq(*search(seed="1"))[0] == 0
+    best = json.loads((tmp_path / "found" / "best.json").read_text())
+    assert best["config"]["blocks"] == [{"channels": 2, "kernel": 1, "pooling": 1}]
+    assert fluxeq(*search(seed="1"))[1].endswith(f"{best['n_parameters']} parameters\n")
+
+
+@pytest.mark.parametrize(("text", "shape"), [("60x4", (60, 4)), ("8X8x2", (8, 8, 2)), ("5", (5,))])
+def test_shapes(text, shape):
+    assert cli.parsed_shape(text) == shape
+
+
+def test_version_and_help(fluxeq):
+    assert fluxeq("--version")[:2] == (0, f"{cli.__version__}\n")
+    code, out, _ = fluxeq("--help")
+    assert code == 0
+    assert all(name in out for name in ("sample", "worms", "train", "reproduce", "report"))
+
+
+def test_help_imports_nothing_heavy():
+    heavy = ["jax", "numba", "numpy", "optuna", "matplotlib", "pandas", "h5py", "scipy"]
+    code = f"import sys, fluxeq.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
