@@ -48,7 +48,9 @@ def places(tmp_path_factory):
     texts = {
         "text": "a text",
         "recipe": json.dumps({"epochs": 2}),
-        "space": json.dumps({"layers": [1, 1], "channels": [2], "kernels": [1], "poolings": [1], "dense_layers": [0, 0]}),
+        "space": json.dumps(
+            {"layers": [1, 1], "channels": [2], "kernels": [1], "poolings": [1], "dense_layers": [0, 0]}
+        ),
         "small": json.dumps({"blocks": [{"channels": 2, "kernel": 1}]}),
         "unknown field": json.dumps({"depth": 3}),
         "bad recipe": json.dumps({"epochs": 0}),
@@ -115,7 +117,6 @@ def search(**changes):
 def worms(number="0,1", ensemble="{one}", output="w.h5", **options):
     command, *rest = words("worms", {"number": number, "output": output}, **options)
     return [command, ensemble, *rest]
-
 
 
 WRONG = [

@@ -1,6 +1,5 @@
 """Files that are whole or not there, fingerprints and seeds."""
 
-import json
 import os
 
 import pytest
@@ -29,7 +28,8 @@ def test_a_failure_leaves_what_was_there(tmp_path):
             temporary.write_text("new")
             raise KeyboardInterrupt
 
-    pytest.raises(KeyboardInterrupt, fail)
+    with pytest.raises(KeyboardInterrupt):
+        fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -125,7 +125,7 @@ def test_half_a_file(paths):
 def test_any_damage_is_found(paths, name, index, change):
     with h5py.File(paths["opened"], "r+") as file:
         file[name][index] += change
-    with pytest.raises(InputError, match="of configuration 7 is stored as .*the file is damaged, sample it again"):
+    with pytest.raises(InputError, match=r"of configuration 7 is stored as .*the file is damaged, sample it again"):
         open_ensemble(paths["opened"]).verify()
 
 
@@ -139,9 +139,7 @@ def test_ensembles_of_one_origin_are_not_independent():
             require_disjoint({"training": [one], "validation": [two], "test": [other]})
 
 
-@pytest.mark.parametrize(
-    "change", [{"seed": 2}, {"shape": (4, 6)}, {"theory": fluxeq.Theory(4.01, 1, 1.50000001)}]
-)
+@pytest.mark.parametrize("change", [{"seed": 2}, {"shape": (4, 6)}, {"theory": fluxeq.Theory(4.01, 1, 1.50000001)}])
 def test_every_part_of_the_origin_counts(change):
     one = small_ensembles.closed(1)
     require_disjoint({"training": [one], "test": [replace(one, **change)]})

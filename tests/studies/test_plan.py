@@ -74,7 +74,9 @@ def chains_of(jobs, paths):
 
 
 def test_training_validation_and_test_come_from_different_chains(jobs):
-    tested = {job.settings["models"]: [test[0] for test in job.settings["tests"]] for job in jobs if job.kind == "evaluate"}
+    tested = {
+        job.settings["models"]: [test[0] for test in job.settings["tests"]] for job in jobs if job.kind == "evaluate"
+    }
     sampled = {job.settings["output"]: str(job.settings) for job in jobs if job.kind == "sample"}
     assert len(set(sampled.values())) == len(sampled)
     n = 0

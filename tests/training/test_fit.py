@@ -48,7 +48,9 @@ def test_the_best_weights_are_kept(noisy):
     assert n_epochs == curve.best_epoch + 3
     assert curve.validation[curve.best_epoch - 1] == curve.validation.min() < curve.validation[-1]
     data = small_ensembles.data("regression")
-    found = evaluation.score(data.task, evaluation.outputs(network, data.validation.configurations), data.validation.labels)
+    found = evaluation.score(
+        data.task, evaluation.outputs(network, data.validation.configurations), data.validation.labels
+    )
     assert found.loss == pytest.approx(curve.validation.min(), rel=1e-5)
 
 

@@ -1,0 +1,297 @@
+"""A whole run of the smallest study that there can be: its files, its resumption, and what it refuses."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from fluxeq.errors import InputError
+from fluxeq.figures.registry import write_figure
+from fluxeq.studies import run as module
+from fluxeq.studies.executors import executor
+from fluxeq.studies.plan import FIGURES, digests, plan
+from fluxeq.studies.report import write_report
+from fluxeq.studies.run import open_run, progress, reproduce
+from fluxeq.studies.study import load_study
+
+RECIPE = "recipe = { epochs = 1, batch_size = 8 }"
+SPACE = """
+trials = 1
+repeats = 1
+n_training = 8
+recipe = { epochs = 1, batch_size = 8 }
+space.layers = [1, 1]
+space.kernels = [2]
+space.channels = [2]
+space.poolings = [1]
+space.activations = ["relu"]
+space.dense_layers = [0, 0]
+"""
+WORMS = f"""
+lam = 1.0
+couplings = [[4.01, 1.5]]
+shape = [4, 4]
+configurations = 10
+test_eta = [4.01]
+test_mu = [1.5]
+test_shapes = [[4, 4]]
+test_configurations = 4
+instances = 1
+{RECIPE}
+"""
+TINY = f"""
+name = "tiny"
+seed = 1
+[regression]
+eta = 4.01
+lam = 1.0
+mu = 1.5
+shape = [4, 2]
+n_training = [20]
+architectures = ["EQ", "FL"]
+augmented = ["FL"]
+test_mu = [1.0, 1.5]
+test_shapes = [[4, 2]]
+test_configurations = 8
+instances = 1
+{RECIPE}
+[regression.search]{SPACE}
+[detection]{WORMS}
+architectures = ["EQ", "ST"]
+n_worms = [0, 1]
+test_n_worms = [0, 1]
+[detection.search]{SPACE}
+[counting]{WORMS}
+architectures = ["EQ"]
+n_worms = [0, 2]
+test_n_worms = [0, 1, 2]
+[counting.search]{SPACE}
+[reference]
+eta = 4.01
+lam = 1.0
+mu = [1.0]
+shape = [4, 2]
+n_training = 10
+instances = 1
+config = {{ blocks = [{{ channels = 2, kernel = 1 }}], dense = [2] }}
+{RECIPE}
+"""
+N_WORKERS = 2
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def start(study, run):
+    """A process of its own, the leader of a group, that does the study."""
+    command = "from fluxeq.cli import main; main()"
+    arguments = ["reproduce", str(study), "--output", str(run), "--workers", str(N_WORKERS)]
+    return subprocess.Popen(
+        [sys.executable, "-c", command, *arguments],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(study, run):
+    """Do the study to its end; what it printed."""
+    process = start(study, run)
+    printed, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, printed
+    return printed
+
+
+def n_logged(run):
+    log = run / "log.jsonl"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def killed(study, tmp_path_factory):
+    """A run, all processes of which were killed at a job drawn at random, and finished later; not to be changed."""
+    run, jobs = tmp_path_factory.mktemp("runs") / "tiny", plan(load_study(study))
+    killed_at = random.Random(5).randrange(4, n_numbers(jobs) - 4)
+    process = start(study, run)
+    while n_logged(run) < killed_at:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    n_done = n_logged(run)
+    assert killed_at <= n_done < n_numbers(jobs)
+    assert not (run / "metrics.csv").exists()
+    printed = finish(study, run)
+    n_now = int(printed.rsplit("complete, ", 1)[1].split()[0])
+    assert len(jobs) - n_done - N_WORKERS <= n_now <= len(jobs) - n_done  # one a worker may be done and not yet logged
+    return run
+
+
+def n_numbers(jobs):
+    """How many jobs it takes to make metrics.csv; all others come later."""
+    return [job.name for job in jobs].index("metrics") + 1
+
+
+def test_a_killed_run_ends_with_the_numbers_of_one_left_in_peace(killed, study, tmp_path):
+    jobs = plan(load_study(study))
+    with executor("local", N_WORKERS) as pool:
+        module._work_off(tmp_path, jobs[: n_numbers(jobs)], digests(jobs), pool, len(jobs), lambda event: None)
+    assert (tmp_path / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
+
+
+def test_the_files_of_the_contract(killed, study):
+    run = killed
+    assert (run / "study.toml").read_text() == TINY
+    claims = json.loads((run / "claims.json").read_text())
+    assert len(claims) == 13
+    assert {tuple(claim) for claim in claims} == {("id", "statement", "paper", "measured", "holds")}
+    for name in FIGURES:
+        assert (run / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert len((run / "figures" / f"{name}.csv").read_text().splitlines()) > 1
+    found = json.loads((run / "provenance.json").read_text())
+    assert {"fluxeq", "python", "packages", "machine", "seconds_of_work"} <= found.keys()
+    jobs = plan(load_study(study))
+    logged = [json.loads(line)["job"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert (
+        len(logged) == len(set(logged)) >= len(jobs) - N_WORKERS
+    )  # one a worker may have been done when it was killed
+    assert set(logged) <= {job.name for job in jobs}
+    assert all((run / output).exists() for job in jobs for output in job.outputs)
+
+
+def test_nothing_is_pickled_or_half_written(killed):
+    suffixes = {".toml", ".csv", ".json", ".jsonl", ".html", ".pdf", ".png", ".h5", ".safetensors", ".log"}
+    files = [path for path in killed.rglob("*") if path.is_file() and path.name != ".lock"]
+    assert {path.suffix for path in files} == suffixes
+    assert not [path for path in files if path.name.startswith(".") or path.read_bytes()[:1] == b"\x80"]
+
+
+def test_the_table_of_scores(killed):
+    table = pd.read_csv(killed / "metrics.csv", keep_default_na=False, na_values=[""])
+    rows = table.groupby(["group", "task", "architecture", "augmentation"]).size().to_dict()
+    assert rows == {  # a row for each mu, or for each number of worms
+        ("study", "regression", "EQ", False): 2,
+        ("study", "regression", "FL", False): 2,
+        ("study", "regression", "FL", True): 2,
+        ("study", "detection", "EQ", False): 2,
+        ("study", "detection", "ST", False): 2,
+        ("study", "counting", "EQ", False): 3,
+        ("zhou", "regression", "FL", False): 1,
+    }
+    assert table["loss"].notna().all()
+    assert set(table[table.task == "counting"]["n_worms"]) == {0, 1, 2}
+    assert set(table[table.task == "regression"]["configurations"]) == {8}
+
+
+def test_the_report_holds_everything(killed):
+    text = (killed / "report.html").read_text()
+    assert text.count("<figure>") == len(FIGURES) == text.count("data:image/png;base64,")
+    assert text.count('class="verdict') == 13
+    assert "http" not in text.replace("http-equiv", "")
+    assert "test_configurations = 4" in text
+
+
+def test_again_does_nothing(killed, study):
+    before = {path: path.stat().st_mtime_ns for path in killed.rglob("*") if path.is_file()}
+    assert reproduce(study, killed, no_executor, no_report) == 0
+    after = {path: path.stat().st_mtime_ns for path in killed.rglob("*") if path.is_file()}
+    assert {path for path in before if before[path] != after[path]} <= {
+        killed / "study.toml",
+        killed / ".lock",
+    }
+
+
+def no_executor():
+    pytest.fail("an executor was opened though there was nothing to do")
+
+
+def no_report(event):
+    pytest.fail(f"a job was done: {event}")
+
+
+def test_status(killed, study):
+    jobs = plan(load_study(study))
+    found = progress(killed, open_run(killed))
+    assert sum(row.n_jobs for row in found) == len(jobs)
+    assert all(row.n_done == row.n_jobs for row in found)
+    assert {row.kind: row.n_jobs for row in found}["search"] == 5
+
+
+@pytest.fixture
+def copied(killed, tmp_path):
+    """A copy of the run, to be damaged."""
+    return shutil.copytree(killed, tmp_path / "run")
+
+
+def test_what_is_not_done_is_told(copied, study):
+    (copied / "models" / "zhou").rename(copied / "elsewhere")
+    (copied / "claims.json").unlink()
+    record = copied / ".jobs" / "search.counting-EQ.json"
+    record.write_text(record.read_text().replace("true", "false"))
+    missing = {row.kind: row.n_jobs - row.n_done for row in progress(copied, open_run(copied))}
+    assert {kind for kind, n in missing.items() if n} == {"train", "claims", "search"}
+
+
+def test_a_changed_setting_undoes_what_builds_on_it(copied, study):
+    (copied / "study.toml").write_text(TINY.replace("test_configurations = 8", "test_configurations = 9"))
+    changed = open_run(copied)
+    before, after = digests(plan(load_study(study))), digests(plan(changed))
+    jobs = plan(changed)
+    undone = {job.name for job in jobs if not module.is_done(copied, job, after[job.name])}
+    assert undone == {name for name in after if after[name] != before.get(name)}
+    assert "train/regression-EQ-20" not in undone
+    assert "evaluate/regression-EQ-20" in undone
+
+
+def test_another_study_in_the_same_folder(killed):
+    with pytest.raises(InputError, match="holds a run of study 'tiny', not 'quick'; choose another --output"):
+        reproduce("quick", killed, no_executor, no_report)
+
+
+def test_a_folder_that_is_no_run(study, tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(InputError, match="is not empty and not a run"):
+        reproduce(study, tmp_path, no_executor, no_report)
+    with pytest.raises(InputError, match="is a file"):
+        reproduce(study, tmp_path / "notes.txt", no_executor, no_report)
+    with pytest.raises(InputError, match="not a run; make one with"):
+        open_run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_run_that_another_process_works_on(copied, study):
+    with module._locked(copied), pytest.raises(InputError, match="another process is working on this run"):
+        reproduce(study, copied, no_executor, no_report)
+
+
+def test_a_figure_is_drawn_again_from_the_numbers(copied):
+    before = (copied / "figures" / "fig2.png").read_bytes()
+    for path in (copied / "figures").iterdir():
+        path.unlink()
+    write_figure(copied, "fig2")
+    assert sorted(path.name for path in (copied / "figures").iterdir()) == ["fig2.csv", "fig2.pdf", "fig2.png"]
+    assert (copied / "figures" / "fig2.png").read_bytes() == before
+    with pytest.raises(InputError, match="figure 'fig9': choose one of fig1"):
+        write_figure(copied, "fig9")
+
+
+def test_the_report_is_written_again(copied):
+    before = (copied / "report.html").read_text()
+    (copied / "report.html").unlink()
+    assert write_report(copied, open_run(copied)).read_text() == before
+    (copied / "figures" / "fig3.png").unlink()
+    with pytest.raises(InputError, match=r"fig3\.png: no such figure; 'fluxeq reproduce' draws it"):
+        write_report(copied, open_run(copied))
