@@ -106,3 +106,9 @@ def test_by_chain():
     first, second = statistics.by_chain(values, chain)
     np.testing.assert_array_equal(first, [1, 2])
     np.testing.assert_array_equal(second, [5, 4, 3])
+
+
+def test_frozen_chains_have_no_error():
+    """Each keeps a value of its own: the spread within a chain says nothing of the error."""
+    estimate = statistics.estimate([np.full(200, 1.0), np.full(200, 2.0)])
+    assert (estimate.value, estimate.error, estimate.tau_int, estimate.status) == (1.5, None, None, "frozen")

@@ -11,7 +11,8 @@ class Frozen(BaseModel):
 
 def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong with a config, in one line: where, the value, the rule."""
-    problem = error.errors()[0]
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]  # a misspelled name before the field that it leaves missing
     where, message = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
     value = repr(problem["input"])
     shown = f" = {value}" if len(value) < 80 else ""

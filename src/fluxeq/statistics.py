@@ -13,17 +13,18 @@ from typing import Literal
 
 import numpy as np
 
-Status = Literal["ok", "constant", "short"]
+Status = Literal["ok", "constant", "frozen", "short"]
 
-SHORTEST = 50
-"""A chain with fewer tau_int than this has an error that cannot be trusted."""
+SHORTEST = 100
+"""Chains that together span fewer tau_int than this have an error that cannot be trusted."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its error. Where ``status`` is "constant" or too "short" to say, the unknown numbers are None.
+    """A mean with its error. What is unknown is None, and ``status`` says why.
 
-    ``status`` is "short" also where numbers are given but all chains together are shorter than 50 tau_int.
+    "constant": one value throughout; "frozen": each chain keeps a value of its own; "short": fewer than 8 measurements
+    a chain, or, where numbers are given, all chains together shorter than 100 tau_int.
     """
 
     value: float
@@ -47,13 +48,15 @@ def estimate(series: Sequence[np.ndarray]) -> Estimate:
         return Estimate(value, None, None, None, "short")
     if np.ptp(everything) == 0:
         return Estimate(value, None, None, None, "constant")
+    if all(np.ptp(chain) == 0 for chain in chains):
+        return Estimate(value, None, None, None, "frozen")
     import pyerrors
 
     names = [f"chain|r{index:04d}" for index in range(len(chains))]
     observable = pyerrors.Obs(chains, names)
     observable.gamma_method()
     tau_int = float(observable.e_tauint["chain"])
-    short = len(everything) < SHORTEST * 2 * tau_int
+    short = len(everything) < SHORTEST * tau_int
     return Estimate(value, float(observable.dvalue), tau_int, r_hat(chains), "short" if short else "ok")
 
 

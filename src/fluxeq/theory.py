@@ -12,6 +12,7 @@ closed form at lam = 0, Gamma(f/2 + 1) / (2 eta^(f/2 + 1)).
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Theory:
     def __post_init__(self) -> None:
         for name in ("eta", "lam", "mu"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
                 raise InputError(f"{name} = {value!r}: a coupling is a finite number")
             object.__setattr__(self, name, float(value))
         if self.lam < 0:

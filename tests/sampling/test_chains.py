@@ -73,16 +73,10 @@ def test_weight_of_entering_is_arbitrary(monkeypatch, entry, spacing):
 
 
 @cache
-def plain_python():
-    """The moves as they stand; the random numbers wrap on purpose, which NumPy would warn about."""
-    return backends.bind(np.errstate(over="ignore"))
-
-
-@cache
 def plain_densities(theory, shape):
     """n of each chain from the plain moves, which go on from where the compiled ones have thermalised."""
     thermal, _ = chains.record(theory, chains.start(shape, N_CHAINS, seed=5), 1, 500)
-    _, run = chains.record(theory, thermal, 10, 1, moves=plain_python())
+    _, run = chains.record(theory, thermal, 10, 1, moves=backends.reference())
     return observables.density(run.configurations.reshape(-1, 4, *shape)).reshape(N_CHAINS, -1).mean(axis=1)
 
 
@@ -99,7 +93,7 @@ def test_plain_python_against_the_oracle(shift, agrees):
 @pytest.mark.parametrize(("theory", "shape"), [(THEORY, SHAPE), (Theory(3.0, 0, 0.7), (5,)), (THEORY, (3, 2, 2))])
 def test_plain_python_is_compiled_bit_for_bit(theory, shape):
     started = chains.start(shape, 2, seed=3)
-    plain, compiled = (chains.record(theory, started, 10, 20, moves=moves) for moves in (plain_python(), None))
+    plain, compiled = (chains.record(theory, started, 10, 20, moves=moves) for moves in (backends.reference(), None))
     assert_equal(plain, compiled)
 
 
@@ -223,3 +217,14 @@ def test_tune_refuses_an_unstable_theory():
 def test_impossible_starts(shape, n_chains, seed, named):
     with pytest.raises(InputError, match=named):
         chains.start(shape, n_chains, seed)
+
+
+def test_a_runaway_link_ends_the_chain():
+    """Hops pile up at a large mu; the chain stops with an error long before they could wrap."""
+    with pytest.raises(FluxOverflowError, match="a stored flux is at most 127"):
+        chains.record(Theory(2.0, 0.01, 6.0), chains.start((2, 2), 1, seed=1), 1, 100000)
+
+
+def test_an_unstable_theory_is_refused():
+    with pytest.raises(StabilityError):
+        chains.record(Theory(2.0, 0.0, 1.0), chains.start((2, 2), 1, seed=1), 1, 1)

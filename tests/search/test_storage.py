@@ -23,3 +23,10 @@ def test_a_journal_is_kept_in_a_file(tmp_path, scheme):
     assert path.is_file()
     there = optuna.load_study(storage=open_storage(f"{scheme}{path}"), study_name="s")
     assert [trial.value for trial in there.trials] == [2.0]
+
+
+def test_no_server_is_one_line():
+    """Whether a driver is installed or not: nothing listens at port 1."""
+    with pytest.raises(InputError, match="PostgreSQL does not answer") as failed:
+        open_storage("postgresql://nobody@127.0.0.1:1/none")
+    assert "\n" not in str(failed.value)

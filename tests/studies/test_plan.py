@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from fluxeq.errors import InputError
 from fluxeq.studies.plan import FIGURES, digests, plan
-from fluxeq.studies.study import SHIPPED, load_study
+from fluxeq.studies.study import SHIPPED, load_study, study_text
 
 
 @pytest.fixture(scope="module", params=SHIPPED)
@@ -148,3 +149,10 @@ def test_digests_see_every_part_of_a_job(quick):
         assert after[last.name] != before[last.name]
         assert after["report"] != before["report"]
     assert digests([replace(last, weight=5.0), *jobs[1:]]) == before
+
+
+def test_a_misspelled_key_is_what_the_error_names(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(study_text("quick").replace("seed = 1", "seeds = 1", 1))
+    with pytest.raises(InputError, match="seeds = 1: Extra inputs"):
+        load_study(path)

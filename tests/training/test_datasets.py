@@ -63,3 +63,14 @@ def test_too_few_configurations(paths):
         load_data("regression", [paths["one"]], [paths["two"]], 50)
     with pytest.raises(InputError, match="4 examples asked for, but the data hold 2"):
         load_data("regression", [paths["one"]], [paths["small"]], 40)
+
+
+def test_both_purposes_need_one_lattice(paths, tmp_path):
+    other = small_ensembles.save(tmp_path, {"wider": small_ensembles.closed(5, n=8, shape=(4, 6))})["wider"]
+    with pytest.raises(InputError, match="training and validation on 4x4 and 4x6"):
+        load_data("regression", [paths["one"]], [other])
+
+
+def test_one_kind_of_configuration_teaches_nothing(paths):
+    with pytest.raises(InputError, match=r"open = \[0.0\] in all training data"):
+        load_data("detection", [paths["one"]], [paths["worms in two"]])

@@ -102,11 +102,15 @@ def no_header(path):
     save_file({"a": np.zeros(2)}, path)
 
 
+def no_json(path):
+    save_file({"a": np.zeros(2)}, path, metadata={"fluxeq": "{"})
+
+
 def nothing(path):
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("write", [text, truncated, no_header, nothing])
+@pytest.mark.parametrize("write", [text, truncated, no_header, no_json, nothing])
 def test_not_a_model(tmp_path, write):
     path = tmp_path / "m.safetensors"
     write(path)

@@ -47,10 +47,14 @@ def as_text(found: Measured) -> str:
 
 def _line(name: str, result: Estimate) -> str:
     if result.error is None or result.tau_int is None:
-        reasons = {"constant": "the same in every configuration", "short": "fewer than 8 configurations a chain"}
+        reasons = {
+            "constant": "the same in every configuration",
+            "frozen": "every chain keeps a value of its own; sample far longer",
+            "short": "fewer than 8 configurations a chain",
+        }
         return f"{name:8} {result.value:.6g}, error unknown: {reasons[result.status]}"
     agreement = "" if result.r_hat is None else f", R-hat {result.r_hat:.3f}"
     line = f"{name:8} {result.value:.6g} +- {result.error:.2g}, tau_int {result.tau_int:.2g}{agreement}"
     if result.status == "short":
-        line += f"; too short to trust: all chains together span less than {2 * SHORTEST} tau_int, sample more"
+        line += f"; too short to trust: all chains together span less than {SHORTEST} tau_int, sample more"
     return line

@@ -1,6 +1,6 @@
 """The moves, bound to a compiler: one source, every back end.
 
-``REFERENCE`` is the file as it stands, in plain Python; ``cpu()`` is the same functions compiled by Numba without the
+``reference()`` is the file as it stands, in plain Python; ``cpu()`` is the same functions compiled by Numba without the
 global lock. Nothing is cached on disk: Numba's cache does not notice edits in other files and is not safe for many
 processes that start at once, and compiling takes a few seconds.
 """
@@ -8,11 +8,17 @@ processes that start at once, and compiling takes a few seconds.
 import inspect
 from collections.abc import Callable
 from functools import cache
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import FunctionType, SimpleNamespace
+
+import numpy as np
 
 from fluxeq.sampling import moves
 
-REFERENCE: ModuleType = moves
+
+@cache
+def reference() -> SimpleNamespace:
+    """The moves in plain Python; the random numbers wrap on purpose, which NumPy would warn about."""
+    return bind(np.errstate(over="ignore"))
 
 
 @cache

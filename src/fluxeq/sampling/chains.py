@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +25,10 @@ ENTRY = 8.0
 PILOT_LENGTH = 64  # recorded configurations a chain, in one pilot
 PILOT_TAU = 100  # autocorrelation times that all chains of a pilot must span together
 LARGEST_R_HAT = 1.1
+LONGEST_STRIDE = 2**22  # worms between two configurations of a pilot
 PILOT_MEMORY = 2**28  # bytes of configurations that a pilot may hold at once
 
-Moves = ModuleType | SimpleNamespace
+Moves = SimpleNamespace
 
 
 class Chains(NamedTuple):
@@ -112,8 +113,10 @@ def record(
 ) -> tuple[Chains, Recording]:
     """Advance every chain and store ``n_configurations`` of each, ``spacing`` worms apart.
 
-    Raises FluxOverflowError, naming the link, if a flux does not fit into int8.
+    Raises FluxOverflowError, naming the link, if a flux does not fit into int8, and StabilityError for a free theory
+    without a ground state.
     """
+    theory.require_stable(len(chains.shape))
     n_chains, d, n_sites = len(chains.hops), len(chains.shape), math.prod(chains.shape)
     hops, rng = chains.hops.reshape(n_chains, 2, d, n_sites).copy(), chains.rng.copy()
     powers = powers_of(chains.hops)
@@ -163,7 +166,8 @@ def tune(
     """Thermalise the chains and choose the spacing: pilots of growing length until one spans many tau_int.
 
     A pilot is accepted when all chains together span at least 100 tau_int of n, |phi|^2 and the mean of l, and the
-    chains agree (R-hat below 1.1). All pilots are thrown away; the spacing is 2 tau_int.
+    chains agree (R-hat below 1.1). All pilots are thrown away; the spacing is 2 tau_int. Raises InputError if no pilot
+    is long enough.
     """
     theory.require_stable(len(chains.shape))
     stride, before = 1, int(chains.worms[0])
@@ -172,13 +176,19 @@ def tune(
         estimates = [estimate for estimate in map(statistics.estimate, series) if estimate.status != "constant"]
         tau_int = max((e.tau_int for e in estimates if e.tau_int is not None), default=None)
         r_hat = max((e.r_hat for e in estimates if e.r_hat is not None), default=1.0)
-        if tau_int is not None:
+        frozen = any(e.status == "frozen" for e in estimates)
+        if tau_int is not None and not frozen:
             spanned = len(chains.hops) * PILOT_LENGTH / tau_int
             report(f"pilot: stride {stride} worms, tau_int {tau_int * stride:.0f} worms, R-hat {r_hat:.3f}")
             if spanned >= PILOT_TAU and r_hat < LARGEST_R_HAT:
                 spacing = max(1, math.ceil(2 * tau_int * stride))
                 return chains, Tuning(spacing, int(chains.worms[0]) - before, tau_int * stride)
         stride *= 2
+        if stride > LONGEST_STRIDE:
+            raise InputError(
+                f"the chains do not come to rest within {int(chains.worms[0]) - before} worms each: "
+                "too cold or too large a lattice for this sampler; choose other couplings or a smaller lattice"
+            )
 
 
 def _measured(

@@ -34,6 +34,10 @@ def draw(
 
     Raises InputError if there are more ends than sites, FluxOverflowError if a flux does not fit into int8.
     """
+    if len(n_worms) != len(configurations):
+        raise InputError(
+            f"{len(n_worms)} numbers of worms for {len(configurations)} configurations: one each is needed"
+        )
     shape = configurations.shape[2:]
     d, n_sites, most = len(shape), math.prod(shape), int(n_worms.max(initial=0))
     if most and 2 * most > n_sites // 2:
@@ -53,9 +57,9 @@ def draw(
         ends, done = np.full(2, -1), np.zeros(3, dtype=np.int64)
         state = hops[i], powers[i], ends, rng, tally, lattice, factor
         limits = sum(shape), heads[i, :wanted], tails[i, :wanted]
-        while compiled.add_worms(*state, ratio, done, *limits) == compiled.TABLE_TOO_SHORT:
+        while (status := compiled.add_worms(*state, ratio, done, *limits)) == compiled.TABLE_TOO_SHORT:
             ratio = ratios(theory, powers)
-        if not compiled.store_fluxes(hops[i], stored[i]):
+        if status == compiled.OVERFLOW or not compiled.store_fluxes(hops[i], stored[i]):
             raise overflow_error(hops[i].reshape(2, d, *shape), i)
     sites = [_coordinates(ends, shape) for ends in (heads, tails)]
     return OpenWorms(stored.reshape(configurations.shape), np.asarray(n_worms, dtype=np.int64), *sites)

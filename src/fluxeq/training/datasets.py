@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from fluxeq.data.ensembles import open_ensemble, origins, require_disjoint
+from fluxeq.errors import InputError
 from fluxeq.training.tasks import Examples, Task, examples, task_named
 
 
@@ -21,7 +24,8 @@ class Data(NamedTuple):
 def load_data(task: str, training: Sequence[Path], validation: Sequence[Path], n_training: int | None = None) -> Data:
     """The examples in some files; the first ``n_training`` of them and a tenth of that for validation, if it is given.
 
-    Raises InputError if training and validation share chains, are too small, or their labels are wrong.
+    Raises InputError if training and validation share chains, are too small or of different shapes, if their labels are
+    wrong, or if all training labels are one and the same.
     """
     the_task = task_named(task)
     parts = {
@@ -35,5 +39,15 @@ def load_data(task: str, training: Sequence[Path], validation: Sequence[Path], n
             "training": found["training"].first(n_training),
             "validation": found["validation"].first(max(1, n_training // 10)),
         }
+    _require_usable(the_task, found["training"], found["validation"])
     chains = {purpose: tuple(origins(ensembles)) for purpose, ensembles in parts.items()}
     return Data(the_task, found["training"], found["validation"], chains["training"], chains["validation"])
+
+
+def _require_usable(task: Task, training: Examples, validation: Examples) -> None:
+    if training.shape != validation.shape:
+        shapes = " and ".join("x".join(map(str, part.shape)) for part in (training, validation))
+        raise InputError(f"training and validation on {shapes}: both need the same lattice")
+    if len(training) > 1 and not np.ptp(training.labels, axis=0).any():
+        names = ", ".join(task.targets)
+        raise InputError(f"{names} = {training.labels[0].tolist()} in all training data: there is nothing to learn")

@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -95,11 +94,13 @@ def describe(path: Path) -> Description:
     try:
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {})["fluxeq"])
-        if header["format_version"] != FORMAT_VERSION:
-            raise InputError(f"{path}: format version {header['format_version']}, this fluxeq reads {FORMAT_VERSION}")
-        return Description.model_validate(header)
-    except (SafetensorError, KeyError, ValidationError) as error:
+        found = header["format_version"]
+        description = Description.model_validate(header) if found == FORMAT_VERSION else None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # ValueError: also what JSON and pydantic raise
         raise InputError(f"{path}: not a model of fluxeq ({str(error).splitlines()[0]})") from None
+    if description is None:
+        raise InputError(f"{path}: format version {found}, this fluxeq reads {FORMAT_VERSION}; train it again")
+    return description
 
 
 def _named_leaves(network: Network) -> list[tuple[str, Any]]:

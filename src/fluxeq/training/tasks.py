@@ -95,7 +95,7 @@ def examples(task: Task, ensembles: Sequence[Ensemble]) -> Examples:
     """The labelled configurations of ensembles of one shape, in turns, so that any first part holds all of them alike.
 
     The labels are recomputed from the configurations and compared with the stored ones. Raises InputError if the
-    shapes differ, labels are wrong, or a task on worms gets only one kind of configuration.
+    shapes differ or labels are wrong.
     """
     shapes = {ensemble.shape for ensemble in ensembles}
     if len(shapes) != 1:
