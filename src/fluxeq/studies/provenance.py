@@ -14,7 +14,7 @@ PACKAGES = ("numpy", "numba", "jax", "jaxlib", "equinox", "optax", "optuna", "py
 
 
 def provenance(run: Path) -> dict[str, Any]:
-    """What is known of how the run came to be; times are summed over all its sessions, from its log."""
+    """What is known of how the run came to be; times are summed over all starts, from its log."""
     events = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     seconds: dict[str, float] = {}
     for event in events:
