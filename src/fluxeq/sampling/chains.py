@@ -130,6 +130,8 @@ def record(
         ends, done = np.full(2, -1), np.zeros(2, dtype=np.int64)
         status = compiled.TABLE_TOO_SHORT
         while status == compiled.TABLE_TOO_SHORT:
+            if hops[c].max() > 2 * compiled.LARGEST:  # a runaway, long before int16 is full: each table doubles f
+                raise overflow_error(hops[c].reshape(2, d, *chains.shape), c)
             ratio = ratios(theory, powers[c])
             status = compiled.record(
                 hops[c], powers[c], ends, rng[c], tally[c], lattice, factor, ratio, ENTRY, done, spacing, stored[c]

@@ -75,8 +75,6 @@ def leave(powers, ends, rng, tally, ratio, entry):
 def shift_head(hops, powers, ends, rng, tally, neighbours, factor, ratio, leaving):
     """Try to move the head to a neighbour, by a new hop or by undoing one; 1 if it moved, else 0.
 
-    -1 if a link has more hops than any stored flux can hold: the chain has left what can be recorded.
-
     ``leaving`` is the probability with which leaving is proposed where head and tail meet; 0 if they never part.
     """
     d = hops.shape[1]
@@ -98,8 +96,6 @@ def shift_head(hops, powers, ends, rng, tally, neighbours, factor, ratio, leavin
         tally[ADD, 0] += 1
         count = hops[along, nu, link]
         if chance * (count + 1) < factor[direction] * ratio[powers[target] >> 1]:
-            if count >= 2 * LARGEST:
-                return -1
             hops[along, nu, link] = count + 1
             powers[target] += 2
             ends[0] = target
@@ -120,8 +116,7 @@ def shift_head(hops, powers, ends, rng, tally, neighbours, factor, ratio, leavin
 def run_worms(hops, powers, ends, rng, tally, neighbours, factor, ratio, entry, done, n_worms):
     """Let worms enter, run and leave until ``done[0]`` entries have been tried and, where they succeeded, closed again.
 
-    Stops with TABLE_TOO_SHORT before a move that the ratios do not reach (call again with more of them), and with
-    OVERFLOW at a link with more hops than can be stored.
+    Stops with TABLE_TOO_SHORT before a move that the ratios do not reach; call again with more of them.
     """
     while done[0] < n_worms:
         if ends[0] < 0:
@@ -130,8 +125,8 @@ def run_worms(hops, powers, ends, rng, tally, neighbours, factor, ratio, entry, 
             return TABLE_TOO_SHORT
         elif ends[0] == ends[1] and uniform(rng) < LEAVING:
             leave(powers, ends, rng, tally, ratio, entry)
-        elif shift_head(hops, powers, ends, rng, tally, neighbours, factor, ratio, LEAVING) < 0:
-            return OVERFLOW
+        else:
+            shift_head(hops, powers, ends, rng, tally, neighbours, factor, ratio, LEAVING)
         if ends[0] < 0:
             done[0] += 1
     return DONE
@@ -149,9 +144,8 @@ def record(hops, powers, ends, rng, tally, neighbours, factor, ratio, entry, don
     TABLE_TOO_SHORT like ``run_worms``, or with OVERFLOW where a flux does not fit into int8.
     """
     while done[1] < len(stored):
-        status = run_worms(hops, powers, ends, rng, tally, neighbours, factor, ratio, entry, done, spacing)
-        if status != DONE:
-            return status
+        if run_worms(hops, powers, ends, rng, tally, neighbours, factor, ratio, entry, done, spacing) != DONE:
+            return TABLE_TOO_SHORT
         if not store_fluxes(hops, stored[done[1]]):
             return OVERFLOW
         done[0] = 0
@@ -194,10 +188,7 @@ def add_worms(hops, powers, ends, rng, tally, neighbours, factor, ratio, done, l
             done[2] = 1 + int(uniform(rng) * longest)
         if beyond_table(powers, ends, ratio):
             return TABLE_TOO_SHORT
-        moved = shift_head(hops, powers, ends, rng, tally, neighbours, factor, ratio, 0.0)
-        if moved < 0:
-            return OVERFLOW
-        done[1] += moved
+        done[1] += shift_head(hops, powers, ends, rng, tally, neighbours, factor, ratio, 0.0)
         if done[1] >= done[2] and ends[0] != ends[1] and not is_end(ends[0], heads, tails, done[0]):
             heads[done[0]] = ends[0]
             tails[done[0]] = ends[1]

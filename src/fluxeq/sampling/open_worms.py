@@ -57,9 +57,9 @@ def draw(
         ends, done = np.full(2, -1), np.zeros(3, dtype=np.int64)
         state = hops[i], powers[i], ends, rng, tally, lattice, factor
         limits = sum(shape), heads[i, :wanted], tails[i, :wanted]
-        while (status := compiled.add_worms(*state, ratio, done, *limits)) == compiled.TABLE_TOO_SHORT:
+        while compiled.add_worms(*state, ratio, done, *limits) == compiled.TABLE_TOO_SHORT:
             ratio = ratios(theory, powers)
-        if status == compiled.OVERFLOW or not compiled.store_fluxes(hops[i], stored[i]):
+        if not compiled.store_fluxes(hops[i], stored[i]):
             raise overflow_error(hops[i].reshape(2, d, *shape), i)
     sites = [_coordinates(ends, shape) for ends in (heads, tails)]
     return OpenWorms(stored.reshape(configurations.shape), np.asarray(n_worms, dtype=np.int64), *sites)
