@@ -31,8 +31,7 @@ class EQ(Frozen):
 
     def build(self, d: int, n_targets: int, rng: np.random.Generator) -> Network:
         """A network with fresh weights for lattices of ``d`` dimensions."""
-        readout, n_features = GlobalPooling(self.global_pooling), self.blocks[-1].channels
-        return assemble(self.blocks, self.pooling, self.activation, readout, n_features, self.dense, d, n_targets, rng)
+        return assemble(self, GlobalPooling(self.global_pooling), 1, d, n_targets, rng)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
         """EQ works on every lattice."""

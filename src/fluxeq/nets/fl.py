@@ -36,10 +36,7 @@ class FL(Frozen):
         if d != len(self.shape):
             raise InputError(f"d = {d}: this FL network is for the {len(self.shape)}-dimensional lattice {self.shape}")
         n_sites = math.prod(self.shape) // total_stride(self.blocks) ** d
-        n_features = n_sites * self.blocks[-1].channels
-        return assemble(
-            self.blocks, self.pooling, self.activation, Flatten(), n_features, self.dense, d, n_targets, rng
-        )
+        return assemble(self, Flatten(), n_sites, d, n_targets, rng)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
         """Raise InputError for any lattice but the one, or if the strides do not divide it."""

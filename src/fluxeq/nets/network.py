@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import equinox as eqx
 import jax
@@ -67,28 +67,44 @@ class Network(eqx.Module):
         return x
 
 
+class Parts(Protocol):
+    """What the configs of all architectures have in common."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The convolutional part, from the input on."""
+        ...
+
+    @property
+    def pooling(self) -> Literal["average", "maximum"]:
+        """The kind of spatial pooling."""
+        ...
+
+    @property
+    def activation(self) -> Activation:
+        """The activation of all hidden layers."""
+        ...
+
+    @property
+    def dense(self) -> tuple[int, ...]:
+        """Widths of the hidden dense layers."""
+        ...
+
+
 def assemble(
-    blocks: Sequence[Block],
-    pooling: Literal["average", "maximum"],
-    activation: Activation,
-    readout: GlobalPooling | Flatten,
-    n_features: int,
-    dense: Sequence[int],
-    d: int,
-    n_targets: int,
-    rng: np.random.Generator,
+    config: Parts, readout: GlobalPooling | Flatten, n_sites: int, d: int, n_targets: int, rng: np.random.Generator
 ) -> Network:
-    """A network with fresh weights; ``n_features`` is what the readout hands to the dense layers."""
+    """A network with fresh weights, whose readout hands ``n_sites`` numbers a channel to the dense layers."""
     layers, channels = [], 2 * d
-    for block in blocks:
+    for block in config.blocks:
         in_convolution = block.stride if block.pooling == 1 else 1
         convolution = PeriodicConvolution(d, channels, block.channels, block.kernel, in_convolution, rng)
-        pool = PeriodicPooling(d, block.pooling, block.stride, pooling) if block.pooling > 1 else None
+        pool = PeriodicPooling(d, block.pooling, block.stride, config.pooling) if block.pooling > 1 else None
         layers.append((convolution, pool))
         channels = block.channels
-    widths = [n_features, *dense, n_targets]
+    widths = [n_sites * channels, *config.dense, n_targets]
     linear = [Dense(n_in, n_out, rng) for n_in, n_out in itertools.pairwise(widths)]
-    return Network(tuple(layers), readout, tuple(linear), activation)
+    return Network(tuple(layers), readout, tuple(linear), config.activation)
 
 
 def n_parameters(network: Network) -> int:
@@ -98,10 +114,7 @@ def n_parameters(network: Network) -> int:
 
 def total_stride(blocks: Sequence[Block]) -> int:
     """Distance in the input between neighbouring sites of the feature maps."""
-    product = 1
-    for block in blocks:
-        product *= block.stride
-    return product
+    return math.prod(block.stride for block in blocks)
 
 
 def receptive_field(blocks: Sequence[Block]) -> int:

@@ -1,4 +1,4 @@
-"""Where jobs run: processes on this machine, or the workers of a Dask cluster; one interface for both."""
+"""Where jobs run: processes on this machine, behind the interface of ``concurrent.futures``."""
 
 import multiprocessing
 import os

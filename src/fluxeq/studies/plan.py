@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fluxeq.files import derived_seed, digest
-from fluxeq.studies.study import TASK_NAMES, Regression, Searched, Shape, Study, Worms
+from fluxeq.studies.study import TASK_NAMES, Searched, Shape, Study, Worms
 
 
 @dataclass(frozen=True)
@@ -197,13 +197,8 @@ def _trained(
                 weight=1e6 * n_training,
             )
             yield train
-            tested = [test for test in test_sets if n_training == sizes[-1] or test.shape == _own_shape(task)]
+            tested = [test for test in test_sets if n_training == sizes[-1] or test.shape == task.shape]
             yield _evaluated("study", variant, train, tested)
-
-
-def _own_shape(task: Searched) -> Shape:
-    assert isinstance(task, Regression | Worms)
-    return task.shape
 
 
 def _evaluated(group: str, variant: str, train: Job, tests: list[Tested]) -> Job:

@@ -51,6 +51,8 @@ class Training(Frozen):
 class Searched(Training):
     """A task whose networks are found by a search: which architectures, and which also with augmentation."""
 
+    shape: Shape
+    """The lattice of the training."""
     architectures: tuple[str, ...] = ("EQ", "ST", "FL")
     augmented: tuple[str, ...] = ()
     search: SearchSettings
@@ -68,7 +70,6 @@ class Regression(Searched):
     eta: float
     lam: float
     mu: float
-    shape: Shape
     n_training: tuple[PositiveInt, ...]
     """Training-set sizes, rising; the validation set is a tenth."""
     test_mu: tuple[float, ...]
@@ -90,7 +91,6 @@ class Worms(Searched):
     lam: float
     couplings: tuple[tuple[float, float], ...]
     """(eta, mu) of the training."""
-    shape: Shape
     n_worms: tuple[int, ...]
     configurations: PositiveInt
     """Training configurations for each coupling and number of worms; the validation set is a tenth."""
