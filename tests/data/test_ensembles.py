@@ -44,7 +44,7 @@ def test_the_file_is_as_the_contract_says(saved):
         assert file["configurations"].dtype == np.int8
         assert {"chain", "sweep", "observables/n", "observables/phi2", "labels/n_worms"} <= set(all_names(file))
         assert dict(file.attrs).keys() == {
-            *("eta", "lam", "mu", "shape", "chains", "seed", "spacing", "thermalisation", "tau_int"),
+            *("eta", "lam", "mu", "shape", "chains", "seed", "spacing", "thermalisation", "tau_int", "entry"),
             *("version", "format_version", "worm_seed"),
         }
 
@@ -82,8 +82,8 @@ def test_not_an_ensemble(tmp_path):
 
 def test_another_format_version(paths):
     with h5py.File(paths["closed"], "r+") as file:
-        file.attrs["format_version"] = 2
-    with pytest.raises(InputError, match=r"closed\.h5: format version 2, this fluxeq reads 1; sample it again"):
+        file.attrs["format_version"] = 3
+    with pytest.raises(InputError, match=r"closed\.h5: format version 3, this fluxeq reads 2; sample it again"):
         open_ensemble(paths["closed"])
 
 

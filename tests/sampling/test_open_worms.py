@@ -5,7 +5,7 @@ import pytest
 
 from fluxeq import observables
 from fluxeq.errors import FluxOverflowError, InputError
-from fluxeq.sampling import backends, chains, open_worms
+from fluxeq.sampling import backends, chains, open_worms, tables
 from fluxeq.theory import Theory, weight_ratio
 
 THEORY = Theory(4.01, 1, 1.5)
@@ -15,7 +15,7 @@ def closed(shape, n_configurations, theory=THEORY):
     """Equilibrated configurations from one chain."""
     thermal, _ = chains.record(theory, chains.start(shape, 1, seed=1), 1, 300)
     _, run = chains.record(theory, thermal, n_configurations, 2)
-    return run.configurations[0]
+    return run[0]
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (7, 5), (20,), (4, 3, 5)])
@@ -94,7 +94,7 @@ def test_tables_grow(monkeypatch):
         return weight_ratio(theory, asked[-1] + 2)[::2].copy()
 
     real = open_worms.draw(THEORY, nothing, n_worms, seed=1)
-    monkeypatch.setattr(open_worms, "ratios", shortest)
+    monkeypatch.setattr(tables, "ratios", shortest)
     grown = open_worms.draw(THEORY, nothing, n_worms, seed=1)
     np.testing.assert_array_equal(grown.configurations, real.configurations)
     assert len(asked) > 1

@@ -4,10 +4,10 @@
     chain, sweep            the chain of each configuration, and the worms it had tried by then, thermalisation included
     observables/n, phi2     float64
     labels/n_worms, heads, tails    worm files only; end sites, -1 where there is none
-    state/hops, rng, worms  closed ensembles only: what the chains need to go on
+    state/hops, rng, tally  closed ensembles only: what the chains need to go on, and how their moves went
 
-Attributes: eta, lam, mu, shape, chains, seed, spacing, thermalisation and tau_int (in worms), version, format_version;
-worm files also worm_seed.
+Attributes: eta, lam, mu, shape, chains, seed, spacing, thermalisation and tau_int (in worms), entry, version,
+format_version; worm files also worm_seed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,11 +21,12 @@ import numpy as np
 from fluxeq import __version__, observables
 from fluxeq.errors import InputError
 from fluxeq.files import whole
-from fluxeq.sampling.chains import Chains, Tuning
+from fluxeq.sampling.chains import Chains
 from fluxeq.sampling.open_worms import OpenWorms
+from fluxeq.sampling.tuning import Tuning
 from fluxeq.theory import Theory
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def save_ensemble(path: Path, ensemble: Ensemble) -> None:
             spacing=tuning.spacing,
             thermalisation=tuning.thermalisation,
             tau_int=tuning.tau_int,
+            entry=tuning.entry,
             version=__version__,
             format_version=FORMAT_VERSION,
         )
@@ -161,7 +163,12 @@ def _read(file: h5py.File) -> Ensemble:
         tuple(int(extent) for extent in attributes["shape"]),
         int(attributes["seed"]),
         int(attributes["chains"]),
-        Tuning(int(attributes["spacing"]), int(attributes["thermalisation"]), float(attributes["tau_int"])),
+        Tuning(
+            int(attributes["spacing"]),
+            int(attributes["thermalisation"]),
+            float(attributes["tau_int"]),
+            float(attributes["entry"]),
+        ),
         configurations,
         file["chain"][:],
         file["sweep"][:],

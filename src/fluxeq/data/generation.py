@@ -18,7 +18,8 @@ from fluxeq.errors import InputError
 from fluxeq.files import derived_seed, remove, require_writable
 from fluxeq.sampling import chains as sampling
 from fluxeq.sampling import open_worms
-from fluxeq.sampling.chains import Chains, Tuning
+from fluxeq.sampling.chains import Chains
+from fluxeq.sampling.tuning import Tuning, tune
 from fluxeq.theory import Theory
 
 BLOCK_BYTES = 2**25
@@ -53,7 +54,7 @@ def sample(
     """
     settings = Settings(theory, tuple(shape), configurations, chains, seed)
     require_settings(settings, device)
-    state, tuning = sampling.tune(theory, sampling.start(shape, chains, seed), n_threads=threads)
+    state, tuning = tune(theory, sampling.start(shape, chains, seed), n_threads=threads)
     n_steps, rest = divmod(configurations, chains)
     state, blocks = _block(settings, state, tuning, n_steps, threads)
     return _assembled(settings, tuning, state, [blocks], rest, threads)
@@ -132,8 +133,8 @@ def with_worms(ensemble: Ensemble, numbers: Sequence[int], seed: int) -> Ensembl
 
 def _block(settings: Settings, state: Chains, tuning: Tuning, n: int, threads: int) -> tuple[Chains, np.ndarray]:
     """``n`` configurations of every chain, the chains taking turns; ``(n * chains, 2 d, *shape)``."""
-    state, recording = sampling.record(settings.theory, state, n, tuning.spacing, n_threads=threads)
-    return state, np.swapaxes(recording.configurations, 0, 1).reshape(-1, 2 * len(settings.shape), *settings.shape)
+    state, made = sampling.record(settings.theory, state, n, tuning.spacing, entry=tuning.entry, n_threads=threads)
+    return state, np.swapaxes(made, 0, 1).reshape(-1, 2 * len(settings.shape), *settings.shape)
 
 
 def _assembled(
@@ -179,7 +180,7 @@ def _resume(
         state, tuning = found.state, found.tuning
     else:
         state = sampling.start(settings.shape, settings.n_chains, settings.seed)
-        state, tuning = sampling.tune(settings.theory, state, n_threads=threads)
+        state, tuning = tune(settings.theory, state, n_threads=threads)
         empty = np.empty((0, 2 * len(settings.shape), *settings.shape), dtype=np.int8)
         _save_part(parts / "000000000-tuned.h5", settings, state, tuning, empty)
     return state, tuning, (int(state.worms[0]) - tuning.thermalisation) // tuning.spacing

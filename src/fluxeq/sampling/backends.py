@@ -26,8 +26,9 @@ def cpu() -> SimpleNamespace:
     """The moves compiled for this processor; they release the global lock, so chains run in threads."""
     import numba
 
-    # No move allocates, so Numba need not count references to arrays, which would cost three quarters of the time.
-    return bind(numba.njit(nogil=True, _nrt=False))  # type: ignore[call-overload]
+    # No move allocates, so Numba need not count references to arrays; that, and the calls between such small functions,
+    # would take most of the time.
+    return bind(numba.njit(nogil=True, forceinline=True, _nrt=False))  # type: ignore[call-overload]
 
 
 def bind(compiled: Callable[[FunctionType], Callable]) -> SimpleNamespace:

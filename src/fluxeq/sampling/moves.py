@@ -6,30 +6,47 @@ has a tail and a head, and each counts as one more power of the field at its sit
 touch a site plus head and tail, every site has the weight W(f) and f is always even. One ratio r(f) = W(f+2) / W(f)
 decides each move, and the moves below are each other's inverse:
 
-    enter   head = tail = x for a uniform x     weight r(f_x)                         leave
+    enter   head = tail = x for a uniform x     weight entry * r(f_x)                 leave
     add     a hop towards the neighbour y       weight e^(+-mu) / (a + 1) * r(f_y)    remove
 
 ``entry`` fixes the weight of the open sector relative to the closed one, which is arbitrary. Where head and tail meet,
-leaving is proposed with probability ``LEAVING`` and any other move with what is left, which the acceptance corrects.
+a coin decides between leaving and a step of the head. Both are then proposed half as often as elsewhere, which is as if
+these states weighed twice as much: closed configurations keep their weights, and only they are ever looked at.
 A rejected entry is a step of the chain: the configuration counts once more (Prokof'ev and Svistunov,
 Phys. Rev. Lett. 87 (2001) 160601; the embedded chain of closed configurations keeps their distribution).
 
-Arrays of one chain, V sites in row-major order:
-    hops        int16 (2, d, V)     a and b on the link from x to x + nu_hat
-    powers      int32 (V,)          f, kept up to date
-    ends        int64 (2,)          head and tail, -1 where the configuration is closed
-    rng         uint64 (4,)         state of xoshiro256++ (Blackman and Vigna, ACM Trans. Math. Softw. 47 (2021) 36)
-    tally       int64 (4, 2)        moves proposed and accepted: enter, leave, add, remove
-and shared by all: neighbours int64 (2 d, V), first all x + nu_hat, then all x - nu_hat; factor float64 (2 d,),
-e^(+-mu) for a hop in each direction; ratio float64 (n,), r(2 i).
+A step of the head has no branches, and chains that share a processor take turns, one move each: what one waits for
+(memory, random numbers) the others use.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-DONE, TABLE_TOO_SHORT, OVERFLOW = 0, 1, 2
-ENTER, LEAVE, ADD, REMOVE = 0, 1, 2, 3
-LEAVING = 0.5
+RUNNING, DONE, TABLE_TOO_SHORT, OVERFLOW = 0, 1, 2, 3
+ENTER, LEAVE, REMOVE, ADD = 0, 1, 2, 3
 LARGEST = 127  # of an int8
+
+
+class State(NamedTuple):
+    """Chains in the middle of their moves; V sites in row-major order. Unsigned, so that indices need no check."""
+
+    hops: np.ndarray  # uint16 (chain, 2 d V), all a, then all b, on the links from x to x + nu_hat
+    powers: np.ndarray  # uint32 (chain, V), f / 2, kept up to date
+    ends: np.ndarray  # int64 (chain, 2), head and tail, -1 where the configuration is closed
+    rng: np.ndarray  # uint64 (chain, 2), of xoroshiro128++ (Blackman and Vigna, ACM Trans. Math. Softw. 47 (2021) 36)
+    tally: np.ndarray  # int64 (chain, 4, 2), moves refused and accepted: enter, leave, remove, add
+
+
+class Tables(NamedTuple):
+    """What all chains of one theory and lattice share; a step is 2 * direction, one more if it adds a hop."""
+
+    targets: np.ndarray  # uint32 (V, 2 d), the neighbours: first all x + nu_hat, then all x - nu_hat
+    slots: np.ndarray  # uint32 (V, 4 d), where in ``hops`` the count lies that a step changes
+    factor: np.ndarray  # float64 (4 d,), e^(+-mu) for steps in time
+    site: np.ndarray  # float64 (2, n), for f = 2 i: 1 / r(f - 2) of the site left, r(f) of the site reached
+    link: np.ndarray  # float64 (2, m), for a count: itself (remove), 1 / (count + 1) (add)
+    entry: float
 
 
 def rotated(x, n):
@@ -37,129 +54,125 @@ def rotated(x, n):
     return (x << np.uint64(n)) | (x >> np.uint64(64 - n))
 
 
-def uniform(rng):
-    """A random number in [0, 1) with 53 bits; advances the stream."""
-    value = rotated(rng[0] + rng[3], 23) + rng[0]
-    shifted = rng[1] << np.uint64(17)
-    rng[2] ^= rng[0]
-    rng[3] ^= rng[1]
-    rng[1] ^= rng[2]
-    rng[0] ^= rng[3]
-    rng[2] ^= shifted
-    rng[3] = rotated(rng[3], 45)
-    return np.int64(value >> np.uint64(11)) * 2.0**-53
+def random_bits(rng, c):
+    """The next 64 random bits of chain c."""
+    first = rng[c, 0]
+    second = rng[c, 1]
+    bits = rotated(first + second, 17) + first
+    second ^= first
+    rng[c, 0] = rotated(first, 49) ^ second ^ (second << np.uint64(21))
+    rng[c, 1] = rotated(second, 28)
+    return bits
 
 
-def enter(powers, ends, rng, tally, ratio, entry):
+def uniform(rng, c):
+    """A random number in [0, 1) with 53 bits."""
+    return np.int64(random_bits(rng, c) >> np.uint64(11)) * 2.0**-53
+
+
+def enter(state, c, tables):
     """Try to put head and tail on a random site of a closed configuration."""
-    site = int(uniform(rng) * len(powers))
-    tally[ENTER, 0] += 1
-    if uniform(rng) < entry * ratio[powers[site] >> 1]:
-        powers[site] += 2
-        ends[0] = site
-        ends[1] = site
-        tally[ENTER, 1] += 1
+    site = int(uniform(state.rng, c) * state.powers.shape[1])
+    accepted = int(uniform(state.rng, c) < tables.entry * tables.site[1, state.powers[c, site]])
+    state.tally[c, ENTER, accepted] += 1
+    if accepted:
+        state.powers[c, site] += 1
+        state.ends[c, 0] = site
+        state.ends[c, 1] = site
 
 
-def leave(powers, ends, rng, tally, ratio, entry):
+def leave(state, c, tables):
     """Try to take head and tail, which are on one site, out of the configuration."""
-    site = ends[0]
-    tally[LEAVE, 0] += 1
-    if uniform(rng) * entry * ratio[(powers[site] >> 1) - 1] < 1.0:
-        powers[site] -= 2
-        ends[0] = -1
-        ends[1] = -1
-        tally[LEAVE, 1] += 1
+    site = state.ends[c, 0]
+    accepted = int(uniform(state.rng, c) * tables.entry < tables.site[0, state.powers[c, site]])
+    state.tally[c, LEAVE, accepted] += 1
+    if accepted:
+        state.powers[c, site] -= 1
+        state.ends[c, 0] = -1
+        state.ends[c, 1] = -1
 
 
-def shift_head(hops, powers, ends, rng, tally, neighbours, factor, ratio, leaving):
-    """Try to move the head to a neighbour, by a new hop or by undoing one; 1 if it moved, else 0.
-
-    ``leaving`` is the probability with which leaving is proposed where head and tail meet; 0 if they never part.
-    """
-    d = hops.shape[1]
-    head = ends[0]
-    scaled = uniform(rng) * (4 * d)
-    choice = int(scaled)
+def shift_head(state, c, tables):
+    """Try to move the head to a neighbour, by a new hop or by undoing one; 1 if it moved, else 0."""
+    scaled = uniform(state.rng, c) * len(tables.factor)
+    choice = np.uint32(scaled)
     chance = scaled - choice  # what is left of the random number is uniform again
-    direction = choice >> 1
-    target = neighbours[direction, head]
-    forward = direction < d
-    nu = direction if forward else direction - d
-    link = head if forward else target
-    along = 0 if forward else 1
-    if head == ends[1]:
-        chance *= 1.0 - leaving
-    elif target == ends[1]:
-        chance /= 1.0 - leaving
-    if choice & 1:
-        tally[ADD, 0] += 1
-        count = hops[along, nu, link]
-        if chance * (count + 1) < factor[direction] * ratio[powers[target] >> 1]:
-            hops[along, nu, link] = count + 1
-            powers[target] += 2
-            ends[0] = target
-            tally[ADD, 1] += 1
-            return 1
+    add = np.int64(choice & 1)
+    head = state.ends[c, 0]
+    target = tables.targets[head, choice >> 1]
+    slot = tables.slots[head, choice]
+    count = state.hops[c, slot]
+    site = head + add * (target - head)  # the one whose f changes: the target if a hop is added, else the head
+    power = state.powers[c, site]
+    moved = int(chance < tables.factor[choice] * tables.site[add, power] * tables.link[add, count])
+    change = moved * (2 * add - 1)
+    state.hops[c, slot] = count + change
+    state.powers[c, site] = power + change
+    state.ends[c, 0] = head + moved * (target - head)
+    state.tally[c, REMOVE + add, moved] += 1
+    return moved
+
+
+def move(state, c, tables):
+    """One move of chain c: enter, leave, or a step of the head."""
+    if state.ends[c, 0] < 0:
+        enter(state, c, tables)
+    elif state.ends[c, 0] == state.ends[c, 1] and random_bits(state.rng, c) >> np.uint64(63):
+        leave(state, c, tables)
     else:
-        tally[REMOVE, 0] += 1
-        count = hops[1 - along, nu, link]
-        if count > 0 and chance * ratio[(powers[head] >> 1) - 1] < factor[direction] * count:
-            hops[1 - along, nu, link] = count - 1
-            powers[head] -= 2
-            ends[0] = target
-            tally[REMOVE, 1] += 1
-            return 1
-    return 0
+        shift_head(state, c, tables)
 
 
-def run_worms(hops, powers, ends, rng, tally, neighbours, factor, ratio, entry, done, n_worms):
-    """Let worms enter, run and leave until ``done[0]`` entries have been tried and, where they succeeded, closed again.
+def beyond_table(state, c, tables):
+    """Whether the head has just raised a site beyond the tables; all other sites were checked when they grew."""
+    return state.ends[c, 0] >= 0 and state.powers[c, state.ends[c, 0]] >= tables.site.shape[1]
 
-    Stops with TABLE_TOO_SHORT before a move that the ratios do not reach; call again with more of them.
+
+def advance(state, c, tables, done, spacing, stored):
+    """One move of chain c; after every ``spacing`` worms its configuration is stored, int8 ``(2 d, V)``.
+
+    ``done`` int64 ``(chain, 2)`` counts the worms since the last stored configuration and the configurations stored.
+    DONE when ``stored`` ``(chain, n, 2 d, V)`` is full; TABLE_TOO_SHORT before a move that the tables do not reach,
+    to be called again with longer ones; OVERFLOW where a flux does not fit into int8; else RUNNING.
     """
-    while done[0] < n_worms:
-        if ends[0] < 0:
-            enter(powers, ends, rng, tally, ratio, entry)
-        elif beyond_table(powers, ends, ratio):
-            return TABLE_TOO_SHORT
-        elif ends[0] == ends[1] and uniform(rng) < LEAVING:
-            leave(powers, ends, rng, tally, ratio, entry)
-        else:
-            shift_head(hops, powers, ends, rng, tally, neighbours, factor, ratio, LEAVING)
-        if ends[0] < 0:
-            done[0] += 1
+    if done[c, 1] == stored.shape[1]:
+        return DONE
+    if beyond_table(state, c, tables):
+        return TABLE_TOO_SHORT
+    move(state, c, tables)
+    if state.ends[c, 0] < 0:
+        done[c, 0] += 1
+        if done[c, 0] == spacing:
+            if not store_fluxes(state.hops, c, stored[c, done[c, 1]]):
+                return OVERFLOW
+            done[c, 0] = 0
+            done[c, 1] += 1
+    return RUNNING
+
+
+def record(state, tables, done, spacing, stored):
+    """Let the chains take turns until all of them are DONE, or one needs help: its status."""
+    n_done = 0
+    while n_done < len(done):
+        n_done = 0
+        for c in range(len(done)):
+            status = advance(state, c, tables, done, spacing, stored)
+            if status != RUNNING:
+                if status != DONE:
+                    return status
+                n_done += 1
     return DONE
 
 
-def beyond_table(powers, ends, ratio):
-    """Whether the head has just raised a site beyond the table; all other sites were checked when they grew."""
-    return (powers[ends[0]] >> 1) >= len(ratio)
-
-
-def record(hops, powers, ends, rng, tally, neighbours, factor, ratio, entry, done, spacing, stored):
-    """Store a configuration, int8 ``(2 d, V)``, after every ``spacing`` worms until ``stored`` is full.
-
-    ``done`` counts the worms since the last stored configuration and the configurations stored. Stops with
-    TABLE_TOO_SHORT like ``run_worms``, or with OVERFLOW where a flux does not fit into int8.
-    """
-    while done[1] < len(stored):
-        if run_worms(hops, powers, ends, rng, tally, neighbours, factor, ratio, entry, done, spacing) != DONE:
-            return TABLE_TOO_SHORT
-        if not store_fluxes(hops, stored[done[1]]):
-            return OVERFLOW
-        done[0] = 0
-        done[1] += 1
-    return DONE
-
-
-def store_fluxes(hops, fluxes):
+def store_fluxes(hops, c, fluxes):
     """Write k and l of all links to ``fluxes``; False if one of them does not fit."""
-    d = hops.shape[1]
+    n_links = hops.shape[1] // 2
+    d = fluxes.shape[0] // 2
+    n_sites = fluxes.shape[1]
     for nu in range(d):
-        for x in range(hops.shape[2]):
-            forward = hops[0, nu, x]
-            backward = hops[1, nu, x]
+        for x in range(n_sites):
+            forward = np.int64(hops[c, nu * n_sites + x])
+            backward = np.int64(hops[c, n_links + nu * n_sites + x])
             k = forward - backward
             l = min(forward, backward)
             if abs(k) > LARGEST or l > LARGEST:
@@ -169,31 +182,32 @@ def store_fluxes(hops, fluxes):
     return True
 
 
-def add_worms(hops, powers, ends, rng, tally, neighbours, factor, ratio, done, longest, heads, tails):
-    """Draw one open worm after another into a configuration until ``heads`` and ``tails`` are full.
+def add_worms(state, c, tables, done, longest, heads, tails):
+    """Draw one open worm after another into configuration c until ``heads`` and ``tails`` are full.
 
     Each starts on a random site that is not yet an end, makes a number of accepted moves drawn uniformly from
     1 ... ``longest``, and goes on until its head is on a site of its own. ``done`` counts the finished worms, and the
-    moves made by and wanted from the present one. Stops with TABLE_TOO_SHORT like ``run_worms``.
+    moves made by and wanted from the present one. Stops with TABLE_TOO_SHORT like ``advance``.
     """
     while done[0] < len(heads):
-        if ends[0] < 0:
-            site = int(uniform(rng) * len(powers))
+        if state.ends[c, 0] < 0:
+            site = int(uniform(state.rng, c) * state.powers.shape[1])
             if is_end(site, heads, tails, done[0]):
                 continue
-            powers[site] += 2
-            ends[0] = site
-            ends[1] = site
+            state.powers[c, site] += 1
+            state.ends[c, 0] = site
+            state.ends[c, 1] = site
             done[1] = 0
-            done[2] = 1 + int(uniform(rng) * longest)
-        if beyond_table(powers, ends, ratio):
+            done[2] = 1 + int(uniform(state.rng, c) * longest)
+        if beyond_table(state, c, tables):
             return TABLE_TOO_SHORT
-        done[1] += shift_head(hops, powers, ends, rng, tally, neighbours, factor, ratio, 0.0)
-        if done[1] >= done[2] and ends[0] != ends[1] and not is_end(ends[0], heads, tails, done[0]):
-            heads[done[0]] = ends[0]
-            tails[done[0]] = ends[1]
-            ends[0] = -1
-            ends[1] = -1
+        done[1] += shift_head(state, c, tables)
+        head = state.ends[c, 0]
+        if done[1] >= done[2] and head != state.ends[c, 1] and not is_end(head, heads, tails, done[0]):
+            heads[done[0]] = head
+            tails[done[0]] = state.ends[c, 1]
+            state.ends[c, 0] = -1
+            state.ends[c, 1] = -1
             done[0] += 1
     return DONE
 

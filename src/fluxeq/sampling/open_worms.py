@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fluxeq.errors import InputError
-from fluxeq.lattice import neighbours
 from fluxeq.sampling import backends
-from fluxeq.sampling.chains import Moves, hop_factor, hops_of, overflow_error, powers_of, ratios
+from fluxeq.sampling.chains import Moves, hops_of, overflow_error, powers_of
+from fluxeq.sampling.moves import TABLE_TOO_SHORT, State
+from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory
 
 
@@ -45,22 +46,21 @@ def draw(
             f"{most} worms on {'x'.join(map(str, shape))}: their ends need sites of their own, at most half of all; "
             f"draw at most {n_sites // 4}"
         )
-    hops = hops_of(configurations).reshape(len(configurations), 2, d, n_sites)
-    powers = powers_of(hops.reshape(-1, 2, d, *shape))
+    hops = hops_of(configurations)
+    powers, hops = powers_of(hops), hops.reshape(len(hops), 2 * d * n_sites)
+    rng, tally = np.random.SeedSequence(seed).generate_state(2, np.uint64)[None], np.zeros((1, 4, 2), dtype=np.int64)
     heads, tails = (np.full((len(configurations), most), -1) for _ in range(2))
-    lattice, factor = neighbours(shape), hop_factor(theory, d)
-    rng, tally = np.random.SeedSequence(seed).generate_state(4, np.uint64), np.zeros((4, 2), dtype=np.int64)
     compiled = moves or backends.cpu()
     stored = np.empty((len(configurations), 2 * d, n_sites), dtype=np.int8)
-    ratio = ratios(theory, powers)
+    found = tables(theory, shape, powers, 1.0)
     for i, wanted in enumerate(n_worms):
-        ends, done = np.full(2, -1), np.zeros(3, dtype=np.int64)
-        state = hops[i], powers[i], ends, rng, tally, lattice, factor
-        limits = sum(shape), heads[i, :wanted], tails[i, :wanted]
-        while compiled.add_worms(*state, ratio, done, *limits) == compiled.TABLE_TOO_SHORT:
-            ratio = ratios(theory, powers)
-        if not compiled.store_fluxes(hops[i], stored[i]):
-            raise overflow_error(hops[i].reshape(2, d, *shape), i)
+        one = slice(i, i + 1)
+        state = State(hops[one], powers[one], np.full((1, 2), -1), rng, tally)
+        done, limits = np.zeros(3, dtype=np.int64), (sum(shape), heads[i, :wanted], tails[i, :wanted])
+        while compiled.add_worms(state, 0, found, done, *limits) == TABLE_TOO_SHORT:
+            found = tables(theory, shape, state.powers, 1.0)
+        if not compiled.store_fluxes(hops, i, stored[i]):
+            raise overflow_error(hops[one], shape, i)
     sites = [_coordinates(ends, shape) for ends in (heads, tails)]
     return OpenWorms(stored.reshape(configurations.shape), np.asarray(n_worms, dtype=np.int64), *sites)
 

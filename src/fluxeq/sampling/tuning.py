@@ -1,0 +1,81 @@
+"""How long chains wait, and how readily worms enter: chosen by pilot runs, then frozen."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fluxeq import observables, statistics
+from fluxeq.errors import InputError
+from fluxeq.sampling.chains import Chains, Moves, default_entry, record
+from fluxeq.theory import Theory
+
+PILOT_LENGTH = 64  # recorded configurations a chain, in one pilot
+PILOT_TAU = 100  # autocorrelation times that all chains of a pilot must span together
+LARGEST_R_HAT = 1.1
+LONGEST_STRIDE = 2**22  # worms between two configurations of a pilot
+PILOT_MEMORY = 2**28  # bytes of configurations that a pilot may hold at once
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What the pilots found: waiting times in worms, from the measured autocorrelation, and the weight of entering."""
+
+    spacing: int
+    thermalisation: int
+    tau_int: float  # in worms, the largest over n, |phi|^2 and the mean of l
+    entry: float
+
+
+def tune(
+    theory: Theory,
+    chains: Chains,
+    *,
+    n_threads: int = 1,
+    moves: Moves | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> tuple[Chains, Tuning]:
+    """Thermalise the chains and choose spacing and entry: pilots of growing length until one spans many tau_int.
+
+    A pilot is accepted when all chains together span at least 100 tau_int of n, |phi|^2 and the mean of l, and the
+    chains agree (R-hat below 1.1). All pilots are thrown away; the spacing is 2 tau_int. Entry is 1 / |phi|^2 of the
+    pilot before, with which about every other entry succeeds. Raises InputError if no pilot is long enough.
+    """
+    theory.require_stable(len(chains.shape))
+    stride, before, entry = 1, int(chains.worms[0]), default_entry(theory)
+    while True:
+        chains, series = _measured(theory, chains, stride, entry, n_threads, moves)
+        estimates = [estimate for estimate in map(statistics.estimate, series) if estimate.status != "constant"]
+        tau_int = max((e.tau_int for e in estimates if e.tau_int is not None), default=None)
+        r_hat = max((e.r_hat for e in estimates if e.r_hat is not None), default=1.0)
+        frozen = any(e.status == "frozen" for e in estimates)
+        if tau_int is not None and not frozen:
+            spanned = len(chains.hops) * PILOT_LENGTH / tau_int
+            report(f"pilot: stride {stride} worms, tau_int {tau_int * stride:.0f} worms, R-hat {r_hat:.3f}")
+            if spanned >= PILOT_TAU and r_hat < LARGEST_R_HAT:
+                spacing = max(1, math.ceil(2 * tau_int * stride))
+                return chains, Tuning(spacing, int(chains.worms[0]) - before, tau_int * stride, entry)
+        stride *= 2
+        entry = float(1 / np.mean(series[1]))
+        if stride > LONGEST_STRIDE:
+            raise InputError(
+                f"the chains do not come to rest within {int(chains.worms[0]) - before} worms each: "
+                "too cold or too large a lattice for this sampler; choose other couplings or a smaller lattice"
+            )
+
+
+def _measured(
+    theory: Theory, chains: Chains, stride: int, entry: float, n_threads: int, moves: Moves | None
+) -> tuple[Chains, list[list[np.ndarray]]]:
+    """Series of n, |phi|^2 and the mean of l over a pilot, one array per chain, in blocks that fit into memory."""
+    d = len(chains.shape)
+    block = max(1, min(PILOT_LENGTH, PILOT_MEMORY // (len(chains.hops) * 2 * d * math.prod(chains.shape))))
+    parts = []
+    for first in range(0, PILOT_LENGTH, block):
+        n = min(block, PILOT_LENGTH - first)
+        chains, configurations = record(theory, chains, n, stride, entry=entry, n_threads=n_threads, moves=moves)
+        flat = configurations.reshape(-1, 2 * d, *chains.shape)
+        values = observables.density(flat), observables.phi2(theory, flat), observables.hop_pairs(flat)
+        parts.append(np.stack(values).reshape(3, len(chains.hops), n))
+    return chains, [list(chain) for chain in np.concatenate(parts, axis=2)]
