@@ -19,7 +19,7 @@ THEORY, SHAPE = Theory(4.01, 1, 1.05), (4, 2)
 
 POINTS = {  # theory, shape, worms between configurations
     "free, one dimension": (Theory(3.0, 0, 0.7), (5,), 120),
-    "free, odd": (Theory(4.8, 0, 0.65), (5, 3), 250),
+    "free, odd": (Theory(4.8, 0, 0.65), (5, 3), 500),
     "free, three dimensions": (Theory(7.0, 0, 0.85), (3, 2, 3), 300),
     "free, entries are refused": (Theory(12.0, 0, 2.2), (4, 2), 200),
     "two columns": (Theory(4.01, 1, 1.0), (8, 2), 80),
