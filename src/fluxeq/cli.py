@@ -21,6 +21,7 @@ from fluxeq import __version__
 from fluxeq.errors import InputError
 
 if TYPE_CHECKING:
+    from fluxeq.data.generation import Goal
     from fluxeq.search.space import Space
     from fluxeq.training.recipe import Recipe
 
@@ -66,6 +67,8 @@ def sample(
     seed: int = 0,
     threads: int | None = None,
     device: str = "cpu",
+    until: str | None = None,
+    start: Path | None = None,
 ) -> None:
     """Sample an ensemble of closed configurations; the same command again resumes, or says that it is complete.
 
@@ -80,7 +83,7 @@ def sample(
     mu:
         Chemical potential.
     configurations:
-        How many to store, over all chains together; more than a file holds extends it.
+        How many to store, over all chains together, or at most with --until; more than a file holds extends it.
     output:
         The HDF5 file to make.
     chains:
@@ -91,20 +94,49 @@ def sample(
         Chains that run at the same time; as many as there are processors, unless given.
     device:
         cpu.
+    until:
+        Stop when the error of an observable is small enough, as in n=0.001 or phi2=1e-4.
+    start:
+        An ensemble of the same lattice at a neighbouring mu, with whose last configurations the chains start.
     """
+    from fluxeq.data.ensembles import open_ensemble
     from fluxeq.data.generation import Settings, sample_to_file
+    from fluxeq.data.measurement import as_text, measured
     from fluxeq.theory import Theory
 
     if threads is not None and threads < 1:
         raise InputError(f"threads = {threads}: at least 1 is needed")
-    settings = Settings(Theory(eta, lam, mu), parsed_shape(shape), configurations, chains, seed)
+    goal = parsed_goal(until) if until else None
+    warm = open_ensemble(start, 1) if start else None
+    origin = warm.origin if warm else ""
+    settings = Settings(Theory(eta, lam, mu), parsed_shape(shape), configurations, chains, seed, origin)
     with _bar("sampling") as advance:
-        made = sample_to_file(output, settings, device=device, threads=threads or _n_processors(), progress=advance)
-    print(f"{output}: {'complete' if made else 'was complete already'}, {configurations} configurations")
+        made = sample_to_file(
+            output,
+            settings,
+            goal=goal,
+            start=warm,
+            device=device,
+            threads=threads or _n_processors(),
+            progress=advance,
+        )
+    found = measured(output)
+    print(f"{output}: {'complete' if made else 'was complete already'}, {found.n_configurations} configurations")
+    if goal:
+        print(as_text(found))
+        error = getattr(found, goal.observable).error
+        if error is None or error > goal.error:
+            print(f"fluxeq: {until} is not reached with {configurations} configurations; allow more", file=sys.stderr)
 
 
 @app.command
-def measure(ensemble: Path, /, *, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+def measure(
+    ensemble: Path,
+    /,
+    *,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    plot: Path | None = None,
+) -> None:
     """Measure n and |phi|^2 of an ensemble: value, error, tau_int in stored configurations, R-hat over the chains.
 
     Parameters
@@ -113,10 +145,19 @@ def measure(ensemble: Path, /, *, json_: Annotated[bool, Parameter(name="--json"
         An ensemble file.
     json_:
         Print JSON.
+    plot:
+        A picture to draw (png or pdf): history, autocorrelation and histogram of n and |phi|^2.
     """
+    from fluxeq.data.ensembles import read_series
     from fluxeq.data.measurement import as_json, as_text, measured
+    from fluxeq.files import require_writable
 
     found = measured(ensemble)
+    if plot is not None:
+        from fluxeq.figures.diagnostics import save_diagnostics
+
+        require_writable(plot)
+        save_diagnostics(read_series(ensemble), plot)
     print(json.dumps(as_json(found), indent=2) if json_ else as_text(found))
 
 
@@ -451,6 +492,20 @@ def parsed_shape(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise InputError(f"shape {text!r}: extents separated by x are needed, time first, as in 60x4")
     return tuple(map(int, parts))
+
+
+def parsed_goal(text: str) -> "Goal":
+    """The observable and its error in n=0.001. Raises InputError for anything else."""
+    from fluxeq.data.generation import Goal
+
+    name, _, number = text.partition("=")
+    try:
+        error = float(number)
+    except ValueError:
+        error = 0.0
+    if name not in ("n", "phi2") or not 0 < error < float("inf"):
+        raise InputError(f"until {text!r}: an observable and the error to reach are needed, as in n=0.001 or phi2=1e-4")
+    return Goal("n" if name == "n" else "phi2", error)
 
 
 def parsed_integers(name: str, text: str) -> list[int]:

@@ -44,7 +44,7 @@ def test_the_file_is_as_the_contract_says(saved):
         assert file["configurations"].dtype == np.int8
         assert {"chain", "sweep", "observables/n", "observables/phi2", "labels/n_worms"} <= set(all_names(file))
         assert dict(file.attrs).keys() == {
-            *("eta", "lam", "mu", "shape", "chains", "seed", "spacing", "thermalisation", "tau_int", "entry"),
+            *("eta", "lam", "mu", "shape", "chains", "seed", "spacing", "thermalisation", "tau_int", "entry", "start"),
             *("version", "format_version", "worm_seed"),
         }
 
@@ -150,6 +150,6 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
     save_ensemble(path, small_ensembles.closed(1))
     before = path.read_bytes()
     with pytest.raises(AttributeError):
-        save_ensemble(path, replace(small_ensembles.closed(2), worms=object()))
+        save_ensemble(path, replace(small_ensembles.closed(2), worms=object(), worm_seed=1))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

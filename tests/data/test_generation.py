@@ -9,8 +9,8 @@ import fluxeq
 import small_ensembles
 from fluxeq import observables
 from fluxeq.data import generation
-from fluxeq.data.ensembles import open_ensemble
-from fluxeq.data.generation import Settings, require_settings, sample_to_file, with_worms
+from fluxeq.data.ensembles import open_ensemble, read_series
+from fluxeq.data.generation import Goal, Settings, require_settings, sample_to_file, with_worms
 from fluxeq.errors import FluxOverflowError, InputError, StabilityError
 from fluxeq.theory import Theory
 
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:Deprec
 
 THEORY = Theory(4.01, 1, 1.5)
 SETTINGS = Settings(THEORY, (4, 2), 23, 4, 1)
-BLOCK = 8 * 4 * 2 * 8  # bytes of one turn of all chains
+BLOCK = 2 * 4 * 2 * 8  # bytes of one turn of all chains
 
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     """Two turns of the chains between two checkpoints."""
-    monkeypatch.setattr(generation, "BLOCK_BYTES", 2 * BLOCK)
+    monkeypatch.setattr(generation, "PART_BYTES", 2 * BLOCK)
 
 
 @pytest.fixture(scope="module")
@@ -231,3 +231,47 @@ def test_worms_that_cannot_be(numbers, message):
 def test_worms_are_not_opened_twice():
     with pytest.raises(InputError, match="has open worms already"):
         with_worms(small_ensembles.opened(1), (0, 1), 1)
+
+
+GOAL_SETTINGS = SETTINGS._replace(n_configurations=40000)
+
+
+def test_until_an_error_is_reached(tmp_path, monkeypatch):
+    """It stops at the first look at which the error is small enough; killed on the way, it makes the same file."""
+    monkeypatch.setattr(generation, "PART_BYTES", 50 * BLOCK)
+    path, goal = tmp_path / "e.h5", Goal("n", 0.02)
+    assert sample_to_file(path, GOAL_SETTINGS, goal=goal)
+    series = read_series(path)
+    n = len(series.n[0])
+    assert n < 10000
+    assert goal.reached(series.n)
+    assert not goal.reached([chain[: n // 2] for chain in series.n])
+    assert not sample_to_file(path, GOAL_SETTINGS, goal=goal)
+    killed = tmp_path / "killed.h5"
+    with pytest.raises(Killed):
+        sample_to_file(killed, GOAL_SETTINGS, goal=goal, progress=killer(3))
+    assert sample_to_file(killed, GOAL_SETTINGS, goal=goal)
+    assert content(killed) == content(path)
+    open_ensemble(path).verify()
+
+
+def test_until_is_bounded(tmp_path):
+    assert sample_to_file(tmp_path / "e.h5", SETTINGS, goal=Goal("phi2", 1e-9))
+    assert len(open_ensemble(tmp_path / "e.h5")) == 23
+
+
+def test_a_warm_start(tmp_path):
+    """Chains begin with the last configurations of others, but with random numbers of their own."""
+    source, path = tmp_path / "source.h5", tmp_path / "e.h5"
+    sample_to_file(source, SETTINGS)
+    start = open_ensemble(source, 1)
+    settings = SETTINGS._replace(seed=2, start=start.origin)
+    assert sample_to_file(path, settings, start=start)
+    assert open_ensemble(path).start == start.origin
+    cold = tmp_path / "cold.h5"
+    sample_to_file(cold, SETTINGS._replace(seed=2))
+    assert (open_ensemble(path).configurations != open_ensemble(cold).configurations).any()
+    with pytest.raises(InputError, match=r"made with start = eta 4\.01, .*, asked for nothing"):
+        sample_to_file(path, SETTINGS._replace(seed=2))
+    with pytest.raises(InputError, match="a closed ensemble of the lattice 2x2 is needed"):
+        sample_to_file(tmp_path / "other.h5", settings._replace(shape=(2, 2)), start=start)

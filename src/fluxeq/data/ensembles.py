@@ -6,14 +6,18 @@
     labels/n_worms, heads, tails    worm files only; end sites, -1 where there is none
     state/hops, rng, tally  closed ensembles only: what the chains need to go on, and how their moves went
 
-Attributes: eta, lam, mu, shape, chains, seed, spacing, thermalisation and tau_int (in worms), entry, version,
-format_version; worm files also worm_seed.
+Attributes: eta, lam, mu, shape, chains, seed, start, spacing, thermalisation and tau_int (in worms), entry, version,
+format_version; worm files also worm_seed. ``start`` is the origin of the configurations that the chains started from,
+or empty.
+
+Files are written and measured block by block, so that they may be larger than the memory.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -24,9 +28,15 @@ from fluxeq.files import whole
 from fluxeq.sampling.chains import Chains
 from fluxeq.sampling.open_worms import OpenWorms
 from fluxeq.sampling.tuning import Tuning
+from fluxeq.statistics import by_chain
 from fluxeq.theory import Theory
 
 FORMAT_VERSION = 2
+
+CHUNK_BYTES = 2**20
+"""Configurations that HDF5 compresses together."""
+SERIES = {"n": "observables/n", "phi2": "observables/phi2", "chain": "chain", "sweep": "sweep"}
+LABELS = ("n_worms", "heads", "tails")
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ class Ensemble:
     worms: OpenWorms | None = None
     worm_seed: int | None = None
     state: Chains | None = None
+    start: str = ""
 
     def __len__(self) -> int:
         return len(self.configurations)
@@ -77,11 +88,26 @@ class Ensemble:
                 )
 
 
+class Series(NamedTuple):
+    """The observables of a closed ensemble, one chain an array, and the state of its chains."""
+
+    n: list[np.ndarray]
+    phi2: list[np.ndarray]
+    state: Chains | None
+
+
 def closed(
-    theory: Theory, seed: int, tuning: Tuning, configurations: np.ndarray, sweep: np.ndarray, state: Chains
+    theory: Theory,
+    seed: int,
+    tuning: Tuning,
+    configurations: np.ndarray,
+    first_turn: int,
+    state: Chains,
+    start: str = "",
 ) -> Ensemble:
-    """An ensemble from configurations that all chains took turns to make."""
+    """An ensemble from configurations that all chains took turns to make, beginning with turn ``first_turn``."""
     n_chains = len(state.hops)
+    turn, chain = np.divmod(np.arange(len(configurations)), n_chains)
     return Ensemble(
         theory,
         state.shape,
@@ -89,55 +115,94 @@ def closed(
         n_chains,
         tuning,
         configurations,
-        np.arange(len(configurations)) % n_chains,
-        sweep,
+        chain,
+        tuning.thermalisation + (first_turn + turn + 1) * tuning.spacing,
         observables.density(configurations),
         observables.phi2(theory, configurations),
         state=state,
+        start=start,
     )
+
+
+def joined(blocks: Sequence[Ensemble], stop: int | None = None, state: Chains | None = None) -> Ensemble:
+    """Consecutive parts of one ensemble as one, cut after ``stop`` configurations; with the last state, or another."""
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(block, name) for block in blocks])[:stop] for name in ("configurations", *SERIES)
+    }
+    return replace(blocks[-1], **arrays, state=state or blocks[-1].state)
 
 
 def save_ensemble(path: Path, ensemble: Ensemble) -> None:
     """Write the ensemble to an HDF5 file, which is whole or not there."""
+    save_blocks(path, [ensemble])
+
+
+def save_blocks(path: Path, blocks: Iterable[Ensemble]) -> None:
+    """Write consecutive parts of one ensemble to one file, one at a time; the state is that of the last."""
     with whole(path) as temporary, h5py.File(temporary, "w") as file:
-        theory, tuning = ensemble.theory, ensemble.tuning
-        file.attrs.update(
-            eta=theory.eta,
-            lam=theory.lam,
-            mu=theory.mu,
-            shape=ensemble.shape,
-            chains=ensemble.n_chains,
-            seed=ensemble.seed,
-            spacing=tuning.spacing,
-            thermalisation=tuning.thermalisation,
-            tau_int=tuning.tau_int,
-            entry=tuning.entry,
-            version=__version__,
-            format_version=FORMAT_VERSION,
-        )
-        file.create_dataset("configurations", data=ensemble.configurations, compression="lzf", shuffle=True)
-        for name in ("chain", "sweep"):
-            file[name] = getattr(ensemble, name)
-        for name in ("n", "phi2"):
-            file[f"observables/{name}"] = getattr(ensemble, name)
-        if ensemble.worms is not None:
-            for name in ("n_worms", "heads", "tails"):
-                file[f"labels/{name}"] = getattr(ensemble.worms, name)
-            file.attrs["worm_seed"] = ensemble.worm_seed
-        if ensemble.state is not None:
-            for name, values in ensemble.state._asdict().items():
+        for block in blocks:
+            if not file.attrs:
+                _write_attributes(file, block)
+            _append(file, block)
+        if block.state is not None:
+            for name, values in block.state._asdict().items():
                 file[f"state/{name}"] = values
 
 
-def open_ensemble(path: str | Path) -> Ensemble:
-    """Read an ensemble or worm file. Raises InputError if it is not one, or of another format version."""
+def _write_attributes(file: h5py.File, ensemble: Ensemble) -> None:
+    file.attrs.update(
+        **asdict(ensemble.theory),
+        **asdict(ensemble.tuning),
+        shape=ensemble.shape,
+        chains=ensemble.n_chains,
+        seed=ensemble.seed,
+        start=ensemble.start,
+        version=__version__,
+        format_version=FORMAT_VERSION,
+    )
+    if ensemble.worms is not None:
+        file.attrs["worm_seed"] = ensemble.worm_seed
+
+
+def _append(file: h5py.File, block: Ensemble) -> None:
+    """Lengthen every array of the file by those of the block."""
+    arrays = {"configurations": block.configurations}
+    arrays |= {place: getattr(block, name) for name, place in SERIES.items()}
+    if block.worms is not None:
+        arrays |= {f"labels/{name}": getattr(block.worms, name) for name in LABELS}
+    for place, values in arrays.items():
+        if place not in file:
+            packed = {"compression": "lzf", "shuffle": True} if place == "configurations" else {}
+            row_bytes = max(1, values[:1].nbytes)
+            rows = max(1, min(len(values), CHUNK_BYTES // row_bytes))
+            empty, row = (0, *values.shape[1:]), values.shape[1:]
+            if 0 in row:  # no worms: HDF5 has no chunks for nothing
+                file.create_dataset(place, data=values)
+                continue
+            file.create_dataset(place, empty, values.dtype, maxshape=(None, *row), chunks=(rows, *row), **packed)
+        dataset, n = file[place], len(file[place])
+        dataset.resize(n + len(values), axis=0)
+        dataset[n:] = values
+
+
+def open_ensemble(path: str | Path, stop: int | None = None) -> Ensemble:
+    """Read an ensemble or worm file, or its first ``stop`` configurations.
+
+    Raises InputError if it is not one, or of another format version.
+    """
+    with _opened(path) as file:
+        return _read(file, slice(stop))
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[h5py.File]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such ensemble; make one with 'fluxeq sample ... --output {path}'")
     try:
         with h5py.File(path) as file:
             _require_format(path, file.attrs)
-            return _read(file)
+            yield file
     except (OSError, KeyError) as error:
         raise InputError(f"{path}: not an ensemble of fluxeq ({error})") from None
 
@@ -150,34 +215,52 @@ def _require_format(path: Path, attributes: Any) -> None:
         raise InputError(f"{path}: format version {found}, this fluxeq reads {FORMAT_VERSION}; sample it again")
 
 
-def _read(file: h5py.File) -> Ensemble:
+def _read(file: h5py.File, rows: slice = slice(None)) -> Ensemble:
     attributes = file.attrs
     worms = state = None
-    configurations = file["configurations"][:]
+    configurations = file["configurations"][rows]
     if "labels" in file:
-        worms = OpenWorms(configurations, *(file[f"labels/{name}"][:] for name in ("n_worms", "heads", "tails")))
+        worms = OpenWorms(configurations, *(file[f"labels/{name}"][rows] for name in LABELS))
     if "state" in file:
         state = Chains(*(file[f"state/{name}"][:] for name in Chains._fields))
     return Ensemble(
-        Theory(*(float(attributes[name]) for name in ("eta", "lam", "mu"))),
+        Theory(**_numbers(attributes, Theory)),
         tuple(int(extent) for extent in attributes["shape"]),
         int(attributes["seed"]),
         int(attributes["chains"]),
-        Tuning(
-            int(attributes["spacing"]),
-            int(attributes["thermalisation"]),
-            float(attributes["tau_int"]),
-            float(attributes["entry"]),
-        ),
+        Tuning(**_numbers(attributes, Tuning)),
         configurations,
-        file["chain"][:],
-        file["sweep"][:],
-        file["observables/n"][:],
-        file["observables/phi2"][:],
+        file["chain"][rows],
+        file["sweep"][rows],
+        file[SERIES["n"]][rows],
+        file[SERIES["phi2"]][rows],
         worms,
         int(attributes["worm_seed"]) if worms is not None else None,
         state,
+        str(attributes["start"]),
     )
+
+
+def _numbers(attributes: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """The attributes that are the fields of a dataclass, in Python's own types."""
+    return {field.name: attributes[field.name].item() for field in fields(kind)}
+
+
+def blocks_of(path: Path, stop: int) -> Iterator[Ensemble]:
+    """The first ``stop`` configurations of a file, some MiB at a time."""
+    with h5py.File(path) as file:
+        n_rows = file["configurations"].chunks[0] * 32
+        for first in range(0, stop, n_rows):
+            yield _read(file, slice(first, min(stop, first + n_rows)))
+
+
+def read_series(path: str | Path) -> Series:
+    """The observables of an ensemble, without its configurations. Raises InputError like ``open_ensemble``."""
+    with _opened(path) as file:
+        chain = file["chain"][:]
+        state = Chains(*(file[f"state/{name}"][:] for name in Chains._fields)) if "state" in file else None
+        n, phi2 = (by_chain(file[SERIES[name]][:], chain) for name in ("n", "phi2"))
+        return Series(n, phi2, state)
 
 
 def require_disjoint(purposes: Mapping[str, Sequence[Ensemble]]) -> None:

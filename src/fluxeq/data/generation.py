@@ -1,29 +1,33 @@
 """Making ensembles: in memory, or into a file in steps that a killed run continues.
 
-While a file is being made, its finished blocks lie in a folder beside it (``e.h5.parts``), each with the state of the
-chains at its end. Blocks do not change the result: half a run continued by the other half is one run.
+While a file is being made, its finished parts lie in a folder beside it (``e.h5.parts``), each with the state of the
+chains at its end. Parts do not change the result: half a run continued by the other half is one run.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain as chained
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from fluxeq import observables
-from fluxeq.data.ensembles import Ensemble, closed, open_ensemble, save_ensemble
+from fluxeq.data.ensembles import Ensemble, blocks_of, closed, joined, open_ensemble, read_series, save_blocks
 from fluxeq.errors import InputError
 from fluxeq.files import derived_seed, remove, require_writable
 from fluxeq.sampling import chains as sampling
 from fluxeq.sampling import open_worms
 from fluxeq.sampling.chains import Chains
 from fluxeq.sampling.tuning import Tuning, tune
+from fluxeq.statistics import estimate
 from fluxeq.theory import Theory
 
-BLOCK_BYTES = 2**25
-"""Configurations made between two checkpoints; the most that a kill can lose."""
+PART_BYTES = 2**25
+"""Configurations made between two checkpoints; the most that a kill can lose, and that are in memory at once."""
+FIRST_TURNS = 64
+"""Configurations of each chain before the error is looked at for the first time; then each time half as many more."""
 
 Progress = Callable[[int, int], None]
 
@@ -36,6 +40,25 @@ class Settings(NamedTuple):
     n_configurations: int
     n_chains: int
     seed: int
+    start: str = ""
+    """Origin of the ensemble with whose last configurations the chains start; empty lattices if there is none."""
+
+    @property
+    def n_turns(self) -> int:
+        """Whole turns of all chains."""
+        return self.n_configurations // self.n_chains
+
+
+class Goal(NamedTuple):
+    """The error of an observable that is small enough to stop."""
+
+    observable: Literal["n", "phi2"]
+    error: float
+
+    def reached(self, series: Sequence[np.ndarray]) -> bool:
+        """Whether the error, from one series a chain, can be trusted and is small enough."""
+        found = estimate(series)
+        return found.status == "ok" and found.error is not None and found.error <= self.error
 
 
 def sample(
@@ -55,9 +78,8 @@ def sample(
     settings = Settings(theory, tuple(shape), configurations, chains, seed)
     require_settings(settings, device)
     state, tuning = tune(theory, sampling.start(shape, chains, seed), n_threads=threads)
-    n_steps, rest = divmod(configurations, chains)
-    state, blocks = _block(settings, state, tuning, n_steps, threads)
-    return _assembled(settings, tuning, state, [blocks], rest, threads)
+    state, part = _part(settings, state, tuning, settings.n_turns, threads)
+    return joined([part, *_rest(settings, state, tuning, threads)])
 
 
 def require_settings(settings: Settings, device: str) -> None:
@@ -71,35 +93,48 @@ def require_settings(settings: Settings, device: str) -> None:
 
 
 def sample_to_file(
-    output: Path, settings: Settings, *, device: str = "cpu", threads: int = 1, progress: Progress = lambda *_: None
+    output: Path,
+    settings: Settings,
+    *,
+    goal: Goal | None = None,
+    start: Ensemble | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    progress: Progress = lambda *_: None,
 ) -> bool:
     """Make the ensemble file, or the part of it that is still missing; False if it was complete already.
 
-    A file with fewer configurations of the same chains is extended. Raises InputError if it holds other settings.
+    A file with fewer configurations of the same chains is extended. With a goal the file is complete, with fewer
+    configurations, as soon as the error is small enough. ``start`` is the ensemble that the settings name, of the same
+    lattice. Raises InputError if the file holds other settings.
     """
     require_settings(settings, device)
     require_writable(output)
-    parts = output.with_name(output.name + ".parts")
-    found = open_ensemble(output) if output.exists() else None
+    folder = output.with_name(output.name + ".parts")
+    found = open_ensemble(output, 1) if output.exists() else None
+    n_found = 0
     if found is not None:
         _require_same(output, settings, found)
-        if len(found) >= settings.n_configurations:
+        series = read_series(output)
+        n_found = sum(map(len, series.n))
+        if n_found >= settings.n_configurations or (goal and goal.reached(getattr(series, goal.observable))):
             return False
-    state, tuning, n_done = _resume(parts, _part_files(parts, found), settings, found, threads)
-    n_steps, rest = divmod(settings.n_configurations, settings.n_chains)
-    block = max(1, BLOCK_BYTES // (8 * settings.n_chains * len(settings.shape) * math.prod(settings.shape)))
-    progress(n_done * settings.n_chains, settings.n_configurations)
-    while n_done < n_steps:
-        n = min(block, n_steps - n_done)
-        state, configurations = _block(settings, state, tuning, n, threads)
-        _save_part(parts / f"{n_done:09d}.h5", settings, state, tuning, configurations)
-        n_done += n
-        progress(n_done * settings.n_chains, settings.n_configurations)
-    blocks = [configurations for *_, configurations in map(_load_part, _part_files(parts, found))]
-    if found is not None:
-        blocks.insert(0, found.configurations[: len(found) - len(found) % settings.n_chains])
-    save_ensemble(output, _assembled(settings, tuning, state, blocks, rest, threads))
-    remove(parts)
+    files = _part_files(folder, n_found // settings.n_chains)
+    state, tuning = _resume(folder, files, settings, found, start, threads)
+    turn = (int(state.worms[0]) - tuning.thermalisation) // tuning.spacing
+    progress(turn * settings.n_chains, settings.n_configurations)
+    while turn < settings.n_turns and not (goal and _next_look(turn - 1) == turn and _reached(goal, output, files)):
+        stop = _next_stop(settings, goal, turn)
+        state, part = _part(settings, state, tuning, stop - turn, threads)
+        files.append(folder / f"{turn:09d}.h5")
+        save_blocks(files[-1], [part])
+        turn = stop
+        progress(turn * settings.n_chains, settings.n_configurations)
+    made = map(open_ensemble, files)
+    kept = blocks_of(output, n_found - n_found % settings.n_chains) if n_found else iter([])
+    rest = _rest(settings, state, tuning, threads) if turn == settings.n_turns else []
+    save_blocks(output, chained(kept, made, rest))
+    remove(folder)
     return True
 
 
@@ -131,74 +166,100 @@ def with_worms(ensemble: Ensemble, numbers: Sequence[int], seed: int) -> Ensembl
     )
 
 
-def _block(settings: Settings, state: Chains, tuning: Tuning, n: int, threads: int) -> tuple[Chains, np.ndarray]:
-    """``n`` configurations of every chain, the chains taking turns; ``(n * chains, 2 d, *shape)``."""
-    state, made = sampling.record(settings.theory, state, n, tuning.spacing, entry=tuning.entry, n_threads=threads)
-    return state, np.swapaxes(made, 0, 1).reshape(-1, 2 * len(settings.shape), *settings.shape)
+def _part(settings: Settings, state: Chains, tuning: Tuning, n_turns: int, threads: int) -> tuple[Chains, Ensemble]:
+    """The next ``n_turns`` configurations of every chain, the chains taking turns."""
+    first = (int(state.worms[0]) - tuning.thermalisation) // tuning.spacing
+    advanced, made = sampling.record(
+        settings.theory, state, n_turns, tuning.spacing, entry=tuning.entry, n_threads=threads
+    )
+    configurations = np.swapaxes(made, 0, 1).reshape(-1, 2 * len(settings.shape), *settings.shape)
+    return advanced, closed(settings.theory, settings.seed, tuning, configurations, first, advanced, settings.start)
 
 
-def _assembled(
-    settings: Settings, tuning: Tuning, state: Chains, blocks: list[np.ndarray], rest: int, threads: int
-) -> Ensemble:
-    """The ensemble from whole turns of all chains, and a last turn of which only ``rest`` chains are kept.
+def _rest(settings: Settings, state: Chains, tuning: Tuning, threads: int) -> list[Ensemble]:
+    """The last turn, if only some chains are kept of it.
 
-    The stored state is the one before that last turn, so that a longer run repeats it in full.
+    The state is the one before that turn, so that a longer run repeats it in full.
     """
-    if rest:
-        _, last = _block(settings, state, tuning, 1, threads)
-        blocks = [*blocks, last[:rest]]
-    configurations = np.concatenate(blocks)
-    turn = np.arange(len(configurations)) // settings.n_chains + 1
-    sweep = tuning.thermalisation + turn * tuning.spacing
-    return closed(settings.theory, settings.seed, tuning, configurations, sweep, state)
+    n_kept = settings.n_configurations % settings.n_chains
+    if not n_kept:
+        return []
+    _, last = _part(settings, state, tuning, 1, threads)
+    return [joined([last], n_kept, state)]
+
+
+def _next_stop(settings: Settings, goal: Goal | None, turn: int) -> int:
+    """The turn of the next checkpoint."""
+    bytes_of_turn = 2 * settings.n_chains * len(settings.shape) * math.prod(settings.shape)
+    stop = turn + max(1, PART_BYTES // bytes_of_turn)
+    if goal:
+        stop = min(stop, _next_look(turn))
+    return min(stop, settings.n_turns)
+
+
+def _next_look(turn: int) -> int:
+    """The first turn after this one at which the error is looked at."""
+    look = FIRST_TURNS
+    while look <= turn:
+        look += look // 2
+    return look
+
+
+def _reached(goal: Goal, output: Path, files: Sequence[Path]) -> bool:
+    """Whether what has been made so far is enough."""
+    made = [getattr(read_series(path), goal.observable) for path in ([output] if output.exists() else []) + [*files]]
+    made = [series for series in made if series]
+    return bool(made) and goal.reached([np.concatenate(parts) for parts in zip(*made, strict=True)])
 
 
 def _require_same(output: Path, settings: Settings, found: Ensemble) -> None:
     """Raise InputError if the file was made with other settings than the ones asked for."""
     if found.state is None:
         raise InputError(f"{output}: holds open worms, not an ensemble; choose another output")
-    _require_equal(output, settings, Settings(found.theory, found.shape, len(found), found.n_chains, found.seed))
+    _require_equal(output, settings, found)
 
 
-def _require_equal(where: Path, asked: Settings, there: Settings) -> None:
-    for name in ("theory", "shape", "n_chains", "seed"):
+def _require_equal(where: Path, asked: Settings, found: Ensemble) -> None:
+    there = Settings(found.theory, found.shape, len(found), found.n_chains, found.seed, found.start)
+    for name in ("theory", "shape", "n_chains", "seed", "start"):
         if getattr(asked, name) != getattr(there, name):
             raise InputError(
-                f"{where}: made with {name} = {getattr(there, name)}, asked for {getattr(asked, name)}; "
+                f"{where}: made with {name} = {getattr(there, name) or 'nothing'}, "
+                f"asked for {getattr(asked, name) or 'nothing'}; "
                 "choose another output, or remove it"
             )
 
 
 def _resume(
-    parts: Path, files: list[Path], settings: Settings, found: Ensemble | None, threads: int
-) -> tuple[Chains, Tuning, int]:
-    """State of the chains, waiting times and turns done: from the last part, the file to extend, or a new start."""
+    folder: Path, files: list[Path], settings: Settings, found: Ensemble | None, start: Ensemble | None, threads: int
+) -> tuple[Chains, Tuning]:
+    """State of the chains and waiting times: from the last part, the file to extend, or a new start."""
     if files:
-        there, state, tuning, _ = _load_part(files[-1])
-        _require_equal(parts, settings, there)
-    elif found is not None and found.state is not None:
-        state, tuning = found.state, found.tuning
-    else:
-        state = sampling.start(settings.shape, settings.n_chains, settings.seed)
-        state, tuning = tune(settings.theory, state, n_threads=threads)
-        empty = np.empty((0, 2 * len(settings.shape), *settings.shape), dtype=np.int8)
-        _save_part(parts / "000000000-tuned.h5", settings, state, tuning, empty)
-    return state, tuning, (int(state.worms[0]) - tuning.thermalisation) // tuning.spacing
+        part = open_ensemble(files[-1])
+        _require_equal(folder, settings, part)
+        assert part.state is not None
+        return part.state, part.tuning
+    if found is not None and found.state is not None:
+        return found.state, found.tuning
+    state = sampling.start(settings.shape, settings.n_chains, settings.seed)
+    if start is not None:
+        state = _continued(state, start)
+    state, tuning = tune(settings.theory, state, n_threads=threads)
+    files.append(folder / "000000000-tuned.h5")
+    save_blocks(files[-1], [joined([_part(settings, state, tuning, 1, threads)[1]], 0, state)])
+    return state, tuning
 
 
-def _part_files(parts: Path, found: Ensemble | None) -> list[Path]:
+def _continued(state: Chains, start: Ensemble) -> Chains:
+    """New chains, with random streams of their own, on the last configurations of others."""
+    if start.state is None or start.shape != state.shape:
+        raise InputError(
+            f"start: {start.origin}: a closed ensemble of the lattice {'x'.join(map(str, state.shape))} is needed"
+        )
+    there = start.state.hops
+    return state._replace(hops=there[np.arange(len(state.hops)) % len(there)])
+
+
+def _part_files(folder: Path, first_turn: int) -> list[Path]:
     """Parts in order; those that the file to extend holds already, left by a kill before they were removed, are not."""
-    first_turn = 0 if found is None else len(found) // found.n_chains
-    return sorted(path for path in parts.glob("[0-9]*.h5") if int(path.name[:9]) >= first_turn)
-
-
-def _save_part(path: Path, settings: Settings, state: Chains, tuning: Tuning, configurations: np.ndarray) -> None:
-    sweep = np.full(len(configurations), state.worms[0])
-    save_ensemble(path, closed(settings.theory, settings.seed, tuning, configurations, sweep, state))
-
-
-def _load_part(path: Path) -> tuple[Settings, Chains, Tuning, np.ndarray]:
-    part = open_ensemble(path)
-    assert part.state is not None
-    there = Settings(part.theory, part.shape, len(part), part.n_chains, part.seed)
-    return there, part.state, part.tuning, part.configurations
+    return sorted(path for path in folder.glob("[0-9]*.h5") if int(path.name[:9]) >= first_turn)

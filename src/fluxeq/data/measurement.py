@@ -1,10 +1,12 @@
 """Measured means of an ensemble file, as people and programs read them."""
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fluxeq.data.ensembles import open_ensemble
-from fluxeq.statistics import SHORTEST, Estimate, by_chain, estimate
+from fluxeq.data.ensembles import read_series
+from fluxeq.sampling.chains import Chains
+from fluxeq.statistics import SHORTEST, Estimate, estimate
 
 
 class Measured(NamedTuple):
@@ -14,13 +16,22 @@ class Measured(NamedTuple):
     phi2: Estimate
     n_configurations: int
     n_chains: int
+    state: Chains | None
+    """Of the chains, whose tally says how their moves went; none for open worms."""
 
 
 def measured(path: Path) -> Measured:
     """Means over an ensemble with errors from the Gamma method; tau_int in stored configurations."""
-    ensemble = open_ensemble(path)
-    n, phi2 = (estimate(by_chain(values, ensemble.chain)) for values in (ensemble.n, ensemble.phi2))
-    return Measured(n, phi2, len(ensemble), ensemble.n_chains)
+    series = read_series(path)
+    n, phi2 = estimate(series.n), estimate(series.phi2)
+    return Measured(n, phi2, sum(map(len, series.n)), len(series.n), series.state)
+
+
+def missing(result: Estimate, n_configurations: int) -> int | None:
+    """Configurations that are still to be made until an error can be trusted; None if nobody can tell yet."""
+    if result.tau_int is None:
+        return None
+    return max(0, math.ceil(SHORTEST * result.tau_int) - n_configurations)
 
 
 def as_json(found: Measured) -> dict[str, Any]:
@@ -32,20 +43,27 @@ def as_json(found: Measured) -> dict[str, Any]:
             "tau_int": result.tau_int,
             "r_hat": result.r_hat,
             "status": result.status,
+            "missing": missing(result, found.n_configurations),
         }
         for name, result in (("n", found.n), ("phi2", found.phi2))
     }
-    return {**values, "configurations": found.n_configurations, "chains": found.n_chains}
+    moves = None
+    if found.state is not None:
+        moves = {"acceptance": found.state.acceptance, "worm_length": found.state.worm_length}
+    return {**values, "configurations": found.n_configurations, "chains": found.n_chains, "moves": moves}
 
 
 def as_text(found: Measured) -> str:
     """The result as a few lines."""
-    lines = [_line("n", found.n), _line("|phi|^2", found.phi2)]
+    lines = [_line(name, result, found.n_configurations) for name, result in (("n", found.n), ("|phi|^2", found.phi2))]
     lines.append(f"{found.n_configurations} configurations from {found.n_chains} chains")
+    if found.state is not None:
+        accepted = ", ".join(f"{name} {fraction:.0%}" for name, fraction in found.state.acceptance.items())
+        lines.append(f"accepted moves: {accepted}; {found.state.worm_length:.3g} steps a worm")
     return "\n".join(lines)
 
 
-def _line(name: str, result: Estimate) -> str:
+def _line(name: str, result: Estimate, n_configurations: int) -> str:
     if result.error is None or result.tau_int is None:
         reasons = {
             "constant": "the same in every configuration",
@@ -56,5 +74,8 @@ def _line(name: str, result: Estimate) -> str:
     agreement = "" if result.r_hat is None else f", R-hat {result.r_hat:.3f}"
     line = f"{name:8} {result.value:.6g} +- {result.error:.2g}, tau_int {result.tau_int:.2g}{agreement}"
     if result.status == "short":
-        line += f"; too short to trust: all chains together span less than {SHORTEST} tau_int, sample more"
+        line += (
+            f"; too short to trust: all chains together span less than {SHORTEST} tau_int, "
+            f"sample at least {missing(result, n_configurations)} more"
+        )
     return line
