@@ -128,6 +128,12 @@ WRONG = [
     (sample(shape="1x4"), "shape 1x4: every extent is at least 2"),
     (sample(shape="0x4"), "shape 0x4"),
     (sample(lam="-1"), "lam = -1: "),
+    (sample(until="m=1"), "until 'm=1': an observable and the error to reach"),
+    (sample(until="n=0"), "until 'n=0'"),
+    (sample(until="n"), "until 'n'"),
+    (sample(start="nowhere.h5"), "nowhere.h5: no such ensemble"),
+    (sample(start="{worms}"), "a closed ensemble of the lattice"),
+    (["measure", "{one}", "--plot", "p.txt"], "plot 'p.txt': a picture is a .png or a .pdf"),
     (sample(mu="nan"), "mu = nan: a coupling is a finite number"),
     (sample(eta="inf"), "eta = inf"),
     (sample(lam="0"), "raise eta or lam"),
@@ -220,6 +226,24 @@ def test_sample_extends_resumes_and_says_that_it_is_complete(fluxeq, tmp_path):
     assert fluxeq(*sample(configurations="11"))[1] == "e.h5: complete, 11 configurations\n"
     assert len(open_ensemble("e.h5")) == 11
     assert [path.name for path in tmp_path.iterdir()] == ["e.h5"]
+
+
+def test_sample_until(fluxeq):
+    """It says what was reached, and on standard error if that is not what was asked for."""
+    code, out, lines = fluxeq(*sample(until="n=1e-6"))
+    assert code == 0
+    assert out.startswith("e.h5: complete, 8 configurations\nn ")
+    assert lines[-1:] == ["fluxeq: n=1e-6 is not reached with 8 configurations; allow more"]
+
+
+def test_measure_says_how_the_moves_went_and_draws(fluxeq, tmp_path):
+    out = fluxeq("measure", "{one}", "--plot", "p.png")[1]
+    assert "accepted moves: enter " in out
+    assert " steps a worm" in out
+    assert (tmp_path / "p.png").stat().st_size > 10000
+    found = json.loads(fluxeq("measure", "{one}", "--json")[1])
+    assert set(found["moves"]["acceptance"]) == {"enter", "leave", "remove", "add"}
+    assert found["n"]["missing"] >= 0
 
 
 def test_folders_are_made(fluxeq, tmp_path):

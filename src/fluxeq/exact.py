@@ -70,14 +70,28 @@ def solve(theory: Theory, shape: Sequence[int]) -> Exact:
 
 def free_field(theory: Theory, shape: Sequence[int]) -> Exact:
     """Exact n and |phi|^2 at lam = 0 on a finite lattice; raises InputError at lam > 0, StabilityError if unstable."""
+    p_t, inverse = _in_momenta(theory, shape)
+    return Exact(float(np.mean(2j * np.sin(p_t) * inverse).real), float(np.mean(inverse).real), 0.0)
+
+
+def free_two_point(theory: Theory, shape: Sequence[int]) -> np.ndarray:
+    """Exact <phi_(y + x) phi*_y> at lam = 0 on a finite lattice, (1/V) sum over p of e^(-i p x) / D(p); ``shape``.
+
+    Raises InputError at lam > 0, StabilityError if the theory is unstable.
+    """
+    _, inverse = _in_momenta(theory, shape)
+    return np.fft.fftn(inverse).real / inverse.size
+
+
+def _in_momenta(theory: Theory, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """p_t - i mu and 1 / D(p) at the momenta of the lattice, each ``shape``."""
     require_shape(shape)
     if theory.lam != 0:
         raise InputError(f"lam = {theory.lam:g}: the free field has lam = 0; on N_t x 2 use transfer_matrix")
     theory.require_stable(len(shape))
     momenta = [2 * np.pi * np.arange(extent) / extent for extent in shape]
     p_t, *p_space = np.meshgrid(momenta[0] - 1j * theory.mu, *momenta[1:], indexing="ij")
-    inverse = 1 / (theory.eta - 2 * np.cos(p_t) - sum(2 * np.cos(p) for p in p_space))
-    return Exact(float(np.mean(2j * np.sin(p_t) * inverse).real), float(np.mean(inverse).real), 0.0)
+    return p_t, 1 / (theory.eta - 2 * np.cos(p_t) - sum(2 * np.cos(p) for p in p_space))
 
 
 def transfer_matrix(theory: Theory, n_t: int) -> Exact:

@@ -13,6 +13,7 @@ or empty.
 Files are written and measured block by block, so that they may be larger than the memory.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -33,8 +34,8 @@ from fluxeq.theory import Theory
 
 FORMAT_VERSION = 2
 
-CHUNK_BYTES = 2**20
-"""Configurations that HDF5 compresses together."""
+CHUNK_BYTES = 2**18
+"""Numbers that HDF5 stores and compresses together."""
 SERIES = {"n": "observables/n", "phi2": "observables/phi2", "chain": "chain", "sweep": "sweep"}
 LABELS = ("n_worms", "heads", "tails")
 
@@ -173,9 +174,9 @@ def _append(file: h5py.File, block: Ensemble) -> None:
     for place, values in arrays.items():
         if place not in file:
             packed = {"compression": "lzf", "shuffle": True} if place == "configurations" else {}
-            row_bytes = max(1, values[:1].nbytes)
-            rows = max(1, min(len(values), CHUNK_BYTES // row_bytes))
-            empty, row = (0, *values.shape[1:]), values.shape[1:]
+            row = values.shape[1:]
+            # Not of the length of the first block, which may be empty: HDF5 needs far more memory for tiny chunks.
+            rows, empty = max(1, CHUNK_BYTES // (values.itemsize * max(1, math.prod(row)))), (0, *row)
             if 0 in row:  # no worms: HDF5 has no chunks for nothing
                 file.create_dataset(place, data=values)
                 continue
@@ -249,7 +250,7 @@ def _numbers(attributes: Mapping[str, Any], kind: type) -> dict[str, Any]:
 def blocks_of(path: Path, stop: int) -> Iterator[Ensemble]:
     """The first ``stop`` configurations of a file, some MiB at a time."""
     with h5py.File(path) as file:
-        n_rows = file["configurations"].chunks[0] * 32
+        n_rows = file["configurations"].chunks[0] * 128
         for first in range(0, stop, n_rows):
             yield _read(file, slice(first, min(stop, first + n_rows)))
 

@@ -164,6 +164,35 @@ def record(state, tables, done, spacing, stored):
     return DONE
 
 
+def correlate(state, c, tables, extents, visits, done, n_worms):
+    """Run ``n_worms`` worms of chain c, and count in ``visits`` int64 ``(V,)`` where the head is, seen from the tail.
+
+    ``done`` int64 ``(1,)`` counts the worms. Stops with TABLE_TOO_SHORT like ``advance``.
+    """
+    while done[0] < n_worms:
+        if beyond_table(state, c, tables):
+            return TABLE_TOO_SHORT
+        move(state, c, tables)
+        if state.ends[c, 0] < 0:
+            done[0] += 1
+        else:
+            visits[separation(state.ends[c, 0], state.ends[c, 1], extents)] += 1
+    return DONE
+
+
+def separation(head, tail, extents):
+    """head - tail on the periodic lattice, as a site in row-major order."""
+    found = 0
+    n_inner = 1
+    for nu in range(len(extents) - 1, -1, -1):
+        extent = extents[nu]
+        found += ((head % extent - tail % extent) % extent) * n_inner
+        head //= extent
+        tail //= extent
+        n_inner *= extent
+    return found
+
+
 def store_fluxes(hops, c, fluxes):
     """Write k and l of all links to ``fluxes``; False if one of them does not fit."""
     n_links = hops.shape[1] // 2

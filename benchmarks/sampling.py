@@ -1,0 +1,86 @@
+"""Independent configurations per second on one core: fluxeq against the textbook algorithm in C, in one run.
+
+``python -m benchmarks.sampling`` in the root of the repository. An independent configuration takes 2 tau_int of the
+slowest of n, |phi|^2 and the mean of l. The textbook algorithm is measured at several ratios of worms to sweeps and
+weights of entering, and its best counts.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from fluxeq import observables
+from fluxeq.sampling import chains, tuning
+from fluxeq.statistics import estimate
+from fluxeq.theory import Theory
+from verification.textbook import Textbook
+
+SECONDS = 5.0  # of each measurement
+POINTS = [  # worms a step of the textbook algorithm
+    (Theory(4.01, 1.0, 0.91), (60, 4), (50, 100, 400)),
+    (Theory(4.01, 1.0, 1.05), (60, 4), (10, 20, 80)),
+    (Theory(4.01, 1.0, 1.0), (200, 10), (30, 60, 240)),
+    (Theory(4.01, 1.0, 1.5), (8, 8), (4, 8, 16)),
+]
+ENTRIES = (0.5, 2.0)
+N_CHAINS = 4
+
+
+def main() -> None:
+    """Print one line a point."""
+    print("point                      textbook (worms, entry)       fluxeq    ratio   ns a move")
+    for theory, shape, ratios in POINTS:
+        others = {(worms, entry): textbook(theory, shape, worms, entry) for worms in ratios for entry in ENTRIES}
+        best = min(others, key=lambda key: others[key])
+        ours, move = fluxeq_cost(theory, shape)
+        where = f"{'x'.join(map(str, shape))} mu {theory.mu:g}"
+        setting = f"{others[best]:8.3f} ms ({best[0]}, {best[1]:g})"
+        print(f"{where:24} {setting:26} {ours:9.3f} ms {others[best] / ours:8.2f} {move:9.1f}", flush=True)
+
+
+def textbook(theory: Theory, shape: tuple[int, ...], worms: int, entry: float) -> float:
+    """Milliseconds for an independent configuration."""
+    chain = Textbook(theory, shape, (1, worms))
+
+    def run(n: int) -> list[list[np.ndarray]]:
+        series, _ = chain.run(n, worms=worms, sweeps=1, entry=entry)
+        return [[column] for column in series.T]
+
+    return cost(run, 200, 1)
+
+
+def fluxeq_cost(theory: Theory, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Milliseconds for an independent configuration, and nanoseconds for a step of the head, all else included."""
+    state, found = tuning.tune(theory, chains.start(shape, N_CHAINS, seed=1))
+    spacing = max(1, found.spacing // 4)  # so that tau_int is seen
+    seconds = steps = 0.0
+
+    def run(n: int) -> list[list[np.ndarray]]:
+        nonlocal state, seconds, steps
+        before, start = state.tally[:, 2:].sum(), time.perf_counter()
+        state, made = chains.record(theory, state, n, spacing, entry=found.entry)
+        seconds, steps = time.perf_counter() - start, state.tally[:, 2:].sum() - before
+        flat = made.reshape(-1, *made.shape[2:])
+        values = observables.density(flat), observables.phi2(theory, flat), observables.hop_pairs(flat)
+        return [list(series.reshape(N_CHAINS, n)) for series in values]
+
+    return cost(run, 50, N_CHAINS, lambda: seconds), seconds / steps * 1e9
+
+
+def cost(
+    run: Callable[[int], list[list[np.ndarray]]], n: int, n_chains: int, timer: Callable[[], float] | None = None
+) -> float:
+    """Milliseconds for 2 tau_int of the slowest observable, from a run of about ``SECONDS``; first ``n`` steps."""
+    for _ in range(3):  # the first runs compile and thermalise
+        start = time.perf_counter()
+        series = run(n)
+        seconds = timer() if timer else time.perf_counter() - start
+        if seconds < SECONDS / 2:
+            n = max(n, int(n * min(100, SECONDS / seconds)))
+    tau_int = max(estimate(chains).tau_int or 0.5 for chains in series)
+    return 2 * tau_int * seconds / (n_chains * len(series[0][0])) * 1e3
+
+
+if __name__ == "__main__":
+    main()

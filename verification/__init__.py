@@ -1,0 +1,1 @@
+"""Long statistical checks that the sampler is exact; ``python -m verification`` runs them all."""

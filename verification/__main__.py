@@ -1,0 +1,39 @@
+"""Run the checks: ``python -m verification [NAME ...]`` in the root of the repository."""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from fluxeq.files import write_json
+from verification import agreement, enumeration, free_field, transfer_matrix
+
+CHECKS = {
+    "free_field": free_field.check,
+    "transfer_matrix": transfer_matrix.check,
+    "enumeration": enumeration.check,
+    "agreement": agreement.check,
+}
+
+
+def main() -> int:
+    """Print a line for each number, write the verdicts, and say whether all of them passed."""
+    parser = argparse.ArgumentParser(prog="python -m verification", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CHECKS)}; all of them unless given")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=Path("verification/results.json"))
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(CHECKS):
+        parser.error(f"{sorted(unknown)}: the checks are {', '.join(CHECKS)}")
+    verdicts = []
+    for name in arguments.names or CHECKS:
+        for verdict in CHECKS[name](arguments.seed):
+            print(verdict, flush=True)
+            verdicts.append(verdict)
+    write_json(arguments.output, {"seed": arguments.seed, "verdicts": [asdict(verdict) for verdict in verdicts]})
+    n_failed = sum(not verdict.passed for verdict in verdicts)
+    print(f"{len(verdicts) - n_failed} of {len(verdicts)} passed: {arguments.output}")
+    return int(n_failed > 0)
+
+
+sys.exit(main())
