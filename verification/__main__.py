@@ -6,13 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fluxeq.files import write_json
-from verification import agreement, enumeration, free_field, transfer_matrix
+from verification import agreement, enumeration, free_field, silver_blaze, transfer_matrix, two_point
 
 CHECKS = {
     "free_field": free_field.check,
     "transfer_matrix": transfer_matrix.check,
     "enumeration": enumeration.check,
+    "two_point": two_point.check,
     "agreement": agreement.check,
+    "silver_blaze": silver_blaze.check,
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import fluxeq
 import small_ensembles
-from fluxeq.data.ensembles import open_ensemble, origins, require_disjoint, save_ensemble
+from fluxeq.data.ensembles import joined, open_ensemble, origins, require_disjoint, save_blocks, save_ensemble
 from fluxeq.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
@@ -143,6 +143,15 @@ def test_ensembles_of_one_origin_are_not_independent():
 def test_every_part_of_the_origin_counts(change):
     one = small_ensembles.closed(1)
     require_disjoint({"training": [one], "test": [replace(one, **change)]})
+
+
+def test_an_empty_first_block_does_not_make_tiny_chunks(tmp_path):
+    """HDF5 keeps something of every chunk in memory: a million chunks of one row take gigabytes."""
+    made = small_ensembles.closed(1)
+    save_blocks(tmp_path / "a.h5", [joined([made], 0), made])
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert all(file[name].chunks[0] > 1000 for name in ("configurations", "observables/n", "chain"))
+        assert len(file["configurations"]) == len(made.configurations)
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):

@@ -1,0 +1,75 @@
+"""Silver blaze: at zero temperature nothing depends on mu below the mass of the lightest particle; then n sets in.
+
+In two dimensions on a long lattice, |phi|^2 below the onset is that of mu = 0. In four dimensions, at eta = 9 and
+lam = 1, the published onset is near mu = 1.15 (C. Gattringer and T. Kloiber, Nucl. Phys. B 869 (2013) 56; G. Aarts,
+Phys. Rev. Lett. 102 (2009) 131601). On L^4 the temperature is 1 / L, so that the density below the onset is small, not
+zero.
+The curves n(mu) are written to ``docs/silver_blaze.csv`` and drawn in ``docs/silver_blaze.png``.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fluxeq.figures.canvas import STYLE, WIDTH, save
+from fluxeq.files import whole
+from fluxeq.theory import Theory
+from verification.sampled import chain_means
+from verification.verdicts import Verdict, number
+
+LONG, LONG_CONFIGURATIONS = (120, 6), 400  # of each chain
+BELOW, ABOVE = (0.3, 0.6), 1.05  # mu in two dimensions, where the mass at eta = 4.01 and lam = 1 is about 0.94
+ETA, LAM = 9.0, 1.0
+MU = (1.0, 1.05, 1.1, 1.125, 1.15, 1.175, 1.2, 1.25, 1.3)
+LATTICES = {4: 200, 6: 60, 8: 20}  # extent in every direction, and configurations of each chain
+PUBLISHED, READ_TO = 1.15, 0.02  # the onset, and how well it can be read off the published figures
+LINE = (1.2, 1.25)  # the onset is where the straight line through n at these mu meets n = 0
+OUTPUT = Path("docs/silver_blaze")
+
+
+def check(seed: int) -> Iterator[Verdict]:
+    """|phi|^2 below the onset in two dimensions, with a control above it; the onset in four on each lattice."""
+    vacuum = chain_means(Theory(4.01, 1.0, 0.0), LONG, LONG_CONFIGURATIONS, seed)["phi2"]
+    expected, error = float(vacuum.mean()), float(vacuum.std(ddof=1) / math.sqrt(len(vacuum)))
+    for i, mu in enumerate((*BELOW, ABOVE), start=1):
+        means = chain_means(Theory(4.01, 1.0, mu), LONG, LONG_CONFIGURATIONS, seed + i)["phi2"]
+        what = f"{'control: ' if mu == ABOVE else ''}phi2 120x6 eta 4.01 lam 1 mu {mu:g}, against mu = 0"
+        yield number("silver blaze", what, means, expected, error, is_control=mu == ABOVE)
+    rows = []
+    for extent, n_configurations in LATTICES.items():
+        density = {
+            mu: chain_means(Theory(ETA, LAM, mu), (extent,) * 4, n_configurations, seed + extent + i)["n"]
+            for i, mu in enumerate(MU)
+        }
+        onset = onsets(*(density[mu] for mu in LINE))
+        yield number("silver blaze", f"onset {extent}^4 eta 9 lam 1", onset, PUBLISHED, READ_TO)
+        for mu, n in density.items():
+            rows.append({"extent": extent, "mu": mu, "n": n.mean(), "error": n.std(ddof=1) / math.sqrt(len(n))})
+    table = pd.DataFrame(rows)
+    with whole(OUTPUT.with_suffix(".csv")) as path:
+        table.to_csv(path, index=False, float_format="%.6g")
+    save(drawn(table), OUTPUT.with_suffix(".png"))
+
+
+def onsets(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Where the straight line through two densities, of one chain each, meets n = 0; ``(chain,)``."""
+    return LINE[0] - first * (LINE[1] - LINE[0]) / (second - first)
+
+
+def drawn(table: pd.DataFrame) -> Figure:
+    """n against mu on each lattice."""
+    with matplotlib.style.context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for (extent, rows), marker in zip(table.groupby("extent"), "os^", strict=True):
+            axes.errorbar(rows.mu, rows.n, rows.error, marker=marker, linewidth=0.8, label=f"${extent}^4$")
+        axes.axvline(PUBLISHED, color="0.6", linestyle=":", linewidth=1, label="published onset")
+        axes.set(xlabel=r"chemical potential $\mu$", ylabel="particle density $n$")
+        axes.set_title(r"four dimensions, $\eta = 9$, $\lambda = 1$", loc="left")
+        axes.legend()
+    return figure
