@@ -24,7 +24,7 @@ POINTS = [  # worms a step of the textbook algorithm
     (Theory(4.01, 1.0, 1.5), (8, 8), (4, 8, 16)),
 ]
 ENTRIES = (0.5, 2.0)
-N_CHAINS = 4
+N_CHAINS = 32
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def fluxeq_cost(theory: Theory, shape: tuple[int, ...]) -> tuple[float, float]:
         values = observables.density(flat), observables.phi2(theory, flat), observables.hop_pairs(flat)
         return [list(series.reshape(N_CHAINS, n)) for series in values]
 
-    return cost(run, 50, N_CHAINS, lambda: seconds), seconds / steps * 1e9
+    return cost(run, 20, N_CHAINS, lambda: seconds), seconds / steps * 1e9
 
 
 def cost(

@@ -40,7 +40,7 @@ def wrong_tables(*arguments: object) -> tables.Tables:
     """The sampler's tables with r(0) of the site reached, but not its inverse, 5 % too large."""
     found = tables.tables(*arguments)  # type: ignore[arg-type]
     site = found.site.copy()
-    site[1, 0] *= 1.05
+    site[0, 1] *= 1.05
     return found._replace(site=site)
 
 

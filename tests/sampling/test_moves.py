@@ -52,7 +52,7 @@ def powers(hops, ends, shape):
 def state_of(hops, ends, shape):
     """One chain in that state; without random numbers, since they are scripted."""
     half, tally = powers(hops, ends, shape)[None] // 2, np.zeros((1, 4, 2), dtype=int)
-    return State(hops.reshape(1, -1).copy(), half.astype(np.uint32), ends[None].copy(), None, tally)
+    return State(hops.reshape(1, -1).copy(), half.astype(np.uint32), ends[:, None].copy(), None, tally, None)
 
 
 @cache
@@ -89,10 +89,11 @@ def long_tables(theory, shape):
 def shifted(theory, hops, ends, shape, choice, chance):
     """The state after the given choice of a step of the head, and whether it was accepted."""
     number, state = (choice + chance) / (4 * len(shape)), state_of(hops, ends, shape)
-    moved = scripted(number).shift_head(state, 0, long_tables(theory, shape))
-    kind = moves.ADD if choice % 2 else moves.REMOVE
-    assert state.tally.sum() == state.tally[0, kind, moved] == 1
-    after, there = state.hops.reshape(hops.shape), state.ends[0]
+    changed = PLAIN.shift_head(state, 0, long_tables(theory, shape), number)
+    after, there = state.hops.reshape(hops.shape), state.ends[:, 0]
+    moved = int(there[0] != ends[0])
+    assert state.tally.sum() == state.tally[0, moves.ADD if choice % 2 else moves.REMOVE, moved] == 1
+    assert changed in state.powers
     np.testing.assert_array_equal(2 * state.powers[0], powers(after, there, shape))
     return (after, there), moved
 
@@ -160,10 +161,10 @@ def test_random_numbers():
         second ^= first
         first = ((first << 49) | (first >> 15)) & mask ^ second ^ (second << 21) & mask
         second = ((second << 28) | (second >> 36)) & mask
-    state = np.array([[7, 7], [1, 2], [1, 2]], dtype=np.uint64)
+    state = np.array([[7, 1, 1], [7, 2, 2]], dtype=np.uint64)
     assert [int(PLAIN.random_bits(state, 1)) for _ in expected] == expected
     assert [PLAIN.uniform(state, 2) for _ in expected] == [(value >> 11) * 2.0**-53 for value in expected]
-    assert (state[0] == 7).all()
+    assert (state[:, 0] == 7).all()
     assert expected[:2] == [393217, 669327710093319]  # as other implementations publish
 
 
@@ -183,14 +184,14 @@ def drawn_worm(rng, theory, shape, longest):
     d, n_sites = len(shape), math.prod(shape)
     heads, tails, done = np.full(1, -1), np.full(1, -1), np.zeros(3, dtype=np.int64)
     hops, half = np.zeros((1, 2 * d * n_sites), np.uint16), np.zeros((1, n_sites), np.uint32)
-    state = State(hops, half, np.full((1, 2), -1), rng, np.zeros((1, 4, 2), int))
+    state = State(hops, half, np.full((2, 1), -1), rng, np.zeros((1, 4, 2), int), None)
     assert PLAIN.add_worms(state, 0, long_tables(theory, shape), done, longest, heads, tails) == moves.DONE
     return done[1], done[2], heads[0], tails[0]
 
 
 def test_length_and_place_of_open_worms():
     """Lengths wanted and tails are uniform (chi^2 within 4 widths); longer only where the head met the tail."""
-    rng, shape, longest, n_worms = np.array([[1, 2]], dtype=np.uint64), (4, 2), 6, 1200
+    rng, shape, longest, n_worms = np.array([[1], [2]], dtype=np.uint64), (4, 2), 6, 1200
     theory = Theory(4.01, 1, 1)
     worms = [drawn_worm(rng, theory, shape, longest) for _ in range(n_worms)]
     made, wanted, heads, tails = np.array(worms).T

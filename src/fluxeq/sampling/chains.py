@@ -20,8 +20,8 @@ from fluxeq.sampling.moves import ADD, ENTER, LARGEST, LEAVE, OVERFLOW, REMOVE, 
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory, weight_ratio
 
-TURNS = 4
-"""Chains that take turns on one processor; with fewer it waits, with more it gains nothing."""
+LANES = 32
+"""Chains that go in step on one processor; with fewer it waits, with more it gains nothing."""
 
 Moves = SimpleNamespace
 
@@ -108,31 +108,54 @@ def record(
     theory.require_stable(len(chains.shape))
     n_chains, d, n_sites = len(chains.hops), len(chains.shape), math.prod(chains.shape)
     stored = np.empty((n_chains, n_configurations, 2 * d, n_sites), dtype=np.int8)
-    state = State(
-        chains.hops.reshape(n_chains, -1).copy(),
-        powers_of(chains.hops),
-        np.full((n_chains, 2), -1),
-        chains.rng.copy(),
-        chains.tally.copy(),
-    )
     done = np.zeros((n_chains, 2), dtype=np.int64)
     compiled = moves or backends.cpu()
 
-    def advance(group: slice) -> None:
+    def advance(first: int) -> Chains:
         """Run some chains to their end; the tables grow when a move asks for more of them."""
-        part, status = State(*(array[group] for array in state)), TABLE_TOO_SHORT
+        group = slice(first, first + n_lanes)
+        state, status = state_of(Chains(*(array[group] for array in chains))), TABLE_TOO_SHORT
         while status == TABLE_TOO_SHORT:
-            require_in_bounds(part.hops, chains.shape, group.start)
-            found = tables(theory, chains.shape, part.powers, entry or default_entry(theory))
-            status = compiled.record(part, found, done[group], spacing, stored[group])
+            require_in_bounds(state.hops, chains.shape, first)
+            found = tables(theory, chains.shape, state.powers, entry or default_entry(theory))
+            status = compiled.record(state, found, done[group], spacing, stored[group])
         if status == OVERFLOW:
-            raise overflow_error(part.hops, chains.shape, group.start)
+            raise overflow_error(state.hops, chains.shape, first)
+        return chains_of(state, chains.shape)
 
-    n_turns = min(TURNS, -(-n_chains // n_threads))
+    n_lanes = min(LANES, -(-n_chains // n_threads))
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(advance, (slice(first, first + n_turns) for first in range(0, n_chains, n_turns))))
-    advanced = Chains(state.hops.reshape(chains.hops.shape), state.rng, state.tally)
-    return advanced, stored.reshape(n_chains, n_configurations, 2 * d, *chains.shape)
+        groups = list(pool.map(advance, range(0, n_chains, n_lanes)))
+    return joined(groups), stored.reshape(n_chains, n_configurations, 2 * d, *chains.shape)
+
+
+def state_of(chains: Chains) -> State:
+    """A copy of closed chains, ready to move."""
+    n_chains = len(chains.hops)
+    return State(
+        chains.hops.reshape(n_chains, -1).copy(),
+        powers_of(chains.hops),
+        np.full((2, n_chains), -1),
+        chains.rng.T.copy(),
+        np.moveaxis(chains.tally, 0, -1).copy(),
+        *workspace(n_chains),
+    )
+
+
+def workspace(n_chains: int) -> tuple[np.ndarray, ...]:
+    """The fields of a state that hold the next step of each head."""
+    return np.empty(n_chains), np.empty(n_chains, np.int32), np.empty(n_chains), np.empty(n_chains, np.int32)
+
+
+def chains_of(state: State, shape: Sequence[int]) -> Chains:
+    """The closed chains again."""
+    hops = state.hops.reshape(len(state.hops), 2, len(shape), *shape)
+    return Chains(hops, state.rng.T.copy(), np.moveaxis(state.tally, -1, 0).copy())
+
+
+def joined(groups: Sequence[Chains]) -> Chains:
+    """The chains of all groups, in their order."""
+    return Chains(*(np.concatenate(arrays) for arrays in zip(*groups, strict=True)))
 
 
 def default_entry(theory: Theory) -> float:

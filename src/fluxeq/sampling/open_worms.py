@@ -12,7 +12,7 @@ import numpy as np
 
 from fluxeq.errors import InputError
 from fluxeq.sampling import backends
-from fluxeq.sampling.chains import Moves, hops_of, overflow_error, powers_of
+from fluxeq.sampling.chains import Moves, hops_of, overflow_error, powers_of, workspace
 from fluxeq.sampling.moves import TABLE_TOO_SHORT, State
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory
@@ -48,14 +48,14 @@ def draw(
         )
     hops = hops_of(configurations)
     powers, hops = powers_of(hops), hops.reshape(len(hops), 2 * d * n_sites)
-    rng, tally = np.random.SeedSequence(seed).generate_state(2, np.uint64)[None], np.zeros((1, 4, 2), dtype=np.int64)
+    rng, tally = np.random.SeedSequence(seed).generate_state(2, np.uint64)[:, None], np.zeros((4, 2, 1), dtype=np.int64)
     heads, tails = (np.full((len(configurations), most), -1) for _ in range(2))
     compiled = moves or backends.cpu()
     stored = np.empty((len(configurations), 2 * d, n_sites), dtype=np.int8)
     found = tables(theory, shape, powers, 1.0)
     for i, wanted in enumerate(n_worms):
         one = slice(i, i + 1)
-        state = State(hops[one], powers[one], np.full((1, 2), -1), rng, tally)
+        state = State(hops[one], powers[one], np.full((2, 1), -1), rng, tally, *workspace(1))
         done, limits = np.zeros(3, dtype=np.int64), (sum(shape), heads[i, :wanted], tails[i, :wanted])
         while compiled.add_worms(state, 0, found, done, *limits) == TABLE_TOO_SHORT:
             found = tables(theory, shape, state.powers, 1.0)

@@ -14,13 +14,13 @@ from fluxeq.theory import Theory, weight_ratio
 def tables(theory: Theory, shape: Sequence[int], powers: np.ndarray, entry: float) -> Tables:
     """Tables for chains whose f / 2 at every site is ``powers``; they reach well beyond the largest of these."""
     d = len(shape)
-    factor = np.ones((2 * d, 2))
-    factor[0], factor[d] = math.exp(theory.mu), math.exp(-theory.mu)
     ratio = ratios(theory, 2 * powers.astype(np.int64))
-    site = np.stack([np.concatenate([[0.0], 1 / ratio[:-1]]), ratio])
+    site = np.stack([np.concatenate([[0.0], 1 / ratio[:-1]]), ratio], axis=1)
     counts = np.arange(2.0 * len(ratio) + 2)  # a link has no more hops than its sites have powers
-    link = np.stack([counts, 1 / (counts + 1)])
-    return Tables(*steps(tuple(shape)), factor.ravel(), site, link, entry)
+    link = np.tile(np.stack([counts, 1 / (counts + 1)], axis=1), 2 * d)
+    link[:, :2] *= math.exp(theory.mu)
+    link[:, 2 * d : 2 * d + 2] *= math.exp(-theory.mu)
+    return Tables(steps(tuple(shape)), site, link, entry)
 
 
 def ratios(theory: Theory, powers: np.ndarray) -> np.ndarray:
@@ -29,18 +29,20 @@ def ratios(theory: Theory, powers: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def steps(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbours ``(V, 2 d)``, and places ``(V, 4 d)`` in the hops of a chain that the steps from each site change.
+def steps(shape: tuple[int, ...]) -> np.ndarray:
+    """Neighbours, and places in the hops of a chain that the steps from each site change; uint32 ``(V, 4 d, 2)``.
 
-    A step forward adds to the hops forward on its link, or takes from those backward; a step backward the reverse.
+    A step is 2 * direction, one more if it adds a hop; the directions are first all forward, then all backward. A step
+    forward adds to the hops forward on its link, or takes from those backward; a step backward the reverse.
     """
     d, there = len(shape), neighbours(shape)
     n_sites = there.shape[1]
     here = np.arange(n_sites)
-    slots = np.empty((n_sites, 2 * d, 2), dtype=np.uint32)
+    found = np.empty((n_sites, 2 * d, 2, 2), dtype=np.uint32)
     for direction, target in enumerate(there):
         is_forward, nu = direction < d, direction % d
         link = nu * n_sites + (here if is_forward else target)
         forward, backward = link, d * n_sites + link
-        slots[:, direction] = np.stack([backward, forward] if is_forward else [forward, backward], axis=-1)
-    return there.T.astype(np.uint32, order="C"), slots.reshape(n_sites, 4 * d)
+        found[:, direction, :, 0] = target[:, None]
+        found[:, direction, :, 1] = np.stack([backward, forward] if is_forward else [forward, backward], axis=-1)
+    return found.reshape(n_sites, 4 * d, 2)

@@ -13,8 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from fluxeq.sampling import backends
-from fluxeq.sampling.chains import Chains, Moves, default_entry, powers_of, require_in_bounds
-from fluxeq.sampling.moves import TABLE_TOO_SHORT, State
+from fluxeq.sampling.chains import (
+    Chains,
+    Moves,
+    chains_of,
+    default_entry,
+    joined,
+    require_in_bounds,
+    state_of,
+)
+from fluxeq.sampling.moves import TABLE_TOO_SHORT
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory
 
@@ -36,27 +44,21 @@ def two_point(
     theory.require_stable(len(chains.shape))
     n_chains, n_sites = len(chains.hops), math.prod(chains.shape)
     extents, visits = np.array(chains.shape), np.zeros((n_chains, n_sites), dtype=np.int64)
-    state = State(
-        chains.hops.reshape(n_chains, -1).copy(),
-        powers_of(chains.hops),
-        np.full((n_chains, 2), -1),
-        chains.rng.copy(),
-        chains.tally.copy(),
-    )
     compiled = moves or backends.cpu()
 
-    def advance(c: int) -> None:
+    def advance(c: int) -> Chains:
         """Run one chain to its end; the tables grow when a move asks for more of them."""
-        one, done, status = slice(c, c + 1), np.zeros(1, dtype=np.int64), TABLE_TOO_SHORT
+        state, done = state_of(Chains(*(array[c : c + 1] for array in chains))), np.zeros(1, dtype=np.int64)
+        status = TABLE_TOO_SHORT
         while status == TABLE_TOO_SHORT:
-            require_in_bounds(state.hops[one], chains.shape, c)
-            found = tables(theory, chains.shape, state.powers[one], entry or default_entry(theory))
-            status = compiled.correlate(state, c, found, extents, visits[c], done, n_worms)
+            require_in_bounds(state.hops, chains.shape, c)
+            found = tables(theory, chains.shape, state.powers, entry or default_entry(theory))
+            status = compiled.correlate(state, 0, found, extents, visits[c], done, n_worms)
+        return chains_of(state, chains.shape)
 
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(advance, range(n_chains)))
+        advanced = joined(list(pool.map(advance, range(n_chains))))
     with np.errstate(invalid="ignore", divide="ignore"):
         correlator = visits / (visits[:, :1] / 2)
     correlator[:, 0] = np.where(visits[:, 0] > 0, 1.0, np.nan)
-    advanced = Chains(state.hops.reshape(chains.hops.shape), state.rng, state.tally)
     return advanced, correlator.reshape(n_chains, *chains.shape)
