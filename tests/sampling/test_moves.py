@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fluxeq.lattice import neighbours
-from fluxeq.sampling import backends, moves
+from fluxeq.sampling import backends, chains, moves
 from fluxeq.sampling.moves import State
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory, log_weight
@@ -51,8 +51,10 @@ def powers(hops, ends, shape):
 
 def state_of(hops, ends, shape):
     """One chain in that state; without random numbers, since they are scripted."""
-    half, tally = powers(hops, ends, shape)[None] // 2, np.zeros((1, 4, 2), dtype=int)
-    return State(hops.reshape(1, -1).copy(), half.astype(np.uint32), ends[:, None].copy(), None, tally, None)
+    half, tally = powers(hops, ends, shape)[None] // 2, np.zeros((4, 2, 1), dtype=int)
+    return State(
+        hops.reshape(1, -1).copy(), half.astype(np.uint32), ends[:, None].copy(), None, tally, *chains.workspace(1)
+    )
 
 
 @cache
@@ -89,10 +91,14 @@ def long_tables(theory, shape):
 def shifted(theory, hops, ends, shape, choice, chance):
     """The state after the given choice of a step of the head, and whether it was accepted."""
     number, state = (choice + chance) / (4 * len(shape)), state_of(hops, ends, shape)
-    changed = PLAIN.shift_head(state, 0, long_tables(theory, shape), number)
+    state.numbers[0], found = number, long_tables(theory, shape)
+    PLAIN.choose(state, 0, found)
+    changed = PLAIN.shift_head(state, 0, found)
+    PLAIN.count_step(state, 0)
     after, there = state.hops.reshape(hops.shape), state.ends[:, 0]
     moved = int(there[0] != ends[0])
-    assert state.tally.sum() == state.tally[0, moves.ADD if choice % 2 else moves.REMOVE, moved] == 1
+    assert moved == state.moved[0]
+    assert state.tally.sum() == state.tally[moves.ADD if choice % 2 else moves.REMOVE, moved, 0] == 1
     assert changed in state.powers
     np.testing.assert_array_equal(2 * state.powers[0], powers(after, there, shape))
     return (after, there), moved
@@ -184,7 +190,7 @@ def drawn_worm(rng, theory, shape, longest):
     d, n_sites = len(shape), math.prod(shape)
     heads, tails, done = np.full(1, -1), np.full(1, -1), np.zeros(3, dtype=np.int64)
     hops, half = np.zeros((1, 2 * d * n_sites), np.uint16), np.zeros((1, n_sites), np.uint32)
-    state = State(hops, half, np.full((2, 1), -1), rng, np.zeros((1, 4, 2), int), None)
+    state = State(hops, half, np.full((2, 1), -1), rng, np.zeros((4, 2, 1), int), *chains.workspace(1))
     assert PLAIN.add_worms(state, 0, long_tables(theory, shape), done, longest, heads, tails) == moves.DONE
     return done[1], done[2], heads[0], tails[0]
 
