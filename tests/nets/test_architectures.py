@@ -1,5 +1,7 @@
 """The laws that every architecture of the registry obeys."""
 
+from contextlib import nullcontext
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from fluxeq.errors import InputError
 from fluxeq.nets.architectures import ARCHITECTURES, configured, takes
 from fluxeq.nets.network import Block, n_parameters, receptive_field, total_stride
+from fluxeq.nets.st import ST
 from fluxeq.testing import translation_error
 
 SHAPE = (8, 6)
@@ -23,7 +26,7 @@ BASE = {
 COMMON = {"blocks": STRIDED[::-1], "pooling": "maximum", "activation": "relu", "dense": [5, 5]}
 OTHER = {
     "EQ": {**COMMON, "blocks": BLOCKS[::-1], "global_pooling": "sum"},
-    "ST": {**COMMON, "global_pooling": "maximum"},
+    "ST": {**COMMON, "blocks": [STRIDED[1], *STRIDED], "global_pooling": "maximum"},
     "FL": {**COMMON, "shape": (6, 8, 2)},
 }
 OTHER_BLOCK = {"channels": 6, "kernel": 3, "pooling": 3, "stride": 4}
@@ -58,6 +61,28 @@ def test_translations(name, stride, symmetric, global_pooling):
 @pytest.mark.parametrize("stride", [1, 2])
 def test_flattening_breaks_all_translations(stride):
     assert translation_error(build("FL"), random_configuration(SHAPE), stride) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("last", "pooling", "global_pooling", "accepted"),
+    [
+        ({"pooling": 2, "stride": 2}, "average", "average", False),
+        ({"pooling": 4, "stride": 2}, "average", "sum", False),
+        ({"pooling": 3, "stride": 2}, "average", "average", True),
+        ({"pooling": 2, "stride": 2}, "maximum", "average", True),
+        ({"pooling": 2, "stride": 2}, "average", "maximum", True),
+        ({"stride": 2}, "average", "average", True),
+    ],
+)
+def test_a_stride_of_st_breaks_something(last, pooling, global_pooling, accepted):
+    """What is refused is exactly what would be invariant."""
+    blocks = (Block(channels=3, kernel=2), Block(channels=4, kernel=2, **last))
+    settings = {"blocks": blocks, "pooling": pooling, "global_pooling": global_pooling}
+    with nullcontext() if accepted else pytest.raises(InputError, match="undo the only stride; use maximum pooling"):
+        configured("ST", settings, SHAPE)
+    net = ST.model_construct(activation="tanh", dense=(), **settings).build(2, 2, np.random.default_rng(1))
+    error = translation_error(net, random_configuration(SHAPE))
+    assert (error > 1e-4) == accepted
 
 
 @pytest.mark.parametrize(("stride", "symmetric"), [(4, True), (2, False)])

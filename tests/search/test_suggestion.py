@@ -41,6 +41,16 @@ def test_the_whole_space_is_proposed():
     assert set(strided) == {0, 1, 2}
 
 
+def test_strides_are_not_undone():
+    """Pooling of the strided layer at the very end takes maxima; elsewhere averages are proposed too."""
+    at_the_end = {one["pooling"] for one, _ in proposed("ST") if one["blocks"][-1].get("stride") and "pooling" in one}
+    assert at_the_end >= {"maximum"}
+    for one, _ in proposed("ST"):
+        last = one["blocks"][-1]
+        if last["pooling"] == 2 and last.get("stride") == 2:
+            assert one["pooling"] == "maximum"
+
+
 def test_what_does_not_concern_an_architecture_is_no_parameter_of_it():
     assert not any("global_pooling" in fields for fields, _ in proposed("FL"))
     assert not any("stride" in name for _, params in proposed("EQ") for name in params)

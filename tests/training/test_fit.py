@@ -9,12 +9,14 @@ from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architectures import configured
 from fluxeq.training import evaluation
 from fluxeq.training.fit import Trainer, translated
+from fluxeq.training.polish import can_polish
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Examples
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
 SETTINGS = {"blocks": [{"channels": 3, "kernel": 2}]}
+POLISHED = Recipe(epochs=2, learning_rate=1e-3, polish=3)
 
 
 def trainer(task="regression", architecture="EQ", augmentation=False, **recipe):
@@ -132,8 +134,29 @@ def test_polish_is_for_squared_errors(task):
         trainer("detection", polish=1)
 
 
+def test_polish_sums_over_parts_of_the_training_set(monkeypatch):
+    """Two configurations at a time give the steps of all at once; half of all would not."""
+    whole, half = (
+        Trainer(small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE), POLISHED)
+        for n in (40, 20)
+    )
+    wanted = whole.fit(1)[1].training[-3:]
+    monkeypatch.setattr("fluxeq.training.polish.LARGEST_JACOBIAN", 2 * 2 * whole.n_parameters)
+    assert whole.fit(1)[1].training[-3:] == pytest.approx(wanted, rel=1e-3)
+    assert half.fit(1)[1].training[-3:] != pytest.approx(wanted, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("n_parameters", "n_residuals", "affordable"),
+    [(850, 40_000, True), (3_000, 40_000, False), (20_000, 400, True), (30_000, 400, False)],
+    ids=["many data", "too much work", "few data", "too much memory"],
+)
+def test_which_networks_can_be_polished(n_parameters, n_residuals, affordable):
+    assert can_polish(n_parameters, n_residuals) == affordable
+
+
 def test_polish_leaves_a_network_that_is_too_large_as_it_is(monkeypatch):
-    monkeypatch.setattr("fluxeq.training.polish.LARGEST_JACOBIAN", 1000)
+    monkeypatch.setattr("fluxeq.training.polish.MOST_WORK", 1000)
     _, curve = trainer(epochs=1, polish=3).fit(1)
     assert len(curve.training) == 1
 

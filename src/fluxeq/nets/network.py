@@ -117,6 +117,15 @@ def total_stride(blocks: Sequence[Block]) -> int:
     return math.prod(block.stride for block in blocks)
 
 
+def ends_in_whole_windows(blocks: Sequence[Block]) -> bool:
+    """Whether the last block pools over whole windows: averages over them add up to the average over all sites.
+
+    A stride of such a pooling breaks nothing if an average or a sum over all sites comes right after it.
+    """
+    last = blocks[-1]
+    return last.pooling > 1 and last.pooling % last.stride == 0
+
+
 def receptive_field(blocks: Sequence[Block]) -> int:
     """Extent of the patch of the input that one site of the feature maps sees."""
     extent, distance = 1, 1

@@ -1,14 +1,14 @@
 """ST: equivariance weakened by strides; global pooling, lattices that the strides divide."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import PositiveInt, field_validator
+from pydantic import PositiveInt, field_validator, model_validator
 
 from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
-from fluxeq.nets.network import Block, Network, assemble, total_stride
+from fluxeq.nets.network import Block, Network, assemble, ends_in_whole_windows, total_stride
 
 
 class ST(Frozen):
@@ -29,6 +29,16 @@ class ST(Frozen):
         if total_stride(blocks) == 1:
             raise ValueError("ST has at least one stride above 1; EQ is the one without strides")
         return blocks
+
+    @model_validator(mode="after")
+    def _stride_that_breaks_something(self) -> Self:
+        averages = self.pooling == "average" and self.global_pooling != "maximum"
+        if averages and ends_in_whole_windows(self.blocks) and total_stride(self.blocks[:-1]) == 1:
+            raise ValueError(
+                "averages over whole windows right before the average over all sites undo the only stride; "
+                "use maximum pooling, or a stride elsewhere"
+            )
+        return self
 
     def build(self, d: int, n_targets: int, rng: np.random.Generator) -> Network:
         """A network with fresh weights for lattices of ``d`` dimensions."""

@@ -9,6 +9,7 @@ from typing import Any
 from optuna import Trial
 
 from fluxeq.nets.architectures import ARCHITECTURES, require_architecture
+from fluxeq.nets.network import Block, ends_in_whole_windows
 from fluxeq.search.space import Space
 
 
@@ -29,7 +30,9 @@ def suggest(space: Space, architecture: str, trial: Trial) -> dict[str, Any]:
         "activation": _choose(trial, "activation", space.activations),
         "dense": [_choose(trial, f"width_{i}", space.widths) for i in range(n_dense)],
     }
-    if any(block["pooling"] > 1 for block in blocks):
+    if kind.STRIDES == "once" and blocks[-1].get("stride", 1) > 1 and ends_in_whole_windows([Block(**blocks[-1])]):
+        fields["pooling"] = "maximum"  # averages would undo the stride
+    elif any(block["pooling"] > 1 for block in blocks):
         fields["pooling"] = trial.suggest_categorical("pooling", ["average", "maximum"])
     if "global_pooling" in kind.model_fields:
         fields["global_pooling"] = _choose(trial, "global_pooling", space.global_poolings)

@@ -4,7 +4,8 @@
 
 with the residuals r and their Jacobian J over all configurations and targets (Levenberg 1944, Marquardt 1963; the
 damping falls after a step that lowers the loss and rises after one that does not). With fewer residuals than
-parameters the same step is found from J J^T. Jacobians are float32, the linear algebra is float64.
+parameters the same step is found from J J^T. Jacobians are float32, the linear algebra is float64. J^T J is summed over
+parts of the training set, whose size therefore costs time and no memory.
 """
 
 from collections.abc import Callable
@@ -17,10 +18,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.linalg import cho_factor, cho_solve
 
-from fluxeq.training.batches import mapped
+from fluxeq.training.batches import equal_parts, mapped
 
 BATCH = 20  # configurations whose Jacobians are made at once
-LARGEST_JACOBIAN = 2**23  # entries; a step takes about a second then
+LARGEST_JACOBIAN = 2**23  # entries in memory
+MOST_WORK = 2**35  # products for one matrix; a step takes some seconds then
 PATIENCE = 10  # steps without a lower validation loss
 FALL, RISE = 0.2, 4.0
 START, SMALLEST, LARGEST = 1e-2, 1e-12, 1e12
@@ -29,10 +31,12 @@ Examples = tuple[jax.Array, jax.Array]
 
 
 class Linear(NamedTuple):
-    """A network near its parameters, on a training set."""
+    """A network near its parameters, on a training set: what a step needs of residuals and Jacobian."""
 
-    residuals: np.ndarray  # (n_residuals,) float64
-    jacobian: np.ndarray  # (n_residuals, n_parameters) float64
+    loss: float
+    gradient: np.ndarray  # (n_parameters,) float64, J^T r
+    matrix: np.ndarray  # J^T J, or J J^T if that is smaller
+    wide: tuple[np.ndarray, np.ndarray] | None  # r and J, for the smaller J J^T only
 
 
 class Fit(NamedTuple):
@@ -73,33 +77,50 @@ class Polisher:
         here = fit.linear or self._near(fit.parameters, examples)
         tried = fit.parameters - _change(here, fit.damping)
         there = self._near(tried, examples)
-        before, after = (float(np.mean(linear.residuals**2)) for linear in (here, there))
-        if after < before:
-            return Fit(tried, max(SMALLEST, fit.damping * FALL), there), after
-        return Fit(fit.parameters, min(LARGEST, fit.damping * RISE), here), before
+        if there.loss < here.loss:
+            return Fit(tried, max(SMALLEST, fit.damping * FALL), there), there.loss
+        return Fit(fit.parameters, min(LARGEST, fit.damping * RISE), here), here.loss
 
     def _near(self, parameters: np.ndarray, examples: Examples) -> Linear:
+        n, n_targets = examples[1].shape
+        if n * n_targets < len(parameters):
+            residuals, jacobian = self._part(parameters, examples)
+            square = jacobian @ jacobian.T
+            return Linear(float(np.mean(residuals**2)), jacobian.T @ residuals, square, (residuals, jacobian))
+        size = equal_parts(n, LARGEST_JACOBIAN // (n_targets * len(parameters)))
+        total, gradient, square = 0.0, np.zeros(len(parameters)), np.zeros((len(parameters), len(parameters)))
+        for first in range(0, n, size):
+            x, labels = (array[first : first + size] for array in examples)
+            residuals, jacobian = self._part(parameters, (x, labels))
+            total += float(residuals @ residuals)
+            gradient += jacobian.T @ residuals
+            square += jacobian.T @ jacobian
+        return Linear(total / (n * n_targets), gradient, square, None)
+
+    def _part(self, parameters: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+        """Residuals ``(n_residuals,)`` and Jacobian ``(n_residuals, n_parameters)`` on some examples, float64."""
         x, labels = examples
         outputs, jacobian = self._linearised(_float32(parameters), x)
         residuals = np.asarray(outputs, dtype=np.float64).ravel() - np.asarray(labels, dtype=np.float64).ravel()
-        return Linear(residuals, np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1))
+        return residuals, np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1)
 
 
 def can_polish(n_parameters: int, n_residuals: int) -> bool:
     """Whether a step is affordable; networks too large for that are left as they are."""
-    return n_parameters * n_residuals <= LARGEST_JACOBIAN
+    if n_residuals < n_parameters and n_residuals * n_parameters > LARGEST_JACOBIAN:
+        return False
+    return n_residuals * n_parameters * min(n_residuals, n_parameters) <= MOST_WORK
 
 
 def _change(linear: Linear, damping: float) -> np.ndarray:
     """The step, from whichever of the two equations is smaller."""
-    residuals, jacobian = linear
-    wide = jacobian.shape[0] < jacobian.shape[1]
-    matrix = jacobian @ jacobian.T if wide else jacobian.T @ jacobian
-    scale = np.trace(matrix) / jacobian.shape[1]
+    matrix = linear.matrix.copy()
+    scale = np.trace(matrix) / len(linear.gradient)
     matrix[np.diag_indices_from(matrix)] += damping * scale + np.finfo(float).tiny
-    if wide:
-        return jacobian.T @ cho_solve(cho_factor(matrix), residuals)
-    return cho_solve(cho_factor(matrix), jacobian.T @ residuals)
+    if linear.wide is None:
+        return cho_solve(cho_factor(matrix), linear.gradient)
+    residuals, jacobian = linear.wide
+    return jacobian.T @ cho_solve(cho_factor(matrix), residuals)
 
 
 def _float32(parameters: np.ndarray) -> jax.Array:
