@@ -41,7 +41,8 @@ def test_means_over_configurations_and_not_over_batches(monkeypatch, batch):
     errors = (outputs - data.labels) ** 2
     assert found.configurations == 40
     assert found.loss == pytest.approx(errors.mean(), rel=1e-5)
-    assert found.loss_error == pytest.approx(errors.mean(axis=1).std(ddof=1) / np.sqrt(40), rel=1e-5)
+    means = [errors[data.chain == chain].mean() for chain in range(4)]
+    assert found.loss_error == pytest.approx(np.std(means, ddof=1) / np.sqrt(4), rel=1e-5)
     assert [*found.per_target.values()] == pytest.approx(errors.mean(axis=0), rel=1e-5)
     assert [*found.bias.values()] == pytest.approx((outputs - data.labels).mean(axis=0), rel=1e-5)
     assert [*found.mean_prediction.values()] == pytest.approx(outputs.mean(axis=0), rel=1e-5)
@@ -50,7 +51,9 @@ def test_means_over_configurations_and_not_over_batches(monkeypatch, batch):
 
 
 def test_accuracy_of_counting():
-    found = score(task_named("counting"), np.float32([[4.6], [0.2], [0.7], [5.4]]), np.float32([[5], [0], [0], [5]]))
+    found = score(
+        task_named("counting"), np.float32([[4.6], [0.2], [0.7], [5.4]]), np.float32([[5], [0], [0], [5]]), np.zeros(4)
+    )
     assert found.accuracy == 0.75
     assert found.loss == pytest.approx((0.4**2 + 0.2**2 + 0.7**2 + 0.4**2) / 4, rel=1e-5)
     assert found.bias["n_worms"] == pytest.approx((-0.4 + 0.2 + 0.7 + 0.4) / 4, rel=1e-5)
@@ -58,15 +61,28 @@ def test_accuracy_of_counting():
 
 def test_accuracy_and_bias_of_detection():
     """The bias is one of probabilities, not of logits."""
-    found = score(task_named("detection"), np.float32([[np.log(3)], [-np.log(3)], [50]]), np.float32([[1], [1], [0]]))
+    found = score(
+        task_named("detection"), np.float32([[np.log(3)], [-np.log(3)], [50]]), np.float32([[1], [1], [0]]), np.zeros(3)
+    )
     assert found.accuracy == pytest.approx(1 / 3)
     assert found.loss == pytest.approx((np.log(4 / 3) + np.log(4) + 50) / 3, rel=1e-5)
     assert found.bias["open"] == pytest.approx((-0.25 - 0.75 + 1) / 3, abs=1e-6)
     assert found.mean_prediction["open"] == pytest.approx((0.75 + 0.25 + 1) / 3, rel=1e-6)
 
 
+def test_the_error_is_that_of_independent_chains():
+    """Configurations that repeat each other in a chain do not lower the error; in one chain nothing else is known."""
+    few, many = np.float32([[1], [2], [4]]), np.repeat(np.float32([[1], [2], [4]]), 50, axis=0)
+    chains = np.repeat(np.arange(3), 50)
+    wanted = np.std([1, 4, 16], ddof=1) / np.sqrt(3)
+    task = task_named("counting")
+    assert score(task, few, np.zeros((3, 1)), np.zeros(3)).loss_error == pytest.approx(wanted)
+    assert score(task, many, np.zeros((150, 1)), chains).loss_error == pytest.approx(wanted)
+    assert score(task, many, np.zeros((150, 1)), np.zeros(150)).loss_error < 0.2 * wanted
+
+
 def test_one_configuration_has_no_error():
-    assert score(task_named("counting"), np.float32([[1]]), np.float32([[2]])).loss_error is None
+    assert score(task_named("counting"), np.float32([[1]]), np.float32([[2]]), np.zeros(1)).loss_error is None
 
 
 def test_predictions_are_in_the_units_of_the_labels():
@@ -85,5 +101,5 @@ def test_another_lattice_is_refused():
     with pytest.raises(InputError, match="this FL network is for 4x4 only"):
         predict(flat, other.configurations)
     with pytest.raises(InputError, match="this FL network is for 4x4 only"):
-        evaluate(flat, Examples(other.configurations, np.zeros((4, 2), np.float32)))
+        evaluate(flat, Examples(other.configurations, np.zeros((4, 2), np.float32), np.zeros(4, np.int64)))
     assert predict(model("regression"), other.configurations).shape == (4, 2)

@@ -51,7 +51,10 @@ def test_the_best_weights_are_kept(noisy):
     assert curve.validation[curve.best_epoch - 1] == curve.validation.min() < curve.validation[-1]
     data = small_ensembles.data("regression")
     found = evaluation.score(
-        data.task, evaluation.outputs(network, data.validation.configurations), data.validation.labels
+        data.task,
+        evaluation.outputs(network, data.validation.configurations),
+        data.validation.labels,
+        data.validation.chain,
     )
     assert found.loss == pytest.approx(curve.validation.min(), rel=1e-5)
 
@@ -122,7 +125,7 @@ def test_polish():
     assert curve.training[-1] < 0.1 * curve.training[1]
     data = small_ensembles.data("regression")
     found = evaluation.outputs(network, data.validation.configurations)
-    assert evaluation.score(data.task, found, data.validation.labels).loss == pytest.approx(
+    assert evaluation.score(data.task, found, data.validation.labels, data.validation.chain).loss == pytest.approx(
         curve.validation.min(), rel=1e-5
     )
 
@@ -162,7 +165,10 @@ def test_polish_leaves_a_network_that_is_too_large_as_it_is(monkeypatch):
 
 
 def test_no_examples():
-    data, nothing = small_ensembles.data("regression"), Examples(np.empty((0, 4, 4, 4), np.int8), np.empty((0, 2)))
+    data, nothing = (
+        small_ensembles.data("regression"),
+        Examples(np.empty((0, 4, 4, 4), np.int8), np.empty((0, 2)), np.empty(0, np.int64)),
+    )
     config = configured("EQ", SETTINGS, small_ensembles.SHAPE)
     for purpose in ("training", "validation"):
         with pytest.raises(InputError, match=f"no {purpose} examples: at least one is needed"):

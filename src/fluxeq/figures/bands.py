@@ -1,5 +1,7 @@
 """Bands from the lowest to the highest instance, a dashed line for the mean and a continuous one for the median.
 
+A darker band is where the median lies with 95 % confidence (bootstrap over the instances).
+
 Along a number the band is continuous; lattices are categories, so that each has a box of its own, and one that an
 architecture cannot take stays empty. Colours are those of Okabe and Ito, distinct for the colour-blind; each
 series also has its own marker.
@@ -40,8 +42,8 @@ KNOWN = {
 FURTHER = (Look("#56B4E9", "P"), Look("#000000", "X"), Look("#999999", "*"), Look("#8C6D31", "p"))
 """For series without a look of their own, in turn."""
 
-BAND, EDGE = 0.22, 0.45
-"""Opacity of bands, and of the line from the lowest to the highest instance at each point."""
+BAND, INNER, EDGE = 0.16, 0.28, 0.45
+"""Opacity of bands, of that of the median, and of the line from the lowest to the highest instance at each point."""
 BOXES = 0.7
 """The share of a category's width that its boxes take."""
 
@@ -75,6 +77,7 @@ def draw_bands(axes: Axes, numbers: pd.DataFrame, x: str, looks: dict[Series, Lo
         rows, look = _rows(numbers, series), looks[series]
         at, colour = rows[x].to_numpy(dtype=float), look.colour
         axes.fill_between(at, rows["lowest"], rows["highest"], color=colour, alpha=BAND, linewidth=0)
+        axes.fill_between(at, rows["median_low"], rows["median_high"], color=colour, alpha=INNER, linewidth=0)
         axes.vlines(at, rows["lowest"], rows["highest"], color=colour, alpha=EDGE, linewidth=0.8)
         axes.plot(at, rows["mean"], color=colour, linestyle="--", linewidth=1)
         axes.plot(at, rows["median"], color=colour, marker=look.marker)
@@ -88,8 +91,9 @@ def draw_sizes(axes: Axes, numbers: pd.DataFrame, looks: dict[Series, Look]) -> 
     for i, (series, look) in enumerate(looks.items()):
         rows = _rows(numbers, series).set_index("shape").reindex(shapes)  # a gap for a lattice it cannot take
         at, half = np.arange(len(shapes)) + (i - (len(looks) - 1) / 2) * width, 0.42 * width
-        heights, colour = rows["highest"] - rows["lowest"], look.colour
-        axes.bar(at, heights, 2 * half, bottom=rows["lowest"], color=colour, alpha=BAND, linewidth=0)
+        colour = look.colour
+        for low, high, opacity in (("lowest", "highest", BAND), ("median_low", "median_high", INNER)):
+            axes.bar(at, rows[high] - rows[low], 2 * half, bottom=rows[low], color=colour, alpha=opacity, linewidth=0)
         axes.hlines(rows["mean"], at - half, at + half, color=colour, linewidth=1, linestyle="--")
         axes.hlines(rows["median"], at - half, at + half, color=colour)
         axes.plot(at, rows["median"], color=colour, marker=look.marker, linewidth=0.6)
@@ -127,7 +131,8 @@ def legend(figure: Figure, numbers: pd.DataFrame) -> None:
         for series, look in looks_of(numbers).items()
     ]
     meaning: list[Artist] = [
-        Patch(color="0.5", alpha=0.35, linewidth=0, label="best to worst instance"),
+        Patch(color="0.5", alpha=0.25, linewidth=0, label="best to worst instance"),
+        Patch(color="0.5", alpha=0.6, linewidth=0, label="95 % of the median"),
         Line2D([], [], color="0.35", linestyle="--", linewidth=1, label="mean"),
         Line2D([], [], color="0.35", label="median"),
     ]

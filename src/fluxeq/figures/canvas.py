@@ -1,6 +1,6 @@
 """The paper that figures are drawn on: the style of the package, panels, and files that are equal for equal numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 
@@ -29,10 +29,16 @@ def styled(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame], F
     return in_style
 
 
-def panels(rows: int, height: float, *, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure of panels of ``height`` inches, stacked on one horizontal axis; ``sharey`` makes the others equal."""
+def panels(
+    rows: int, height: float, *, sharey: bool = False, ratios: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure of panels of ``height`` inches (on average, with ``ratios``), stacked on one horizontal axis.
+
+    ``sharey`` makes the vertical axes equal.
+    """
     figure = Figure(figsize=(WIDTH, rows * height + 0.8), layout="constrained")
-    return figure, list(figure.subplots(rows, 1, sharex=True, sharey=sharey, squeeze=False)[:, 0])
+    axes = figure.subplots(rows, 1, sharex=True, sharey=sharey, squeeze=False, height_ratios=ratios)
+    return figure, list(axes[:, 0])
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,7 +1,8 @@
 """Figure 3: n and |phi|^2 against mu on every lattice, Monte Carlo against the best EQ instance.
 
 Trained at one mu on one lattice; the best instance is the one with the lowest loss there, among those that were trained
-on the most configurations. Errors are those of the Monte-Carlo means, and absent where the series is constant.
+on the most configurations. Errors are those of the Monte-Carlo means, and absent where the series is constant. Below,
+the deviation of the prediction in units of that error.
 """
 
 from pathlib import Path
@@ -20,6 +21,7 @@ from fluxeq.figures.tables import final, metrics, training_mu, training_shape
 
 QUANTITIES = {"n": r"particle density $n$", "phi2": r"$|\phi|^2$"}
 MARKERS = "osD^vPX*"
+QUANTITY_COLOURS = {"n": "#0072B2", "phi2": "#D55E00"}
 
 
 def numbers(run: Path) -> pd.DataFrame:
@@ -36,20 +38,23 @@ def numbers(run: Path) -> pd.DataFrame:
         }
         renamed = {new: best[old] for new, old in columns.items()}
         found.append(best[["model", "shape", "mu"]].assign(quantity=quantity, **renamed))
-    return pd.concat(found, ignore_index=True)
+    table = pd.concat(found, ignore_index=True)
+    errors = table["truth_error"].where(table["truth_error"] > 0)
+    return table.assign(deviation=(table["prediction"] - table["truth"]) / errors)
 
 
 @canvas.styled
 def draw(numbers: pd.DataFrame) -> Figure:
-    """Points with errors for the truth, lines for the prediction, one colour per lattice."""
-    figure, panels = canvas.panels(2, 2.6)
+    """Points with errors for the truth, lines for the prediction, one colour per lattice; deviations below."""
+    figure, panels = canvas.panels(3, 2.3, ratios=(3, 3, 1.6))
     shapes = list(numbers["shape"].unique())
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(shapes)))
-    for axes, (quantity, name) in zip(panels, QUANTITIES.items(), strict=True):
+    for axes, (quantity, name) in zip(panels[:2], QUANTITIES.items(), strict=True):
         for shape, colour, marker in zip(shapes, colours, MARKERS * len(shapes), strict=False):
             rows = numbers[(numbers["shape"] == shape) & (numbers["quantity"] == quantity)]
             _draw_lattice(axes, rows, colour, marker)
         axes.set_ylabel(f"{name} (lattice units)")
+    _draw_deviations(panels[2], numbers, shapes)
     panels[-1].set_xlabel(r"chemical potential $\mu$ (lattice units)")
     _legend(panels[0], shapes, colours)
     return figure
@@ -69,6 +74,23 @@ def _draw_lattice(axes: Axes, rows: pd.DataFrame, colour: np.ndarray, marker: st
         markeredgewidth=0.8,
         elinewidth=0.8,
     )
+
+
+def _draw_deviations(axes: Axes, numbers: pd.DataFrame, shapes: list[str]) -> None:
+    """Every lattice and mu, one colour for each quantity, and the Monte-Carlo error as a band."""
+    axes.axhspan(-1, 1, color="0.9", linewidth=0, zorder=0)
+    for quantity, name in QUANTITIES.items():
+        rows, colour = numbers[numbers["quantity"] == quantity], QUANTITY_COLOURS[quantity]
+        for i, (shape, marker) in enumerate(zip(shapes, MARKERS * len(shapes), strict=False)):
+            here, label = rows[rows["shape"] == shape], name if i == 0 else "_"
+            axes.plot(here["mu"], here["deviation"], marker, markersize=2.4, color=colour, label=label)
+    axes.set(ylabel="deviation\n(MC errors)", ylim=_symmetric(axes.get_ylim()))
+    axes.legend(loc="lower right", ncols=2, markerscale=1.8)
+
+
+def _symmetric(limits: tuple[float, float]) -> tuple[float, float]:
+    largest = max(1.3, *map(abs, limits))
+    return -largest, largest
 
 
 def _legend(axes: Axes, shapes: list[str], colours: np.ndarray) -> None:

@@ -2,12 +2,12 @@
 
     loss of an architecture     = median over its instances of the mean loss over all configurations of the test sets
     accuracy of an architecture = likewise
+    [a ... b]                   = 95 % of the bootstrap over instances
 
 Every threshold is a constant below, fixed beforehand, with its reason; none is a setting. Verified on a made-up run on
 which all claims hold, for each claim on one that violates it, and on one that lacks its data.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import pandas as pd
 
 from fluxeq.errors import InputError
 from fluxeq.figures import tables
-from fluxeq.figures.scores import best_instance, instance_scores
+from fluxeq.figures.scores import Interval, best_instance, instance_scores, interval, median, ratio_of_medians
 from fluxeq.figures.tables import final, n_sites, select
 from fluxeq.files import write_json
 
@@ -71,6 +71,10 @@ class Evidence(NamedTuple):
     metrics: pd.DataFrame
 
 
+Statistic = Callable[[pd.Series], float | str]
+"""Of the scores of all instances."""
+
+
 class Verdict(NamedTuple):
     """What was measured, in words, and whether the claim holds."""
 
@@ -121,13 +125,14 @@ def _beats(evidence: Evidence, *, augmentation: bool) -> Verdict:
     """EQ against ST and FL, the latter with or without augmentation, on the training lattice."""
     shape = tables.training_shape(evidence.run, "regression")
     rows = final(evidence.metrics, "regression", shape=shape)
-    eq = _median(rows, "EQ")
-    others = {name: _median(rows, name, augmentation=augmentation) for name in ("ST", "FL")}
-    times = {name: _ratio(loss, eq) for name, loss in others.items()}
+    eq = _losses(rows, "EQ")
+    others = {name: _losses(rows, name, augmentation=augmentation) for name in ("ST", "FL")}
+    times = {name: _factor(losses, eq) for name, losses in others.items()}
     augmented = "augmented " if augmentation else ""
-    parts = [f"{augmented}{name} {loss:.2g} ({times[name]:.3g} times EQ)" for name, loss in others.items()]
+    parts = [f"{augmented}{name} {np.median(losses):.2g} ({times[name]} times EQ)" for name, losses in others.items()]
     n = rows["n_training"].iloc[0]
-    return Verdict(f"{shape}, {n} configurations: EQ {eq:.2g}, {', '.join(parts)}", _all_at_least(times, CLEARLY))
+    measured = f"{shape}, {n} configurations: EQ {np.median(eq):.2g}, {', '.join(parts)}"
+    return Verdict(measured, _all_at_least(times, CLEARLY))
 
 
 def _gains(evidence: Evidence) -> Verdict:
@@ -139,11 +144,12 @@ def _gains(evidence: Evidence) -> Verdict:
     first = next((n for n in sizes[:-1] if n >= FROM_SIZE), sizes[0])
     gains = {}
     for name in ("EQ", "ST", "FL"):
-        few, many = (_median(select(rows, n_training=int(n)), name) for n in (first, sizes[-1]))
-        gains[name] = _ratio(few, many)
-    measured = ", ".join(f"{name} {gain:.3g}" for name, gain in gains.items())
+        few, many = (_losses(select(rows, n_training=int(n)), name) for n in (first, sizes[-1]))
+        gains[name] = _factor(few, many)
+    measured = ", ".join(f"{name} {gain}" for name, gain in gains.items())
     least = "" if first >= FROM_SIZE else f" (no size from {FROM_SIZE} on lies below the largest)"
-    holds = gains["EQ"] >= GAINS and gains["ST"] < HARDLY_GAINS and gains["FL"] < HARDLY_GAINS
+    hardly = all(gains[name].value < HARDLY_GAINS for name in ("ST", "FL"))
+    holds = gains["EQ"].value >= GAINS and hardly
     return Verdict(f"factors gained from {first}{least} to {sizes[-1]} configurations: {measured}", holds)
 
 
@@ -192,9 +198,11 @@ def _onset(mu: np.ndarray, n: np.ndarray) -> float | None:
 
 
 def _beats_at_every_size(evidence: Evidence) -> Verdict:
-    losses = _medians(final(evidence.metrics, "regression", augmentation=False), "loss", "shape", ("EQ", "ST"))
-    times = {shape: _ratio(row["ST"], row["EQ"]) for shape, row in losses.iterrows()}
-    listed = ", ".join(f"{shape} {factor:.3g}" for shape, factor in times.items())
+    rows = final(evidence.metrics, "regression", augmentation=False)
+    shapes = _over_instances(rows, "loss", "shape", ("EQ", "ST"), np.median).index
+    on = {shape: select(rows, shape=shape) for shape in shapes}
+    times = {shape: _factor(_losses(there, "ST"), _losses(there, "EQ")) for shape, there in on.items()}
+    listed = ", ".join(f"{shape} {factor}" for shape, factor in times.items())
     return Verdict(f"loss of ST over that of EQ: {listed}", _all_at_least(times, ABOUT_THREE_ORDERS))
 
 
@@ -207,22 +215,24 @@ def _beats_published_network(evidence: Evidence) -> Verdict:
     same = [part[part["mu"].round(9).isin(mu)] for part in (rows, published)]
     if not len(mu):
         raise InputError(f"EQ and the published network were tested at no common mu on {shape}")
-    eq, zhou = (float(instance_scores(part, "loss")["loss"].median()) for part in same)
+    eq, zhou = (instance_scores(part, "loss")["loss"].to_numpy() for part in same)
+    times = _factor(zhou, eq)
     measured = (
-        f"{shape}, mu = {', '.join(f'{value:g}' for value in mu)}: EQ {eq:.2g}, the network of Zhou et al. "
-        f"({published['n_parameters'].iloc[0]:.2g} parameters) {zhou:.2g}, {_ratio(zhou, eq):.3g} times as much"
+        f"{shape}, mu = {', '.join(f'{value:g}' for value in mu)}: EQ {np.median(eq):.2g}, the network of Zhou et al. "
+        f"({published['n_parameters'].iloc[0]:.2g} parameters, {published['n_training'].iloc[0]} configurations) "
+        f"{np.median(zhou):.2g}, {times} times as much"
     )
-    return Verdict(measured, _ratio(zhou, eq) >= TWO_ORDERS)
+    return Verdict(measured, times.value >= TWO_ORDERS)
 
 
 def _ranks_detection(evidence: Evidence) -> Verdict:
-    table = _detection_over_mu(evidence, ("EQ", "ST", "FL"))
+    table, intervals = (_detection_over_mu(evidence, ("EQ", "ST", "FL"), found) for found in (np.median, _range))
     fl_below, st_close = table["FL"] < table["EQ"], (table["ST"] - table["EQ"]).abs() <= CLOSE
-    return Verdict(f"median accuracy: {_listed(table, 'mu')}", fl_below.all() and st_close.all())
+    return Verdict(f"median accuracy: {_listed(table, 'mu', intervals)}", fl_below.all() and st_close.all())
 
 
 def _ignores_mu(evidence: Evidence) -> Verdict:
-    accuracy = _detection_over_mu(evidence, ("EQ",))["EQ"]
+    accuracy = _detection_over_mu(evidence, ("EQ",), np.median)["EQ"]
     if len(accuracy) < 2:
         raise InputError("detection was tested at one mu only; a spread needs at least two")
     spread = accuracy.max() - accuracy.min()
@@ -230,17 +240,20 @@ def _ignores_mu(evidence: Evidence) -> Verdict:
     return Verdict(f"{measured} over mu = {', '.join(f'{mu:g}' for mu in accuracy.index)}", spread <= CLOSE)
 
 
-def _detection_over_mu(evidence: Evidence, architectures: Sequence[str]) -> pd.DataFrame:
+def _detection_over_mu(evidence: Evidence, architectures: Sequence[str], statistic: Statistic) -> pd.DataFrame:
     shape = tables.training_shape(evidence.run, "detection")
     rows = final(evidence.metrics, "detection", augmentation=False, shape=shape)
-    return _medians(rows, "accuracy", "mu", architectures)
+    return _over_instances(rows, "accuracy", "mu", architectures, statistic)
 
 
 def _suffers_from_size(evidence: Evidence) -> Verdict:
-    table = _medians(final(evidence.metrics, "detection", augmentation=False), "accuracy", "shape", ("EQ", "ST"))
+    rows = final(evidence.metrics, "detection", augmentation=False)
+    table, intervals = (
+        _over_instances(rows, "accuracy", "shape", ("EQ", "ST"), found) for found in (np.median, _range)
+    )
     if len(table) < 2:
         raise InputError("EQ and ST were tested on one common lattice only; sizes need at least two")
-    return Verdict(f"median accuracy: {_listed(table, '')}", (table.iloc[-1] < table.iloc[0]).all())
+    return Verdict(f"median accuracy: {_listed(table, '', intervals)}", (table.iloc[-1] < table.iloc[0]).all())
 
 
 def _is_one_sided(evidence: Evidence) -> Verdict:
@@ -263,7 +276,7 @@ def _is_one_sided(evidence: Evidence) -> Verdict:
 def _counts_every_number(evidence: Evidence) -> Verdict:
     rows = final(evidence.metrics, "counting", augmentation=False)
     rows = select(rows, shape=tables.shapes(rows)[0])
-    table = _medians(rows, "accuracy", "n_worms", ("EQ", "ST", "FL"))
+    table = _over_instances(rows, "accuracy", "n_worms", ("EQ", "ST", "FL"), np.median)
     small = table.loc[table.index.isin(SMALL_NUMBERS), ["ST", "FL"]]
     if small.empty:
         raise InputError(f"counting was not tested with {', '.join(map(str, SMALL_NUMBERS))} worms")
@@ -289,43 +302,64 @@ def _prefers_small_networks(evidence: Evidence) -> Verdict:
     return Verdict("; ".join(parts), all(SMALLEST_NETWORK <= n <= LARGEST_NETWORK for n in numbers))
 
 
-def _median(rows: pd.DataFrame, architecture: str, *, augmentation: bool = False) -> float:
-    """The loss of an architecture. Raises InputError if it has no rows."""
+def _losses(rows: pd.DataFrame, architecture: str, *, augmentation: bool = False) -> np.ndarray:
+    """The losses of all instances of an architecture. Raises InputError if it has no rows."""
     chosen = select(rows, architecture=architecture, augmentation=augmentation)
-    return float(instance_scores(chosen, "loss")["loss"].median())
+    return instance_scores(chosen, "loss")["loss"].to_numpy()
 
 
-def _medians(rows: pd.DataFrame, value: str, by: str, architectures: Sequence[str]) -> pd.DataFrame:
-    """Medians over instances: a row for each value of ``by`` that all architectures have, a column for each of them.
+class Factor(NamedTuple):
+    """How many times larger one loss is than another."""
+
+    value: float
+    interval: Interval
+
+    def __str__(self) -> str:
+        low, high = (f"{end:.3g}" for end in self.interval)
+        return f"{self.value:.3g}" if low == high else f"{self.value:.3g} [{low} ... {high}]"
+
+
+def _factor(larger: np.ndarray, smaller: np.ndarray) -> Factor:
+    """The ratio of two medians over instances; infinite over zero, and not a number where both are 0 or infinite."""
+    return Factor(float(ratio_of_medians(larger, smaller)), interval(ratio_of_medians, larger, smaller))
+
+
+def _range(scores: pd.Series) -> str:
+    """The interval of the median in words; nothing where it has no width."""
+    low, high = (f"{end:.3g}" for end in interval(median, scores.to_numpy()))
+    return "" if low == high else f" [{low} ... {high}]"
+
+
+def _over_instances(
+    rows: pd.DataFrame, value: str, by: str, architectures: Sequence[str], statistic: Statistic
+) -> pd.DataFrame:
+    """A statistic of the instances: a row for each value of ``by`` that all architectures have, a column for each.
 
     Raises InputError if an architecture has no rows, or they have none in common.
     """
     columns = {}
     for name in architectures:
         scores = instance_scores(select(rows, architecture=name), value, [by])
-        columns[name] = scores.groupby(by)[value].median()
+        columns[name] = scores.groupby(by)[value].agg(statistic)
     table = pd.DataFrame(columns).dropna()
     if table.empty:
         raise InputError(f"{' and '.join(architectures)} were tested at no common {by}")
     return table.sort_index(key=lambda index: index.map(n_sites) if by == "shape" else index)
 
 
-def _listed(table: pd.DataFrame, name: str) -> str:
-    """All medians in words."""
+def _listed(table: pd.DataFrame, name: str, intervals: pd.DataFrame | None = None) -> str:
+    """All medians in words, with their intervals if these are given."""
     at = f"{name} = " if name else ""
-    rows = [(where, ", ".join(f"{key} {value:.4g}" for key, value in row.items())) for where, row in table.iterrows()]
-    return "; ".join(f"{at}{where}: {values}" for where, values in rows)
+    rows = []
+    for where, row in table.iterrows():
+        after = {key: "" if intervals is None else intervals.loc[where, key] for key in row.index}
+        values = ", ".join(f"{key} {value:.4g}{after[key]}" for key, value in row.items())
+        rows.append(f"{at}{where}: {values}")
+    return "; ".join(rows)
 
 
-def _ratio(larger: float, smaller: float) -> float:
-    """How many times larger; infinite over zero, and not a number where both are 0 or infinite."""
-    if smaller == 0:
-        return math.inf if larger > 0 else math.nan
-    return larger / smaller
-
-
-def _all_at_least(times: dict[str, float], factor: float) -> bool:
-    return all(value >= factor for value in times.values())
+def _all_at_least(times: dict[str, Factor], factor: float) -> bool:
+    return all(found.value >= factor for found in times.values())
 
 
 RULES = (

@@ -32,7 +32,7 @@ def score_table(run: Path, group: str, paths: list[Path], tests: list[Any]) -> p
             found = outputs(model.network, data.configurations)
             for number in np.unique(ensemble.n_worms):
                 chosen = ensemble.n_worms == number
-                result = score(model.task, found[chosen], data.labels[chosen])
+                result = score(model.task, found[chosen], data.labels[chosen], data.chain[chosen])
                 n_worms = None if models[0].task.name == "regression" else int(number)
                 rows.append({**about, "n_worms": n_worms, **_numbers(result), **truth})
     return pandas.DataFrame(rows, columns=COLUMNS)

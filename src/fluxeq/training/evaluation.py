@@ -10,6 +10,7 @@ import numpy as np
 
 from fluxeq.nets.layers import Array
 from fluxeq.nets.network import Network
+from fluxeq.statistics import by_chain
 from fluxeq.training.models import Model
 from fluxeq.training.tasks import Examples, Task
 
@@ -24,7 +25,8 @@ class Score:
     configurations: int
     loss: float
     loss_error: float | None
-    """Standard error over the configurations, taken as independent; None for a single one."""
+    """Standard error from the spread of the chains, if there are several; else over the configurations, taken as
+    independent; None for a single one."""
     per_target: dict[str, float]
     bias: dict[str, float]
     """Mean of prediction minus label."""
@@ -35,7 +37,7 @@ class Score:
 def evaluate(model: Model, data: Examples) -> Score:
     """Score a model on labelled configurations. Raises InputError for a lattice that it cannot take."""
     model.config.require_shape(data.shape)
-    return score(model.task, outputs(model.network, data.configurations), data.labels)
+    return score(model.task, outputs(model.network, data.configurations), data.labels, data.chain)
 
 
 def predict(model: Model, configurations: np.ndarray) -> np.ndarray:
@@ -48,8 +50,8 @@ def predict(model: Model, configurations: np.ndarray) -> np.ndarray:
     return np.asarray(jax.vmap(model.task.value)(found), dtype=np.float64)
 
 
-def score(task: Task, found: Array, labels: Array) -> Score:
-    """Score of what a network returned for configurations with these labels, in float64."""
+def score(task: Task, found: Array, labels: Array, chain: np.ndarray) -> Score:
+    """Score of what a network returned for configurations with these labels, from these chains, in float64."""
     found, labels = jnp.asarray(found), jnp.asarray(labels)
     losses = np.asarray(jax.vmap(task.loss)(found, labels), dtype=np.float64)
     values = np.asarray(jax.vmap(task.value)(found), dtype=np.float64)
@@ -65,12 +67,27 @@ def score(task: Task, found: Array, labels: Array) -> Score:
     return Score(
         configurations=n,
         loss=float(by_configuration.mean()),
-        loss_error=float(by_configuration.std(ddof=1) / np.sqrt(n)) if n > 1 else None,
+        loss_error=_error(by_configuration, chain),
         per_target=named(losses.mean(axis=0)),
         bias=named((values - labels).mean(axis=0)),
         mean_prediction=named(values.mean(axis=0)),
         accuracy=accuracy,
     )
+
+
+def _error(values: np.ndarray, chain: np.ndarray) -> float | None:
+    """Standard error of the mean of independent groups: the chains, or the values themselves if there is one chain.
+
+    The variance of a weighted mean of means, sum of w^2 (m - mean)^2 times N / (N - 1) for N groups of weight w.
+    """
+    groups = by_chain(values, chain)
+    if len(groups) == 1:
+        groups = [values[i : i + 1] for i in range(len(values))]
+    if len(groups) == 1:
+        return None
+    weights = np.array([len(group) for group in groups]) / len(values)
+    deviations = np.array([group.mean() for group in groups]) - values.mean()
+    return float(np.sqrt(np.sum((weights * deviations) ** 2) * len(groups) / (len(groups) - 1)))
 
 
 def outputs(network: Network, configurations: np.ndarray) -> np.ndarray:

@@ -75,6 +75,7 @@ class Examples:
 
     configurations: np.ndarray  # (n, 2 d, *shape) int8
     labels: np.ndarray  # (n, n_targets) float32
+    chain: np.ndarray  # (n,) int64, the chain that each comes from
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -88,7 +89,7 @@ class Examples:
         """The first ``n`` of them. Raises InputError if there are fewer."""
         if n > len(self):
             raise InputError(f"{n} examples asked for, but the data hold {len(self)}; sample more of them")
-        return Examples(self.configurations[:n], self.labels[:n])
+        return Examples(self.configurations[:n], self.labels[:n], self.chain[:n])
 
 
 def examples(task: Task, ensembles: Sequence[Ensemble]) -> Examples:
@@ -107,7 +108,9 @@ def examples(task: Task, ensembles: Sequence[Ensemble]) -> Examples:
     order = np.argsort(turns, kind="stable")
     configurations = np.concatenate([ensemble.configurations for ensemble in ensembles])[order]
     labels = np.concatenate([_labels(task, ensemble) for ensemble in ensembles])[order]
-    return Examples(configurations, labels.astype(np.float32))
+    first = np.cumsum([0, *(ensemble.n_chains for ensemble in ensembles)])
+    chain = np.concatenate([at + ensemble.chain for at, ensemble in zip(first, ensembles, strict=False)])[order]
+    return Examples(configurations, labels.astype(np.float32), chain)
 
 
 def _labels(task: Task, ensemble: Ensemble) -> np.ndarray:
