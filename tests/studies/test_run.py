@@ -20,6 +20,8 @@ from fluxeq.studies.plan import FIGURES, digests, plan
 from fluxeq.studies.report import write_report
 from fluxeq.studies.run import open_run, progress, reproduce
 from fluxeq.studies.study import load_study
+from fluxeq.studies.winners import write_winners
+from fluxeq.training.models import describe, load_model, save_model
 
 RECIPE = "recipe = { epochs = 1, batch_size = 8 }"
 SPACE = """
@@ -84,6 +86,7 @@ config = {{ blocks = [{{ channels = 2, kernel = 1 }}], dense = [2] }}
 {RECIPE}
 """
 N_WORKERS = 2
+WINNERS = {"regression-EQ", "regression-FL", "detection-EQ", "detection-ST", "counting-EQ"}
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +176,7 @@ def test_the_files_of_the_contract(killed, study):
 
 
 def test_nothing_is_pickled_or_half_written(killed):
-    suffixes = {".toml", ".csv", ".json", ".jsonl", ".html", ".pdf", ".png", ".h5", ".safetensors", ".log"}
+    suffixes = {".toml", ".csv", ".json", ".jsonl", ".html", ".md", ".pdf", ".png", ".h5", ".safetensors", ".log"}
     files = [path for path in killed.rglob("*") if path.is_file() and path.name != ".lock"]
     assert {path.suffix for path in files} == suffixes
     assert not [path for path in files if path.name.startswith(".") or path.read_bytes()[:1] == b"\x80"]
@@ -202,6 +205,28 @@ def test_the_report_holds_everything(killed):
     assert text.count('class="verdict') == 13
     assert "http" not in text.replace("http-equiv", "")
     assert "test_configurations = 4" in text
+
+
+def test_the_winners_are_chosen_without_test_data(killed, tmp_path):
+    """Of two instances the one with the lower validation loss is taken, whatever its test loss; its card says so."""
+    assert {path.stem for path in (killed / "winners").glob("*.safetensors")} == WINNERS
+    run = shutil.copytree(killed, tmp_path / "run")
+    folder = run / "models" / "detection-ST-20"
+    first, description = folder / "ST-000.safetensors", describe(folder / "ST-000.safetensors")
+    better = description.model_copy(update={"instance": 1, "validation_loss": description.validation_loss / 2})
+    save_model(folder / "ST-001.safetensors", load_model(first).network, better)
+    table = pd.read_csv(run / "metrics.csv")
+    rows = table[table["model"] == first.relative_to(run).as_posix()]
+    worse = rows.assign(model=rows["model"].str.replace("000", "001"), loss=10.0, accuracy=0.25, loss_error=0.5)
+    pd.concat([table, worse]).to_csv(run / "metrics.csv", index=False)
+    write_winners(run, {"detection": {"ST": "models/detection-ST-20"}}, tmp_path)
+    assert describe(tmp_path / "detection-ST.safetensors") == better
+    card = (tmp_path / "detection-ST.md").read_text()
+    assert "lowest validation loss of 2 instances in one run of the study `tiny`" in card
+    assert "| 4x4 | 4 | 10 +- 0.4 | 0.2500 |" in card  # two sets of 2: 0.5 / sqrt(2)
+    assert "lattices | those whose extents are divisible by 2 |" in card
+    assert "lattices | 4x2 only |" in (killed / "winners" / "regression-FL.md").read_text()
+    assert "lattices | all |" in (killed / "winners" / "counting-EQ.md").read_text()
 
 
 def test_again_does_nothing(killed, study):

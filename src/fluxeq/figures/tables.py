@@ -78,12 +78,17 @@ def measurement(run: Path, name: str) -> pd.DataFrame:
 
 def training_shape(run: Path, task: str) -> str:
     """The lattice on which the networks of a task were trained, as in the tables: 60x4."""
-    return "x".join(map(str, _trained_on(run, task, "shape")))
+    return "x".join(map(str, _study(run, task, "shape")))
 
 
 def training_mu(run: Path) -> float:
     """The chemical potential at which the networks of the regression were trained."""
-    return float(_trained_on(run, "regression", "mu"))
+    return float(_study(run, "regression", "mu"))
+
+
+def study_name(run: Path) -> str:
+    """The name of the study that a run is of."""
+    return str(_study(run, "name"))
 
 
 def select(table: pd.DataFrame, **conditions: Any) -> pd.DataFrame:
@@ -114,14 +119,18 @@ def shapes(table: pd.DataFrame) -> list[str]:
     return sorted(table["shape"].unique(), key=n_sites)
 
 
-def _trained_on(run: Path, task: str, key: str) -> Any:
+def _study(run: Path, *keys: str) -> Any:
+    """An entry of the study file. Raises InputError if there is none."""
     path = run / "study.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))[task][key]
+        entry: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            entry = entry[key]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {WAY_OUT}") from None
     except (ValueError, KeyError) as error:
-        raise InputError(f"{path}: not the study file of a run, {task}.{key} cannot be read ({error})") from None
+        raise InputError(f"{path}: not the study file of a run, {'.'.join(keys)} cannot be read ({error})") from None
+    return entry
 
 
 def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:

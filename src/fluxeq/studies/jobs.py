@@ -135,6 +135,13 @@ def claims(run: Path) -> None:
     write_claims(run)
 
 
+def winners(run: Path, models: dict[str, dict[str, str]], output: str) -> None:
+    """Copy the best network of every task and architecture, with a card for each."""
+    from fluxeq.studies.winners import write_winners
+
+    write_winners(run, models, run / output)
+
+
 def report(run: Path) -> None:
     """Write down how the run was made, and the report."""
     from fluxeq.studies.provenance import write_provenance
@@ -147,7 +154,7 @@ def report(run: Path) -> None:
 
 KINDS: dict[str, Callable[..., None]] = {
     function.__name__: function
-    for function in (sample, worms, search, train, evaluate, collect, measure, figure, claims, report)
+    for function in (sample, worms, search, train, evaluate, collect, measure, winners, figure, claims, report)
 }
 
 

@@ -39,7 +39,10 @@ def plan(study: Study) -> list[Job]:
     results = tuple(job.name for job in jobs)
     scores = [job.outputs[0] for job in jobs if job.kind == "evaluate"]
     jobs.append(Job("metrics", "collect", {"scores": scores}, ("metrics.csv",), results))
-    jobs.append(Job("measurements", "measure", _measured(study, jobs), _MEASUREMENTS, results))
+    measured = _measured(study, jobs)
+    jobs.append(Job("measurements", "measure", measured, _MEASUREMENTS, results))
+    best = {"models": measured["models"], "output": "winners"}
+    jobs.append(Job("winners", "winners", best, ("winners",), ("metrics",)))
     tables = ("metrics", "measurements")
     jobs += [Job(f"figures/{name}", "figure", {"name": name}, _figure_files(name), tables) for name in FIGURES]
     jobs.append(Job("claims", "claims", {}, ("claims.json",), tables))
@@ -245,7 +248,7 @@ def _reference(study: Study) -> Iterator[Job]:
 
 
 def _measured(study: Study, jobs: list[Job]) -> dict[str, Any]:
-    """The models and data of the measurements beside the losses: the largest training sets, without augmentation."""
+    """Models and data of the measurements beside the losses: the largest training sets, without augmentation."""
     models: dict[str, dict[str, str]] = {task: {} for task in TASK_NAMES}
     for job in jobs:
         if job.kind == "train" and "winner" in job.settings and not job.settings["augmentation"]:

@@ -5,6 +5,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import pandas
+
 from fluxeq.errors import InputError
 from fluxeq.files import read_json, write_text
 from fluxeq.studies.plan import FIGURES
@@ -26,6 +28,20 @@ CAPTIONS = {
     "fig7b": "Figure 7b. Counting open worms: test loss and accuracy against lattice size.",
 }
 
+PAPER = {
+    "fig1": "EQ is equivariant exactly, ST under multiples of its strides only, FL not at all.",
+    "fig2": "EQ lies far below ST and FL and improves with more data; ST and FL hardly do, augmented or not.",
+    "fig3": "The predictions stay very close to the true values at every mu and size, and show the onset on 200x10.",
+    "fig4": "EQ is about three orders of magnitude more accurate than ST on every lattice.",
+    "fig5a": "An open worm leaves one violation of either sign, at its two ends.",
+    "fig5b": "The networks react to one of the two violations only.",
+    "fig6a": "Loss and accuracy depend little on mu; FL is worse than EQ, ST is very close to it.",
+    "fig6b": "Larger lattices lower the precision.",
+    "fig7a": "EQ does well for every number of worms; ST and FL fail at small numbers.",
+    "fig7b": "EQ is far better than ST; all of its instances count without an error.",
+}
+"""What the paper's text says of each figure, in our words."""
+
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1d2329; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -35,6 +51,7 @@ th, td { text-align: left; vertical-align: top; padding: 0.45rem 0.6rem; border-
 td.verdict { white-space: nowrap; font-weight: 600; }
 .yes { color: #00704e; } .no { color: #a8321a; } .unknown { color: #666; }
 figure { margin: 1.5rem 0 2.5rem; } img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
+details { font-size: 0.85rem; max-width: 48rem; margin: 0.5rem auto; } summary { cursor: pointer; color: #444; }
 figcaption { font-size: 0.92rem; color: #444; max-width: 48rem; margin: 0.5rem auto 0; }
 pre { background: #f4f6f8; padding: 0.8rem 1rem; overflow-x: auto; font-size: 0.82rem; }
 """.strip()
@@ -90,7 +107,32 @@ def _figure(run: Path, name: str) -> str:
         raise InputError(f"{picture}: no such figure; 'fluxeq reproduce' draws it")
     data, caption = base64.b64encode(picture.read_bytes()).decode(), escape(CAPTIONS[name])
     image = f'<img alt="{name}" src="data:image/png;base64,{data}">'
-    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+    paper = f"<br><b>The paper:</b> {escape(PAPER[name])}"
+    return f"<figure>{image}<figcaption>{caption}{paper}</figcaption>{_spread(run, name)}</figure>"
+
+
+def _spread(run: Path, name: str) -> str:
+    """The numbers of a figure that shows a spread over instances, folded away; nothing for other figures."""
+    numbers = pandas.read_csv(run / "figures" / f"{name}.csv", dtype=str, keep_default_na=False)
+    if "median_low" not in numbers:
+        return ""
+    hidden = ("instances", "mean", "panel", "augmentation")
+    columns = [column for column in numbers if column not in hidden]
+    augmented = numbers["architecture"] + numbers["augmentation"].map({"True": ", augmented", "False": ""})
+    rows = numbers.assign(architecture=augmented)[columns].drop_duplicates().to_dict("records")
+    head = "".join(f"<th>{escape(column.replace('_', ' '))}</th>" for column in columns)
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{escape(_short(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
+    )
+    return f"<details><summary>the numbers</summary><table><tr>{head}</tr>\n{body}</table></details>"
+
+
+def _short(cell: str) -> str:
+    """A number with three digits, or any other text as it is."""
+    try:
+        return f"{float(cell):.3g}" if "." in cell or "e" in cell.lower() else cell
+    except ValueError:
+        return cell
 
 
 def _provenance_table(content: dict[str, Any]) -> str:

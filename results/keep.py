@@ -1,0 +1,74 @@
+"""Keep what matters of a run in the repository: ``python results/keep.py runs/laptop`` in its root.
+
+The tables, figures, claims, searches and provenance of the run go to ``results/NAME``, and the table of claims in
+README.md is written anew from all that is kept. The networks of the study ``laptop`` go to ``models``.
+"""
+
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+from fluxeq.errors import InputError
+from fluxeq.files import read_json, remove, write_text
+
+ROOT = Path(__file__).parent.parent
+KEPT = ("study.toml", "metrics.csv", "claims.json", "provenance.json", "log.jsonl")
+PATTERNS = ("figures/*.csv", "figures/*.png", "measurements/*.csv", "searches/*/best.json", "searches/*/trials.json")
+SHOWN = ("laptop", "paper")
+"""Studies in the table of claims; ``quick`` only shows that everything works."""
+SHIPPED = "laptop"
+BEGIN, END = "<!-- claims -->\n", "<!-- end of claims -->"
+VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
+
+
+def main() -> None:
+    """Keep the run that the command line names."""
+    run = Path(sys.argv[1])
+    missing = [name for name in (*KEPT, "winners") if not (run / name).exists()]
+    if missing:
+        sys.exit(f"{run}: has no {', '.join(missing)}; finish it with 'fluxeq reproduce'")
+    keep(run, ROOT)
+    readme = ROOT / "README.md"
+    write_text(readme, with_claims(readme.read_text(encoding="utf-8"), ROOT / "results"))
+
+
+def keep(run: Path, root: Path) -> None:
+    """Copy the small files of a run, in place of those of an earlier one."""
+    study = tomllib.loads((run / "study.toml").read_text(encoding="utf-8"))["name"]
+    target = root / "results" / study
+    remove(target)
+    for path in [run / name for name in KEPT] + [path for pattern in PATTERNS for path in sorted(run.glob(pattern))]:
+        (target / path.relative_to(run)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target / path.relative_to(run))
+    if study == SHIPPED:
+        remove(root / "models")
+        shutil.copytree(run / "winners", root / "models")
+
+
+def with_claims(text: str, results: Path) -> str:
+    """The text with the table of claims between its two marks replaced by that of the kept results."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"README.md: the table of claims belongs between {BEGIN.strip()} and {END}")
+    return before + begin + claims_table(results) + end + after
+
+
+def claims_table(results: Path) -> str:
+    """One row a claim, one column a study, as Markdown."""
+    found = {name: read_json(results / name / "claims.json") for name in SHOWN if (results / name).is_dir()}
+    head = ["claim", "the paper says", *(f"measured by `{name}`" for name in found)]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for rows in zip(*found.values(), strict=True):
+        cells = [f"**{VERDICTS[row['holds']]}**: {row['measured']}" for row in rows]
+        lines.append("| " + " | ".join(_cell(text) for text in (rows[0]["id"], rows[0]["statement"], *cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    main()
