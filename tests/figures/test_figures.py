@@ -1,4 +1,5 @@
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,9 @@ SHOWS = {
     "fig6b": "detection",
     "fig7a": "counting",
     "fig7b": "counting",
+    "search": "searches",
 }
-"""What every figure needs: a file, or rows of a task."""
+"""What every figure needs: a file, a folder, or rows of a task."""
 
 
 def lay_out(run: Path, name: str) -> None:
@@ -62,7 +64,7 @@ def test_figures_do_not_depend_on_the_settings_of_the_user(made_up_run):
 
 
 def test_an_unknown_figure_names_those_that_there_are(made_up_run):
-    with pytest.raises(InputError, match=r"^figure 'fig9': choose one of fig1, fig2, .*, fig7b$"):
+    with pytest.raises(InputError, match=r"^figure 'fig9': choose one of fig1, fig2, .*, search$"):
         write_figure(made_up_run, "fig9")
 
 
@@ -71,6 +73,8 @@ def test_what_a_run_lacks_is_named_with_the_way_out(tables, tmp_path, name, need
     run = tables.write(tmp_path / "run")
     if needs.endswith(".csv"):
         (run / needs).unlink()
+    elif needs == "searches":
+        shutil.rmtree(run / needs)
     else:
         tables.metrics[tables.metrics["task"] != needs].to_csv(run / "metrics.csv", index=False)
     with pytest.raises(InputError, match=rf"{re.escape(needs)}.*run 'fluxeq reproduce' first"):
