@@ -156,3 +156,11 @@ def test_results(trained, tmp_path):
     assert best == {"task": "regression", "architecture": "EQ", **trials[0], "budget": allowed}
     assert [trial["value"] for trial in trials] == sorted(setting.value for setting in trained)
     assert trials[0] == json.loads(json.dumps(asdict(trained[0])))
+
+
+def test_lines_of_the_budget():
+    """Equal for all architectures: nothing in it depends on one."""
+    assert str(budget(Recipe(epochs=10, batch_size=7), 40, 5, 3)) == (
+        "5 settings, 3 trainings each, at most 50 steps a training; 750 steps in all"
+    )
+    assert "at most 10 steps and 4 of the polish a training" in str(budget(Recipe(epochs=10, polish=4), 40, 5, 3))

@@ -7,7 +7,7 @@ from fluxeq.errors import InputError
 from fluxeq.nets.architectures import ARCHITECTURES, configured
 from fluxeq.nets.network import total_stride
 from fluxeq.search.space import Space
-from fluxeq.search.suggestion import suggest
+from fluxeq.search.suggestion import suggest, suggest_recipe
 
 SPACE = Space(layers=(1, 3), channels=(4, 8), dense_layers=(0, 2), widths=(8, 16), global_poolings=("average", "sum"))
 N = 60
@@ -61,3 +61,33 @@ def test_a_single_choice_is_no_parameter():
 def test_an_unknown_architecture():
     with pytest.raises(InputError, match="architecture 'XX': choose one of EQ, ST, FL"):
         proposed("XX", n=1)
+
+
+OPTIMISERS = {
+    "learning_rates": (1e-2, 1e-3),
+    "batch_sizes": (10, 20),
+    "schedules": ("constant", "cosine"),
+    "weight_decays": (0.0, 1e-3),
+}
+
+
+def test_settings_of_the_optimiser_are_the_same_for_all_architectures():
+    space, names = Space(**OPTIMISERS), ("learning_rate", "batch_size", "schedule", "weight_decay")
+    for architecture in ARCHITECTURES:
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+        trials = [study.ask() for _ in range(N)]
+        chosen = [(suggest(space, architecture, trial), suggest_recipe(space, trial))[1] for trial in trials]
+        for name, choices in zip(names, OPTIMISERS.values(), strict=True):
+            assert {one[name] for one in chosen} == set(choices)
+            assert [one[name] for one in chosen] == [trial.params[name] for trial in trials]
+
+
+def test_by_default_the_optimiser_is_not_searched_nor_written_down():
+    """The fingerprints of studies from before there was a choice stay what they were."""
+    trial = optuna.create_study().ask()
+    assert suggest_recipe(SPACE, trial) == {}
+    assert trial.params == {}
+    assert not set(SPACE.model_dump(mode="json")) & set(OPTIMISERS)
+    assert set(OPTIMISERS) < set(Space(**OPTIMISERS).model_dump(mode="json"))
+    assert suggest_recipe(Space(learning_rates=(1e-3,)), trial) == {"learning_rate": 1e-3}
+    assert trial.params == {}

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from fluxeq.errors import InputError
 from fluxeq.figures import bands, canvas
@@ -106,6 +107,7 @@ def draw(numbers: pd.DataFrame) -> Figure:
         history.set(ylabel=f"{task}\nmean validation loss", xlabel="settings tried", yscale="log")
         sizes.set(xlabel="parameters (star: winner)", xscale="log", yscale="log")
         sizes.sharey(history)
+        sizes.xaxis.set_minor_formatter(NullFormatter())
         _draw_importances(choices, rows[rows["quantity"] == "importance"], looks)
     figure.legend(*figure.axes[1].get_legend_handles_labels(), loc="outside upper center", ncols=len(looks))
     return figure

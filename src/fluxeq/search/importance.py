@@ -6,6 +6,7 @@ IJCAI 2023 (arXiv:2304.10255), and for conditional choices arXiv:2601.20800. Opt
 choices out and need scikit-learn.
 """
 
+import logging
 import math
 import warnings
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ def importances(choices: Sequence[dict[str, Any]], values: Sequence[float]) -> d
     finite = [(chosen, value) for chosen, value in zip(choices, values, strict=True) if math.isfinite(value)]
     if len(finite) < LEAST:
         return {}
+    logging.getLogger("optuna").setLevel(logging.WARNING)
     options = {name: _options(choices, name) for name in dict.fromkeys(name for chosen in choices for name in chosen)}
     study = optuna.create_study(storage=optuna.storages.InMemoryStorage())
     for chosen, value in finite:

@@ -18,6 +18,10 @@ HEARTBEAT = 60
 """Seconds between two heartbeats of a trial; a worker that is silent for twice as long counts as killed."""
 
 
+DRIVER = "postgresql+psycopg:"
+"""What ``postgresql:`` stands for, whatever SQLAlchemy's default is."""
+
+
 class Journal(JournalStorage):
     """A journal file that knows where it is."""
 
@@ -49,7 +53,7 @@ def _database(url: str, heartbeat: int) -> RDBStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat, for some years now
         try:
-            return RDBStorage(url, heartbeat_interval=heartbeat)
+            return RDBStorage(url.replace("postgresql:", DRIVER, 1), heartbeat_interval=heartbeat)
         except (ImportError, SQLAlchemyError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
