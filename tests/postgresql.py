@@ -30,7 +30,8 @@ def server() -> Iterator[str]:
         shutil.chown(folder, as_user["user"], as_user["group"])
     data = folder / "data"
     try:
-        create = [programs / "initdb", "-D", data, "-U", "fluxeq", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8"]
+        options = ["-U", "fluxeq", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8"]
+        create = [programs / "initdb", "-D", data, *options]
         subprocess.run(create, check=True, capture_output=True, cwd=folder, **as_user)
         command = [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
         with (folder / "log").open("w") as log:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluxeq.search import search as module
-from fluxeq.search.pruning import PRUNED, LostPruner
+from fluxeq.search.pruning import LostPruner, best_value
 from fluxeq.search.search import Setting
 from fluxeq.search.space import Space
 from fluxeq.training.recipe import Recipe
@@ -26,8 +26,7 @@ class MeansSoFar(optuna.pruners.BasePruner):
 
     def prune(self, study, trial):
         losses = list(trial.intermediate_values.values())
-        best = min((t.value for t in study.trials if t.value is not None and PRUNED not in t.user_attrs), default=np.inf)
-        return len(losses) < self._repeats and np.mean(losses) > best
+        return len(losses) < self._repeats and np.mean(losses) > best_value(study)
 
 
 def winner(losses, pruner):

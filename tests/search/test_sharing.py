@@ -40,7 +40,13 @@ def key(kernel):
 
 
 def test_places_go_by_the_first_trial_of_a_setting():
-    trials = [trial(0, COMPLETE, 1), trial(1, RUNNING, 2), trial(2, RUNNING), trial(3, COMPLETE, 1), trial(4, RUNNING, 3)]
+    trials = [
+        trial(0, COMPLETE, 1),
+        trial(1, RUNNING, 2),
+        trial(2, RUNNING),
+        trial(3, COMPLETE, 1),
+        trial(4, RUNNING, 3),
+    ]
     assert claims.places(trials[::-1]) == [key(1), key(2), "2", key(3)]
     assert claims.has_place(trials, key(2), 2)
     assert not claims.has_place(trials, key(3), 3)
@@ -91,10 +97,9 @@ def test_a_trial_that_nobody_signs_is_given_up(monkeypatch, tmp_path):
 def test_the_lock_tells_a_living_worker_from_one_that_left(tmp_path):
     study = optuna.create_study(storage=open_storage(str(tmp_path / "journal.log")))
     here, there = (workers.OneMachine(tmp_path / "journal.log") for _ in range(2))
-    with here.working(), there.working():
-        with there.training(study.ask()):
-            here.bury(study)
-            assert study.trials[0].state == RUNNING
+    with here.working(), there.working(), there.training(study.ask()):
+        here.bury(study)
+        assert study.trials[0].state == RUNNING
     here.bury(study)
     assert study.trials[0].state == FAIL
     assert [path.name for path in tmp_path.iterdir()] == ["journal.log"]

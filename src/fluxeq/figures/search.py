@@ -1,7 +1,7 @@
 """The searches: their history, the sizes of the settings and of the winner, and which choices mattered.
 
-A setting that was given up early has the mean of the losses it got to, and is drawn hollow; the line is the best setting
-so far among the others. Importances are those of ``fluxeq.search.importance``.
+A setting that was given up early has the mean of the losses it got to, and is drawn hollow; the line is the best
+setting so far among the others. Importances are those of ``fluxeq.search.importance``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from fluxeq.errors import InputError
 from fluxeq.figures import bands, canvas
@@ -105,6 +105,7 @@ def draw(numbers: pd.DataFrame) -> Figure:
             _draw_history(history, of_one, looks[name])
             _draw_sizes(sizes, of_one, looks[name])
         history.set(ylabel=f"{task}\nmean validation loss", xlabel="settings tried", yscale="log")
+        history.xaxis.set_major_locator(MaxNLocator(integer=True))
         sizes.set(xlabel="parameters (star: winner)", xscale="log", yscale="log")
         sizes.sharey(history)
         sizes.xaxis.set_minor_formatter(NullFormatter())
@@ -127,16 +128,16 @@ def _draw_sizes(axes: Axes, rows: pd.DataFrame, look: bands.Look) -> None:
     name, drawn = rows["architecture"].iloc[0], rows.replace(np.inf, np.nan)
     _draw_settings(axes, drawn["n_parameters"].to_numpy(dtype=float), drawn, look, name)
     winner = drawn[drawn["winner"]]
-    style = {"color": look.colour, "markersize": 13, "markeredgecolor": "black", "markeredgewidth": 0.6}
+    style: dict[str, Any] = {"color": look.colour, "markersize": 13, "markeredgecolor": "black", "markeredgewidth": 0.6}
     axes.plot(winner["n_parameters"].astype(float), winner["value"], "*", **style, zorder=5)
 
 
 def _draw_settings(axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: bands.Look, label: str = "") -> None:
     """Draw a marker for each setting, hollow if it was given up early."""
-    pruned, style = rows["pruned"].to_numpy(), {"color": look.colour, "linestyle": "none", "alpha": 0.7}
-    value = rows["value"].to_numpy()
-    axes.plot(at[~pruned], value[~pruned], marker=look.marker, markersize=4, label=label, **style)
-    axes.plot(at[pruned], value[pruned], marker=look.marker, markersize=4, fillstyle="none", **style)
+    pruned, value = rows["pruned"].to_numpy(), rows["value"].to_numpy()
+    style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": "none", "alpha": 0.7}
+    axes.plot(at[~pruned], value[~pruned], markersize=4, label=label, **style)
+    axes.plot(at[pruned], value[pruned], markersize=4, fillstyle="none", **style)
 
 
 def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, bands.Look]) -> None:

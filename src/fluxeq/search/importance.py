@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 LEAST = 10
@@ -31,7 +31,7 @@ def importances(choices: Sequence[dict[str, Any]], values: Sequence[float]) -> d
     options = {name: _options(choices, name) for name in dict.fromkeys(name for chosen in choices for name in chosen)}
     study = optuna.create_study(storage=optuna.storages.InMemoryStorage())
     for chosen, value in finite:
-        spaces = {name: CategoricalDistribution(options[name]) for name in chosen}
+        spaces: dict[str, BaseDistribution] = {name: CategoricalDistribution(options[name]) for name in chosen}
         study.add_trial(optuna.create_trial(params=chosen, distributions=spaces, value=value))
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, TOP / len(finite)))
     with warnings.catch_warnings():
@@ -54,4 +54,4 @@ def choices_of(config: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]
 
 
 def _options(choices: Sequence[dict[str, Any]], name: str) -> list[Any]:
-    return sorted({chosen[name] for chosen in choices if name in chosen}, key=lambda option: (str(type(option)), option))
+    return sorted({chosen[name] for chosen in choices if name in chosen})

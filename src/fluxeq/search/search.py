@@ -235,7 +235,8 @@ def _train(problem: Problem, fields: dict[str, Any], chosen: dict[str, Any], is_
     """Train one setting from several starts, or from fewer if it is lost before."""
     shape, n = problem.data.training.shape, len(problem.data.training)
     trainer = Trainer(problem.data, configured(problem.architecture, fields, shape), problem.recipe.varied(n, chosen))
-    key, losses, lost = claims.key_of(fields, chosen), [], False
+    key, lost = claims.key_of(fields, chosen), False
+    losses: list[float] = []
     while len(losses) < problem.repeats and not lost:
         losses.append(_best_loss(trainer, derived_seed(problem.seed, key, len(losses))))
         lost = is_lost(losses[-1])

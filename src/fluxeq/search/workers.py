@@ -12,7 +12,7 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import optuna
@@ -175,7 +175,5 @@ def running(study: optuna.Study) -> list[FrozenTrial]:
 
 def fail(study: optuna.Study, trial: FrozenTrial) -> None:
     """Mark a trial as failed, unless somebody else has or it has ended after all."""
-    try:
+    with suppress(UpdateFinishedTrialError):
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-    except UpdateFinishedTrialError:
-        pass

@@ -39,7 +39,7 @@ class SearchSettings(Frozen):
     n_training: PositiveInt
     """Training configurations, the first ones of those of the task."""
     recipe: Recipe
-    prune: bool = Field(False, exclude_if=lambda prune: not prune)
+    prune: bool = Field(default=False, exclude_if=lambda prune: not prune)
     """Give a setting up as soon as its losses alone say that it cannot win; written only where it is wanted."""
 
 
