@@ -35,7 +35,7 @@ def main(url: str, log: str, n_trials: str, seed: str, stall: str = "0") -> None
 
     module._train = train
     module.POLL = 0.1
-    found = search(None, "ST", SPACE, Recipe(), int(n_trials), 2, int(seed), open_storage(url, heartbeat=1), "s")
+    found = search(None, "ST", SPACE, Recipe(), int(n_trials), 2, int(seed), open_storage(url, heartbeat=2), "s")
     print([(str(setting.config), setting.value) for setting in found])
 
 

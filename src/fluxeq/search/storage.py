@@ -9,6 +9,7 @@ from pathlib import Path
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from fluxeq.errors import InputError
@@ -20,6 +21,8 @@ HEARTBEAT = 60
 
 DRIVER = "postgresql+psycopg:"
 """What ``postgresql:`` stands for, whatever SQLAlchemy's default is."""
+MAKING_TABLES = 0x666C7578
+"""The lock that a worker holds in the database while it opens it."""
 
 
 class Journal(JournalStorage):
@@ -53,10 +56,21 @@ def _database(url: str, heartbeat: int) -> RDBStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat, for some years now
         try:
-            return RDBStorage(url.replace("postgresql:", DRIVER, 1), heartbeat_interval=heartbeat)
+            return _connected(url.replace("postgresql:", DRIVER, 1), heartbeat)
         except (ImportError, SQLAlchemyError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"storage: PostgreSQL does not answer ({reason}); is the server up, a driver installed "
                 "(pip install 'fluxeq[postgres]')?"
             ) from None
+
+
+def _connected(url: str, heartbeat: int) -> RDBStorage:
+    """A storage; workers that begin together on an empty database make its tables one after another."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection, connection.begin():  # the lock ends with the transaction
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MAKING_TABLES})
+            return RDBStorage(url, heartbeat_interval=heartbeat)
+    finally:
+        engine.dispose()
