@@ -79,11 +79,14 @@ def test_a_setting_that_kills_its_workers_is_given_up():
     assert len(claims.lost_settings(trials[1:])) == 1
 
 
-def test_of_two_trials_with_one_setting_the_first_trains():
-    trials = [trial(0, RUNNING, 1), trial(1, RUNNING, 1), trial(2, RUNNING, 2)]
-    assert claims.is_first(trials, 0, key(1))
-    assert not claims.is_first(trials, 1, key(1))
-    assert claims.is_first(trials, 2, key(2))
+def test_a_setting_is_free_unless_another_trial_has_chosen_it():
+    """Whichever came first: the later one may have asked before the earlier one had chosen."""
+    trials = [trial(0, RUNNING, 1), trial(1, RUNNING), trial(2, RUNNING, 2), trial(3, FAIL, 1), trial(4, COMPLETE, 3)]
+    assert claims.is_free(trials, 0, key(1))
+    assert not claims.is_free(trials, 1, key(1))
+    assert not claims.is_free(trials, 1, key(2))
+    assert claims.is_free(trials, 1, key(3))
+    assert not claims.is_free([*trials, trial(5, WAITING, 4)], 1, key(4))
 
 
 def test_a_trial_that_nobody_signs_is_given_up(monkeypatch, tmp_path):

@@ -45,9 +45,13 @@ def has_place(trials: Sequence[FrozenTrial], key: str, n_trials: int) -> bool:
     return key in places(trials)[:n_trials]
 
 
-def is_first(trials: Sequence[FrozenTrial], number: int, key: str) -> bool:
-    """Whether no earlier trial waits or runs with the same setting."""
-    return not any(trial.number < number and _is_open(trial) and setting_of(trial) == key for trial in trials)
+def is_free(trials: Sequence[FrozenTrial], number: int, key: str) -> bool:
+    """Whether no other trial than ``number`` waits or runs with a setting.
+
+    Each trial says what it has chosen before it asks this, so that of two with one setting at least one hears of the
+    other, and no setting is trained twice; if both do, both ask for another one.
+    """
+    return not any(trial.number != number and _is_open(trial) and setting_of(trial) == key for trial in trials)
 
 
 def lost_settings(trials: Sequence[FrozenTrial]) -> dict[str, FrozenTrial]:

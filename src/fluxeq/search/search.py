@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.files import derived_seed
@@ -174,13 +174,15 @@ def _ask(study: optuna.Study) -> optuna.Trial:
 def _try(problem: Problem, study: optuna.Study, trial: optuna.Trial) -> bool:
     """Train what a trial chooses, or reuse its value, or set it aside; whether the setting was new."""
     fields, chosen = suggest(problem.space, problem.architecture, trial), suggest_recipe(problem.space, trial)
-    key, known = claims.key_of(fields, chosen), _tried(study)
+    key = claims.key_of(fields, chosen)
+    known: dict[str, Setting] = {}
     try:
         trial.set_user_attr("config", fields)
         if chosen:
             trial.set_user_attr("recipe", chosen)
         trials = study.get_trials(deepcopy=False)
-        mine = claims.is_first(trials, trial.number, key) and claims.has_place(trials, key, problem.n_trials)
+        known = _with_value(trials)
+        mine = claims.is_free(trials, trial.number, key) and claims.has_place(trials, key, problem.n_trials)
         if key not in known and not mine:
             trial.set_user_attr(claims.SET_ASIDE, True)
             study.tell(trial, state=TrialState.FAIL)
@@ -213,11 +215,15 @@ def _tell(study: optuna.Study, trial: optuna.Trial, setting: Setting) -> None:
 
 def _tried(study: optuna.Study) -> dict[str, Setting]:
     """Different settings with a value, by their keys."""
+    return _with_value(study.get_trials(deepcopy=False))
+
+
+def _with_value(trials: list[FrozenTrial]) -> dict[str, Setting]:
     found: dict[str, Setting] = {}
-    for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+    for trial in trials:
         attributes, key = trial.user_attrs, claims.setting_of(trial)
-        assert trial.value is not None
-        assert key is not None
+        if trial.state != TrialState.COMPLETE or trial.value is None or key is None:
+            continue
         setting = Setting(
             attributes["config"],
             trial.value,
