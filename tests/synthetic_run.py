@@ -3,6 +3,7 @@
 ``tables`` gives the content as data frames, so that a test can change it, and ``write`` makes a run folder of it.
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,8 @@ class Tables:
 
     metrics: pd.DataFrame
     measurements: dict[str, pd.DataFrame] = field(default_factory=dict)
+    searches: dict[tuple[str, str], list[dict]] = field(default_factory=dict)
+    """The settings that were tried for a task and an architecture, the best first."""
 
     def write(self, run: Path) -> Path:
         """Make the run folder; its path."""
@@ -51,7 +54,17 @@ class Tables:
         self.metrics.to_csv(run / "metrics.csv", index=False)
         for name, table in self.measurements.items():
             table.to_csv(run / "measurements" / f"{name}.csv", index=False)
+        for (task, architecture), trials in self.searches.items():
+            write_search(run / "searches" / f"{task}-{architecture}", task, architecture, trials)
         return run
+
+
+def write_search(folder, task, architecture, trials):
+    """What a search leaves behind."""
+    folder.mkdir(parents=True)
+    best = {"task": task, "architecture": architecture, **trials[0]}
+    for name, content in (("trials", trials), ("best", best)):
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def tables(seed: int = 1, scale: Scale = Scale()) -> Tables:
@@ -64,7 +77,25 @@ def tables(seed: int = 1, scale: Scale = Scale()) -> Tables:
         "example": _example(rng),
     }
     measurements["feature_maps"] = _feature_maps(rng, measurements["example"])
-    return Tables(pd.DataFrame(rows), measurements)
+    tasks = ("regression", "detection", "counting")
+    searches = {(task, architecture): search(rng) for task in tasks for architecture in DETECTION_LOSS}
+    return Tables(pd.DataFrame(rows), measurements, searches)
+
+
+def search(rng, n=12):
+    """Settings of which the second layer's kernel decides; some were given up early."""
+    found = []
+    for number in range(n):
+        kernels = rng.integers(1, 4, rng.integers(1, 4)).tolist()
+        blocks = [{"channels": int(rng.choice([4, 8])), "kernel": kernel, "pooling": 1} for kernel in kernels]
+        value = 1e-5 if len(kernels) > 1 and kernels[1] == 2 else 1e-2
+        value *= float(np.exp(rng.normal()))
+        config = {"blocks": blocks, "dense": [8] * int(rng.integers(0, 2)), "activation": "gelu"}
+        found.append({"config": config, "value": value, "n_parameters": 50 * 3 ** len(blocks), "number": number})
+    found.sort(key=lambda setting: setting["value"])
+    for setting in found[2::3]:
+        setting["pruned"] = True
+    return found
 
 
 def _row(task, architecture, augmentation, n_training, instance, shape, **further):

@@ -13,6 +13,7 @@ import pytest
 import small_ensembles
 from fluxeq import cli
 from fluxeq.data.ensembles import open_ensemble
+from fluxeq.training.models import describe
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning"),  # imported by pyerrors
@@ -28,6 +29,7 @@ TRAIN = {
     "output": "models",
     "recipe": "{recipe}",
 }
+SMALL = {"layers": [1, 1], "channels": [2], "kernels": [1], "poolings": [1], "dense_layers": [0, 0]}
 SEARCH = {**TRAIN, "output": "found", "storage": "journal.log", "trials": "1", "repeats": "1", "space": "{space}"}
 
 
@@ -48,9 +50,7 @@ def places(tmp_path_factory):
     texts = {
         "text": "a text",
         "recipe": json.dumps({"epochs": 2}),
-        "space": json.dumps(
-            {"layers": [1, 1], "channels": [2], "kernels": [1], "poolings": [1], "dense_layers": [0, 0]}
-        ),
+        "space": json.dumps(SMALL),
         "small": json.dumps({"blocks": [{"channels": 2, "kernel": 1}]}),
         "unknown field": json.dumps({"depth": 3}),
         "bad recipe": json.dumps({"epochs": 0}),
@@ -189,6 +189,7 @@ WRONG = [
     (search(output="{text}"), "is not a folder that can be written to"),
     (search(trials="0"), "trials = 0: at least 1"),
     (search(repeats="0"), "repeats = 0: at least 1"),
+    (search(heartbeat="0"), "heartbeat = 0: at least 1 second"),
     (search(space="{bad recipe}"), "epochs"),
     (search(architecture="XX"), "architecture 'XX'"),
     (["reproduce", "slow", "--output", "run"], "study 'slow': choose quick, laptop, paper"),
@@ -294,7 +295,25 @@ def test_search(fluxeq, tmp_path):
     assert fluxeq(*search(seed="1"))[0] == 0
     best = json.loads((tmp_path / "found" / "best.json").read_text())
     assert best["config"]["blocks"] == [{"channels": 2, "kernel": 1, "pooling": 1}]
-    assert fluxeq(*search(seed="1"))[1].endswith(f"{best['n_parameters']} parameters\n")
+    out = fluxeq(*search(seed="1"))[1]
+    assert out.startswith("budget of EQ: 1 settings, 1 trainings each, at most 2 steps a training; 2 steps in all\n")
+    assert out.endswith(f"{best['n_parameters']} parameters\n")
+    assert (tmp_path / "found" / "search.png").stat().st_size > 10000
+
+
+def test_a_winner_is_trained_with_what_the_search_chose_of_the_recipe(fluxeq, tmp_path):
+    space = json.dumps(SMALL | {"learning_rates": [0.003], "batch_sizes": [10]})
+    (tmp_path / "space.json").write_text(space)
+    assert fluxeq(*search(seed="1", space="space.json"))[0] == 0
+    best = json.loads((tmp_path / "found" / "best.json").read_text())
+    assert best["recipe"] == {"learning_rate": 0.003, "batch_size": 10}
+    assert fluxeq(*train(config="found/best.json"))[0] == 0
+    recipe = describe(tmp_path / "models" / "EQ-000.safetensors").recipe
+    assert (recipe.learning_rate, recipe.batch_size, recipe.epochs) == (0.003, 10, 1)
+    (tmp_path / "found" / "best.json").write_text(json.dumps(best | {"recipe": {"batch_size": 0}}))
+    code, _, lines = fluxeq(*train(config="found/best.json", output="others"))
+    assert (code, len(lines)) == (2, 1)
+    assert "found/best.json: recipe.batch_size = 0" in lines[0]
 
 
 @pytest.mark.parametrize(("text", "shape"), [("60x4", (60, 4)), ("8X8x2", (8, 8, 2)), ("5", (5,))])

@@ -221,7 +221,8 @@ def train(
     seed:
         The same seed gives the same instances.
     config:
-        JSON file with the fields of the architecture that differ from its defaults, or best.json of a search.
+        JSON file with the fields of the architecture that differ from its defaults, or best.json of a search, whose
+        choices for the optimiser then hold.
     recipe:
         JSON file with the settings of the optimiser that differ from the original study's.
     augmentation:
@@ -233,9 +234,10 @@ def train(
 
     if instances < 1:
         raise InputError(f"instances = {instances}: at least 1 is needed")
-    chosen, the_recipe = _config(config), _recipe(recipe)
+    (chosen, changes), general = _config(config), _recipe(recipe)
     found = load_data(task, data, validation)
     built = configured(architecture, chosen, found.training.shape)
+    the_recipe = _varied(general, len(found.training), changes, config)
     with _bar("training") as advance:
         paths = train_instances(
             found,
@@ -326,6 +328,8 @@ def search(
     seed: int | None = None,
     space: Path | None = None,
     recipe: Path | None = None,
+    prune: Annotated[bool, Parameter(negative="")] = False,
+    heartbeat: int = 60,
 ) -> None:
     """Search the best setting of an architecture; the same command again goes on.
 
@@ -342,7 +346,7 @@ def search(
     storage:
         journal:///PATH on one machine, postgresql://... across machines.
     output:
-        Folder for best.json and trials.json.
+        Folder for best.json, trials.json and a figure of the search.
     trials:
         Different settings to try, over all processes together.
     repeats:
@@ -353,10 +357,15 @@ def search(
         JSON file with the ranges that differ from the defaults.
     recipe:
         JSON file with the settings of the optimiser that differ from the original study's.
+    prune:
+        Give a setting up as soon as its losses alone say that it cannot win.
+    heartbeat:
+        Seconds between two signs of life in PostgreSQL; a worker that is silent for twice as long counts as killed.
     """
+    from fluxeq.figures.registry import write_search
     from fluxeq.files import require_writable
     from fluxeq.nets.architectures import require_architecture
-    from fluxeq.search.results import save_results
+    from fluxeq.search.results import budget, save_results
     from fluxeq.search.search import search as find
     from fluxeq.search.storage import open_storage
     from fluxeq.training.datasets import load_data
@@ -369,6 +378,9 @@ def search(
     the_space, the_recipe = _space(space), _recipe(recipe)
     found = load_data(task, data, validation)
     chosen_seed = secrets.randbits(32) if seed is None else seed
+    opened = open_storage(storage, heartbeat)
+    allowed = budget(the_recipe, len(found.training), trials, repeats)
+    print(f"budget of {architecture}: {allowed}")
     with _bar("searching") as advance:
         settings = find(
             found,
@@ -378,12 +390,15 @@ def search(
             trials,
             repeats,
             chosen_seed,
-            open_storage(storage),
+            opened,
             f"{task}-{architecture}",
             advance,
+            prune,
         )
-    save_results(output, task, architecture, settings)
-    best = settings[0]
+    save_results(output, task, architecture, settings, allowed)
+    write_search(output)
+    best, n_trainings = settings[0], sum(len(setting.losses) for setting in settings)
+    print(f"{architecture}: tried {len(settings)} settings in {n_trainings} trainings")
     print(f"{output / 'best.json'}: mean of best losses {best.value:.3e}, {best.n_parameters} parameters")
 
 
@@ -461,7 +476,7 @@ def figure(run: Path, name: str, /) -> None:
     run:
         Folder of a run.
     name:
-        fig1, fig2, fig3, fig4, fig5a, fig5b, fig6a, fig6b, fig7a or fig7b.
+        fig1, fig2, fig3, fig4, fig5a, fig5b, fig6a, fig6b, fig7a, fig7b or search.
     """
     from fluxeq.figures.registry import write_figure
     from fluxeq.studies.run import open_run
@@ -516,10 +531,22 @@ def parsed_integers(name: str, text: str) -> list[int]:
     return list(map(int, parts))
 
 
-def _config(path: Path | None) -> dict[str, Any]:
-    """The fields of a config: those in a JSON file, which may be what a search left behind."""
+def _config(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a config in a JSON file, and what else the search that left it behind chose for the recipe."""
     content = _fields(path)
-    return content.get("config", content)
+    return content.get("config", content), content.get("recipe", {}) if "config" in content else {}
+
+
+def _varied(recipe: "Recipe", n: int, changes: dict[str, Any], path: Path | None) -> "Recipe":
+    """The recipe with what a search chose, for ``n`` configurations. Raises InputError if a file asks for nonsense."""
+    from pydantic import ValidationError
+
+    from fluxeq.config import first_problem
+
+    try:
+        return recipe.varied(n, changes)
+    except ValidationError as error:
+        raise InputError(f"{path}: recipe.{first_problem(error)}") from None
 
 
 def _recipe(path: Path | None) -> "Recipe":

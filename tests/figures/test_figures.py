@@ -1,4 +1,5 @@
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 
 import synthetic_run
 from fluxeq.errors import InputError
-from fluxeq.figures import bands, fig1, fig2, fig3, fig4, fig5b, fig6a, scores, tables
-from fluxeq.figures.registry import FIGURES, write_figure
+from fluxeq.figures import bands, fig1, fig2, fig3, fig4, fig5b, fig6a, scores, search, tables
+from fluxeq.figures.registry import FIGURES, write_figure, write_search
 
 SHOWS = {
     "fig1": "measurements/translation.csv",
@@ -21,8 +22,9 @@ SHOWS = {
     "fig6b": "detection",
     "fig7a": "counting",
     "fig7b": "counting",
+    "search": "searches",
 }
-"""What every figure needs: a file, or rows of a task."""
+"""What every figure needs: a file, a folder, or rows of a task."""
 
 
 def lay_out(run: Path, name: str) -> None:
@@ -62,7 +64,7 @@ def test_figures_do_not_depend_on_the_settings_of_the_user(made_up_run):
 
 
 def test_an_unknown_figure_names_those_that_there_are(made_up_run):
-    with pytest.raises(InputError, match=r"^figure 'fig9': choose one of fig1, fig2, .*, fig7b$"):
+    with pytest.raises(InputError, match=r"^figure 'fig9': choose one of fig1, fig2, .*, search$"):
         write_figure(made_up_run, "fig9")
 
 
@@ -71,6 +73,8 @@ def test_what_a_run_lacks_is_named_with_the_way_out(tables, tmp_path, name, need
     run = tables.write(tmp_path / "run")
     if needs.endswith(".csv"):
         (run / needs).unlink()
+    elif needs == "searches":
+        shutil.rmtree(run / needs)
     else:
         tables.metrics[tables.metrics["task"] != needs].to_csv(run / "metrics.csv", index=False)
     with pytest.raises(InputError, match=rf"{re.escape(needs)}.*run 'fluxeq reproduce' first"):
@@ -214,3 +218,47 @@ def test_figure_6a_is_about_the_training_lattice(made_up_run):
     found = numbers.loc[("accuracy", "EQ", 1.0)]
     assert found["lowest"] == pytest.approx(expected.min())
     assert found["median"] == pytest.approx(expected.median())
+
+
+def test_the_history_of_a_search(made_up_run):
+    numbers = search.numbers(made_up_run)
+    assert list(numbers["task"].unique()) == ["regression", "detection", "counting"]
+    for _, rows in numbers[numbers["quantity"] == "setting"].groupby(["task", "architecture"]):
+        assert list(rows["number"]) == list(range(1, len(rows) + 1))
+        kept = rows.loc[~rows["pruned"], "value"]
+        assert list(rows.loc[kept.index, "best_so_far"]) == list(kept.cummin())
+        assert rows.loc[rows["winner"], "value"].tolist() == [kept.min()]
+        assert rows["pruned"].any()
+    importance = numbers.groupby(["task", "architecture"])["importance"].sum()
+    assert list(importance) == pytest.approx([1] * 9)
+
+
+def test_searches_from_before_their_order_was_written_down_are_drawn(tables, tmp_path):
+    for trials in tables.searches.values():
+        for trial in trials:
+            del trial["number"]
+    run = tables.write(tmp_path / "run")
+    numbers = search.numbers(run)
+    assert numbers["number"].isna().all()
+    assert numbers["winner"].sum() == 9
+    lay_out(run, "search")
+
+
+def test_a_search_whose_trainings_diverged_is_drawn(tables, tmp_path):
+    for trial in tables.searches["detection", "EQ"]:
+        trial["value"] = None
+    lay_out(tables.write(tmp_path / "run"), "search")
+
+
+def test_a_search_of_few_settings_has_no_importances(tmp_path):
+    trials = synthetic_run.search(np.random.default_rng(1), 3)
+    synthetic_run.write_search(tmp_path / "found", "regression", "EQ", trials)
+    assert [path.name for path in write_search(tmp_path / "found")] == ["search.csv", "search.pdf", "search.png"]
+    assert set(pd.read_csv(tmp_path / "found" / "search.csv")["quantity"]) == {"setting"}
+
+
+def test_a_search_that_is_not_one_is_named(tables, tmp_path):
+    run = tables.write(tmp_path / "run")
+    (run / "searches" / "detection-EQ" / "trials.json").write_text("[{}]")
+    with pytest.raises(InputError, match=r"detection-EQ: not what a search leaves behind .*; run 'fluxeq reproduce'"):
+        search.numbers(run)

@@ -11,7 +11,7 @@ import small_ensembles
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.files import derived_seed
 from fluxeq.search import search as module
-from fluxeq.search.results import save_results
+from fluxeq.search.results import budget, save_results
 from fluxeq.search.search import Setting, search
 from fluxeq.search.space import Space
 from fluxeq.search.storage import open_storage
@@ -33,12 +33,12 @@ class Trainings:
     def __init__(self, fatal=None):
         self.asked, self.fatal = [], fatal
 
-    def __call__(self, data, architecture, fields, recipe, repeats, seed):
+    def __call__(self, problem, fields, chosen, is_lost):
         self.asked.append(fields)
         if len(self.asked) == self.fatal:
             raise Killed
         value = derived_seed(str(fields)) % 1000 / 1000
-        return Setting(fields, value, (value,) * repeats, 10)
+        return Setting(fields, value, (value,) * problem.repeats, 10, recipe=chosen)
 
 
 def run(monkeypatch, storage, trainings, n_trials, space=WIDE, architecture="ST", seed=1):
@@ -145,13 +145,22 @@ def test_a_training_that_diverges_is_the_worst(monkeypatch, tmp_path):
     data, space = small_ensembles.data("regression"), FOUR.model_copy(update={"channels": (2,), "kernels": (1,)})
     found = search(data, "EQ", space, Recipe(), 1, 2, 1, in_memory(), "s")
     assert found[0].losses == (np.inf, np.inf)
-    save_results(tmp_path, "regression", "EQ", found)
+    save_results(tmp_path, "regression", "EQ", found, budget(Recipe(), 40, 1, 2))
     assert json.loads((tmp_path / "best.json").read_text())["value"] is None
 
 
 def test_results(trained, tmp_path):
-    save_results(tmp_path, "regression", "EQ", trained)
+    save_results(tmp_path, "regression", "EQ", trained, budget(Recipe(epochs=2), 40, 2, 2))
     trials, best = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("trials", "best"))
-    assert best == {"task": "regression", "architecture": "EQ", **trials[0]}
+    allowed = {"trials": 2, "repeats": 2, "steps": 2, "polish": 0}
+    assert best == {"task": "regression", "architecture": "EQ", **trials[0], "budget": allowed}
     assert [trial["value"] for trial in trials] == sorted(setting.value for setting in trained)
     assert trials[0] == json.loads(json.dumps(asdict(trained[0])))
+
+
+def test_lines_of_the_budget():
+    """Equal for all architectures: nothing in it depends on one."""
+    assert str(budget(Recipe(epochs=10, batch_size=7), 40, 5, 3)) == (
+        "5 settings, 3 trainings each, at most 50 steps a training; 750 steps in all"
+    )
+    assert "at most 10 steps and 4 of the polish a training" in str(budget(Recipe(epochs=10, polish=4), 40, 5, 3))

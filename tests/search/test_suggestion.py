@@ -1,13 +1,15 @@
 """What trials propose: settings that can be built, from all of the space and nothing else."""
 
+import numpy as np
 import optuna
 import pytest
 
 from fluxeq.errors import InputError
 from fluxeq.nets.architectures import ARCHITECTURES, configured
-from fluxeq.nets.network import total_stride
+from fluxeq.nets.network import n_parameters, total_stride
 from fluxeq.search.space import Space
-from fluxeq.search.suggestion import suggest
+from fluxeq.search.suggestion import suggest, suggest_recipe
+from fluxeq.studies.study import load_study
 
 SPACE = Space(layers=(1, 3), channels=(4, 8), dense_layers=(0, 2), widths=(8, 16), global_poolings=("average", "sum"))
 N = 60
@@ -71,3 +73,60 @@ def test_a_single_choice_is_no_parameter():
 def test_an_unknown_architecture():
     with pytest.raises(InputError, match="architecture 'XX': choose one of EQ, ST, FL"):
         proposed("XX", n=1)
+
+
+OPTIMISERS = {
+    "learning_rates": (1e-2, 1e-3),
+    "batch_sizes": (10, 20),
+    "schedules": ("constant", "cosine"),
+    "weight_decays": (0.0, 1e-3),
+}
+
+
+def test_settings_of_the_optimiser_are_the_same_for_all_architectures():
+    space, names = Space(**OPTIMISERS), ("learning_rate", "batch_size", "schedule", "weight_decay")
+    for architecture in ARCHITECTURES:
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+        trials = [study.ask() for _ in range(N)]
+        chosen = [(suggest(space, architecture, trial), suggest_recipe(space, trial))[1] for trial in trials]
+        for name, choices in zip(names, OPTIMISERS.values(), strict=True):
+            assert {one[name] for one in chosen} == set(choices)
+            assert [one[name] for one in chosen] == [trial.params[name] for trial in trials]
+
+
+def test_by_default_the_optimiser_is_not_searched_nor_written_down():
+    """The fingerprints of studies from before there was a choice stay what they were."""
+    trial = optuna.create_study().ask()
+    assert suggest_recipe(SPACE, trial) == {}
+    assert trial.params == {}
+    assert not set(SPACE.model_dump(mode="json")) & set(OPTIMISERS)
+    assert set(OPTIMISERS) < set(Space(**OPTIMISERS).model_dump(mode="json"))
+    assert suggest_recipe(Space(learning_rates=(1e-3,)), trial) == {"learning_rate": 1e-3}
+    assert trial.params == {}
+
+
+def extreme(architecture, space, shape, largest):
+    """The number of parameters of the smallest, or the largest, network of a space."""
+    choose = max if largest else min
+
+    class Extreme:
+        def suggest_int(self, name, low, high):
+            return 0 if name == "strided_layer" else choose(low, high)
+
+        def suggest_categorical(self, name, choices):
+            if name == "stride" or "pooling" in name:
+                return min(choices, key=str) if largest else max(choices, key=str)
+            return choose(choices)
+
+    fields = suggest(space, architecture, Extreme())
+    return n_parameters(configured(architecture, fields, shape).build(2, 2, np.random.default_rng(1)))
+
+
+@pytest.mark.parametrize("task", ["regression", "detection"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_space_of_the_paper_goes_from_very_small_to_pretty_large(architecture, task):
+    """From about 10^2 to about 10^7 parameters, for each architecture."""
+    studied = getattr(load_study("paper"), task)
+    smallest, largest = (extreme(architecture, studied.search.space, studied.shape, end) for end in (False, True))
+    assert smallest < 600
+    assert largest > 5e6

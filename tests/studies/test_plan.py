@@ -156,3 +156,16 @@ def test_a_misspelled_key_is_what_the_error_names(tmp_path):
     path.write_text(study_text("quick").replace("seed = 1", "seeds = 1", 1))
     with pytest.raises(InputError, match="seeds = 1: Extra inputs"):
         load_study(path)
+
+
+def test_fingerprints_of_searches_and_trainings_from_before_there_was_pruning(quick):
+    """What a study does not ask for leaves no trace; what it asks for does."""
+    settings = {job.name: job.settings for job in plan(quick)}["search/detection-EQ"]["search"]
+    assert set(settings) == {"space", "trials", "repeats", "n_training", "recipe"}
+    assert "learning_rates" not in settings["space"]
+    search = quick.detection.search.model_copy(update={"prune": True})
+    changed = changed_jobs(
+        quick, quick.model_copy(update={"detection": quick.detection.model_copy(update={"search": search})})
+    )
+    assert {"search/detection-EQ", "train/detection-EQ-4000"} < changed
+    assert "search/counting-EQ" not in changed

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fluxeq.errors import InputError
-from fluxeq.figures import canvas, fig1, fig2, fig3, fig4, fig5a, fig5b, fig6a, fig6b, fig7a, fig7b
+from fluxeq.figures import canvas, fig1, fig2, fig3, fig4, fig5a, fig5b, fig6a, fig6b, fig7a, fig7b, search
 from fluxeq.files import whole
 
 
@@ -33,6 +33,7 @@ FIGURES = {
     "fig6b": PaperFigure(fig6b.numbers, fig6b.draw),
     "fig7a": PaperFigure(fig7a.numbers, fig7a.draw),
     "fig7b": PaperFigure(fig7b.numbers, fig7b.draw),
+    "search": PaperFigure(search.numbers, search.draw),
 }
 
 
@@ -48,11 +49,19 @@ def write_figure(run: Path, name: str) -> list[Path]:
     Raises InputError for an unknown name, or if the run lacks what the figure shows.
     """
     require_figure(name)
-    numbers = FIGURES[name].numbers(run)
-    table, *pictures = [run / "figures" / f"{name}.{suffix}" for suffix in ("csv", "pdf", "png")]
+    return _write(FIGURES[name], FIGURES[name].numbers(run), run / "figures", name)
+
+
+def write_search(folder: Path) -> list[Path]:
+    """Write the figure of a single search into its folder, beside its results."""
+    return _write(FIGURES["search"], search.numbers_of([folder]), folder, "search")
+
+
+def _write(figure: PaperFigure, numbers: pd.DataFrame, folder: Path, name: str) -> list[Path]:
+    table, *pictures = [folder / f"{name}.{suffix}" for suffix in ("csv", "pdf", "png")]
     with whole(table) as temporary:
         numbers.to_csv(temporary, index=False)
-    figure = FIGURES[name].draw(numbers)
+    drawn = figure.draw(numbers)
     for picture in pictures:
-        canvas.save(figure, picture)
+        canvas.save(drawn, picture)
     return [table, *pictures]

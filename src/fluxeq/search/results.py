@@ -1,17 +1,43 @@
-"""What a search leaves behind: every setting it tried, and the best one."""
+"""What a search leaves behind: every setting it tried, the best one, and the budget that it had."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fluxeq.files import write_json
 from fluxeq.search.search import Setting
+from fluxeq.training.recipe import Recipe
 
 
-def save_results(folder: Path, task: str, architecture: str, settings: list[Setting]) -> None:
+@dataclass(frozen=True)
+class Budget:
+    """What an architecture may spend; equal for all that are compared."""
+
+    trials: int
+    repeats: int
+    steps: int
+    """Optimiser steps that one training can take at most; other batches do not change it."""
+    polish: int
+    """Steps of the polish that may follow."""
+
+    def __str__(self) -> str:
+        total = self.trials * self.repeats * self.steps
+        polish = f" and {self.polish} of the polish" if self.polish else ""
+        return (
+            f"{self.trials} settings, {self.repeats} trainings each, at most {self.steps} steps{polish} a training; "
+            f"{total} steps in all"
+        )
+
+
+def budget(recipe: Recipe, n_training: int, n_trials: int, repeats: int) -> Budget:
+    """The budget of a search on ``n_training`` configurations."""
+    return Budget(n_trials, repeats, recipe.steps(n_training), recipe.polish)
+
+
+def save_results(folder: Path, task: str, architecture: str, settings: list[Setting], allowed: Budget) -> None:
     """Write ``trials.json``, the best setting first, and ``best.json``; a loss that diverged is null."""
     rows = [_plain(setting) for setting in settings]
     write_json(folder / "trials.json", rows)
-    write_json(folder / "best.json", {"task": task, "architecture": architecture, **rows[0]})
+    write_json(folder / "best.json", {"task": task, "architecture": architecture, **rows[0], "budget": asdict(allowed)})
 
 
 def _plain(setting: Setting) -> dict[str, object]:

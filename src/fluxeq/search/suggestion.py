@@ -1,7 +1,8 @@
 """How a trial chooses a setting from the space.
 
 An architecture takes what concerns it: EQ has no strides, FL no global pooling. The space is conditional (a third layer
-has a kernel only if there is one), which the sampler must know about.
+has a kernel only if there is one), which the sampler must know about. The optimiser's settings come last and are the
+same for all architectures.
 """
 
 from typing import Any
@@ -37,6 +38,21 @@ def suggest(space: Space, architecture: str, trial: Trial) -> dict[str, Any]:
     if "global_pooling" in kind.model_fields:
         fields["global_pooling"] = _choose(trial, "global_pooling", space.global_poolings)
     return fields
+
+
+def suggest_recipe(space: Space, trial: Trial) -> dict[str, Any]:
+    """The settings of the optimiser that the space leaves open, as a trial chooses them."""
+    return {name: _choose(trial, name, choices) for name, choices in _open(space).items() if choices}
+
+
+def _open(space: Space) -> dict[str, tuple[Any, ...]]:
+    """The choices for each field of the recipe that can be searched."""
+    return {
+        "learning_rate": space.learning_rates,
+        "batch_size": space.batch_sizes,
+        "schedule": space.schedules,
+        "weight_decay": space.weight_decays,
+    }
 
 
 def _block(space: Space, trial: Trial, i: int) -> dict[str, int]:

@@ -39,7 +39,7 @@ def search(
     search: dict[str, Any],
 ) -> None:
     """Search the setting of one architecture for one task; ``best.json`` and ``trials.json`` hold what was found."""
-    from fluxeq.search.results import save_results
+    from fluxeq.search.results import budget, save_results
     from fluxeq.search.search import search as find
     from fluxeq.search.space import Space
     from fluxeq.search.storage import open_storage
@@ -47,18 +47,21 @@ def search(
     from fluxeq.training.recipe import Recipe
 
     data = load_data(task, _within(run, training), _within(run, validation), search["n_training"])
+    recipe = Recipe.model_validate(search["recipe"])
     settings = find(
         data,
         architecture,
         Space.model_validate(search["space"]),
-        Recipe.model_validate(search["recipe"]),
+        recipe,
         search["trials"],
         search["repeats"],
         seed,
         open_storage(str(run / output / "journal.log")),
         f"{task}-{architecture}",
+        prune=search.get("prune", False),
     )
-    save_results(run / output, task, architecture, settings)
+    allowed = budget(recipe, len(data.training), search["trials"], search["repeats"])
+    save_results(run / output, task, architecture, settings, allowed)
 
 
 def train(
@@ -76,19 +79,21 @@ def train(
     winner: str | None = None,
     config: dict[str, Any] | None = None,
 ) -> None:
-    """Train all instances of one architecture, with the winner of a search or a given config."""
+    """Train all instances of one architecture, with a given config or the winner of a search and what it chose of the
+    recipe.
+    """
     from fluxeq.nets.architectures import configured
     from fluxeq.training.datasets import load_data
     from fluxeq.training.instances import train_instances
     from fluxeq.training.recipe import Recipe
 
     data = load_data(task, _within(run, training), _within(run, validation), n_training)
-    fields = read_json(run / winner)["config"] if winner else config or {}
+    best = read_json(run / winner) if winner else {"config": config or {}}
     train_instances(
         data,
         architecture,
-        configured(architecture, fields, data.training.shape),
-        Recipe.model_validate(recipe),
+        configured(architecture, best["config"], data.training.shape),
+        Recipe.model_validate(recipe).varied(len(data.training), best.get("recipe", {})),
         augmentation,
         range(instances),
         seed,

@@ -59,7 +59,7 @@ def digests(jobs: list[Job]) -> dict[str, str]:
     return found
 
 
-FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b")
+FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b", "search")
 
 
 def _figure_files(name: str) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ class SearchSettings(Frozen):
     n_training: PositiveInt
     """Training configurations, the first ones of those of the task."""
     recipe: Recipe
+    prune: bool = Field(default=False, exclude_if=lambda prune: not prune)
+    """Give a setting up as soon as its losses alone say that it cannot win; written only where it is wanted."""
 
 
 class Training(Frozen):

@@ -1,6 +1,6 @@
 """How a network is trained: the settings of the optimiser, of early stopping and of augmentation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -35,3 +35,16 @@ class Recipe(Frozen):
     def steps(self, n: int) -> int:
         """Most optimiser steps that a training on ``n`` configurations can take."""
         return self.epochs * (n // self.batch_for(n))
+
+    def varied(self, n: int, changes: dict[str, Any]) -> Self:
+        """The recipe with other fields, for ``n`` configurations, at no more steps than before.
+
+        Where the batch changes, the epochs and the patience change against it, so that a small batch is no larger
+        budget. Raises pydantic's ValidationError for a field or value that no recipe has.
+        """
+        changed = self.model_validate(self.model_dump() | changes)
+        before, after = (n // recipe.batch_for(n) for recipe in (self, changed))
+        if before == after:
+            return changed
+        epochs, patience = (max(1, number * before // after) for number in (self.epochs, self.patience))
+        return changed.model_copy(update={"epochs": epochs, "patience": patience})

@@ -1,0 +1,57 @@
+"""Which choices of a search decided over its result: Optuna's PED-ANOVA on the settings that were tried.
+
+For each choice it asks how differently the best settings and all settings chose, which also holds for choices that
+exist in some settings only (a kernel of a third layer), weighted by how many have them: Watanabe, Bansal and Hutter,
+IJCAI 2023 (arXiv:2304.10255), and for conditional choices arXiv:2601.20800. Optuna's other evaluators leave conditional
+choices out and need scikit-learn.
+"""
+
+import logging
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+LEAST = 10
+"""Settings with a finite value; fewer say nothing about choices."""
+TOP = 5
+"""Settings that count as the best ones, or a tenth where that is more."""
+
+
+def importances(choices: Sequence[dict[str, Any]], values: Sequence[float]) -> dict[str, float]:
+    """The share of each choice in the result, most important first; nothing for fewer than ``LEAST`` settings."""
+    finite = [(chosen, value) for chosen, value in zip(choices, values, strict=True) if math.isfinite(value)]
+    if len(finite) < LEAST:
+        return {}
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+    options = {name: _options(choices, name) for name in dict.fromkeys(name for chosen in choices for name in chosen)}
+    study = optuna.create_study(storage=optuna.storages.InMemoryStorage())
+    for chosen, value in finite:
+        spaces: dict[str, BaseDistribution] = {name: CategoricalDistribution(options[name]) for name in chosen}
+        study.add_trial(optuna.create_trial(params=chosen, distributions=spaces, value=value))
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, TOP / len(finite)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Some regimes for parameter")  # a choice that hardly any setting had
+        return get_param_importances(study, evaluator=evaluator)
+
+
+def choices_of(config: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
+    """What a search chose to get to a setting, by the names of the space."""
+    blocks, dense = config["blocks"], config["dense"]
+    found: dict[str, Any] = {"layers": len(blocks), "dense_layers": len(dense)}
+    for name in ("channels", "kernel", "pooling"):
+        found |= {f"{name}_{i}": block[name] for i, block in enumerate(blocks)}
+    if any("stride" in block for block in blocks):
+        strides = [block.get("stride", 1) for block in blocks]
+        found |= {"stride": max(strides), "strided_layer": strides.index(max(strides))}
+    found |= {f"width_{i}": width for i, width in enumerate(dense)}
+    found |= {name: config[name] for name in ("activation", "pooling", "global_pooling") if name in config}
+    return found | recipe
+
+
+def _options(choices: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    return sorted({chosen[name] for chosen in choices if name in chosen})

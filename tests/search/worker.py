@@ -1,0 +1,43 @@
+"""A worker of a search whose trainings are made up: ``worker.py URL LOG N_TRIALS SEED [STALL]``.
+
+Every training writes a line to the log when it begins and when it ends; number ``STALL`` never ends.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from fluxeq.files import derived_seed
+from fluxeq.search import search as module
+from fluxeq.search.search import Setting, search
+from fluxeq.search.space import Space
+from fluxeq.search.storage import open_storage
+from fluxeq.training.recipe import Recipe
+
+SPACE = Space(layers=(1, 2), dense_layers=(0, 1), start={"layers": 1, "channels_0": 4, "kernel_0": 2, "pooling_0": 1})
+
+
+def main(url: str, log: str, n_trials: str, seed: str, stall: str = "0") -> None:
+    n_begun = 0
+
+    def write(event: str, fields: object) -> None:
+        with Path(log).open("a") as file:  # one short line: whole, also between processes
+            file.write(f"{event} {seed} {fields}\n")
+
+    def train(problem, fields, chosen, is_lost):
+        nonlocal n_begun
+        n_begun += 1
+        write("begun", fields)
+        time.sleep(0.1 if n_begun != int(stall) else 1e6)
+        write("ended", fields)
+        value = derived_seed(str(fields)) % 1000 / 1000
+        return Setting(fields, value, (value,) * problem.repeats, 10)
+
+    module._train = train
+    module.POLL = 0.1
+    found = search(None, "ST", SPACE, Recipe(), int(n_trials), 2, int(seed), open_storage(url, heartbeat=2), "s")
+    print([(str(setting.config), setting.value) for setting in found])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
