@@ -79,6 +79,7 @@ def train(
     """Train all instances of one architecture, with the winner of a search or a given config."""
     from fluxeq.nets.architectures import configured
     from fluxeq.training.datasets import load_data
+    from fluxeq.training.devices import on_gpu
     from fluxeq.training.instances import train_instances
     from fluxeq.training.recipe import Recipe
 
@@ -93,6 +94,7 @@ def train(
         range(instances),
         seed,
         run / output,
+        together=on_gpu(),
     )
 
 
