@@ -237,14 +237,11 @@ def n_targets(case: Case) -> int:
     return 2 if case.task == "regression" else 1
 
 
-def trainer_of(case: Case, *, validation: bool = True) -> Any:
-    """A trainer on made-up data."""
+def trainer_data(case: Case, *, validation: bool = True) -> Any:
+    """Made-up data, of which a tenth more is for validation."""
     import numpy as np
 
-    from fluxeq.nets.architectures import configured
     from fluxeq.training.datasets import Data
-    from fluxeq.training.fit import Trainer
-    from fluxeq.training.recipe import Recipe
     from fluxeq.training.tasks import Examples, task_named
 
     rng = np.random.default_rng(1)
@@ -253,9 +250,18 @@ def trainer_of(case: Case, *, validation: bool = True) -> Any:
         x = rng.integers(-2, 3, (n, 2 * len(case.shape), *case.shape)).astype(np.int8)
         return Examples(x, rng.integers(0, 2, (n, n_targets(case))).astype(np.float32), np.arange(n))
 
+    return Data(task_named(case.task), made(case.n), made(case.n // 10 if validation else 1), (), ())
+
+
+def trainer_of(case: Case, *, validation: bool = True) -> Any:
+    """A trainer on made-up data."""
+    from fluxeq.nets.architectures import configured
+    from fluxeq.training.fit import Trainer
+    from fluxeq.training.recipe import Recipe
+
     recipe = Recipe(epochs=1000000, patience=1000000, batch_size=case.batch, learning_rate=1e-3)
-    data = Data(task_named(case.task), made(case.n), made(case.n // 10 if validation else 1), (), ())
-    return Trainer(data, configured(case.architecture, case.settings, case.shape), recipe)
+    config = configured(case.architecture, case.settings, case.shape)
+    return Trainer(trainer_data(case, validation=validation), config, recipe)
 
 
 def fluxeq_epoch(case: Case, *, validation: bool = True) -> tuple[Callable[[], Any], int]:

@@ -235,6 +235,7 @@ def train(
         Train all instances together on a CPU as well, which is not faster there.
     """
     from fluxeq.nets.architectures import configured
+    from fluxeq.training.compiled import keep_compiled
     from fluxeq.training.datasets import load_data
     from fluxeq.training.devices import on_gpu, use_device
     from fluxeq.training.instances import train_instances
@@ -242,6 +243,7 @@ def train(
     if instances < 1:
         raise InputError(f"instances = {instances}: at least 1 is needed")
     use_device(device)
+    keep_compiled()
     chosen, the_recipe = _config(config), _recipe(recipe)
     found = load_data(task, data, validation)
     built = configured(architecture, chosen, found.training.shape)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fluxeq.files import read_json, remove, whole, write_json
+from fluxeq.training.compiled import keep_compiled
 
 
 def sample(
@@ -160,6 +161,10 @@ KINDS: dict[str, Callable[..., None]] = {
 }
 
 
+WITH_NETWORKS = ("search", "train", "evaluate", "measure")
+"""Kinds that compile networks."""
+
+
 def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, record: Path, outputs: list[str]) -> None:
     """Do one job unless its record says that it is done with the same fingerprint.
 
@@ -171,6 +176,8 @@ def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, recor
             remove(run / output)
             remove(run / (output + ".parts"))
         write_json(record, {"fingerprint": fingerprint, "done": False})
+    if kind in WITH_NETWORKS:
+        keep_compiled()
     KINDS[kind](run, **settings)
     write_json(record, {"fingerprint": fingerprint, "done": True})
 
