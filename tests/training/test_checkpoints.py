@@ -88,6 +88,10 @@ def test_they_are_written_by_the_clock(tmp_path, monkeypatch, trainer):
     assert checkpoint.due
     checkpoint.write(trainer.begin(1))
     assert not checkpoint.due
+    now[0] = 60.0
+    assert checkpoint.due
+    checkpoint.read(trainer.begin(1))  # one that had to wait for others before it began
+    assert not checkpoint.due
 
 
 LONG = {"epochs": 150, "patience": 150, "learning_rate": 1e-2, "batch_size": 4}

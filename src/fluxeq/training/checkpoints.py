@@ -48,11 +48,12 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def read(self, begun: Training) -> Training:
-        """The training in the file; the one that has just ``begun`` if there is none.
+        """The training in the file; the one that has just ``begun`` if there is none. The clock starts now.
 
         Raises InputError if the file is of another training.
         """
         self.require_same()
+        self._written = time.monotonic()
         if not self.path.exists():
             return begun
         with safe_open(self.path, framework="numpy") as file:
