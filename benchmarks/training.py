@@ -47,13 +47,13 @@ STRIDED = ((16, 2, 2), (16, 1, 1), (16, 1, 1))
 CASES = [
     Case("EQ", "regression", "EQ", blocks(*REGRESSION), (60, 4), 500, 10),
     Case("ST", "regression", "ST", blocks(*STRIDED), (60, 4), 500, 10),
-    Case("FL", "regression", "FL", blocks(*STRIDED), (60, 4), 500, 10),
+    Case("FL", "regression", "FL", blocks(*STRIDED, dense=[]), (60, 4), 500, 10),
     Case("EQ", "detection", "EQ", blocks(*WORMS, global_pooling="maximum"), (8, 8), 2000, 20),
     Case("ST", "detection", "ST", blocks((16, 2, 2), (16, 1, 1), global_pooling="maximum"), (8, 8), 2000, 20),
-    Case("FL", "detection", "FL", blocks(*WORMS), (8, 8), 2000, 20),
+    Case("FL", "detection", "FL", blocks(*WORMS, dense=[]), (8, 8), 2000, 20),
     Case("EQ", "regression", "EQ", blocks(*REGRESSION), (60, 4), 1000, 100),
     Case("ST", "regression", "ST", blocks(*STRIDED), (60, 4), 1000, 100),
-    Case("FL", "regression", "FL", blocks(*STRIDED), (60, 4), 1000, 100),
+    Case("FL", "regression", "FL", blocks(*STRIDED, dense=[]), (60, 4), 1000, 100),
 ]
 
 
@@ -320,6 +320,7 @@ def torch_epoch(case: Case, device: str) -> Callable[[], Any]:
         pool = pools[case.settings.get("global_pooling", "average")]
         layers += [pool, nn.Flatten(), nn.Linear(channels, n_targets(case))]
     network = nn.Sequential(*layers).to(device)
+    assert sum(parameter.numel() for parameter in network.parameters()) == trainer_of(case).n_parameters
     loss_of = nn.MSELoss() if case.task == "regression" else nn.BCEWithLogitsLoss()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0, amsgrad=True)
 
