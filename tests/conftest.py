@@ -1,11 +1,20 @@
 """Fixtures shared by all tests."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
 import synthetic_run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests leave nothing in the user's cache of compiled functions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLUXEQ_CACHE", str(tmp_path_factory.mktemp("compiled")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -201,6 +202,8 @@ def train(
     config: Path | None = None,
     recipe: Path | None = None,
     augmentation: Annotated[bool, Parameter(negative="")] = False,
+    device: str = "cpu",
+    together: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Train instances of one architecture; finished ones are kept, so the same command again trains what is missing.
 
@@ -227,13 +230,21 @@ def train(
         JSON file with the settings of the optimiser that differ from the original study's.
     augmentation:
         Translate every configuration at random in every epoch.
+    device:
+        cpu or cuda, on which all instances train together.
+    together:
+        Train all instances together on a CPU as well, which is not faster there.
     """
     from fluxeq.nets.architectures import configured
+    from fluxeq.training.compiled import keep_compiled
     from fluxeq.training.datasets import load_data
+    from fluxeq.training.devices import on_gpu, use_device
     from fluxeq.training.instances import train_instances
 
     if instances < 1:
         raise InputError(f"instances = {instances}: at least 1 is needed")
+    use_device(device)
+    keep_compiled()
     (chosen, changes), general = _config(config), _recipe(recipe)
     found = load_data(task, data, validation)
     built = configured(architecture, chosen, found.training.shape)
@@ -248,6 +259,7 @@ def train(
             range(instances),
             seed,
             output,
+            together or on_gpu(),
             lambda instance, epoch: advance(instance * the_recipe.epochs + epoch, instances * the_recipe.epochs),
         )
     for path in paths:
@@ -423,24 +435,26 @@ def reproduce(
     executor:
         local.
     device:
-        cpu.
+        cpu, or cuda: networks learn on a GPU, held by one process; all else stays on the CPU.
     workers:
         Processes that work at the same time; as many as there are processors, unless given.
     """
     from fluxeq.studies.executors import executor as opened
     from fluxeq.studies.executors import require_executor
+    from fluxeq.studies.gpu import with_gpu
     from fluxeq.studies.run import reproduce as run
+    from fluxeq.training.devices import require_device
 
     require_executor(executor)
-    if device != "cpu":
-        raise InputError(f"device {device!r}: this version works on the CPU; leave --device out")
+    require_device(device)
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: at least 1 is needed")
+    processes = partial(opened, executor, workers or _n_processors())
     with _bar("jobs") as advance:
         n = run(
             study,
             output,
-            lambda: opened(executor, workers or _n_processors()),
+            lambda: processes() if device == "cpu" else with_gpu(processes()),
             lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
         )
     print(f"{output / 'report.html'}: {f'complete, {n} jobs done now' if n else 'was complete already'}")

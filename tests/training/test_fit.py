@@ -70,7 +70,7 @@ def test_the_curve_has_every_epoch(noisy):
 def test_the_epoch_is_compiled_once(noisy):
     noisy.fit(1)
     noisy.fit(4)
-    assert noisy._epoch._cache_size() == 1
+    assert noisy._steps._cache_size() == 1
 
 
 def test_the_number_of_epochs_is_a_limit():

@@ -14,13 +14,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:Deprec
 SETTINGS = {"blocks": [{"channels": 2, "kernel": 1}]}
 
 
-def train(folder, instances, *, seed=1, task="regression", settings=SETTINGS, augmentation=False, **recipe):
+def train(
+    folder, instances, *, seed=1, task="regression", settings=SETTINGS, augmentation=False, together=False, **recipe
+):
     """What was trained, by instance and epoch, and the paths."""
     trained, data = [], small_ensembles.data(task)
     config = configured("EQ", settings, small_ensembles.SHAPE)
     chosen = Recipe(**{"epochs": 2} | recipe)
     paths = train_instances(
-        data, "EQ", config, chosen, augmentation, instances, seed, folder, lambda *done: trained.append(done)
+        data, "EQ", config, chosen, augmentation, instances, seed, folder, together, lambda *done: trained.append(done)
     )
     return trained, paths
 

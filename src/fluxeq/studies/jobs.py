@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fluxeq.files import read_json, remove, whole, write_json
+from fluxeq.training.compiled import keep_compiled
 
 
 def sample(
@@ -84,6 +85,7 @@ def train(
     """
     from fluxeq.nets.architectures import configured
     from fluxeq.training.datasets import load_data
+    from fluxeq.training.devices import on_gpu
     from fluxeq.training.instances import train_instances
     from fluxeq.training.recipe import Recipe
 
@@ -98,6 +100,7 @@ def train(
         range(instances),
         seed,
         run / output,
+        together=on_gpu(),
     )
 
 
@@ -163,6 +166,10 @@ KINDS: dict[str, Callable[..., None]] = {
 }
 
 
+WITH_NETWORKS = ("search", "train", "evaluate", "measure")
+"""Kinds that compile networks."""
+
+
 def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, record: Path, outputs: list[str]) -> None:
     """Do one job unless its record says that it is done with the same fingerprint.
 
@@ -174,6 +181,8 @@ def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, recor
             remove(run / output)
             remove(run / (output + ".parts"))
         write_json(record, {"fingerprint": fingerprint, "done": False})
+    if kind in WITH_NETWORKS:
+        keep_compiled()
     KINDS[kind](run, **settings)
     write_json(record, {"fingerprint": fingerprint, "done": True})
 

@@ -5,7 +5,8 @@ on, the best weights among it; an epoch is one compiled call, in which the data 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,13 +20,15 @@ from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import Network, n_parameters
 from fluxeq.training.batches import mapped
 from fluxeq.training.datasets import Data
-from fluxeq.training.polish import PATIENCE, Polisher, can_polish
+from fluxeq.training.polish import PATIENCE, Fit, Polisher, can_polish
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Examples, squared_error
 
 EVALUATION_BATCH = 100
 Losses = tuple[jax.Array, jax.Array]
 """Training and validation loss."""
+Labelled = tuple[jax.Array, jax.Array]
+"""Configurations ``(n, 2 d, *shape)`` int8 and labels ``(n, n_targets)``."""
 
 
 class State(NamedTuple):
@@ -47,6 +50,25 @@ def kept(state: State, loss: jax.Array) -> State:
     return state._replace(best=best, best_loss=jnp.where(better, loss, state.best_loss), since_best=since_best)
 
 
+class Training(NamedTuple):
+    """A training on its way: all that is needed to go on with it, and its losses so far."""
+
+    state: State
+    losses: tuple[tuple[float, float], ...] = ()  # training and validation, of the epochs and then of the polish
+    n_polished: int = 0  # steps of the polish
+    polish: Fit | None = None  # None before it begins
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs so far."""
+        return len(self.losses) - self.n_polished
+
+    def after(self, state: State, losses: Losses) -> "Training":
+        """The same training one epoch, or one step of the polish, later."""
+        training, validation = losses
+        return self._replace(state=state, losses=(*self.losses, (float(training), float(validation))))
+
+
 class Curve(NamedTuple):
     """Losses by epoch, steps of the polish counted on, and the epoch (from 1) whose weights were kept."""
 
@@ -63,15 +85,14 @@ class Trainer:
             if not len(part):
                 raise InputError(f"no {purpose} examples: at least one is needed")
             config.require_shape(part.shape)
-        self._task, self._config, self._recipe, self._augmentation = data.task, config, recipe, augmentation
-        self._training, self._validation = _on_device(data.training), _on_device(data.validation)
+        self.recipe, self._task, self._config, self._augmentation = recipe, data.task, config, augmentation
+        self.training, self.validation = _on_device(data.training), _on_device(data.validation)
         self._d = len(data.training.shape)
         self._optimizer = _optimizer(recipe, len(data.training))
         blank = self._fresh(0)
         self.n_parameters = n_parameters(blank)
         _, self._static = eqx.partition(blank, eqx.is_inexact_array_like)
-        self._begin, self._epoch = jax.jit(self._optimizer.init), jax.jit(self._one_epoch)
-        self._validated = jax.jit(self._validation_loss)
+        self._begin, self._steps, self._judge = map(jax.jit, (self._optimizer.init, self.steps, self._judged))
         self._polisher = self._new_polisher(blank, data.training.labels.size) if recipe.polish else None
 
     def fit(self, seed: int, on_epoch: Callable[[int], None] = lambda epoch: None) -> tuple[Network, Curve]:
@@ -79,42 +100,67 @@ class Trainer:
 
         Raises DivergedError if the validation loss was never finite.
         """
-        state, losses = self.start(seed), []
-        for stage, patience in ((self._epochs, self._recipe.patience), (self._polished, PATIENCE)):
-            for after, pair in stage(state):
-                state = after
-                losses.append([float(loss) for loss in pair])
-                on_epoch(len(losses))
-                if int(state.since_best) >= patience:
-                    break
-        if not math.isfinite(float(state.best_loss)):
+        return self.result(self.finished(self.begin(seed), lambda training: on_epoch(len(training.losses))))
+
+    def begin(self, seed: int) -> Training:
+        """A training that has not learned anything yet, all from the seed."""
+        return Training(self.start(seed))
+
+    def finished(self, training: Training, watch: Callable[[Training], None] = lambda training: None) -> Training:
+        """The training at its end; ``watch`` sees it after every further epoch and every step of the polish."""
+        while self.learns(training):
+            training = training.after(*self.epoch(training.state))
+            watch(training)
+        while self._polishes(training):
+            training = self._after_polish(training)
+            watch(training)
+        return training
+
+    def learns(self, training: Training) -> bool:
+        """Whether there are epochs to come."""
+        if training.polish is not None or training.n_epochs >= self.recipe.epochs:
+            return False
+        return int(training.state.since_best) < self.recipe.patience
+
+    def result(self, training: Training) -> tuple[Network, Curve]:
+        """The network with the lowest validation loss. Raises DivergedError if that was never finite."""
+        if not math.isfinite(float(training.state.best_loss)):
             raise DivergedError(
-                f"learning_rate = {self._recipe.learning_rate:g}: the validation loss was never finite; lower it"
+                f"learning_rate = {self.recipe.learning_rate:g}: the validation loss was never finite; lower it"
             )
-        training, validation = np.array(losses).T
-        return eqx.combine(state.best, self._static), Curve(training, validation, int(np.nanargmin(validation)) + 1)
+        losses, validation = np.array(training.losses).T
+        network = eqx.combine(training.state.best, self._static)
+        return network, Curve(losses, validation, int(np.nanargmin(validation)) + 1)
 
-    def _epochs(self, state: State) -> Iterator[tuple[State, Losses]]:
-        """The state after every epoch, with its losses."""
-        for _ in range(self._recipe.epochs):
-            state, losses = self._epoch(state, self._training, self._validation)
-            yield state, losses
+    def bytes_needed(self) -> int:
+        """Memory of one training: its state before and after a step, and what the step keeps for the gradient."""
+        state = self.start(0)
+        batch = [part[: self.recipe.batch_for(len(self.training[1]))] for part in self.training]
+        kept = jax.eval_shape(
+            lambda arrays: jax.vjp(lambda arrays: self._mean_loss(arrays, *batch), arrays)[1], state.network
+        )
+        return 2 * _n_bytes([state.network, state.optimizer, state.best]) + _n_bytes(kept)
 
-    def _polished(self, state: State) -> Iterator[tuple[State, Losses]]:
-        """The state after every step of the polish, which begins with the best weights so far."""
-        if self._polisher is None or not math.isfinite(float(state.best_loss)):
-            return
-        fit, state = self._polisher.start(state.best), state._replace(since_best=jnp.array(0, jnp.int32))
-        for _ in range(self._recipe.polish):
-            key, shift_key = jax.random.split(state.key)
-            x, labels = self._training
-            if self._augmentation:
-                x, fit = translated(x, shift_key), fit._replace(linear=None)
-            fit, loss = self._polisher.step(fit, (x, labels))
-            arrays = self._polisher.weights(fit)
-            validation = self._validated(arrays, *self._validation)
-            state = kept(state._replace(key=key, network=arrays), validation)
-            yield state, (jnp.asarray(loss), validation)
+    def _polishes(self, training: Training) -> bool:
+        if self._polisher is None or not math.isfinite(float(training.state.best_loss)):
+            return False
+        patient = training.polish is None or int(training.state.since_best) < PATIENCE
+        return patient and training.n_polished < self.recipe.polish
+
+    def _after_polish(self, training: Training) -> Training:
+        """One step of the polish later; it begins with the best weights so far."""
+        assert self._polisher is not None
+        fit, state = training.polish, training.state
+        if fit is None:
+            fit, state = self._polisher.start(state.best), state._replace(since_best=jnp.array(0, jnp.int32))
+        key, shift_key = jax.random.split(state.key)
+        x, labels = self.training
+        if self._augmentation:
+            x, fit = translated(x, shift_key), fit._replace(linear=None)
+        fit, loss = self._polisher.step(fit, (x, labels))
+        state, validation = self._judge(state._replace(key=key, network=self._polisher.weights(fit)), *self.validation)
+        training = training.after(state, (jnp.asarray(loss), validation))
+        return training._replace(n_polished=training.n_polished + 1, polish=fit)
 
     def start(self, seed: int) -> State:
         """Fresh weights and optimizer, all from the seed."""
@@ -125,7 +171,7 @@ class Trainer:
 
     def _new_polisher(self, blank: Network, n_residuals: int) -> Polisher | None:
         if self._task.loss is not squared_error:
-            raise InputError(f"polish = {self._recipe.polish}: {self._task.name} has no squared error; set it to 0")
+            raise InputError(f"polish = {self.recipe.polish}: {self._task.name} has no squared error; set it to 0")
         if not can_polish(self.n_parameters, n_residuals):
             return None
         arrays, _ = eqx.partition(blank, eqx.is_inexact_array_like)
@@ -134,15 +180,26 @@ class Trainer:
     def _fresh(self, seed: int) -> Network:
         return self._config.build(self._d, len(self._task.targets), np.random.default_rng(seed))
 
-    def _one_epoch(
-        self, state: State, training: tuple[jax.Array, jax.Array], validation: tuple[jax.Array, jax.Array]
-    ) -> tuple[State, tuple[jax.Array, jax.Array]]:
-        """Every batch once in random order, then the validation loss; pure, so that it can be compiled."""
-        configurations, labels = training
-        batch = self._recipe.batch_for(len(labels))
-        key, order_key, shift_key = jax.random.split(state.key, 3)
-        n_batches = len(labels) // batch
-        order = jax.random.permutation(order_key, len(labels))[: n_batches * batch].reshape(n_batches, batch)
+    def one_epoch(self, state: State, training: Labelled, validation: Labelled) -> tuple[State, Losses]:
+        """Every batch once in random order, then the validation loss; pure, so that it can be mapped and compiled."""
+        n = len(training[1])
+        key, order, keys = shuffled(state.key, n, self.recipe.batch_for(n))
+        state, loss = self.steps(state._replace(key=key), order, keys, *training)
+        state, validation_loss = self._judged(state, *validation)
+        return state, (loss, validation_loss)
+
+    def epoch(self, state: State) -> tuple[State, Losses]:
+        """The same in three compiled parts; the first and the last serve more than the epochs of one architecture."""
+        n = len(self.training[1])
+        key, order, keys = shuffled(state.key, n, self.recipe.batch_for(n))
+        state, loss = self._steps(state._replace(key=key), order, keys, *self.training)
+        state, validation_loss = self._judge(state, *self.validation)
+        return state, (loss, validation_loss)
+
+    def steps(
+        self, state: State, order: jax.Array, keys: jax.Array, configurations: jax.Array, labels: jax.Array
+    ) -> tuple[State, jax.Array]:
+        """The state after one step for every batch, and the mean of their losses."""
 
         def step(carry: tuple[Any, Any], now: tuple[jax.Array, jax.Array]) -> tuple[tuple[Any, Any], jax.Array]:
             network, optimizer = carry
@@ -154,10 +211,13 @@ class Trainer:
             updates, optimizer = self._optimizer.update(gradient, optimizer, network)
             return (optax.apply_updates(network, updates), optimizer), loss
 
-        keys = jax.random.split(shift_key, n_batches)
         (network, optimizer), losses = jax.lax.scan(step, (state.network, state.optimizer), (order, keys))
-        loss = self._validation_loss(network, *validation)
-        return kept(State(network, optimizer, key, *state[3:]), loss), (losses.mean(), loss)
+        return state._replace(network=network, optimizer=optimizer), losses.mean()
+
+    def _judged(self, state: State, x: jax.Array, labels: jax.Array) -> tuple[State, jax.Array]:
+        """The state with its weights as the best ones if they are, and their validation loss."""
+        loss = self._validation_loss(state.network, x, labels)
+        return kept(state, loss), loss
 
     def _mean_loss(self, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
         network = eqx.combine(arrays, self._static)
@@ -181,6 +241,15 @@ def _optimizer(recipe: Recipe, n_training: int) -> optax.GradientTransformation:
     )
 
 
+@partial(jax.jit, static_argnames=("n", "batch"))
+def shuffled(key: jax.Array, n: int, batch: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The next key, the rows of every batch ``(n_batches, batch)`` in random order, and a key for each batch."""
+    key, order_key, shift_key = jax.random.split(key, 3)
+    n_batches = n // batch
+    order = jax.random.permutation(order_key, n)[: n_batches * batch].reshape(n_batches, batch)
+    return key, order, jax.random.split(shift_key, n_batches)
+
+
 def translated(x: jax.Array, key: jax.Array) -> jax.Array:
     """Every configuration of ``(n, 2 d, *shape)`` moved by a random translation of its own."""
     for axis, axis_key in zip(range(2, x.ndim), jax.random.split(key, x.ndim - 2), strict=True):
@@ -191,5 +260,9 @@ def translated(x: jax.Array, key: jax.Array) -> jax.Array:
     return x
 
 
-def _on_device(data: Examples) -> tuple[jax.Array, jax.Array]:
+def _n_bytes(arrays: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arrays))
+
+
+def _on_device(data: Examples) -> Labelled:
     return jnp.asarray(data.configurations), jnp.asarray(data.labels)

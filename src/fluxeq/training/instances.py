@@ -1,22 +1,28 @@
 """Many trainings of one architecture, one model file and one learning curve each.
 
 The seed of an instance depends on its number, not on how the instances are grouped, so that any part of them can be
-trained anywhere, at any time. Finished instances are kept: the same call again trains what is missing.
+trained anywhere, at any time. Finished instances are kept, and long trainings leave checkpoints: the same call again
+trains what is missing, from where it was.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fluxeq.errors import InputError
-from fluxeq.files import derived_seed, require_writable, write_text
+from fluxeq.files import derived_seed, digest, require_writable, write_text
 from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import n_parameters
+from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.datasets import Data
-from fluxeq.training.fit import Curve, Trainer
+from fluxeq.training.fit import Curve, Trainer, Training
 from fluxeq.training.models import Description, describe, save_model
 from fluxeq.training.recipe import Recipe
+from fluxeq.training.together import Together, Trainings
+
+Progress = Callable[[int, int], None]
+"""Called with the number of an instance and how many epochs, or steps of the polish, it has gone through."""
 
 
 def train_instances(
@@ -28,13 +34,14 @@ def train_instances(
     instances: Sequence[int],
     seed: int,
     output: Path,
-    progress: Callable[[int, int], None] = lambda instance, epoch: None,
+    together: bool = False,
+    progress: Progress = lambda instance, epoch: None,
 ) -> list[Path]:
-    """Train the instances that ``output`` does not hold yet; the paths of all their models.
+    """Train the instances that ``output`` does not hold yet, one after another or together; the paths of all models.
 
-    Raises InputError if a model there is of other settings, or ``output`` cannot be a folder.
+    Raises InputError if a model or a checkpoint there is of other settings, or ``output`` cannot be a folder.
     """
-    paths = [output / f"{architecture}-{instance:03d}.safetensors" for instance in instances]
+    paths = {instance: output / f"{architecture}-{instance:03d}.safetensors" for instance in instances}
     expected: dict[str, Any] = {
         "task": data.task.name,
         "config": config.model_dump(mode="json"),
@@ -45,16 +52,21 @@ def train_instances(
         "training_origins": data.training_origins,
         "validation_origins": data.validation_origins,
     }
-    for path in paths:
+    checkpoints = {}
+    for instance, path in paths.items():
         require_writable(path)
+        identity = digest([{**expected, "recipe": recipe.model_dump(mode="json")}, architecture, seed, instance])
+        checkpoints[instance] = Checkpoint(path.with_suffix(".checkpoint"), identity)
         if path.exists():
             _require_same(path, expected, seed)
-    missing = [(i, path) for i, path in zip(instances, paths, strict=True) if not path.exists()]
-    trainer = Trainer(data, config, recipe, augmentation) if missing else None
-    for instance, path in missing:
+            checkpoints.pop(instance).remove()  # which a kill may have left behind
+        else:
+            checkpoints[instance].require_same()
+    trainer = Trainer(data, config, recipe, augmentation) if checkpoints else None
+    for instance, training in _trained(trainer, checkpoints, seed, together, progress) if trainer else ():
         assert trainer is not None
-        network, curve = trainer.fit(derived_seed(seed, instance), partial(progress, instance))
-        _save_curve(path.with_suffix(".csv"), curve)
+        network, curve = trainer.result(training)
+        _save_curve(paths[instance].with_suffix(".csv"), curve)
         description = Description(
             **expected,
             architecture=architecture,
@@ -66,8 +78,31 @@ def train_instances(
             best_epoch=curve.best_epoch,
             validation_loss=float(curve.validation[curve.best_epoch - 1]),
         )
-        save_model(path, network, description)
-    return paths
+        save_model(paths[instance], network, description)
+        checkpoints[instance].remove()
+    return list(paths.values())
+
+
+def _trained(
+    trainer: Trainer, checkpoints: dict[int, Checkpoint], seed: int, together: bool, progress: Progress
+) -> Iterator[tuple[int, Training]]:
+    """Every training at its end, with its instance, in the order in which they end."""
+
+    def watch_one(instance: int, training: Training) -> None:
+        progress(instance, len(training.losses))
+        if checkpoints[instance].due:
+            checkpoints[instance].write(training)
+
+    def watch(n_epochs: dict[int, int], trainings: Callable[[], Trainings]) -> None:
+        for instance, n in n_epochs.items():
+            progress(instance, n)
+        if any(checkpoints[instance].due for instance in n_epochs):
+            for instance, training in trainings().items():
+                checkpoints[instance].write(training)
+
+    begun = ((i, checkpoint.read(trainer.begin(derived_seed(seed, i)))) for i, checkpoint in checkpoints.items())
+    for instance, training in Together(trainer).epochs(dict(begun), watch) if together else begun:
+        yield instance, trainer.finished(training, partial(watch_one, instance))
 
 
 def _require_same(path: Path, expected: dict[str, Any], seed: int) -> None:

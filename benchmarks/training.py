@@ -1,0 +1,352 @@
+"""Training: fluxeq against PyTorch loops in one run, the fraction of the machine's peaks, and what an epoch costs.
+
+``python -m benchmarks.training`` in the root of the repository, in an environment with PyTorch (``pip install
+torch==2.13.0``, for this alone); ``--threads 1`` for what one job of a study has, ``--device cuda`` on a GPU, where ten
+instances train together and PyTorch trains them one after another; ``--only`` for one part of it. The costs are drawn
+in docs/training_cost.png.
+
+The PyTorch loop is the usual one: ``nn.Conv2d(padding_mode="circular")``, AdamW, batches of a random permutation, all
+data on the device as float32, losses left there until the end of the epoch. Data are random, since speed does not
+depend on them. Both are timed in turns, an epoch and its validation each; the median of the ratios counts.
+"""
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+OUTPUT = Path("docs/training_cost")
+N_PAIRS = 7
+N_LOOKS = 15  # of which the fastest is taken, where the machine itself is measured
+INSTANCES = 10
+
+
+class Case(NamedTuple):
+    """One network with its data and batches, as in the searches of the study ``quick`` or the protocol of ``paper``."""
+
+    name: str
+    task: str
+    architecture: str
+    settings: dict[str, Any]
+    shape: tuple[int, ...]
+    n: int
+    batch: int
+
+
+def blocks(*layers: tuple[int, int, int], **others: Any) -> dict[str, Any]:
+    """Settings of a network, from (channels, kernel, stride) of its blocks."""
+    named = [{"channels": channels, "kernel": kernel, "stride": stride} for channels, kernel, stride in layers]
+    return {"blocks": named, **others}
+
+
+REGRESSION, WORMS = ((16, 2, 1), (16, 1, 1), (16, 1, 1)), ((16, 2, 1), (16, 1, 1))
+STRIDED = ((16, 2, 2), (16, 1, 1), (16, 1, 1))
+CASES = [
+    Case("EQ", "regression", "EQ", blocks(*REGRESSION), (60, 4), 500, 10),
+    Case("ST", "regression", "ST", blocks(*STRIDED), (60, 4), 500, 10),
+    Case("FL", "regression", "FL", blocks(*STRIDED, dense=[]), (60, 4), 500, 10),
+    Case("EQ", "detection", "EQ", blocks(*WORMS, global_pooling="maximum"), (8, 8), 2000, 20),
+    Case("ST", "detection", "ST", blocks((16, 2, 2), (16, 1, 1), global_pooling="maximum"), (8, 8), 2000, 20),
+    Case("FL", "detection", "FL", blocks(*WORMS, dense=[]), (8, 8), 2000, 20),
+    Case("EQ", "regression", "EQ", blocks(*REGRESSION), (60, 4), 1000, 100),
+    Case("ST", "regression", "ST", blocks(*STRIDED), (60, 4), 1000, 100),
+    Case("FL", "regression", "FL", blocks(*STRIDED, dense=[]), (60, 4), 1000, 100),
+]
+
+
+def main() -> None:
+    """Print all numbers, and draw the costs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--only", choices=("compare", "together", "roofline", "costs"))
+    given = parser.parse_args()
+    set_threads(given.threads)
+    from fluxeq.training.devices import use_device
+
+    use_device(given.device)
+    print(f"{given.device}, {given.threads} threads")
+    parts = {
+        "compare": lambda: compare(given.device, given.threads),
+        "together": lambda: compare_together(given.device, given.threads),
+        "roofline": roofline,
+        "costs": lambda: draw(costs()),
+    }
+    for name, part in parts.items():
+        if given.only in (None, name):
+            part()
+
+
+def set_threads(n: int) -> None:
+    """Before JAX is imported, which reads them then."""
+    eigen = "true" if n > 1 else "false"
+    os.environ |= {"NPROC": str(n), "OMP_NUM_THREADS": str(n), "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}"}
+
+
+def compare(device: str, threads: int) -> None:
+    """One line a network: milliseconds of an epoch of both, and the ratio."""
+    import torch
+
+    torch.set_num_threads(threads)
+    print("\nepoch of                      parameters   PyTorch    fluxeq   ratio (median of pairs, least, most)")
+    for case in CASES:
+        ours, n_parameters = fluxeq_epoch(case)
+        theirs = torch_epoch(case, device)
+        pairs = [(timed(theirs), timed(ours)) for _ in range(N_PAIRS)]
+        ratios = sorted(a / b for a, b in pairs)
+        a, b = (sorted(column)[N_PAIRS // 2] * 1e3 for column in zip(*pairs, strict=True))
+        middle = ratios[N_PAIRS // 2]
+        both = f"{a:8.1f} ms {b:6.1f} ms"
+        print(f"{label(case)} {n_parameters:10d} {both} {middle:6.2f} ({ratios[0]:.2f}, {ratios[-1]:.2f})", flush=True)
+
+
+def compare_together(device: str, threads: int) -> None:
+    """Several instances of an EQ network: together, one after another, and PyTorch one after another."""
+    import torch
+
+    torch.set_num_threads(threads)
+    case = CASES[6]
+    print(f"\n{INSTANCES} instances of {label(case).strip()}, an epoch of all")
+    one, _ = fluxeq_epoch(case)
+    theirs, ours = torch_epoch(case, device), together(case, INSTANCES)
+    rows = [(timed(theirs) * INSTANCES, timed(one) * INSTANCES, timed(ours)) for _ in range(N_PAIRS)]
+    for name, column in zip(
+        ("PyTorch", "fluxeq, one by one", "fluxeq, together"), zip(*rows, strict=True), strict=True
+    ):
+        ratio = sorted(a / b for (a, *_), b in zip(rows, column, strict=True))[N_PAIRS // 2]
+        print(f"{name:20} {sorted(column)[N_PAIRS // 2] * 1e3:8.1f} ms   {ratio:6.2f} times as fast as PyTorch")
+
+
+def roofline() -> None:
+    """Operations and bytes of a training step, and the fractions of what this machine was seen to do."""
+    import jax
+
+    products, copies = peaks()
+    print(f"\npeaks seen here: {products / 1e9:.1f} GFLOP/s (product of matrices), {copies / 1e9:.1f} GB/s (copy)")
+    print("step of                             MFLOP   of these     MB   FLOP/B     ms   GFLOP/s   GB/s   of the peaks")
+    print("                                           in products")
+    for case in CASES:
+        trainer = trainer_of(case)
+        state = trainer.begin(1).state
+        rows = jax.numpy.arange(case.batch)[None]
+        arguments = state, rows, jax.random.split(state.key, 1), *trainer.training
+        compiled = jax.jit(trainer.steps).lower(*arguments).compile()
+        found = compiled.cost_analysis()
+        n_bytes, n_operations, in_products = found["bytes accessed"], found["flops"], product_operations(case)
+        n_steps = case.n // case.batch
+        seconds = fastest(fluxeq_epoch(case, validation=False)[0]) / n_steps
+        speed, rate = n_operations / seconds, n_bytes / seconds
+        print(
+            f"{label(case)} {n_operations / 1e6:11.2f} {in_products / n_operations:9.0%} {n_bytes / 1e6:8.2f} "
+            f"{n_operations / n_bytes:8.2f} {seconds * 1e3:7.3f} {speed / 1e9:8.2f} {rate / 1e9:7.2f}   "
+            f"{speed / products:.0%}, {rate / copies:.0%}"
+        )
+
+
+def peaks() -> tuple[float, float]:
+    """Operations a second of a large product in full float32, and bytes a second of a copy beyond all caches."""
+    import jax
+    import jax.numpy as jnp
+
+    n = 1024
+    square = jnp.ones((n, n), jnp.float32)
+    product = jax.jit(lambda a: jnp.matmul(a, a, precision=jax.lax.Precision.HIGHEST))
+    long = jnp.ones(2**25, jnp.float32)
+    copy = jax.jit(lambda a: a + 1)
+    found = []
+    for function, argument in ((product, square), (copy, long)):
+        function(argument).block_until_ready()
+        run = lambda function=function, argument=argument: function(argument).block_until_ready()  # noqa: E731
+        found.append(fastest(run))
+    return 2 * n**3 / found[0], 2 * long.nbytes / found[1]
+
+
+def product_operations(case: Case) -> int:
+    """Operations of the matrix products of a step: forward, for the weights, and for the input of all but the first."""
+    sites, channels, total = math.prod(case.shape), 2 * len(case.shape), 0
+    for i, block in enumerate(case.settings["blocks"]):
+        sites //= block["stride"] ** len(case.shape)
+        total += (3 if i else 2) * 2 * sites * block["kernel"] ** len(case.shape) * channels * block["channels"]
+        channels = block["channels"]
+    n_features = channels * sites if case.architecture == "FL" else channels
+    return case.batch * (total + 3 * 2 * n_features * n_targets(case))
+
+
+def costs() -> list[dict[str, Any]]:
+    """Microseconds of a training step for a configuration and an instance, against volume, channels and instances."""
+    rows = []
+    sweeps = {
+        "volume": [((extent, extent), 16, 1) for extent in (8, 16, 32, 64)],
+        "channels": [((16, 16), channels, 1) for channels in (4, 8, 16, 32, 64)],
+        "instances": [((16, 16), 16, instances) for instances in (1, 2, 5, 10)],
+    }
+    for quantity, points in sweeps.items():
+        for shape, channels, instances in points:
+            settings = blocks((channels, 2, 1), (channels, 1, 1), (channels, 1, 1))
+            case = Case("EQ", "regression", "EQ", settings, shape, 100, 10)
+            epoch = together(case, instances) if instances > 1 else fluxeq_epoch(case)[0]
+            cost = fastest(epoch) / (case.n * instances) * 1e6
+            value = {"volume": math.prod(shape), "channels": channels, "instances": instances}[quantity]
+            rows.append({"quantity": quantity, "value": value, "microseconds": cost})
+            print(f"{quantity} {value}: {cost:.1f} us for a configuration and an instance", flush=True)
+    return rows
+
+
+def draw(rows: list[dict[str, Any]]) -> None:
+    """The costs as a table and a picture."""
+    import pandas
+    from matplotlib.figure import Figure
+
+    from fluxeq.figures.canvas import save, styled
+
+    @styled
+    def picture(table: Any) -> Figure:
+        figure = Figure(figsize=(9, 3), layout="constrained")
+        for axes, (quantity, part) in zip(figure.subplots(1, 3), table.groupby("quantity", sort=False), strict=True):
+            axes.plot(part["value"], part["microseconds"], "o-")
+            axes.set(xscale="log", yscale="log", xlabel=quantity, ylabel="microseconds")
+        return figure
+
+    table = pandas.DataFrame(rows)
+    table.to_csv(OUTPUT.with_suffix(".csv"), index=False, float_format="%.4g")
+    save(picture(table), OUTPUT.with_suffix(".png"))
+
+
+def timed(run: Callable[[], Any]) -> float:
+    """Seconds for one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def fastest(run: Callable[[], Any]) -> float:
+    """Seconds for the fastest of several calls."""
+    return min(timed(run) for _ in range(N_LOOKS))
+
+
+def label(case: Case) -> str:
+    """What a line is about."""
+    return f"{case.name} {case.task:10} {'x'.join(map(str, case.shape)):>6}, batch {case.batch:3d}"
+
+
+def n_targets(case: Case) -> int:
+    """Numbers that the network returns."""
+    return 2 if case.task == "regression" else 1
+
+
+def trainer_data(case: Case, *, validation: bool = True) -> Any:
+    """Made-up data, of which a tenth more is for validation."""
+    import numpy as np
+
+    from fluxeq.training.datasets import Data
+    from fluxeq.training.tasks import Examples, task_named
+
+    rng = np.random.default_rng(1)
+
+    def made(n: int) -> Examples:
+        x = rng.integers(-2, 3, (n, 2 * len(case.shape), *case.shape)).astype(np.int8)
+        return Examples(x, rng.integers(0, 2, (n, n_targets(case))).astype(np.float32), np.arange(n))
+
+    return Data(task_named(case.task), made(case.n), made(case.n // 10 if validation else 1), (), ())
+
+
+def trainer_of(case: Case, *, validation: bool = True) -> Any:
+    """A trainer on made-up data."""
+    from fluxeq.nets.architectures import configured
+    from fluxeq.training.fit import Trainer
+    from fluxeq.training.recipe import Recipe
+
+    recipe = Recipe(epochs=1000000, patience=1000000, batch_size=case.batch, learning_rate=1e-3)
+    config = configured(case.architecture, case.settings, case.shape)
+    return Trainer(trainer_data(case, validation=validation), config, recipe)
+
+
+def fluxeq_epoch(case: Case, *, validation: bool = True) -> tuple[Callable[[], Any], int]:
+    """An epoch of fluxeq, compiled, and the number of parameters."""
+    trainer = trainer_of(case, validation=validation)
+    state = trainer.begin(1).state
+
+    def epoch() -> None:
+        nonlocal state
+        state, losses = trainer.epoch(state)
+        [float(loss) for loss in losses]
+
+    epoch()
+    return epoch, trainer.n_parameters
+
+
+def together(case: Case, n_instances: int) -> Callable[[], Any]:
+    """An epoch of several instances together."""
+    import jax
+    import jax.numpy as jnp
+
+    trainer = trainer_of(case)
+    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(trainer.begin(i).state for i in range(n_instances)))
+    advance = jax.jit(jax.vmap(trainer.one_epoch, in_axes=(0, None, None)))
+
+    def epoch() -> None:
+        nonlocal states
+        states, losses = advance(states, trainer.training, trainer.validation)
+        jax.block_until_ready(losses)
+
+    epoch()
+    return epoch
+
+
+def torch_epoch(case: Case, device: str) -> Callable[[], Any]:
+    """An epoch of the usual PyTorch loop."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(1)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    layers: list[nn.Module] = []
+    channels, sites = 2 * len(case.shape), math.prod(case.shape)
+    for block in case.settings["blocks"]:
+        kernel, stride = block["kernel"], block["stride"]
+        padding = "same" if stride == 1 else 0  # kernel and stride agree in all strided layers here
+        layers += [
+            nn.Conv2d(channels, block["channels"], kernel, stride=stride, padding=padding, padding_mode="circular"),
+            nn.GELU(approximate="tanh"),
+        ]
+        channels, sites = block["channels"], sites // stride ** len(case.shape)
+    pools = {"average": nn.AdaptiveAvgPool2d(1), "maximum": nn.AdaptiveMaxPool2d(1)}
+    if case.architecture == "FL":
+        layers += [nn.Flatten(), nn.Linear(channels * sites, n_targets(case))]
+    else:
+        pool = pools[case.settings.get("global_pooling", "average")]
+        layers += [pool, nn.Flatten(), nn.Linear(channels, n_targets(case))]
+    network = nn.Sequential(*layers).to(device)
+    assert sum(parameter.numel() for parameter in network.parameters()) == trainer_of(case).n_parameters
+    loss_of = nn.MSELoss() if case.task == "regression" else nn.BCEWithLogitsLoss()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0, amsgrad=True)
+
+    def made(n: int) -> tuple[Any, Any]:
+        x = torch.randint(-2, 3, (n, 2 * len(case.shape), *case.shape)).float()
+        return x.to(device), torch.randint(0, 2, (n, n_targets(case))).float().to(device)
+
+    (x, y), (x_validation, y_validation) = made(case.n), made(case.n // 10)
+
+    def epoch() -> None:
+        network.train()
+        total = torch.zeros((), device=device)
+        for rows in torch.randperm(case.n, device=device).split(case.batch):
+            optimizer.zero_grad()
+            loss = loss_of(network(x[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        network.eval()
+        with torch.no_grad():
+            validation = loss_of(network(x_validation), y_validation)
+        float(total), float(validation)
+
+    epoch()
+    return epoch
+
+
+if __name__ == "__main__":
+    main()

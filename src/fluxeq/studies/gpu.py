@@ -1,0 +1,48 @@
+"""Jobs on a machine with a GPU: one process holds it and does the trainings one after another, all others beside it."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from fluxeq.studies.executors import start_worker
+from fluxeq.training.devices import ON_GPU
+
+LEARNING = ("search", "train")
+"""Kinds of jobs that a GPU is for."""
+
+
+class WithGPU(Executor):
+    """An executor beside which one process holds the GPU."""
+
+    def __init__(self, gpu: Executor, others: Executor) -> None:
+        self._gpu, self._others = gpu, others
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Submit what ``run`` does: a function of the folder, the kind and the settings of a job."""
+        pool = self._gpu if arguments[1] in LEARNING else self._others
+        return pool.submit(function, *arguments, **options)
+
+
+@contextmanager
+def with_gpu(processes: AbstractContextManager[Executor]) -> Iterator[Executor]:
+    """The executor with a further process, which holds the GPU."""
+    with processes as others:
+        gpu = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_gpu_worker)
+        try:
+            yield WithGPU(gpu, others)
+        except BaseException:
+            for process in list(gpu._processes.values()):
+                process.terminate()
+            gpu.shutdown(wait=True, cancel_futures=True)
+            raise
+        gpu.shutdown()
+
+
+def start_gpu_worker() -> None:
+    """Let JAX find the GPU in this process; all else is as in other workers."""
+    for name, value in {**ON_GPU, "XLA_FLAGS": ""}.items():  # the flags of other workers are for a CPU
+        os.environ.setdefault(name, value)
+    start_worker()

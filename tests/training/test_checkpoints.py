@@ -1,0 +1,165 @@
+"""Trainings that were stopped anywhere go on to the same weights, bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import small_ensembles
+from fluxeq.errors import InputError
+from fluxeq.nets.architectures import configured
+from fluxeq.training import checkpoints as module
+from fluxeq.training.checkpoints import Checkpoint
+from fluxeq.training.fit import Trainer
+from fluxeq.training.instances import train_instances
+from fluxeq.training.recipe import Recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+SETTINGS = {"blocks": [{"channels": 3, "kernel": 2}]}
+RECIPE = {"epochs": 6, "learning_rate": 1e-2, "batch_size": 8, "polish": 4}
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    config = configured("EQ", SETTINGS, small_ensembles.SHAPE)
+    return Trainer(small_ensembles.data("regression"), config, Recipe(**RECIPE), augmentation=True)
+
+
+class StoppedError(Exception):
+    pass
+
+
+def bits(training):
+    """All that a training holds, as bytes."""
+    state = training.state._replace(key=jax.random.key_data(training.state.key))
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)], training.losses, training.n_polished
+
+
+def test_stopped_at_any_epoch_or_step_of_the_polish(trainer, tmp_path):
+    in_peace = trainer.finished(trainer.begin(1))
+    assert (in_peace.n_epochs, in_peace.n_polished) == (6, 4)
+    for k in range(1, 10):
+        checkpoint = Checkpoint(tmp_path / f"{k}.checkpoint", "one")
+
+        def watch(training, k=k, checkpoint=checkpoint):
+            if len(training.losses) == k:
+                checkpoint.write(training)
+                raise StoppedError
+
+        with pytest.raises(StoppedError):
+            trainer.finished(trainer.begin(1), watch)
+        found = Checkpoint(checkpoint.path, "one").read(trainer.begin(1))
+        assert len(found.losses) == k
+        assert bits(trainer.finished(found)) == bits(in_peace)
+    assert bits(trainer.finished(trainer.begin(2))) != bits(in_peace)
+
+
+def test_without_a_file_a_training_begins(trainer, tmp_path):
+    checkpoint, begun = Checkpoint(tmp_path / "a.checkpoint", "one"), trainer.begin(1)
+    assert checkpoint.read(begun) is begun
+    checkpoint.remove()
+    checkpoint.require_same()
+
+
+def test_another_training_or_no_checkpoint_is_refused(trainer, tmp_path):
+    path = tmp_path / "a.checkpoint"
+    Checkpoint(path, "one").write(trainer.begin(1))
+    with pytest.raises(InputError, match="a training with other settings was stopped here; remove it or choose"):
+        Checkpoint(path, "another").read(trainer.begin(1))
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match="not a checkpoint of fluxeq"):
+        Checkpoint(path, "one").read(trainer.begin(1))
+
+
+def test_they_are_written_by_the_clock(tmp_path, monkeypatch, trainer):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    checkpoint = Checkpoint(tmp_path / "a.checkpoint", "one")
+    now[0] = 29.9
+    assert not checkpoint.due
+    now[0] = 30.0
+    assert checkpoint.due
+    checkpoint.write(trainer.begin(1))
+    assert not checkpoint.due
+    now[0] = 60.0
+    assert checkpoint.due
+    checkpoint.read(trainer.begin(1))  # one that had to wait for others before it began
+    assert not checkpoint.due
+
+
+LONG = {"epochs": 150, "patience": 150, "learning_rate": 1e-2, "batch_size": 4}
+
+
+def train(folder, together=False, instances=range(2), seed=1, **recipe):
+    config = configured("EQ", SETTINGS, small_ensembles.SHAPE)
+    data, chosen = small_ensembles.data("regression"), Recipe(**LONG | recipe)
+    return train_instances(data, "EQ", config, chosen, False, instances, seed, folder, together)
+
+
+def killed(folder, together):
+    """Train in a process of its own that writes checkpoints all the time, and kill it half-way."""
+    code = f"""
+import sys
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]}
+from fluxeq.training import checkpoints
+checkpoints.SECONDS = 0.0
+import test_checkpoints
+from pathlib import Path
+test_checkpoints.train(Path({str(folder)!r}), {together})
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    begun = folder / "EQ-001.checkpoint"
+    while not begun.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert begun.exists()
+    assert not (folder / "EQ-001.safetensors").exists()
+
+
+@pytest.fixture(scope="module")
+def in_peace(tmp_path_factory):
+    """The models, made here, one after another and together; a short training leaves no checkpoint."""
+    found = {}
+    for together in (False, True):
+        folder = tmp_path_factory.mktemp("models")
+        train(folder, together)
+        assert sorted({path.suffix for path in folder.iterdir()}) == [".csv", ".safetensors"]
+        found[together] = folder
+    return found
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
+def test_killed_and_started_again(in_peace, tmp_path, together):
+    killed(tmp_path, together)
+    train(tmp_path, together)
+    assert sorted(path.name for path in tmp_path.iterdir() if "unfinished" not in path.name) == [
+        *("EQ-000.csv", "EQ-000.safetensors", "EQ-001.csv", "EQ-001.safetensors")
+    ]
+    for path in in_peace[together].iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_changed_settings_do_not_go_on_from_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+
+    def stop(instance, epoch):
+        if epoch > 3:
+            raise StoppedError
+
+    config, data = configured("EQ", SETTINGS, small_ensembles.SHAPE), small_ensembles.data("regression")
+    with pytest.raises(StoppedError):
+        train_instances(data, "EQ", config, Recipe(**LONG), False, range(1), 1, tmp_path, progress=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["EQ-000.checkpoint"]
+    for changed in ({"seed": 2}, {"epochs": 151}, {"learning_rate": 1e-3}):
+        with pytest.raises(InputError, match="other settings was stopped here"):
+            train(tmp_path, **changed)
+    assert [path.name for path in tmp_path.iterdir()] == ["EQ-000.checkpoint"]

@@ -1,0 +1,71 @@
+"""The cache of compiled functions: it is used, changes no result, keeps to its size, and is not needed."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import small_ensembles
+from fluxeq.nets.architectures import configured
+from fluxeq.training import compiled
+from fluxeq.training.fit import Trainer
+from fluxeq.training.recipe import Recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+CODE = f"""
+import sys
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]}
+import jax.monitoring
+from fluxeq.training import compiled
+compiled.SECONDS = 0.0
+compiled.keep_compiled()
+hits = []
+jax.monitoring.register_event_listener(lambda event, **_: hits.append(event) if event.endswith("cache_hits") else None)
+import test_compiled
+print(test_compiled.trained(), len(hits))
+"""
+
+
+def trained():
+    """A fingerprint of the weights after a short training."""
+    config = configured("EQ", {"blocks": [{"channels": 3, "kernel": 2}]}, small_ensembles.SHAPE)
+    network, _ = Trainer(small_ensembles.data("regression"), config, Recipe(epochs=3, batch_size=8)).fit(1)
+    return hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(network))).hexdigest()
+
+
+def test_the_weights_are_the_same_with_and_without_it(tmp_path):
+    """Without it here; then in processes that find it empty and filled."""
+    found = []
+    for _ in range(2):
+        environment = {**os.environ, "FLUXEQ_CACHE": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
+        found.append(done.stdout.split())
+    (first, hits), (second, more_hits) = found
+    assert first == second == trained()
+    assert int(more_hits) > int(hits) + 5
+    assert "warn" not in done.stderr.lower()
+
+
+def test_it_keeps_to_its_size(tmp_path):
+    for i in range(10):
+        path = tmp_path / str(i)
+        path.write_bytes(bytes(10))
+        os.utime(path, ns=(i, i))
+    compiled.trim(tmp_path, 100)
+    assert len(list(tmp_path.iterdir())) == 10
+    compiled.trim(tmp_path, 99)  # the oldest go
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["6", "7", "8", "9"]
+
+
+def test_a_folder_that_cannot_be_made_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FLUXEQ_CACHE", str(tmp_path / "file" / "folder"))
+    before = jax.config.jax_compilation_cache_dir
+    compiled.keep_compiled()
+    assert jax.config.jax_compilation_cache_dir == before
