@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pandas as pd
 import pytest
 
+import dask_processes as dask
 from fluxeq.errors import InputError
 from fluxeq.figures.registry import write_figure
+from fluxeq.files import locked
 from fluxeq.studies import run as module
 from fluxeq.studies.executors import executor
 from fluxeq.studies.plan import FIGURES, digests, plan
@@ -93,12 +96,12 @@ def study(tmp_path_factory):
     return path
 
 
-def start(study, run):
+def start(study, run, *where):
     """A process of its own, the leader of a group, that does the study."""
     command = "from fluxeq.cli import main; main()"
-    arguments = ["reproduce", str(study), "--output", str(run), "--workers", str(N_WORKERS)]
+    where = where or ("--workers", str(N_WORKERS))
     return subprocess.Popen(
-        [sys.executable, "-c", command, *arguments],
+        [sys.executable, "-c", command, "reproduce", str(study), "--output", str(run), *where],
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -119,15 +122,42 @@ def n_logged(run):
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
-@pytest.fixture(scope="module")
-def killed(study, tmp_path_factory):
-    """A run, all processes of which were killed at a job drawn at random, and finished later; not to be changed."""
-    run, jobs = tmp_path_factory.mktemp("runs") / "tiny", plan(load_study(study))
-    killed_at = random.Random(5).randrange(4, n_numbers(jobs) - 4)
-    process = start(study, run)
-    while n_logged(run) < killed_at:
+def until_logged(run, n_jobs, process):
+    """Wait until so many jobs have been done."""
+    while n_logged(run) < n_jobs:
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def stopped(study, tmp_path_factory):
+    """A run that was told, all processes at once, that its time is up; to be finished by one test only."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    process = start(study, run)
+    until_logged(run, 2, process)
+    os.killpg(process.pid, signal.SIGUSR1)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, printed
+    assert printed.splitlines()[-1] == "fluxeq: time is up; the same command goes on where it was"
+    assert not [line for line in printed.splitlines() if not line.startswith(("jobs: ", "fluxeq: "))]
+    assert not list(run.rglob("*.unfinished*"))
+    while n_processes(process.pid):
+        time.sleep(0.01)
+    return run
+
+
+def n_processes(group):
+    """How many processes of a group are left."""
+    return subprocess.run(["pgrep", "--pgroup", str(group)], capture_output=True, text=True).stdout.count("\n")
+
+
+@pytest.fixture(scope="module")
+def killed(stopped, study):
+    """A run, all processes of which were killed at a job drawn at random, and finished later; not to be changed."""
+    run, jobs = stopped, plan(load_study(study))
+    killed_at = random.Random(5).randrange(n_logged(run) + 2, n_numbers(jobs) - 4)
+    process = start(study, run)
+    until_logged(run, killed_at, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     n_done = n_logged(run)
@@ -149,6 +179,21 @@ def test_a_killed_run_ends_with_the_numbers_of_one_left_in_peace(killed, study, 
     with executor("local", N_WORKERS) as pool:
         module._work_off(tmp_path, jobs[: n_numbers(jobs)], digests(jobs), pool, len(jobs), lambda event: None)
     assert (tmp_path / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
+
+
+def test_a_cluster_that_loses_a_worker_ends_with_the_same_numbers(killed, study, tmp_path):
+    """The one that dies is at work on a job, which another one then does; the run is stopped after its last number."""
+    run, jobs = tmp_path / "tiny", plan(load_study(study))
+    with dask.scheduler(tmp_path) as address, dask.worker(address, tmp_path), dask.worker(address, tmp_path) as victim:
+        process = start(study, run, "--executor", "dask", "--scheduler", address)
+        until_logged(run, n_numbers(jobs) // 2, process)
+        assert dask.kill(victim, address) >= 1  # jobs that it had
+        until_logged(run, n_numbers(jobs), process)
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=60)
+    assert (process.returncode, printed.splitlines()[-1].split(";")[0]) == (75, "fluxeq: time is up"), printed
+    assert (run / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
+    assert not list(run.rglob("*.unfinished*"))
 
 
 def test_the_files_of_the_contract(killed, study):
@@ -174,7 +219,7 @@ def test_the_files_of_the_contract(killed, study):
 
 def test_nothing_is_pickled_or_half_written(killed):
     suffixes = {".toml", ".csv", ".json", ".jsonl", ".html", ".pdf", ".png", ".h5", ".safetensors", ".log"}
-    files = [path for path in killed.rglob("*") if path.is_file() and path.name != ".lock"]
+    files = [path for path in killed.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
     assert {path.suffix for path in files} == suffixes
     assert not [path for path in files if path.name.startswith(".") or path.read_bytes()[:1] == b"\x80"]
 
@@ -212,6 +257,25 @@ def test_again_does_nothing(killed, study):
         killed / "study.toml",
         killed / ".lock",
     }
+
+
+def test_an_executor_that_refuses_leaves_nothing_behind(study, tmp_path):
+    def refuse():
+        raise InputError("no scheduler")
+
+    with pytest.raises(InputError, match="no scheduler"):
+        reproduce(study, tmp_path / "run", refuse, no_report)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_of_another_version_of_the_study_that_is_still_at_work(copied, study):
+    """Its files are not touched; once it has ended, they make way for those of this version."""
+    job = next(job for job in plan(load_study(study)) if job.name == "train/zhou")
+    with locked(copied / ".jobs" / "train.zhou.lock", shared=True), pytest.raises(InputError, match="still busy with"):
+        module._prepare(copied, job, "another fingerprint")
+    assert (copied / "models" / "zhou").is_dir()
+    module._prepare(copied, job, "another fingerprint")
+    assert not (copied / "models" / "zhou").exists()
 
 
 def no_executor():
@@ -273,8 +337,9 @@ def test_a_folder_that_is_no_run(study, tmp_path):
 
 
 def test_a_run_that_another_process_works_on(copied, study):
+    (copied / "claims.json").unlink()
     with module._locked(copied), pytest.raises(InputError, match="another process is working on this run"):
-        reproduce(study, copied, no_executor, no_report)
+        reproduce(study, copied, nullcontext, no_report)
 
 
 def test_a_figure_is_drawn_again_from_the_numbers(copied):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fluxeq.files import read_json, remove, whole, write_json
+from fluxeq.errors import InputError
+from fluxeq.files import digest, locked, read_json, whole
 
 
 def sample(
@@ -75,8 +76,9 @@ def train(
     output: str,
     winner: str | None = None,
     config: dict[str, Any] | None = None,
+    only: list[int] | None = None,
 ) -> None:
-    """Train all instances of one architecture, with the winner of a search or a given config."""
+    """Train instances of one architecture, all or ``only`` some, with the winner of a search or a given config."""
     from fluxeq.nets.architectures import configured
     from fluxeq.training.datasets import load_data
     from fluxeq.training.instances import train_instances
@@ -90,7 +92,7 @@ def train(
         configured(architecture, fields, data.training.shape),
         Recipe.model_validate(recipe),
         augmentation,
-        range(instances),
+        range(instances) if only is None else only,
         seed,
         run / output,
     )
@@ -151,19 +153,18 @@ KINDS: dict[str, Callable[..., None]] = {
 }
 
 
-def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, record: Path, outputs: list[str]) -> None:
-    """Do one job unless its record says that it is done with the same fingerprint.
+def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, record: Path) -> None:
+    """Do one job, or a part of one, that was prepared with this fingerprint; no other copy of it works meanwhile.
 
-    What an earlier study with other settings left in its place is removed first.
+    An executor may give a job away again though the one who had it still works, cut off from the others. Then the
+    second copy waits here until the first one has finished or died, and goes on from what that has left. Raises
+    InputError if the job has been prepared with other settings meanwhile.
     """
-    before = read_json(record) if record.exists() else {"fingerprint": None}
-    if before["fingerprint"] != fingerprint:
-        for output in outputs:
-            remove(run / output)
-            remove(run / (output + ".parts"))
-        write_json(record, {"fingerprint": fingerprint, "done": False})
-    KINDS[kind](run, **settings)
-    write_json(record, {"fingerprint": fingerprint, "done": True})
+    with locked(record.with_suffix(".lock"), shared=True):  # against the preparation
+        if read_json(record)["fingerprint"] != fingerprint:
+            raise InputError(f"{record}: this job has got other settings meanwhile; start the run again")
+        with locked(record.with_suffix(f".{digest(settings)}.lock")):  # against a copy
+            KINDS[kind](run, **settings)
 
 
 def _within(run: Path, paths: list[str]) -> list[Path]:
