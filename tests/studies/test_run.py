@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -87,6 +88,7 @@ config = {{ blocks = [{{ channels = 2, kernel = 1 }}], dense = [2] }}
 {RECIPE}
 """
 N_WORKERS = 2
+SCRIPTS = Path(__file__).parents[2] / "docs" / "slurm"
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +196,54 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_numbers(killed, study,
     assert (process.returncode, printed.splitlines()[-1].split(";")[0]) == (75, "fluxeq: time is up"), printed
     assert (run / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
     assert not list(run.rglob("*.unfinished*"))
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """What a job script finds in an allocation, as far as it uses it; the file in which requeued jobs are noted."""
+    commands, requeued = tmp_path / "commands", tmp_path / "requeued"
+    commands.mkdir()
+    for name, line in {"srun": 'exec "$@"', "scontrol": f'echo "$@" >> {requeued}'}.items():
+        (commands / name).write_text(f"#!/bin/sh\n{line}\n")
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    return requeued
+
+
+def test_the_job_script_of_a_cluster(slurm, study, tmp_path):
+    """It passes the signal on, ends all that it started, and asks to be started again."""
+    run = tmp_path / "run"
+    command = ["bash", str(SCRIPTS / "reproduce.sh"), str(study), str(run)]
+    with (tmp_path / "printed").open("w") as printed:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=printed, stderr=printed, start_new_session=True)
+    while n_logged(run) < 1:
+        assert process.poll() is None, (tmp_path / "printed").read_text()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=60) == 75, (tmp_path / "printed").read_text()
+    assert slurm.read_text() == "requeue 7\n"
+    while n_processes(process.pid):
+        time.sleep(0.01)
+    assert not list(run.rglob("*.unfinished*"))
+    assert not list(tmp_path.glob(".scheduler*"))
+
+
+@pytest.mark.parametrize(("code", "asked"), [(75, "requeue 7_3\n"), (0, ""), (2, "")])
+def test_the_job_script_of_one_command(slurm, tmp_path, monkeypatch, code, asked):
+    """Only 75 asks for another start."""
+    fluxeq = tmp_path / "commands" / "fluxeq"
+    fluxeq.write_text(f"#!/bin/bash\ntrap 'exit {code}' USR1\necho $*; for i in {{1..600}}; do sleep 0.1; done\n")
+    fluxeq.chmod(0o755)
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    command = ["bash", str(SCRIPTS / "command.sh"), "search", "--trials", "5"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "search --trials 5\n"
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=60) == code
+    process.stdout.close()
+    assert (slurm.read_text() if slurm.exists() else "") == asked
 
 
 def test_the_files_of_the_contract(killed, study):
