@@ -24,7 +24,7 @@ from fluxeq.sampling import chains, tuning
 from fluxeq.search.space import Space
 from fluxeq.search.storage import open_storage
 from fluxeq.search.suggestion import suggest
-from fluxeq.studies.executors import executor
+from fluxeq.studies.executors import executor, keep_to_one_thread
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.evaluation import outputs
@@ -60,8 +60,10 @@ class Prices(NamedTuple):
 
 def main() -> None:
     """Measure, extrapolate, print."""
+    keep_to_one_thread()  # all processes that are started here
+    task = task_overhead()
     with executor("local", 1) as pool:
-        prices = pool.submit(measured).result()._replace(task=task_overhead())
+        prices = pool.submit(measured).result()._replace(task=task)
     print_rows("measured", rows(prices))
     print_rows("extrapolated", plan(prices))
 

@@ -67,7 +67,7 @@ def _process(words, folder):
     command = [sys.executable, "-m", "dask", *words]
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     with (folder / "dask.log").open("a") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environ)
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=folder, env=environ)
     try:
         yield process
     finally:

@@ -82,8 +82,11 @@ def _leave(code: int, message: str) -> None:
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """Stop what runs here when the time is up, as Ctrl-C would: files are whole or not there, processes end."""
+    stopped = False
 
     def stop(number: int, frame: "FrameType | None") -> None:
+        nonlocal stopped
+        stopped = True
         for each in STOPS:
             signal.signal(each, signal.SIG_IGN)
         signal.alarm(STOP_PATIENCE)  # once more, since an exception is lost if a destructor happens to be running
@@ -92,10 +95,12 @@ def _stoppable() -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGALRM)}
     try:
         yield
-    except _Stopped:
-        signal.alarm(0)
-        _leave(TRY_AGAIN, "time is up; the same command goes on where it was")
+    except BaseException:
+        if stopped:  # whatever it has become on its way
+            _leave(TRY_AGAIN, "time is up; the same command goes on where it was")
+        raise
     finally:
+        signal.alarm(0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -187,7 +187,7 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_numbers(killed, study,
     """The one that dies is at work on a job, which another one then does; the run is stopped after its last number."""
     run, jobs = tmp_path / "tiny", plan(load_study(study))
     with dask.scheduler(tmp_path) as address, dask.worker(address, tmp_path), dask.worker(address, tmp_path) as victim:
-        process = start(study, run, "--executor", "dask", "--scheduler", address)
+        process = start(study, os.path.relpath(run), "--executor", "dask", "--scheduler", address)
         until_logged(run, n_numbers(jobs) // 2, process)
         assert dask.kill(victim, address) >= 1  # jobs that it had
         until_logged(run, n_numbers(jobs), process)

@@ -111,6 +111,7 @@ def _work_off(
     seconds: dict[str, list[float]] = {job.name: [] for job in missing}
     n_done = n_jobs - len(missing)
     blocked = set(waiting)
+    run = run.absolute()  # workers may have been started in another folder
     while waiting or running:
         ready = [job for job in waiting.values() if blocked.isdisjoint(job.needs)]
         for job in sorted(ready, key=lambda job: -job.weight):
