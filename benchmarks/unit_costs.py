@@ -177,8 +177,12 @@ def plan(prices: Prices) -> Iterator[tuple[str, str]]:
     rate = (dear - cheap) / (many - few)
     yield "proposing the last trial", quantity(cheap + rate * (N_TRIALS - few))
     yield "proposing all trials, one after another", quantity(N_TRIALS * cheap + rate * N_TRIALS**2 / 2)
-    yield "a GPU asks for its next trial, one of them every", quantity(REPEATS * training / CORES_A_GPU / N_GPUS)
+    pause = REPEATS * training / CORES_A_GPU / N_GPUS
+    yield "a GPU asks for its next trial, one of them every", quantity(pause)
+    yield "trials after which proposing one takes longer than that", f"{few + (pause - cheap) / rate:.0f}"
     yield "giving away all trainings as Dask tasks", quantity(N_TRIALS * REPEATS * prices.task)
+    chain = 12 * n_sites  # four counts of two bytes, and f of four
+    yield "memory of one chain", f"{chain / 2**20:.0f} MiB, {2**36 // chain} of them in 64 GiB"
     layer = n_sites * NETWORK["blocks"][0]["channels"] * 4
     yield "memory of one layer of one example", f"{layer / 2**20:.0f} MiB"
 

@@ -116,7 +116,7 @@ def _distributed() -> Any:
         import distributed
     except ImportError:
         raise InputError(
-            "executor 'dask': the package distributed is not installed; pip install 'fluxeq[dask]'"
+            "executor 'dask': the package distributed is not installed; run 'pip install distributed'"
         ) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     return distributed
