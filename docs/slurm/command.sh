@@ -9,9 +9,11 @@
 #SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
-trap 'kill -USR1 "$main"' USR1 TERM
+stop= main=
+trap 'stop=1; [ -z "$main" ] || kill -USR1 "$main"' USR1 TERM
 fluxeq "$@" &
 main=$!
+[ -z "$stop" ] || kill -USR1 "$main"  # it came before there was anything to stop
 while kill -0 "$main" 2>/dev/null; do wait "$main"; done  # a signal ends a wait
 wait "$main"
 code=$?

@@ -22,9 +22,11 @@ until [ -s "$file" ]; do
 done
 address=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["address"])' "$file")
 
-trap 'kill -USR1 "$main"' USR1 TERM
+stop= main=
+trap 'stop=1; [ -z "$main" ] || kill -USR1 "$main"' USR1 TERM
 fluxeq reproduce "$study" --output "$run" --executor dask --scheduler "$address" &
 main=$!
+[ -z "$stop" ] || kill -USR1 "$main"  # it came before there was anything to stop
 while kill -0 "$main" 2>/dev/null; do wait "$main"; done  # a signal ends a wait
 wait "$main"
 code=$?
