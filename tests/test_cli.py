@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from importlib.resources import files
 
 import h5py
@@ -114,6 +116,11 @@ def search(**changes):
     return words("search", SEARCH, **changes)
 
 
+def reproduce(**options):
+    command, *rest = words("reproduce", {"output": "run"}, **options)
+    return [command, "quick", *(word.replace("_", "-") if word[:2] == "--" else word for word in rest)]
+
+
 def worms(number="0,1", ensemble="{one}", output="w.h5", **options):
     command, *rest = words("worms", {"number": number, "output": output}, **options)
     return [command, ensemble, *rest]
@@ -203,6 +210,11 @@ WRONG = [
     (train(device="cuda"), "device 'cuda': JAX finds no GPU here"),
     (train(device="tpu"), "device 'tpu': choose one of cpu, cuda"),
     (["reproduce", "quick", "--output", "run", "--device", "cuda"], "device 'cuda': JAX finds no GPU here"),
+    (reproduce(instances_per_task="0"), "instances_per_task = 0: at least 1"),
+    (reproduce(scheduler="tcp://h:1"), "scheduler 'tcp://h:1': belongs to --executor dask"),
+    (reproduce(executor="dask", scheduler="tcp://h:1", workers="2"), "leave --workers out"),
+    (reproduce(executor="dask", scheduler="host"), "scheduler 'host': the address that 'dask scheduler' prints"),
+    (reproduce(executor="dask", scheduler="http://h:1"), "as in tcp://host:8786"),
     (["status", "."], "not a run"),
     (["status", "missing"], "not a run"),
     (["report", "{folder}"], "not a run"),
@@ -248,6 +260,44 @@ def test_measure_says_how_the_moves_went_and_draws(fluxeq, tmp_path):
     found = json.loads(fluxeq("measure", "{one}", "--json")[1])
     assert set(found["moves"]["acceptance"]) == {"enter", "leave", "remove", "add"}
     assert found["n"]["missing"] >= 0
+
+
+ENDLESS = {
+    "sample": (sample(configurations="1000000000", output="out/e.h5"), "e.h5.parts/000000000-tuned.h5"),
+    "train": (train(instances="100000", output="out"), "EQ-001.safetensors"),
+    "search": (search(trials="100000", storage="out/journal.log", output="out"), "journal.log"),
+}
+"""Commands that would take very long, and a file that shows that one has begun."""
+
+
+@pytest.mark.parametrize(("command", "number"), [("sample", "TERM"), ("train", "USR1"), ("search", "TERM")])
+def test_a_command_whose_time_is_up_is_gone_on_with(fluxeq, places, tmp_path, command, number):
+    """What it had finished is there, nothing is half written, and the same command does the rest."""
+    given, begun = ENDLESS[command]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from fluxeq.cli import main; main()", *(word.format(**places) for word in given)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "out" / begun).exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.Signals[f"SIG{number}"])
+    _, printed = process.communicate(timeout=60)
+    lines = [line for line in printed.splitlines() if not line.startswith(("sampling: ", "training: ", "searching: "))]
+    assert (process.returncode, lines) == (75, ["fluxeq: time is up; the same command goes on where it was"])
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert not [path for path in before if "unfinished" in path.name or path.is_symlink()]
+    smaller = [word.replace("1000000000", "12").replace("100000", "2") for word in given]
+    assert fluxeq(*smaller)[0] == 0
+    if command == "sample":
+        assert fluxeq(*sample(configurations="12"))[0] == 0
+        stopped, whole = open_ensemble("out/e.h5"), open_ensemble("e.h5")
+        assert (stopped.configurations == whole.configurations).all()
+    else:
+        kept = [path for path in before if path.suffix == ".safetensors"]
+        assert [before[path] for path in kept] == [path.stat().st_mtime_ns for path in kept]
+        assert len(kept) >= 2 or command == "search"
 
 
 def test_folders_are_made(fluxeq, tmp_path):

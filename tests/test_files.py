@@ -1,11 +1,23 @@
 """Files that are whole or not there, fingerprints and seeds."""
 
+import errno
+import fcntl
 import os
 
 import pytest
 
 from fluxeq.errors import InputError
-from fluxeq.files import derived_seed, digest, read_json, remove, require_writable, whole, write_json, write_text
+from fluxeq.files import (
+    derived_seed,
+    digest,
+    locked,
+    read_json,
+    remove,
+    require_writable,
+    whole,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_as_a_whole(tmp_path):
@@ -77,6 +89,25 @@ def test_remove(tmp_path):
     for name in ("folder", "file", "nothing"):
         remove(tmp_path / name)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("held", "asked", "free"), [(0, 0, False), (1, 0, False), (0, 1, False), (1, 1, True)])
+def test_locks(tmp_path, held, asked, free):
+    """Shared ones exclude only exclusive ones, and all end with their block."""
+    path = tmp_path / "a.lock"
+    with locked(path, shared=bool(held)), locked(path, shared=bool(asked), wait=False) as got:
+        assert got == free
+    with locked(path, wait=False) as got:
+        assert got
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def refuse(file, kind):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(InputError, match="keeps no locks"), locked(tmp_path / "a.lock"):
+        pass
 
 
 def test_require_writable(tmp_path):

@@ -1,11 +1,13 @@
 """The command line. Heavy modules are imported inside the commands, so that help answers at once.
 
-Exit code 0 on success; 2 for what the user got wrong, with one line on standard error; 1 for anything else.
+Exit code 0 on success; 2 for what the user got wrong, with one line on standard error; 75 when the work was cut off, by
+SIGTERM, SIGUSR1 or the loss of a cluster, and the same command goes on with it; 1 for anything else.
 """
 
 import json
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,9 +21,11 @@ import cyclopts
 from cyclopts import Parameter
 
 from fluxeq import __version__
-from fluxeq.errors import InputError
+from fluxeq.errors import ClusterLostError, InputError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from fluxeq.data.generation import Goal
     from fluxeq.search.space import Space
     from fluxeq.training.recipe import Recipe
@@ -34,11 +38,22 @@ app = cyclopts.App(
 
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
 
+TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h: the same command goes on where it was."""
+STOPS = (signal.SIGTERM, signal.SIGUSR1)
+"""With these a machine says that the time is up."""
+STOP_PATIENCE = 10  # seconds
+
+
+class _Stopped(BaseException):
+    """The time is up."""
+
 
 def main() -> None:
     """The command ``fluxeq``."""
     try:
-        app(exit_on_error=False, print_error=False, result_action="return_value")
+        with _stoppable():
+            app(exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
         _fail(2, " ".join(str(error).split()))
     except InputError as error:
@@ -46,13 +61,49 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone, as in ``| head``
         sys.stderr.close()
         sys.exit(1)
+    except ClusterLostError as error:
+        _fail(TRY_AGAIN, str(error))
     except KeyboardInterrupt:
-        _fail(130, "stopped; the same command goes on where it was")
+        _leave(130, "stopped; the same command goes on where it was")
 
 
 def _fail(code: int, message: str) -> None:
     print(f"fluxeq: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _leave(code: int, message: str) -> None:
+    """Fail without waiting for threads that still compute: what they make is nowhere yet."""
+    print(f"fluxeq: {message}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Stop what runs here when the time is up, as Ctrl-C would: files are whole or not there, processes end."""
+    stopped = False
+
+    def stop(number: int, frame: "FrameType | None") -> None:
+        nonlocal stopped
+        stopped = True
+        for each in STOPS:
+            signal.signal(each, signal.SIG_IGN)
+        signal.alarm(STOP_PATIENCE)  # once more, since an exception is lost if a destructor happens to be running
+        raise _Stopped
+
+    before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGALRM)}
+    try:
+        yield
+    except BaseException:
+        if stopped:  # whatever it has become on its way
+            _leave(TRY_AGAIN, "time is up; the same command goes on where it was")
+        raise
+    finally:
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @app.command
@@ -421,8 +472,10 @@ def reproduce(
     *,
     output: Path,
     executor: str = "local",
+    scheduler: str | None = None,
     device: str = "cpu",
     workers: int | None = None,
+    instances_per_task: int | None = None,
 ) -> None:
     """Do a whole study: sample, search, train, evaluate, draw, judge, report. The same command again goes on.
 
@@ -433,11 +486,16 @@ def reproduce(
     output:
         Folder of the run.
     executor:
-        local.
+        local, or dask for a Dask cluster.
+    scheduler:
+        Address of the scheduler of that cluster, as in tcp://host:8786; a cluster on this machine, unless given.
     device:
         cpu, or cuda: networks learn on a GPU, held by one process; all else stays on the CPU.
     workers:
         Processes that work at the same time; as many as there are processors, unless given.
+    instances_per_task:
+        Instances that one process trains one after another; all those of a training, or 1 on a Dask cluster, unless
+        given. More are compiled only once, fewer are spread over more processes; results are the same.
     """
     from fluxeq.studies.executors import executor as opened
     from fluxeq.studies.executors import require_executor
@@ -445,17 +503,20 @@ def reproduce(
     from fluxeq.studies.run import reproduce as run
     from fluxeq.training.devices import require_device
 
-    require_executor(executor)
+    require_executor(executor, scheduler, workers)
     require_device(device)
-    if workers is not None and workers < 1:
-        raise InputError(f"workers = {workers}: at least 1 is needed")
-    processes = partial(opened, executor, workers or _n_processors())
+    if instances_per_task is not None and instances_per_task < 1:
+        raise InputError(f"instances_per_task = {instances_per_task}: at least 1 is needed")
+    if instances_per_task is None and executor == "dask":
+        instances_per_task = 1
+    processes = partial(opened, executor, workers or _n_processors(), scheduler)
     with _bar("jobs") as advance:
         n = run(
             study,
             output,
             lambda: processes() if device == "cpu" else with_gpu(processes()),
             lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
+            instances_per_task,
         )
     print(f"{output / 'report.html'}: {f'complete, {n} jobs done now' if n else 'was complete already'}")
 

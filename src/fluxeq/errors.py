@@ -15,3 +15,7 @@ class FluxOverflowError(InputError):
 
 class DivergedError(InputError):
     """A training whose loss was never finite."""
+
+
+class ClusterLostError(RuntimeError):
+    """The machines that did the work have gone; what they finished is kept, and the same call goes on with the rest."""

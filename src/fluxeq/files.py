@@ -1,8 +1,10 @@
 """Files that are either whole or not there: written to a temporary name, synced and renamed."""
 
+import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +18,8 @@ from fluxeq.errors import InputError
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path that becomes ``path`` when the block ends well, and is removed when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: some writers choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.unfinished{path.suffix}")
+    # The suffix stays last: some writers choose the format by it. Process numbers repeat on other machines.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.unfinished{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -70,6 +72,25 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what killed writers left in a folder and below; nobody else may be writing there."""
     for path in folder.rglob(".*.unfinished*"):
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock, which ends with the block or the process; False, if it is not to wait and somebody else holds it.
+
+    It holds on all machines that see the file. A shared lock keeps out those who ask for an exclusive one. Raises
+    InputError if the file system keeps no locks.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with path.open("a+") as file:  # network file systems ask for both rights
+        try:
+            fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError as error:
+            raise InputError(f"{path}: this file system keeps no locks ({error.strerror}); use another") from None
+        yield True
 
 
 def require_writable(path: Path) -> None:

@@ -141,6 +141,20 @@ def test_the_seed_of_the_study_changes_all(quick):
     assert changed_jobs(quick, quick.model_copy(update={"name": "another"})) == set()
 
 
+@pytest.mark.parametrize(("n_instances", "sizes"), [(None, None), (1, [1, 1, 1]), (2, [2, 1]), (3, [3]), (9, [3])])
+def test_a_training_is_done_in_parts_and_anything_else_is_not(quick, n_instances, sizes):
+    for job in plan(quick):
+        parts = job.parts(n_instances)
+        if job.kind == "train" and n_instances and job.name != "train/zhou":
+            assert [instance for part in parts for instance in part["only"]] == [0, 1, 2]
+            assert [len(part["only"]) for part in parts] == sizes
+            assert all({**part, "only": None} == {**job.settings, "only": None} for part in parts)
+        elif job.kind != "train":
+            assert parts == [job.settings]
+        else:
+            assert len(parts) == 1
+
+
 def test_digests_see_every_part_of_a_job(quick):
     jobs = plan(quick)
     before, last = digests(jobs), jobs[0]

@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import dask_processes as dask
 from fluxeq.errors import InputError
 from fluxeq.figures.registry import write_figure
+from fluxeq.files import locked
 from fluxeq.studies import run as module
 from fluxeq.studies.executors import executor
 from fluxeq.studies.plan import FIGURES, digests, plan
@@ -87,6 +91,7 @@ config = {{ blocks = [{{ channels = 2, kernel = 1 }}], dense = [2] }}
 """
 N_WORKERS = 2
 WINNERS = {"regression-EQ", "regression-FL", "detection-EQ", "detection-ST", "counting-EQ"}
+SCRIPTS = Path(__file__).parents[2] / "docs" / "slurm"
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +101,12 @@ def study(tmp_path_factory):
     return path
 
 
-def start(study, run):
+def start(study, run, *where):
     """A process of its own, the leader of a group, that does the study."""
     command = "from fluxeq.cli import main; main()"
-    arguments = ["reproduce", str(study), "--output", str(run), "--workers", str(N_WORKERS)]
+    where = where or ("--workers", str(N_WORKERS))
     return subprocess.Popen(
-        [sys.executable, "-c", command, *arguments],
+        [sys.executable, "-c", command, "reproduce", str(study), "--output", str(run), *where],
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -122,15 +127,42 @@ def n_logged(run):
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
-@pytest.fixture(scope="module")
-def killed(study, tmp_path_factory):
-    """A run, all processes of which were killed at a job drawn at random, and finished later; not to be changed."""
-    run, jobs = tmp_path_factory.mktemp("runs") / "tiny", plan(load_study(study))
-    killed_at = random.Random(5).randrange(4, n_numbers(jobs) - 4)
-    process = start(study, run)
-    while n_logged(run) < killed_at:
+def until_logged(run, n_jobs, process):
+    """Wait until so many jobs have been done."""
+    while n_logged(run) < n_jobs:
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def stopped(study, tmp_path_factory):
+    """A run that was told, all processes at once, that its time is up; to be finished by one test only."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    process = start(study, run)
+    until_logged(run, 2, process)
+    os.killpg(process.pid, signal.SIGUSR1)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, printed
+    assert printed.splitlines()[-1] == "fluxeq: time is up; the same command goes on where it was"
+    assert not [line for line in printed.splitlines() if not line.startswith(("jobs: ", "fluxeq: "))]
+    assert not list(run.rglob("*.unfinished*"))
+    while n_processes(process.pid):
+        time.sleep(0.01)
+    return run
+
+
+def n_processes(group):
+    """How many processes of a group are left."""
+    return subprocess.run(["pgrep", "--pgroup", str(group)], capture_output=True, text=True).stdout.count("\n")
+
+
+@pytest.fixture(scope="module")
+def killed(stopped, study):
+    """A run, all processes of which were killed at a job drawn at random, and finished later; not to be changed."""
+    run, jobs = stopped, plan(load_study(study))
+    killed_at = random.Random(5).randrange(n_logged(run) + 2, n_numbers(jobs) - 4)
+    process = start(study, run)
+    until_logged(run, killed_at, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     n_done = n_logged(run)
@@ -152,6 +184,69 @@ def test_a_killed_run_ends_with_the_numbers_of_one_left_in_peace(killed, study, 
     with executor("local", N_WORKERS) as pool:
         module._work_off(tmp_path, jobs[: n_numbers(jobs)], digests(jobs), pool, len(jobs), lambda event: None)
     assert (tmp_path / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
+
+
+def test_a_cluster_that_loses_a_worker_ends_with_the_same_numbers(killed, study, tmp_path):
+    """The one that dies is at work on a job, which another one then does; the run is stopped after its last number."""
+    run, jobs = tmp_path / "tiny", plan(load_study(study))
+    with dask.scheduler(tmp_path) as address, dask.worker(address, tmp_path), dask.worker(address, tmp_path) as victim:
+        process = start(study, os.path.relpath(run), "--executor", "dask", "--scheduler", address)
+        until_logged(run, n_numbers(jobs) // 2, process)
+        assert dask.kill(victim, address) >= 1  # jobs that it had
+        until_logged(run, n_numbers(jobs), process)
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=60)
+    assert (process.returncode, printed.splitlines()[-1].split(";")[0]) == (75, "fluxeq: time is up"), printed
+    assert (run / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
+    assert not list(run.rglob("*.unfinished*"))
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """What a job script finds in an allocation, as far as it uses it; the file in which requeued jobs are noted."""
+    commands, requeued = tmp_path / "commands", tmp_path / "requeued"
+    commands.mkdir()
+    for name, line in {"srun": 'exec "$@"', "scontrol": f'echo "$@" >> {requeued}'}.items():
+        (commands / name).write_text(f"#!/bin/sh\n{line}\n")
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    return requeued
+
+
+def test_the_job_script_of_a_cluster(slurm, study, tmp_path):
+    """It passes the signal on, ends all that it started, and asks to be started again."""
+    run = tmp_path / "run"
+    command = ["bash", str(SCRIPTS / "reproduce.sh"), str(study), str(run)]
+    with (tmp_path / "printed").open("w") as printed:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=printed, stderr=printed, start_new_session=True)
+    while n_logged(run) < 1:
+        assert process.poll() is None, (tmp_path / "printed").read_text()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=60) == 75, (tmp_path / "printed").read_text()
+    assert slurm.read_text() == "requeue 7\n"
+    while n_processes(process.pid):
+        time.sleep(0.01)
+    assert not list(run.rglob("*.unfinished*"))
+    assert not list(tmp_path.glob(".scheduler*"))
+
+
+@pytest.mark.parametrize(("code", "asked"), [(75, "requeue 7_3\n"), (0, ""), (2, "")])
+def test_the_job_script_of_one_command(slurm, tmp_path, monkeypatch, code, asked):
+    """Only 75 asks for another start."""
+    fluxeq = tmp_path / "commands" / "fluxeq"
+    fluxeq.write_text(f"#!/bin/bash\ntrap 'exit {code}' USR1\necho $*; for i in {{1..600}}; do sleep 0.1; done\n")
+    fluxeq.chmod(0o755)
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    command = ["bash", str(SCRIPTS / "command.sh"), "search", "--trials", "5"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "search --trials 5\n"
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=60) == code
+    process.stdout.close()
+    assert (slurm.read_text() if slurm.exists() else "") == asked
 
 
 def test_the_files_of_the_contract(killed, study):
@@ -177,7 +272,7 @@ def test_the_files_of_the_contract(killed, study):
 
 def test_nothing_is_pickled_or_half_written(killed):
     suffixes = {".toml", ".csv", ".json", ".jsonl", ".html", ".md", ".pdf", ".png", ".h5", ".safetensors", ".log"}
-    files = [path for path in killed.rglob("*") if path.is_file() and path.name != ".lock"]
+    files = [path for path in killed.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
     assert {path.suffix for path in files} == suffixes
     assert not [path for path in files if path.name.startswith(".") or path.read_bytes()[:1] == b"\x80"]
 
@@ -239,6 +334,25 @@ def test_again_does_nothing(killed, study):
     }
 
 
+def test_an_executor_that_refuses_leaves_nothing_behind(study, tmp_path):
+    def refuse():
+        raise InputError("no scheduler")
+
+    with pytest.raises(InputError, match="no scheduler"):
+        reproduce(study, tmp_path / "run", refuse, no_report)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_of_another_version_of_the_study_that_is_still_at_work(copied, study):
+    """Its files are not touched; once it has ended, they make way for those of this version."""
+    job = next(job for job in plan(load_study(study)) if job.name == "train/zhou")
+    with locked(copied / ".jobs" / "train.zhou.lock", shared=True), pytest.raises(InputError, match="still busy with"):
+        module._prepare(copied, job, "another fingerprint")
+    assert (copied / "models" / "zhou").is_dir()
+    module._prepare(copied, job, "another fingerprint")
+    assert not (copied / "models" / "zhou").exists()
+
+
 def no_executor():
     pytest.fail("an executor was opened though there was nothing to do")
 
@@ -298,8 +412,9 @@ def test_a_folder_that_is_no_run(study, tmp_path):
 
 
 def test_a_run_that_another_process_works_on(copied, study):
+    (copied / "claims.json").unlink()
     with module._locked(copied), pytest.raises(InputError, match="another process is working on this run"):
-        reproduce(study, copied, no_executor, no_report)
+        reproduce(study, copied, nullcontext, no_report)
 
 
 def test_a_figure_is_drawn_again_from_the_numbers(copied):

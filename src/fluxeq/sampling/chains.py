@@ -124,8 +124,11 @@ def record(
         return chains_of(state, chains.shape)
 
     n_lanes = min(LANES, -(-n_chains // n_threads))
-    with ThreadPoolExecutor(n_threads) as pool:
+    pool = ThreadPoolExecutor(n_threads)
+    try:
         groups = list(pool.map(advance, range(0, n_chains, n_lanes)))
+    finally:  # whoever is to stop does not wait for the others
+        pool.shutdown(wait=False, cancel_futures=True)
     return joined(groups), stored.reshape(n_chains, n_configurations, 2 * d, *chains.shape)
 
 

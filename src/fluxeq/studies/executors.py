@@ -1,15 +1,22 @@
-"""Where jobs run: processes on this machine, behind the interface of ``concurrent.futures``."""
+"""Where jobs run: processes on this machine, or a Dask cluster, behind the interface of ``concurrent.futures``.
+
+Either way one process does one job at a time, with one thread, and all of them see the same files.
+"""
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import wait
 
 from fluxeq.errors import InputError
+
+NAMES = ("local", "dask")
+ADDRESS = "tcp://host:8786"
 
 ONE_THREAD = {
     "JAX_PLATFORMS": "cpu",
@@ -23,33 +30,76 @@ ONE_THREAD = {
 Level 1 compiles a third faster than the default, and the compiled steps are as fast (docs/log.md)."""
 
 
-def require_executor(name: str) -> None:
-    """Raise InputError for a name that this installation does not have."""
-    if name != "local":
-        raise InputError(f"executor {name!r}: this version runs on one machine; leave --executor out")
+def require_executor(name: str, scheduler: str | None = None, n_workers: int | None = None) -> None:
+    """Raise InputError for an executor that does not exist, or that cannot have these settings."""
+    if name not in NAMES:
+        raise InputError(f"executor {name!r}: choose one of {', '.join(NAMES)}")
+    if n_workers is not None and n_workers < 1:
+        raise InputError(f"workers = {n_workers}: at least 1 is needed")
+    if scheduler is None:
+        return
+    if name != "dask":
+        raise InputError(f"scheduler {scheduler!r}: belongs to --executor dask")
+    if n_workers is not None:
+        raise InputError(f"workers = {n_workers}: the cluster at {scheduler} has its own; leave --workers out")
+    if not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?[^/\s]+:\d+", scheduler):
+        raise InputError(
+            f"scheduler {scheduler!r}: the address that 'dask scheduler' prints is needed, as in {ADDRESS}"
+        )
+
+
+def executor(name: str, n_workers: int, scheduler: str | None = None) -> AbstractContextManager[Executor]:
+    """An executor by name: with so many processes of its own, or with those of the Dask scheduler at an address.
+
+    Raises InputError at once for what is not there: Dask, the scheduler, its workers.
+    """
+    require_executor(name, scheduler)
+    if name == "local":
+        return _processes(n_workers)
+    from fluxeq.studies import cluster
+
+    return cluster.own(n_workers) if scheduler is None else cluster.joined(scheduler)
 
 
 @contextmanager
-def executor(name: str, n_workers: int) -> Iterator[Executor]:
-    """An executor by name. Raises InputError for a name that this installation does not have."""
-    require_executor(name)
+def _processes(n_workers: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=start_worker)
+    with children_deaf_to_stops():
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=start_worker)
     try:
         yield pool
     except BaseException:
         for process in list(pool._processes.values()):
-            process.terminate()
+            process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     pool.shutdown()
 
 
-def start_worker() -> None:
-    """Keep this process to one thread, and end it when the one that started it ends, however that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the work
+@contextmanager
+def children_deaf_to_stops() -> Iterator[None]:
+    """Processes and threads that are started here leave SIGUSR1 to this one, also when it is sent to all of them.
+
+    Among them is one that Python keeps for its own housekeeping, and complains of when it has died.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+
+
+def keep_to_one_thread() -> None:
+    """What a process must do before it imports NumPy or JAX for its first job."""
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)
+
+
+def start_worker() -> None:
+    """Keep this process to one thread, and end it when the one that started it ends, however that ends."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)  # they are for the process that gave the work
+    keep_to_one_thread()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fluxeq.files import read_json, remove, whole, write_json
+from fluxeq.errors import InputError
+from fluxeq.files import digest, locked, read_json, whole
 from fluxeq.training.compiled import keep_compiled
 
 
@@ -79,9 +80,10 @@ def train(
     output: str,
     winner: str | None = None,
     config: dict[str, Any] | None = None,
+    only: list[int] | None = None,
 ) -> None:
-    """Train all instances of one architecture, with a given config or the winner of a search and what it chose of the
-    recipe.
+    """Train instances of one architecture, all or ``only`` some, with a given config or the winner of a search and what
+    it chose of the recipe.
     """
     from fluxeq.nets.architectures import configured
     from fluxeq.training.datasets import load_data
@@ -97,7 +99,7 @@ def train(
         configured(architecture, best["config"], data.training.shape),
         Recipe.model_validate(recipe).varied(len(data.training), best.get("recipe", {})),
         augmentation,
-        range(instances),
+        range(instances) if only is None else only,
         seed,
         run / output,
         together=on_gpu(),
@@ -170,21 +172,20 @@ WITH_NETWORKS = ("search", "train", "evaluate", "measure")
 """Kinds that compile networks."""
 
 
-def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, record: Path, outputs: list[str]) -> None:
-    """Do one job unless its record says that it is done with the same fingerprint.
+def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, record: Path) -> None:
+    """Do one job, or a part of one, that was prepared with this fingerprint; no other copy of it works meanwhile.
 
-    What an earlier study with other settings left in its place is removed first.
+    An executor may give a job away again though the one who had it still works, cut off from the others. Then the
+    second copy waits here until the first one has finished or died, and goes on from what that has left. Raises
+    InputError if the job has been prepared with other settings meanwhile.
     """
-    before = read_json(record) if record.exists() else {"fingerprint": None}
-    if before["fingerprint"] != fingerprint:
-        for output in outputs:
-            remove(run / output)
-            remove(run / (output + ".parts"))
-        write_json(record, {"fingerprint": fingerprint, "done": False})
     if kind in WITH_NETWORKS:
         keep_compiled()
-    KINDS[kind](run, **settings)
-    write_json(record, {"fingerprint": fingerprint, "done": True})
+    with locked(record.with_suffix(".lock"), shared=True):  # against the preparation
+        if read_json(record)["fingerprint"] != fingerprint:
+            raise InputError(f"{record}: this job has got other settings meanwhile; start the run again")
+        with locked(record.with_suffix(f".{digest(settings)}.lock")):  # against a copy
+            KINDS[kind](run, **settings)
 
 
 def _within(run: Path, paths: list[str]) -> list[Path]:

@@ -24,6 +24,16 @@ class Job:
     weight: float = field(default=1.0, compare=False)
     """Roughly how long it takes, to start long jobs first."""
 
+    def parts(self, n_instances: int | None) -> list[dict[str, Any]]:
+        """Settings of its parts, which can be done at the same time: trainings of at most so many instances.
+
+        Any other job is one part, and so is a training if ``n_instances`` is None. The parts change no result.
+        """
+        if self.kind != "train" or n_instances is None:
+            return [self.settings]
+        every = range(self.settings["instances"])
+        return [{**self.settings, "only": list(every[i : i + n_instances])} for i in every[::n_instances]]
+
 
 class Tested(NamedTuple):
     """One file of test configurations, and the lattice they live on."""

@@ -1,10 +1,11 @@
 """A run: the jobs of a study, done in a folder by an executor, skipped where they are done, continued where killed.
 
 ``.jobs`` in the run folder keeps one record a job, with the fingerprint of its settings and of all it builds on: a job
-is skipped when its record says done, its fingerprint is that of the study, and its outputs are there.
+is skipped when its record says done, its fingerprint is that of the study, and its outputs are there. Records are
+written here, never where a job is done, so that a job of an earlier start that is still at work somewhere cannot undo
+what belongs to this one.
 """
 
-import fcntl
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fluxeq.errors import InputError
-from fluxeq.files import read_json, remove_unfinished, write_text
+from fluxeq.files import locked, read_json, remove, remove_unfinished, write_json, write_text
 from fluxeq.studies.jobs import work
 from fluxeq.studies.plan import Job, digests, plan
 from fluxeq.studies.study import Study, load_study, study_text
@@ -43,23 +44,34 @@ def reproduce(
     run: Path,
     executor: Callable[[], AbstractContextManager[Executor]],
     report: Callable[[Event], None],
+    n_instances: int | None = None,
 ) -> int:
     """Do every job of the study (a shipped name or a TOML file) that is not done yet; how many that were.
 
-    Raises InputError if the folder holds a run of another study, or another process works in it.
+    A training is done in tasks of ``n_instances`` instances, or in one task. Raises InputError if the folder holds a
+    run of another study, or another process works in it.
     """
     jobs = plan(load_study(study))
+    fingerprints = digests(jobs)
     _require_run_of(study, run)
+    if not _missing(run, jobs, fingerprints):
+        return 0
+    opened = executor()  # may refuse, so before anything is written
     run.mkdir(parents=True, exist_ok=True)
     with _locked(run):
         remove_unfinished(run)
         write_text(run / "study.toml", study_text(study))
-        fingerprints = digests(jobs)
-        missing = [job for job in jobs if not is_done(run, job, fingerprints[job.name])]
-        if missing:
-            with executor() as pool:
-                _work_off(run, missing, fingerprints, pool, len(jobs), report)
-        return len(missing)
+        missing = _missing(run, jobs, fingerprints)
+        try:
+            with opened as pool:
+                _work_off(run, missing, fingerprints, pool, len(jobs), report, n_instances)
+        finally:
+            remove_unfinished(run)  # of workers that were killed
+    return len(missing)
+
+
+def _missing(run: Path, jobs: list[Job], fingerprints: dict[str, str]) -> list[Job]:
+    return [job for job in jobs if not is_done(run, job, fingerprints[job.name])]
 
 
 def progress(run: Path, study: Study) -> list[Progress]:
@@ -91,28 +103,60 @@ def _work_off(
     pool: Executor,
     n_jobs: int,
     report: Callable[[Event], None],
+    n_instances: int | None = None,
 ) -> None:
-    """Submit each job when all that it needs is done, the heaviest first."""
+    """Submit each job, part by part, when all that it needs is done, the heaviest first."""
     waiting = {job.name: job for job in missing}
     running: dict[Future[float], Job] = {}
+    seconds: dict[str, list[float]] = {job.name: [] for job in missing}
     n_done = n_jobs - len(missing)
     blocked = set(waiting)
+    run = run.absolute()  # workers may have been started in another folder
     while waiting or running:
         ready = [job for job in waiting.values() if blocked.isdisjoint(job.needs)]
         for job in sorted(ready, key=lambda job: -job.weight):
-            arguments = (run, job.kind, job.settings, fingerprints[job.name], _record(run, job), list(job.outputs))
-            running[pool.submit(timed, *arguments)] = waiting.pop(job.name)
+            _prepare(run, job, fingerprints[job.name])
+            for part in job.parts(n_instances):
+                future = pool.submit(timed, run, job.kind, part, fingerprints[job.name], _record(run, job))
+                running[future] = job
+            del waiting[job.name]
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             job = running.pop(future)
-            seconds = future.result()
+            seconds[job.name].append(future.result())
+            if job in running.values():
+                continue
+            write_json(_record(run, job), {"fingerprint": fingerprints[job.name], "done": True})
             blocked.remove(job.name)
             n_done += 1
-            _log(run, job, seconds)
-            report(Event(job, seconds, n_done, n_jobs))
+            total = sum(seconds[job.name])
+            _log(run, job, total)
+            report(Event(job, total, n_done, n_jobs))
+
+
+def _prepare(run: Path, job: Job, fingerprint: str) -> None:
+    """Remove what an earlier study with other settings left in the place of a job, and note the settings of this one.
+
+    Raises InputError if the job is still being done with those other settings.
+    """
+    record = _record(run, job)
+    before = read_json(record)["fingerprint"] if record.exists() else None
+    if before == fingerprint:
+        return
+    record.parent.mkdir(exist_ok=True)
+    with locked(record.with_suffix(".lock"), wait=False) as free:
+        if not free:
+            raise InputError(
+                f"{run}: a worker of an earlier start is still busy with {job.name} of another version of this study; "
+                "wait for it, or end it"
+            )
+        for output in job.outputs:
+            remove(run / output)
+            remove(run / (output + ".parts"))
+        write_json(record, {"fingerprint": fingerprint, "done": False})
 
 
 def timed(*arguments: object) -> float:
-    """Do a job; the seconds that it took."""
+    """Do a job or a part of one; the seconds that it took."""
     start = time.monotonic()
     work(*arguments)  # type: ignore[arg-type]
     return time.monotonic() - start
@@ -126,12 +170,10 @@ def _log(run: Path, job: Job, seconds: float) -> None:
 
 @contextmanager
 def _locked(run: Path) -> Iterator[None]:
-    """Keep other processes of this machine out of the run folder."""
-    with (run / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{run}: another process is working on this run; wait for it or stop it") from None
+    """Keep other processes out of the run folder."""
+    with locked(run / ".lock", wait=False) as free:
+        if not free:
+            raise InputError(f"{run}: another process is working on this run; wait for it or stop it")
         yield
 
 

@@ -1,0 +1,213 @@
+"""What the parts of a study cost here, and what a study on a thousand GPUs would cost at these prices.
+
+``python -m benchmarks.unit_costs`` in the root of the repository prints the tables of docs/scale.md. Prices are seconds
+of one processor (CPU time of this process, so that other work on the machine does not count), except for Dask, whose
+tasks wait for each other. Everything in the second table is extrapolated from the first one by the rules that it names.
+"""
+
+import math
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import optuna
+
+from fluxeq.data.ensembles import save_ensemble
+from fluxeq.data.generation import sample
+from fluxeq.nets.architectures import configured
+from fluxeq.sampling import chains, tuning
+from fluxeq.search.space import Space
+from fluxeq.search.storage import open_storage
+from fluxeq.search.suggestion import suggest
+from fluxeq.studies.executors import executor, keep_to_one_thread
+from fluxeq.theory import Theory
+from fluxeq.training.datasets import load_data
+from fluxeq.training.evaluation import outputs
+from fluxeq.training.fit import Trainer
+from fluxeq.training.recipe import Recipe
+
+THEORY = Theory(4.01, 1.0, 1.05)
+SHAPES = ((16, 16), (32, 32), (64, 64))
+N_CHAINS = 32
+NETWORK = {"blocks": [{"channels": 16, "kernel": kernel} for kernel in (2, 1, 1)]}
+TRIALS = (100, 1000)
+N_TASKS = 300
+
+SHAPE = (1024, 1024)  # the plan
+N_CONFIGURATIONS = 10**9
+N_TRIALS, REPEATS, EPOCHS, N_EXAMPLES = 10**5, 3, 30, 1000
+N_GPUS, CORES_A_GPU = 1000, 100
+"""The second number is an assumption: how many of these cores one GPU replaces. No GPU was measured."""
+DISK_RATE = 100e9  # bytes a second; an assumption: a large parallel file system
+
+
+class Prices(NamedTuple):
+    """What was measured: seconds of a processor, and bytes."""
+
+    move: float
+    configuration: dict[int, float]  # by number of sites; independent ones
+    stored: float  # bytes a site
+    example: float  # a site, one training step of one example
+    scored: float  # a site
+    trial: dict[int, float]  # by number of trials that are there
+    task: float
+
+
+def main() -> None:
+    """Measure, extrapolate, print."""
+    keep_to_one_thread()  # all processes that are started here
+    task = task_overhead()
+    with executor("local", 1) as pool:
+        prices = pool.submit(measured).result()._replace(task=task)
+    print_rows("measured", rows(prices))
+    print_rows("extrapolated", plan(prices))
+
+
+def measured() -> Prices:
+    """All prices but that of a task, in a process like those that do the jobs of a study."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        move, configuration = sampled()
+        stored, example, scored = learned(folder)
+        trial = {n: asked(folder / f"{n}.log", n) for n in TRIALS}
+        return Prices(move, configuration, stored, example, scored, trial, task=0.0)
+
+
+def sampled() -> tuple[float, dict[int, float]]:
+    """Seconds for a step of a head, and for an independent configuration of every shape: two tau_int apart."""
+    prices, seconds, steps = {}, 0.0, 0
+    chains.record(THEORY, chains.start((4, 4), N_CHAINS, 1), 1, 1)  # compiles
+    for shape in SHAPES:
+        state, found = tuning.tune(THEORY, chains.start(shape, N_CHAINS, seed=1))
+        before, start = state.tally[:, 2:].sum(), time.process_time()
+        n = 4
+        state, _ = chains.record(THEORY, state, n, found.spacing, entry=found.entry)
+        spent = time.process_time() - start
+        seconds, steps = seconds + spent, steps + state.tally[:, 2:].sum() - before
+        prices[math.prod(shape)] = spent / (n * N_CHAINS) * max(1.0, 2 * found.tau_int / found.spacing)
+    return seconds / steps, prices
+
+
+def learned(folder: Path) -> tuple[float, float, float]:
+    """Bytes of a stored site; seconds a site for an example in a training step, and for a scored one."""
+    files = [folder / "training.h5", folder / "validation.h5"]
+    ensembles = [sample(THEORY, (32, 32), n, seed=seed) for seed, n in enumerate((200, 20))]
+    for path, ensemble in zip(files, ensembles, strict=True):
+        save_ensemble(path, ensemble)
+    data = load_data("regression", files[:1], files[1:])
+    marks: list[float] = []
+    trainer = Trainer(data, configured("EQ", NETWORK, (32, 32)), Recipe(epochs=4, batch_size=10))
+    network, _ = trainer.fit(1, lambda epoch: marks.append(time.process_time()))
+    sites = 200 * 32 * 32
+    configurations = ensembles[0].configurations
+    outputs(network, configurations)  # compiles
+    start = time.process_time()
+    outputs(network, configurations)
+    scored = (time.process_time() - start) / sites
+    with h5py.File(files[0]) as file:
+        stored = file["configurations"].id.get_storage_size() / sites
+    return stored, (marks[-1] - marks[0]) / (len(marks) - 1) / sites, scored
+
+
+def asked(journal: Path, n_trials: int) -> float:
+    """Seconds to propose and keep one more trial, when so many are there."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    rng, space = np.random.default_rng(1), Space()
+    study = optuna.create_study(storage=open_storage(str(journal)), sampler=optuna.samplers.RandomSampler(1))
+    for _ in range(n_trials):
+        trial = study.ask()
+        suggest(space, "EQ", trial)
+        study.tell(trial, float(rng.random()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.sampler = optuna.samplers.TPESampler(multivariate=True, group=True, seed=1)
+    start, n = time.process_time(), 3
+    for _ in range(n):
+        trial = study.ask()
+        suggest(space, "EQ", trial)
+        study.tell(trial, float(rng.random()))
+    return (time.process_time() - start) / n
+
+
+def task_overhead() -> float:
+    """Seconds between two tasks that do nothing, on a Dask cluster with one worker."""
+    with executor("dask", 1) as pool:
+        pool.submit(int).result()
+        start = time.perf_counter()
+        for future in [pool.submit(int) for _ in range(N_TASKS)]:
+            future.result()
+        return (time.perf_counter() - start) / N_TASKS
+
+
+def rows(prices: Prices) -> Iterator[tuple[str, str]]:
+    """The measured prices."""
+    yield "a move of the worm", quantity(prices.move)
+    for sites, seconds in prices.configuration.items():
+        extent = math.isqrt(sites)
+        yield f"an independent configuration, {extent}x{extent}", quantity(seconds)
+    yield "a stored site (k and l in both directions, compressed)", f"{prices.stored:.2f} bytes"
+    yield "a training step, for each example and site", quantity(prices.example)
+    yield "a scored configuration, for each site", quantity(prices.scored)
+    for n, seconds in prices.trial.items():
+        yield f"proposing and keeping a trial in a journal that holds {n}", quantity(seconds)
+    yield "a Dask task, over and above its work", quantity(prices.task)
+
+
+def plan(prices: Prices) -> Iterator[tuple[str, str]]:
+    """What the plan would take."""
+    sites, n_sites = np.array(list(prices.configuration)), math.prod(SHAPE)
+    slope, _ = np.polyfit(np.log(sites), np.log(list(prices.configuration.values())), 1)
+    configuration = prices.configuration[sites[-1]] * (n_sites / sites[-1]) ** slope
+    yield "growth of the cost of a configuration with the volume V", f"V^{slope:.2f} (fit to {len(sites)} lattices)"
+    yield "an independent configuration, 1024x1024", quantity(configuration)
+    yield from shares("sampling all of them", N_CONFIGURATIONS * configuration)
+    size = N_CONFIGURATIONS * n_sites * prices.stored
+    yield "storing them", f"{size / 1e15:.2f} PB"
+    yield "reading them once", quantity(size / DISK_RATE)
+    yield from shares("scoring them once", N_CONFIGURATIONS * n_sites * prices.scored)
+    training = EPOCHS * N_EXAMPLES * n_sites * prices.example
+    yield "one training", f"{quantity(training)} of a core, {quantity(training / CORES_A_GPU)} of a GPU"
+    yield from shares("all trials", N_TRIALS * REPEATS * training)
+    (few, cheap), (many, dear) = prices.trial.items()
+    rate = (dear - cheap) / (many - few)
+    yield "proposing the last trial", quantity(cheap + rate * (N_TRIALS - few))
+    yield "proposing all trials, one after another", quantity(N_TRIALS * cheap + rate * N_TRIALS**2 / 2)
+    pause = REPEATS * training / CORES_A_GPU / N_GPUS
+    yield "a GPU asks for its next trial, one of them every", quantity(pause)
+    yield "trials after which proposing one takes longer than that", f"{few + (pause - cheap) / rate:.0f}"
+    yield "giving away all trainings as Dask tasks", quantity(N_TRIALS * REPEATS * prices.task)
+    chain = 12 * n_sites  # four counts of two bytes, and f of four
+    yield "memory of one chain", f"{chain / 2**20:.0f} MiB, {2**36 // chain} of them in 64 GiB"
+    layer = n_sites * NETWORK["blocks"][0]["channels"] * 4
+    yield "memory of one layer of one example", f"{layer / 2**20:.0f} MiB"
+
+
+def shares(what: str, seconds: float) -> Iterator[tuple[str, str]]:
+    """Work in years of a core, and in days of all GPUs."""
+    days = seconds / CORES_A_GPU / N_GPUS / 86400
+    yield what, f"{seconds / 86400 / 365:.3g} years of a core, {days:.3g} days of {N_GPUS} GPUs"
+
+
+def quantity(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60), ("s", 1), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def print_rows(title: str, found: Iterator[tuple[str, str]]) -> None:
+    """A table as docs/scale.md shows it."""
+    print(f"| {title} | |\n|---|---|")
+    for name, value in found:
+        print(f"| {name} | {value} |", flush=True)
+    print()
+
+
+if __name__ == "__main__":
+    main()
