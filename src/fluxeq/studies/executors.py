@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import wait
@@ -55,17 +55,18 @@ def executor(name: str, n_workers: int, scheduler: str | None = None) -> Abstrac
     """
     require_executor(name, scheduler)
     if name == "local":
-        return _processes(n_workers)
+        return processes(n_workers)
     from fluxeq.studies import cluster
 
     return cluster.own(n_workers) if scheduler is None else cluster.joined(scheduler)
 
 
 @contextmanager
-def _processes(n_workers: int) -> Iterator[Executor]:
+def processes(n_workers: int, start: Callable[[], None] | None = None) -> Iterator[Executor]:
+    """Processes on this machine, which begin with ``start`` (as workers, unless given) and end with the block."""
     context = multiprocessing.get_context("spawn")
     with children_deaf_to_stops():
-        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=start_worker)
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=start or start_worker)
     try:
         yield pool
     except BaseException:

@@ -1,13 +1,12 @@
 """Jobs on a machine with a GPU: one process holds it and does the trainings one after another, all others beside it."""
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from fluxeq.studies.executors import start_worker
+from fluxeq.studies.executors import processes, start_worker
 from fluxeq.training.devices import ON_GPU
 
 LEARNING = ("search", "train")
@@ -27,18 +26,10 @@ class WithGPU(Executor):
 
 
 @contextmanager
-def with_gpu(processes: AbstractContextManager[Executor]) -> Iterator[Executor]:
+def with_gpu(others: AbstractContextManager[Executor]) -> Iterator[Executor]:
     """The executor with a further process, which holds the GPU."""
-    with processes as others:
-        gpu = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_gpu_worker)
-        try:
-            yield WithGPU(gpu, others)
-        except BaseException:
-            for process in list(gpu._processes.values()):
-                process.terminate()
-            gpu.shutdown(wait=True, cancel_futures=True)
-            raise
-        gpu.shutdown()
+    with others as pool, processes(1, start_gpu_worker) as gpu:
+        yield WithGPU(gpu, pool)
 
 
 def start_gpu_worker() -> None:
