@@ -93,7 +93,7 @@ def sample(
     threads:
         Chains that run at the same time; as many as there are processors, unless given.
     device:
-        cpu.
+        cpu, or cuda for a GPU, which needs thousands of chains; the chains are the same.
     until:
         Stop when the error of an observable is small enough, as in n=0.001 or phi2=1e-4.
     start:
