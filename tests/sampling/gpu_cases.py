@@ -15,6 +15,7 @@ from fluxeq.data.ensembles import open_ensemble
 from fluxeq.data.generation import Settings, sample_to_file
 from fluxeq.errors import FluxOverflowError, InputError, StabilityError
 from fluxeq.sampling import backends, chains, gpu, kernels, moves, tables
+from fluxeq.sampling.tuning import Tuning
 from fluxeq.theory import Theory, weight_ratio
 
 pytestmark = [
@@ -48,19 +49,19 @@ def assert_equal(first, second):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@pytest.mark.parametrize("n_chains", [1, 7, 33])
+@pytest.mark.parametrize("n_chains", [1, 33])
 def test_layouts(monkeypatch, name, n_chains):
     """Blocks that are full and blocks that are not; the memory that is meant is the one that is used."""
     for constant, value in LAYOUTS[name].items():
         monkeypatch.setattr(kernels, constant, value)
     found = kernels.layout(SHAPE, 33)
     assert found.is_shared == (name in ("in shared memory", "in blocks of five"))
-    assert found.count == (np.uint16 if name == "in two bytes" else np.uint8)
+    assert found.count_type == (np.uint16 if name == "in two bytes" else np.uint8)
     assert found.n_threads == (5 if name == "in blocks of five" else 32)
     started = chains.start(SHAPE, n_chains, seed=4)
-    plain = plain_record(DENSE, started, 3, 8)
-    assert_equal(gpu.record(DENSE, started, 3, 8), plain)
-    assert plain[1].any()
+    plain = plain_record(DENSE, started, 2, 4)
+    assert_equal(gpu.record(DENSE, started, 2, 4), plain)
+    assert plain[0].tally[:, moves.ADD, 1].any()
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_tables_grow(monkeypatch):
     monkeypatch.setattr(tables, "ratios", shortest)
     assert_equal(gpu.record(theory, started, 2, 5), real)
     assert len(asked) > 5
-    assert kernels.layout((3, 2), max(asked) // 2 + 2).count == np.uint16
+    assert kernels.layout((3, 2), max(asked) // 2 + 2).count_type == np.uint16
 
 
 def test_overflow_names_the_link():
@@ -124,7 +125,9 @@ def test_overflow_names_the_link():
     started = chains.start((2, 2), 3, seed=1)
     started.hops[1, 0, 0, :, 1] = 128, 130  # a line around the lattice in time; hardly any worm enters
     for record in (gpu.record, plain_record):
-        with pytest.raises(FluxOverflowError, match=r"^\|k_t\| = 130 on the link from site \(1, 1\) of chain 1: .*int8"):
+        with pytest.raises(
+            FluxOverflowError, match=r"^\|k_t\| = 130 on the link from site \(1, 1\) of chain 1: .*int8"
+        ):
             record(DENSE, started, 2, 3, entry=1e-9)
 
 
@@ -139,6 +142,12 @@ def test_what_cannot_be(monkeypatch):
 
 def test_ensembles(monkeypatch, tmp_path):
     """In memory and in a file that was killed on the GPU and went on there: what a processor makes."""
+
+    def hasty(theory, state, record):
+        return record(theory, state, 1, 4, entry=1.0)[0], Tuning(spacing=3, thermalisation=4, tau_int=1.5, entry=1.0)
+
+    monkeypatch.setattr(generation, "tune", hasty)
+    monkeypatch.setattr(backends, "cpu", backends.reference)
     settings = Settings(DENSE, SHAPE, 11, 4, 1)
     plain = fluxeq.sample(DENSE, SHAPE, 11, chains=4, seed=1)
     made = fluxeq.sample(DENSE, SHAPE, 11, chains=4, seed=1, device="cuda")

@@ -12,7 +12,15 @@ import numpy as np
 from numba import cuda
 
 from fluxeq.errors import InputError
-from fluxeq.sampling.chains import Chains, chains_of, default_entry, overflow_error, require_in_bounds, state_of, workspace
+from fluxeq.sampling.chains import (
+    Chains,
+    chains_of,
+    default_entry,
+    overflow_error,
+    require_in_bounds,
+    state_of,
+    workspace,
+)
 from fluxeq.sampling.kernels import kernel, layout
 from fluxeq.sampling.moves import OVERFLOW, TABLE_TOO_SHORT, State
 from fluxeq.sampling.tables import tables
@@ -51,24 +59,25 @@ def record(
     require_memory(n_chains, d, n_sites, n_turns)
     made = np.empty((n_chains, n_configurations, 2 * d, n_sites), dtype=np.int8)
     buffers = [cuda.device_array((n_chains, n_turns, 2 * d, n_sites), np.int8) for _ in range(2)]
+    host = np.empty(buffers[0].shape, dtype=np.int8)
     run, full = Run(theory, chains, spacing, entry or default_entry(theory)), slice(0, 0)
     for first in range(0, n_configurations, n_turns):
         turns = slice(first, min(first + n_turns, n_configurations))
         run.begin(buffers[0], turns.stop - turns.start)
-        fetch(buffers[1], made[:, full])
+        fetch(buffers[1], host, made[:, full])
         run.finish()
         full, buffers = turns, buffers[::-1]
-    fetch(buffers[1], made[:, full])
+    fetch(buffers[1], host, made[:, full])
     return run.chains(), made.reshape(n_chains, n_configurations, 2 * d, *chains.shape)
 
 
-def fetch(buffer: Any, made: np.ndarray) -> None:
+def fetch(buffer: Any, host: np.ndarray, made: np.ndarray) -> None:
     """Copy the first configurations of every chain out of a buffer, while a kernel may fill the other."""
     if made.size:
         stream = cuda.stream()
-        found = buffer.copy_to_host(stream=stream)
+        buffer.copy_to_host(host, stream=stream)
         stream.synchronize()
-        made[:] = found[:, : made.shape[1]]
+        made[:] = host[:, : made.shape[1]]
 
 
 def require_memory(n_chains: int, d: int, n_sites: int, n_turns: int) -> None:
@@ -115,9 +124,9 @@ class Run:
         require_in_bounds(state.hops, self.shape, 0)
         found = tables(self.theory, self.shape, state.powers, self.entry)
         self.layout = layout(self.shape, len(found.site))
-        narrow = [array.astype(self.layout.count) for array in (state.hops, state.powers)]
+        narrow = [array.astype(self.layout.count_type) for array in (state.hops, state.powers)]
         self.state = [self._there(array) for array in (*narrow, state.ends, state.rng, state.tally)]
-        steps = found.steps.astype(self.layout.place)
+        steps = found.steps.astype(self.layout.place_type)
         self.tables = [self._there(array) for array in (steps, found.site, found.link)]
 
     def _launch(self) -> None:

@@ -41,8 +41,8 @@ class Layout(NamedTuple):
     d: int
     is_shared: bool
     n_threads: int  # of a block
-    count: type[np.generic]  # of hops and powers
-    place: type[np.generic]  # of the steps in the tables
+    count_type: type[np.generic]  # of hops and powers
+    place_type: type[np.generic]  # of the steps in the tables
 
 
 def layout(shape: tuple[int, ...], n_powers: int) -> Layout:
