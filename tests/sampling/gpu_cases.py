@@ -49,7 +49,7 @@ def assert_equal(first, second):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@pytest.mark.parametrize("n_chains", [1, 33])
+@pytest.mark.parametrize("n_chains", [3, 33])
 def test_layouts(monkeypatch, name, n_chains):
     """Blocks that are full and blocks that are not; the memory that is meant is the one that is used."""
     for constant, value in LAYOUTS[name].items():
