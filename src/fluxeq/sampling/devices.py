@@ -22,7 +22,7 @@ def recorder(device: str, n_threads: int = 1) -> Recorder:
         from fluxeq.sampling import gpu
     except ImportError as error:
         raise InputError(
-            f"device 'cuda': Numba has no CUDA here ({error}); install fluxeq[cuda], or leave --device out"
+            f"device 'cuda': Numba has no CUDA here ({error}); install the extra cuda, or leave --device out"
         ) from error
     gpu.require_gpu()
     return gpu.record
