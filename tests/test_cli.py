@@ -152,7 +152,7 @@ WRONG = [
     (sample(threads="0"), "threads = 0"),
     (sample(threads="-1"), "threads = -1"),
     (sample(eta=None), "--eta"),
-    (sample(device="cuda"), "device 'cuda'"),
+    (sample(device="tpu"), "device 'tpu'"),
     (sample(output="{folder}"), "is a folder; name a file in it"),
     (sample(output="{text}/e.h5"), "is not a folder that can be written to"),
     (sample(output="{text}"), "not an ensemble of fluxeq"),

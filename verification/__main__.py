@@ -5,7 +5,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from fluxeq.errors import InputError
 from fluxeq.files import write_json
+from fluxeq.sampling.devices import recorder
 from verification import agreement, enumeration, free_field, silver_blaze, transfer_matrix, two_point
 
 CHECKS = {
@@ -16,6 +18,7 @@ CHECKS = {
     "agreement": agreement.check,
     "silver_blaze": silver_blaze.check,
 }
+RESULTS = {"cpu": "results.json", "cuda": "results-cuda.json"}
 
 
 def main() -> int:
@@ -23,18 +26,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m verification", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CHECKS)}; all of them unless given")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=Path("verification/results.json"))
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--output", type=Path, help="verification/results.json, or results-cuda.json, unless given")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(CHECKS):
         parser.error(f"{sorted(unknown)}: the checks are {', '.join(CHECKS)}")
+    try:
+        recorder(arguments.device)
+    except InputError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    output = arguments.output or Path("verification", RESULTS[arguments.device])
     verdicts = []
     for name in arguments.names or CHECKS:
-        for verdict in CHECKS[name](arguments.seed):
+        for verdict in CHECKS[name](arguments.seed, arguments.device):
             print(verdict, flush=True)
             verdicts.append(verdict)
-    write_json(arguments.output, {"seed": arguments.seed, "verdicts": [asdict(verdict) for verdict in verdicts]})
+    settings = {"seed": arguments.seed, "device": arguments.device}
+    write_json(output, {**settings, "verdicts": [asdict(verdict) for verdict in verdicts]})
     n_failed = sum(not verdict.passed for verdict in verdicts)
-    print(f"{len(verdicts) - n_failed} of {len(verdicts)} passed: {arguments.output}")
+    print(f"{len(verdicts) - n_failed} of {len(verdicts)} passed: {output}")
     return int(n_failed > 0)
 
 

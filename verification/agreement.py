@@ -24,11 +24,12 @@ TEXTBOOK_STEPS = 10000
 FIELD_SWEEPS = 6000
 
 
-def check(seed: int) -> Iterator[Verdict]:
+def check(seed: int, device: str) -> Iterator[Verdict]:
     """Differences in combined errors; all together; and the textbook at another mu, which must not agree."""
     verdicts = []
     for i, (theory, shape, worms) in enumerate(POINTS):
-        ours, others = chain_means(theory, shape, N_CONFIGURATIONS, seed + i), textbook(theory, shape, worms, seed)
+        ours = chain_means(theory, shape, N_CONFIGURATIONS, seed + i, device)
+        others = textbook(theory, shape, worms, seed)
         where = f"{'x'.join(map(str, shape))} eta {theory.eta:g} mu {theory.mu:g}"
         for name in ("n", "phi2"):
             verdicts.append(compared(f"{name} {where}, worm and textbook", ours[name], others[name]))
@@ -39,7 +40,7 @@ def check(seed: int) -> Iterator[Verdict]:
             yield verdicts[-1]
     yield family("agreement", verdicts)
     theory, shape, worms = POINTS[2]
-    ours = chain_means(theory, shape, N_CONFIGURATIONS, seed)
+    ours = chain_means(theory, shape, N_CONFIGURATIONS, seed, device)
     others = textbook(Theory(theory.eta, theory.lam, theory.mu + 0.01), shape, worms, seed)
     yield compared("control: n 8x8, textbook with mu off by 0.01", ours["n"], others["n"], is_control=True)
 

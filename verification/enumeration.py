@@ -8,7 +8,9 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from itertools import combinations_with_replacement
+from types import ModuleType
 from unittest import mock
 
 import numpy as np
@@ -25,15 +27,20 @@ N_CHAINS, N_SAMPLES, THINNING = 16, 10000, 5  # of each chain; a configuration i
 FEWEST = 20  # expected in a bin; rarer configurations share one
 
 
-def check(seed: int) -> Iterator[Verdict]:
+def check(seed: int, device: str) -> Iterator[Verdict]:
     """Chi-square over all frequent configurations, and of a sampler with one acceptance wrong by 5 %."""
     exact = probabilities(THEORY)
     what = f"2x2, chi-square of the configurations with up to {MOST_HOPS} hops"
-    yield probability("enumeration", what, chi_square(exact, counts(seed)))
-    with mock.patch.object(chains, "tables", wrong_tables):
-        wrong = counts(seed)
+    yield probability("enumeration", what, chi_square(exact, counts(seed, device)))
+    with mock.patch.object(sampler_of(device), "tables", wrong_tables):
+        wrong = counts(seed, device)
     what = "control: the first hop to a site accepted 5 % too often"
     yield probability("enumeration", what, chi_square(exact, wrong), is_control=True)
+
+
+def sampler_of(device: str) -> ModuleType:
+    """The module whose tables the chains on a device look up."""
+    return chains if device == "cpu" else import_module("fluxeq.sampling.gpu")
 
 
 def wrong_tables(*arguments: object) -> tables.Tables:
@@ -44,10 +51,10 @@ def wrong_tables(*arguments: object) -> tables.Tables:
     return found._replace(site=site)
 
 
-def counts(seed: int) -> Counter[bytes]:
+def counts(seed: int, device: str = "cpu") -> Counter[bytes]:
     """How often each configuration was sampled."""
     n = N_CHAINS * N_SAMPLES * THINNING
-    made = fluxeq.sample(THEORY, SHAPE, n, chains=N_CHAINS, seed=seed, threads=2)
+    made = fluxeq.sample(THEORY, SHAPE, n, chains=N_CHAINS, seed=seed, device=device, threads=2)
     kept = made.configurations.reshape(N_SAMPLES, THINNING, N_CHAINS, 4, *SHAPE)[:, -1].reshape(-1, 4, *SHAPE)
     return Counter(configuration.tobytes() for configuration in kept)
 

@@ -18,12 +18,12 @@ GAP = (0.05, 2.0)  # distances of eta from the bound of stability
 FEWEST = 100  # windings that the oracle expects in all of a run; with fewer, their mean is no normal number
 
 
-def check(seed: int) -> Iterator[Verdict]:
+def check(seed: int, device: str) -> Iterator[Verdict]:
     """n and |phi|^2 at every point, all together, and one point whose mu is said to be another."""
     rng, verdicts = np.random.default_rng(seed), []
     for i in range(N_POINTS):
         theory, shape = drawn(rng, i % 4 + 1)
-        means, expected = chain_means(theory, shape, N_CONFIGURATIONS, seed + i), exact.solve(theory, shape)
+        means, expected = chain_means(theory, shape, N_CONFIGURATIONS, seed + i, device), exact.solve(theory, shape)
         where = f"{'x'.join(map(str, shape))} eta {theory.eta:.4f} mu {theory.mu:+.3f}"
         n_windings = abs(expected.n) * math.prod(shape[1:]) * N_CONFIGURATIONS * N_CHAINS
         for name in ("n", "phi2") if n_windings > FEWEST else ("phi2",):
@@ -32,7 +32,7 @@ def check(seed: int) -> Iterator[Verdict]:
     yield family("free field", verdicts)
     theory, shape = Theory(4.8, 0.0, 0.65), (5, 3)
     wrong = exact.solve(replace(theory, mu=0.75), shape)
-    means = chain_means(theory, shape, N_CONFIGURATIONS, seed)
+    means = chain_means(theory, shape, N_CONFIGURATIONS, seed, device)
     yield number("free field", "control: n 5x3 with mu off by 0.1", means["n"], wrong.n, is_control=True)
 
 

@@ -32,18 +32,18 @@ LINE = (1.2, 1.25)  # the onset is where the straight line through n at these mu
 OUTPUT = Path("docs/silver_blaze")
 
 
-def check(seed: int) -> Iterator[Verdict]:
+def check(seed: int, device: str) -> Iterator[Verdict]:
     """|phi|^2 below the onset in two dimensions, with a control above it; the onset in four on each lattice."""
-    vacuum = chain_means(Theory(4.01, 1.0, 0.0), LONG, LONG_CONFIGURATIONS, seed)["phi2"]
+    vacuum = chain_means(Theory(4.01, 1.0, 0.0), LONG, LONG_CONFIGURATIONS, seed, device)["phi2"]
     expected, error = float(vacuum.mean()), float(vacuum.std(ddof=1) / math.sqrt(len(vacuum)))
     for i, mu in enumerate((*BELOW, ABOVE), start=1):
-        means = chain_means(Theory(4.01, 1.0, mu), LONG, LONG_CONFIGURATIONS, seed + i)["phi2"]
+        means = chain_means(Theory(4.01, 1.0, mu), LONG, LONG_CONFIGURATIONS, seed + i, device)["phi2"]
         what = f"{'control: ' if mu == ABOVE else ''}phi2 120x6 eta 4.01 lam 1 mu {mu:g}, against mu = 0"
         yield number("silver blaze", what, means, expected, error, is_control=mu == ABOVE)
     rows = []
     for extent, n_configurations in LATTICES.items():
         density = {
-            mu: chain_means(Theory(ETA, LAM, mu), (extent,) * 4, n_configurations, seed + extent + i)["n"]
+            mu: chain_means(Theory(ETA, LAM, mu), (extent,) * 4, n_configurations, seed + extent + i, device)["n"]
             for i, mu in enumerate(MU)
         }
         onset = onsets(*(density[mu] for mu in LINE))

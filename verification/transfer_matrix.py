@@ -25,11 +25,11 @@ POINTS = [
 ]
 
 
-def check(seed: int) -> Iterator[Verdict]:
+def check(seed: int, device: str) -> Iterator[Verdict]:
     """n and |phi|^2 at every point, all together, and one point whose mu is said to be another."""
     verdicts = []
     for i, (theory, shape) in enumerate(POINTS):
-        means, expected = chain_means(theory, shape, N_CONFIGURATIONS, seed + i), exact.solve(theory, shape)
+        means, expected = chain_means(theory, shape, N_CONFIGURATIONS, seed + i, device), exact.solve(theory, shape)
         where = f"{shape[0]}x2 eta {theory.eta:g} lam {theory.lam:g} mu {theory.mu:+g}"
         for name in ("n", "phi2"):
             verdicts.append(number("transfer matrix", f"{name} {where}", means[name], getattr(expected, name)))
@@ -37,5 +37,5 @@ def check(seed: int) -> Iterator[Verdict]:
     yield family("transfer matrix", verdicts)
     theory, shape = POINTS[3]
     wrong = exact.solve(replace(theory, mu=theory.mu + 0.02), shape)
-    means = chain_means(theory, shape, N_CONFIGURATIONS, seed)
+    means = chain_means(theory, shape, N_CONFIGURATIONS, seed, device)
     yield number("transfer matrix", "control: n 8x2 with mu off by 0.02", means["n"], wrong.n, is_control=True)

@@ -13,6 +13,7 @@ from scipy import stats
 
 from fluxeq import exact
 from fluxeq.sampling import chains, tuning
+from fluxeq.sampling.devices import recorder
 from fluxeq.sampling.two_point import two_point
 from fluxeq.theory import Theory
 from verification.sampled import N_CHAINS, N_THREADS
@@ -31,11 +32,11 @@ POINTS = [
 ]
 
 
-def check(seed: int) -> Iterator[Verdict]:
+def check(seed: int, device: str) -> Iterator[Verdict]:
     """The mass, and the farthest of all distances, at every point; and one whose mu is said to have the other sign."""
     masses = []
     for i, (theory, shape) in enumerate(POINTS):
-        correlators = sampled(theory, shape, seed + i)
+        correlators = sampled(theory, shape, seed + i, device)
         where = f"{'x'.join(map(str, shape))} eta {theory.eta:g} mu {theory.mu:+g}"
         expected = math.acosh((theory.eta - 2 * (len(shape) - 1)) / 2)
         masses.append(number("two-point", f"mass {where}", [mass(g, theory) for g in correlators], expected))
@@ -43,13 +44,13 @@ def check(seed: int) -> Iterator[Verdict]:
         yield probability("two-point", f"G(x) at all x, {where}", all_distances(correlators, theory))
     yield family("two-point", masses)
     theory, shape = POINTS[3]
-    wrong = all_distances(sampled(theory, shape, seed), replace(theory, mu=-theory.mu))
+    wrong = all_distances(sampled(theory, shape, seed, device), replace(theory, mu=-theory.mu))
     yield probability("two-point", "control: G(x), 8x5 with the sign of mu changed", wrong, is_control=True)
 
 
-def sampled(theory: Theory, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """G(x) / G(0) from thermalised chains; ``(chain, *shape)``."""
-    thermal, found = tuning.tune(theory, chains.start(shape, N_CHAINS, seed), n_threads=N_THREADS)
+def sampled(theory: Theory, shape: tuple[int, ...], seed: int, device: str) -> np.ndarray:
+    """G(x) / G(0), on processors, from chains that have thermalised on the device; ``(chain, *shape)``."""
+    thermal, found = tuning.tune(theory, chains.start(shape, N_CHAINS, seed), record=recorder(device, N_THREADS))
     n_worms = math.ceil(STEPS / thermal.worm_length)
     return two_point(theory, thermal, n_worms, entry=found.entry, n_threads=N_THREADS)[1]
 

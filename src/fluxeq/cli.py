@@ -145,7 +145,7 @@ def sample(
     threads:
         Chains that run at the same time; as many as there are processors, unless given.
     device:
-        cpu.
+        cpu, or cuda for a GPU, which needs thousands of chains; the chains are the same.
     until:
         Stop when the error of an observable is small enough, as in n=0.001 or phi2=1e-4.
     start:
@@ -499,7 +499,7 @@ def reproduce(
     """
     from fluxeq.studies.executors import executor as opened
     from fluxeq.studies.executors import require_executor
-    from fluxeq.studies.gpu import with_gpu
+    from fluxeq.studies.gpu_process import with_gpu
     from fluxeq.studies.run import reproduce as run
     from fluxeq.training.devices import require_device
 

@@ -73,4 +73,6 @@ def r_hat(series: Sequence[np.ndarray]) -> float | None:
 
 def by_chain(values: np.ndarray, chain: np.ndarray) -> list[np.ndarray]:
     """The measurements of each chain, in the order in which they were made."""
-    return [values[chain == index] for index in np.unique(chain)]
+    _, n_of_each = np.unique(chain, return_counts=True)
+    in_order = values[np.argsort(chain, kind="stable")]
+    return np.split(in_order, np.cumsum(n_of_each)[:-1])[: len(n_of_each)]

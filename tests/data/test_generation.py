@@ -10,8 +10,9 @@ import small_ensembles
 from fluxeq import observables
 from fluxeq.data import generation
 from fluxeq.data.ensembles import open_ensemble, read_series
-from fluxeq.data.generation import Goal, Settings, require_settings, sample_to_file, with_worms
+from fluxeq.data.generation import Goal, Settings, sample_to_file, with_worms
 from fluxeq.errors import FluxOverflowError, InputError, StabilityError
+from fluxeq.sampling import gpu
 from fluxeq.theory import Theory
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
@@ -170,9 +171,17 @@ def test_settings_that_cannot_be(tmp_path, change, error, message):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_device_that_is_not_there():
-    with pytest.raises(InputError, match="device 'cuda': this version samples on the CPU"):
-        require_settings(SETTINGS, "cuda")
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [("tpu", "device 'tpu': chains run on cpu or cuda"), ("cuda", r"no CUDA GPU was found \(.+\); leave --device out")],
+)
+def test_a_device_that_is_not_there(tmp_path, monkeypatch, device, message):
+    monkeypatch.setattr(gpu.cuda, "current_context", lambda: (_ for _ in ()).throw(RuntimeError("none here")))
+    with pytest.raises(InputError, match=message):
+        sample_to_file(tmp_path / "e.h5", SETTINGS, device=device)
+    with pytest.raises(InputError, match=message):
+        fluxeq.sample(THEORY, (4, 2), 23, device=device)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_flux_that_overflows_is_no_file(tmp_path):

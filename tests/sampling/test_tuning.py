@@ -1,5 +1,7 @@
 """Waiting times and the weight of entering, chosen by pilots."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def test_tune():
     started = chains.start(SHAPE, 4, seed=1)
     lines = []
     thermal, found = tuning.tune(THEORY, started, report=lines.append)
-    again, same = tuning.tune(THEORY, started, n_threads=2)
+    again, same = tuning.tune(THEORY, started, record=partial(chains.record, n_threads=2))
     assert found == same
     for one, other in zip(thermal, again, strict=True):
         np.testing.assert_array_equal(one, other)

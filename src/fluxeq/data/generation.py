@@ -19,7 +19,8 @@ from fluxeq.errors import InputError
 from fluxeq.files import derived_seed, remove, require_writable
 from fluxeq.sampling import chains as sampling
 from fluxeq.sampling import open_worms
-from fluxeq.sampling.chains import Chains
+from fluxeq.sampling.chains import Chains, Recorder
+from fluxeq.sampling.devices import recorder
 from fluxeq.sampling.tuning import Tuning, tune
 from fluxeq.statistics import estimate
 from fluxeq.theory import Theory
@@ -73,23 +74,23 @@ def sample(
 ) -> Ensemble:
     """An ensemble of independent chains, thermalised, with the spacing taken from the measured autocorrelation.
 
-    Raises InputError for settings that cannot be, FluxOverflowError if a flux leaves int8.
+    ``device`` is cpu or cuda, ``threads`` are of the first; neither changes the result. Raises InputError for settings
+    that cannot be and a device that is not there, FluxOverflowError if a flux leaves int8.
     """
     settings = Settings(theory, tuple(shape), configurations, chains, seed)
-    require_settings(settings, device)
-    state, tuning = tune(theory, sampling.start(shape, chains, seed), n_threads=threads)
-    state, part = _part(settings, state, tuning, settings.n_turns, threads)
-    return joined([part, *_rest(settings, state, tuning, threads)])
+    require_settings(settings)
+    record = recorder(device, threads)
+    state, tuning = tune(theory, sampling.start(shape, chains, seed), record=record)
+    state, part = _part(settings, state, tuning, settings.n_turns, record)
+    return joined([part, *_rest(settings, state, tuning, record)])
 
 
-def require_settings(settings: Settings, device: str) -> None:
-    """Raise InputError for a lattice, theory, number or device that cannot be sampled."""
+def require_settings(settings: Settings) -> None:
+    """Raise InputError for a lattice, theory or number that cannot be sampled."""
     sampling.start(settings.shape, settings.n_chains, settings.seed)
     settings.theory.require_stable(len(settings.shape))
     if settings.n_configurations < 1:
         raise InputError(f"configurations = {settings.n_configurations}: at least 1 is needed")
-    if device != "cpu":
-        raise InputError(f"device {device!r}: this version samples on the CPU; leave --device out")
 
 
 def sample_to_file(
@@ -108,8 +109,9 @@ def sample_to_file(
     configurations, as soon as the error is small enough. ``start`` is the ensemble that the settings name, of the same
     lattice. Raises InputError if the file holds other settings.
     """
-    require_settings(settings, device)
+    require_settings(settings)
     require_writable(output)
+    record = recorder(device, threads)
     folder = output.with_name(output.name + ".parts")
     found = open_ensemble(output, 1) if output.exists() else None
     n_found = 0
@@ -120,19 +122,19 @@ def sample_to_file(
         if n_found >= settings.n_configurations or (goal and goal.reached(getattr(series, goal.observable))):
             return False
     files = _part_files(folder, n_found // settings.n_chains)
-    state, tuning = _resume(folder, files, settings, found, start, threads)
+    state, tuning = _resume(folder, files, settings, found, start, record)
     turn = (int(state.worms[0]) - tuning.thermalisation) // tuning.spacing
     progress(turn * settings.n_chains, settings.n_configurations)
     while turn < settings.n_turns and not (goal and _next_look(turn - 1) == turn and _reached(goal, output, files)):
         stop = _next_stop(settings, goal, turn)
-        state, part = _part(settings, state, tuning, stop - turn, threads)
+        state, part = _part(settings, state, tuning, stop - turn, record)
         files.append(folder / f"{turn:09d}.h5")
         save_blocks(files[-1], [part])
         turn = stop
         progress(turn * settings.n_chains, settings.n_configurations)
     made = map(open_ensemble, files)
     kept = blocks_of(output, n_found - n_found % settings.n_chains) if n_found else iter([])
-    rest = _rest(settings, state, tuning, threads) if turn == settings.n_turns else []
+    rest = _rest(settings, state, tuning, record) if turn == settings.n_turns else []
     save_blocks(output, chained(kept, made, rest))
     remove(folder)
     return True
@@ -166,17 +168,15 @@ def with_worms(ensemble: Ensemble, numbers: Sequence[int], seed: int) -> Ensembl
     )
 
 
-def _part(settings: Settings, state: Chains, tuning: Tuning, n_turns: int, threads: int) -> tuple[Chains, Ensemble]:
+def _part(settings: Settings, state: Chains, tuning: Tuning, n_turns: int, record: Recorder) -> tuple[Chains, Ensemble]:
     """The next ``n_turns`` configurations of every chain, the chains taking turns."""
     first = (int(state.worms[0]) - tuning.thermalisation) // tuning.spacing
-    advanced, made = sampling.record(
-        settings.theory, state, n_turns, tuning.spacing, entry=tuning.entry, n_threads=threads
-    )
+    advanced, made = record(settings.theory, state, n_turns, tuning.spacing, entry=tuning.entry)
     configurations = np.swapaxes(made, 0, 1).reshape(-1, 2 * len(settings.shape), *settings.shape)
     return advanced, closed(settings.theory, settings.seed, tuning, configurations, first, advanced, settings.start)
 
 
-def _rest(settings: Settings, state: Chains, tuning: Tuning, threads: int) -> list[Ensemble]:
+def _rest(settings: Settings, state: Chains, tuning: Tuning, record: Recorder) -> list[Ensemble]:
     """The last turn, if only some chains are kept of it.
 
     The state is the one before that turn, so that a longer run repeats it in full.
@@ -184,7 +184,7 @@ def _rest(settings: Settings, state: Chains, tuning: Tuning, threads: int) -> li
     n_kept = settings.n_configurations % settings.n_chains
     if not n_kept:
         return []
-    _, last = _part(settings, state, tuning, 1, threads)
+    _, last = _part(settings, state, tuning, 1, record)
     return [joined([last], n_kept, state)]
 
 
@@ -231,7 +231,12 @@ def _require_equal(where: Path, asked: Settings, found: Ensemble) -> None:
 
 
 def _resume(
-    folder: Path, files: list[Path], settings: Settings, found: Ensemble | None, start: Ensemble | None, threads: int
+    folder: Path,
+    files: list[Path],
+    settings: Settings,
+    found: Ensemble | None,
+    start: Ensemble | None,
+    record: Recorder,
 ) -> tuple[Chains, Tuning]:
     """State of the chains and waiting times: from the last part, the file to extend, or a new start."""
     if files:
@@ -244,9 +249,9 @@ def _resume(
     state = sampling.start(settings.shape, settings.n_chains, settings.seed)
     if start is not None:
         state = _continued(state, start)
-    state, tuning = tune(settings.theory, state, n_threads=threads)
+    state, tuning = tune(settings.theory, state, record=record)
     files.append(folder / "000000000-tuned.h5")
-    save_blocks(files[-1], [joined([_part(settings, state, tuning, 1, threads)[1]], 0, state)])
+    save_blocks(files[-1], [joined([_part(settings, state, tuning, 1, record)[1]], 0, state)])
     return state, tuning
 
 

@@ -31,6 +31,14 @@ def cpu() -> SimpleNamespace:
     return bind(numba.njit(nogil=True, forceinline=True, _nrt=False))  # type: ignore[call-overload]
 
 
+@cache
+def gpu() -> SimpleNamespace:
+    """The moves compiled for a CUDA GPU, to be called by ``kernels``."""
+    from numba import cuda
+
+    return bind(cuda.jit(device=True))
+
+
 def bind(compiled: Callable[[FunctionType], Callable]) -> SimpleNamespace:
     """A copy of the moves in which every function is compiled and calls the compiled others."""
     namespace = dict(vars(moves))

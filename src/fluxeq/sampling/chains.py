@@ -5,7 +5,7 @@ half a run continued by the other half is one run.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -24,6 +24,8 @@ LANES = 32
 """Chains that go in step on one processor; with fewer it waits, with more it gains nothing."""
 
 Moves = SimpleNamespace
+Recorder = Callable[..., tuple["Chains", np.ndarray]]
+"""What advances chains on some device, as ``record`` does."""
 
 
 class Chains(NamedTuple):

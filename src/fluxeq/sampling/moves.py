@@ -27,6 +27,7 @@ import numpy as np
 RUNNING, DONE, TABLE_TOO_SHORT, OVERFLOW = 0, 1, 2, 3
 ENTER, LEAVE, REMOVE, ADD = 0, 1, 2, 3
 LARGEST = 127  # of an int8
+STEPS = 8  # of all heads, between two times at which worms may enter and leave
 
 
 class State(NamedTuple):
@@ -96,9 +97,11 @@ def draw(state):
 def enter(state, c, tables):
     """Try to put head and tail on a random site of a closed configuration."""
     site = int(uniform(state.rng, c) * state.powers.shape[1])
-    accepted = int(uniform(state.rng, c) < tables.entry * tables.site[state.powers[c, site], 1])
-    state.tally[ENTER, accepted, c] += 1
-    if accepted:
+    accepted = uniform(state.rng, c) < tables.entry * tables.site[state.powers[c, site], 1]
+    if not accepted:
+        state.tally[ENTER, 0, c] += 1
+    else:
+        state.tally[ENTER, 1, c] += 1
         state.powers[c, site] += 1
         state.ends[0, c] = site
         state.ends[1, c] = site
@@ -107,9 +110,11 @@ def enter(state, c, tables):
 def leave(state, c, tables):
     """Try to take head and tail, which are on one site, out of the configuration."""
     site = state.ends[0, c]
-    accepted = int(uniform(state.rng, c) * tables.entry < tables.site[state.powers[c, site], 0])
-    state.tally[LEAVE, accepted, c] += 1
-    if accepted:
+    accepted = uniform(state.rng, c) * tables.entry < tables.site[state.powers[c, site], 0]
+    if not accepted:
+        state.tally[LEAVE, 0, c] += 1
+    else:
+        state.tally[LEAVE, 1, c] += 1
         state.powers[c, site] -= 1
         state.ends[0, c] = -1
         state.ends[1, c] = -1
@@ -165,11 +170,12 @@ def count_step(state, c):
 
 
 def step(state, c, tables):
-    """One step of the head of chain c."""
+    """One step of the head of chain c: f / 2 of the site it may change."""
     state.numbers[c] = uniform(state.rng, c)
     choose(state, c, tables)
-    shift_head(state, c, tables)
+    power = shift_head(state, c, tables)
     count_step(state, c)
+    return power
 
 
 def beyond_table(state, c, tables):
@@ -225,6 +231,23 @@ def record(state, tables, done, spacing, stored):
             count_step(state, c)
         if highest >= tables.site.shape[0] - 1:  # a site may still be entered before the next step
             return TABLE_TOO_SHORT
+
+
+def record_alone(state, c, tables, done, spacing, stored):
+    """The same for chain c on a processor that takes the same turn for many chains at once, each a thread.
+
+    Where some threads enter or leave, all others wait; so a head that comes to its tail waits too, until all heads have
+    made ``STEPS`` steps.
+    """
+    while True:
+        status = until_step(state, c, tables, done, spacing, stored)
+        if status != RUNNING:
+            return status
+        for _ in range(STEPS):
+            if step(state, c, tables) >= tables.site.shape[0] - 1:
+                return TABLE_TOO_SHORT
+            if state.ends[0, c] == state.ends[1, c]:
+                break
 
 
 def correlate(state, c, tables, extents, visits, done, n_worms):

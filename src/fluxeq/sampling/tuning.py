@@ -8,7 +8,7 @@ import numpy as np
 
 from fluxeq import observables, statistics
 from fluxeq.errors import InputError
-from fluxeq.sampling.chains import Chains, Moves, default_entry, record
+from fluxeq.sampling.chains import Chains, Recorder, default_entry, record
 from fluxeq.theory import Theory
 
 PILOT_LENGTH = 64  # recorded configurations a chain, in one pilot
@@ -32,20 +32,20 @@ def tune(
     theory: Theory,
     chains: Chains,
     *,
-    n_threads: int = 1,
-    moves: Moves | None = None,
+    record: Recorder = record,
     report: Callable[[str], None] = lambda line: None,
 ) -> tuple[Chains, Tuning]:
     """Thermalise the chains and choose spacing and entry: pilots of growing length until one spans many tau_int.
 
     A pilot is accepted when all chains together span at least 100 tau_int of n, |phi|^2 and the mean of l, and the
     chains agree (R-hat below 1.1). All pilots are thrown away; the spacing is 2 tau_int. Entry is 1 / |phi|^2 of the
-    pilot before, with which about every other entry succeeds. Raises InputError if no pilot is long enough.
+    pilot before, with which about every other entry succeeds. ``record`` says on which device. Raises InputError if no
+    pilot is long enough.
     """
     theory.require_stable(len(chains.shape))
     stride, before, entry = 1, int(chains.worms[0]), default_entry(theory)
     while True:
-        chains, series = _measured(theory, chains, stride, entry, n_threads, moves)
+        chains, series = _measured(theory, chains, stride, entry, record)
         estimates = [estimate for estimate in map(statistics.estimate, series) if estimate.status != "constant"]
         tau_int = max((e.tau_int for e in estimates if e.tau_int is not None), default=None)
         r_hat = max((e.r_hat for e in estimates if e.r_hat is not None), default=1.0)
@@ -66,7 +66,7 @@ def tune(
 
 
 def _measured(
-    theory: Theory, chains: Chains, stride: int, entry: float, n_threads: int, moves: Moves | None
+    theory: Theory, chains: Chains, stride: int, entry: float, record: Recorder
 ) -> tuple[Chains, list[list[np.ndarray]]]:
     """Series of n, |phi|^2 and the mean of l over a pilot, one array per chain, in blocks that fit into memory."""
     d = len(chains.shape)
@@ -74,7 +74,7 @@ def _measured(
     parts = []
     for first in range(0, PILOT_LENGTH, block):
         n = min(block, PILOT_LENGTH - first)
-        chains, configurations = record(theory, chains, n, stride, entry=entry, n_threads=n_threads, moves=moves)
+        chains, configurations = record(theory, chains, n, stride, entry=entry)
         flat = configurations.reshape(-1, 2 * d, *chains.shape)
         values = observables.density(flat), observables.phi2(theory, flat), observables.hop_pairs(flat)
         parts.append(np.stack(values).reshape(3, len(chains.hops), n))

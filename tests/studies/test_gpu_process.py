@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from fluxeq.studies import gpu
+from fluxeq.studies import gpu_process as gpu
 from fluxeq.studies.jobs import KINDS
 
 

@@ -1,0 +1,28 @@
+"""Where chains run: on the processors of this machine, or on a CUDA GPU. The chains are the same, bit for bit."""
+
+from functools import partial
+
+from fluxeq.errors import InputError
+from fluxeq.sampling import chains
+from fluxeq.sampling.chains import Recorder
+
+DEVICES = ("cpu", "cuda")
+
+
+def recorder(device: str, n_threads: int = 1) -> Recorder:
+    """The function that advances chains on a device; ``n_threads`` is for processors.
+
+    Raises InputError, with the reason, for a device that is not there.
+    """
+    if device not in DEVICES:
+        raise InputError(f"device {device!r}: chains run on {' or '.join(DEVICES)}")
+    if device == "cpu":
+        return partial(chains.record, n_threads=n_threads)
+    try:
+        from fluxeq.sampling import gpu
+    except ImportError as error:
+        raise InputError(
+            f"device 'cuda': Numba has no CUDA here ({error}); install the extra cuda, or leave --device out"
+        ) from error
+    gpu.require_gpu()
+    return gpu.record
