@@ -4,25 +4,24 @@
 lam = 1, mu = 1.05; an independent configuration takes 2 tau_int of the slowest of n, |phi|^2 and the mean of l. Chains
 are the same on both, so that only time matters; it includes storing the configurations and bringing them to the host.
 
-The limit, counted before anything ran. Between two independent configurations a head makes some 33000 steps, and worms
-enter or leave 0.016 times a step.
+The limit, counted before anything ran. Between two independent configurations a head makes some 26000 steps, and worms
+enter or leave 0.004 times a step.
 
-Memory: a step reads 4 bytes of the lattice's steps, reads and writes 1 of hops and 1 of f / 2 (shared memory), and
-reads two factors of 8 bytes (a few kB that stay in the cache). Only what is stored reaches the memory of the GPU: 960
-bytes in 33000 steps. At 3 TB/s that allows 1e14 steps per second, and is no limit.
+Memory: a step reads 2 bytes of the lattice's steps, reads two words of 8 bytes and writes one (shared memory), and
+reads a factor of 8 bytes (a few kB that stay in the cache). Only what is stored reaches the memory of the GPU: 960
+bytes in 26000 steps. At 3 TB/s that allows 8e13 steps per second, and is no limit.
 
-Instructions: a step has 130 (its loop as compiled for compute capability 9.0 by numba-cuda 0.30.4, CUDA 13.5). Every
-eighth step some of the threads of a warp enter or leave, 150 instructions, which makes 20 more a step; each thread
-stores its 480 links alone, 35000 instructions, 35 more a step of a full warp. A processor issues 4 a cycle, each for 31
-chains.
+Instructions: a step has about 200, since a product of 64 bits takes several. At times some of the threads of a warp
+enter or leave, 300 instructions for all of them, which makes 10 more a step; each thread stores its 480 links alone,
+35000 instructions, 45 more a step of a full warp. A processor issues 4 a cycle, each for 21 chains.
 
-Latency: in a step each look-up needs the one before. In cycles: random number 40, its conversion and scaling 60, choice
-40, step on the lattice 30, hops and f / 2 35, factors 45, their product and the comparison 35, what follows from it 45,
-branches and what else is not hidden 70: 400. Entering and leaving adds 70, storing 70, waiting for other heads of the
-warp 7 %: 580. On a processor 155 chains are at work at once (``kernels.layout``).
+Latency: in a step each look-up needs the one before. In cycles: two random numbers 80, conversion and scaling 60, word
+at the head 35, sums and comparison 60, step on the lattice 30, word at the site 35, its sum 25, factor 45, comparison
+35, what follows from it 45, branches and what else is not hidden 70: 520. Entering and leaving adds 20, storing 90,
+waiting for other heads of the warp 2 %: 640. On a processor 105 chains are at work at once (``kernels.layout``).
 
-With 132 processors at 1.98 GHz: 1.7e11 steps per second by instructions, 7e10 by latency, the lower of which is the
-limit. A core of a CPU makes 1.4e8 (docs/worm.md). Cycles are estimates, so a rate above the limit is no contradiction.
+With 132 processors at 1.98 GHz: 9e10 steps per second by instructions, 4e10 by latency, the lower of which is the
+limit. A core of a CPU makes 1.2e8. Cycles are estimates, so a rate above the limit is no contradiction.
 """
 
 import sys
@@ -40,8 +39,8 @@ from fluxeq.sampling.tuning import Tuning
 from fluxeq.theory import Theory
 
 THEORY, SHAPE = Theory(4.01, 1.0, 1.05), (60, 4)
-INSTRUCTIONS, ISSUED = 130 + 20 + 35, 4  # of a step; in a cycle
-LATENCY = 580  # cycles of a step
+INSTRUCTIONS, ISSUED = 200 + 10 + 45, 4  # of a step; in a cycle
+LATENCY = 640  # cycles of a step
 CPU_CHAINS = 32
 WAVES = (0.05, 0.2, 1, 2)  # chains, in those that are at work at once
 SECONDS = 3.0  # of each measurement
@@ -64,7 +63,7 @@ def main() -> int:
 
     device = cuda.get_current_device()
     hertz, n_processors = 1e3 * getattr(device, "CLOCK_RATE", 1.98e6), device.MULTIPROCESSOR_COUNT
-    where = kernels.layout(SHAPE, 33)
+    where = kernels.layout(SHAPE)
     at_once = kernels.n_shared(where.n_sites, where.d, where.n_threads)
     by_instructions = n_processors * hertz * ISSUED * where.n_threads / INSTRUCTIONS
     by_latency = n_processors * hertz * at_once / LATENCY

@@ -28,7 +28,6 @@ LAYOUTS = {  # names of kernels' constants, and what they are set to
     "in shared memory": {},
     "in blocks of five": {"WARP": 5, "FEWEST_SHARED": 1},
     "in global memory": {"FEWEST_SHARED": 2**20},
-    "in two bytes": {"LONGEST_NARROW": 1},
 }
 
 
@@ -54,9 +53,8 @@ def test_layouts(monkeypatch, name, n_chains):
     """Blocks that are full and blocks that are not; the memory that is meant is the one that is used."""
     for constant, value in LAYOUTS[name].items():
         monkeypatch.setattr(kernels, constant, value)
-    found = kernels.layout(SHAPE, 33)
+    found = kernels.layout(SHAPE)
     assert found.is_shared == (name in ("in shared memory", "in blocks of five"))
-    assert found.count_type == (np.uint16 if name == "in two bytes" else np.uint8)
     assert found.n_threads == (5 if name == "in blocks of five" else 32)
     started = chains.start(SHAPE, n_chains, seed=4)
     plain = plain_record(DENSE, started, 2, 4)
@@ -105,7 +103,7 @@ def test_half_a_run_and_half_a_run_are_one_run():
 
 
 def test_tables_grow(monkeypatch):
-    """A table that is always too short gives what a long one gives, also where one byte becomes too narrow."""
+    """A table that is always too short gives what a long one gives."""
     theory, started, asked = Theory(4.01, 1, 2.0), chains.start((3, 2), 3, seed=1), []
 
     def shortest(theory, powers):
@@ -113,11 +111,9 @@ def test_tables_grow(monkeypatch):
         return weight_ratio(theory, asked[-1] + 2)[::2].copy()
 
     real = plain_record(theory, started, 2, 5)
-    monkeypatch.setattr(kernels, "LONGEST_NARROW", 4)
     monkeypatch.setattr(tables, "ratios", shortest)
     assert_equal(gpu.record(theory, started, 2, 5), real)
     assert len(asked) > 5
-    assert kernels.layout((3, 2), max(asked) // 2 + 2).count_type == np.uint16
 
 
 def test_overflow_names_the_link():

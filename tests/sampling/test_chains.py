@@ -28,7 +28,7 @@ POINTS = {  # theory, shape, worms between configurations
 }
 
 
-def means(theory, shape, n_configurations, spacing, *, n_chains=N_CHAINS, moves=None, entry=8.0):
+def means(theory, shape, n_configurations, spacing, *, n_chains=N_CHAINS, moves=None, entry=1.0):
     """n and |phi|^2 of each of the chains, after a tenth of the run to thermalise."""
     started = chains.start(shape, n_chains, seed=5)
     wait = n_configurations * spacing // 10
@@ -139,7 +139,8 @@ def test_hops_and_fluxes_belong_together():
     end, run = chains.record(THEORY, chains.start(SHAPE, 4, seed=2), 5, 50)
     last = run[:, -1]
     np.testing.assert_array_equal(chains.hops_of(last), end.hops)
-    np.testing.assert_array_equal(2 * chains.powers_of(end.hops), observables.field_powers(last).reshape(4, -1))
+    powers = chains.require_in_bounds(chains.state_of(end), SHAPE, 0)
+    np.testing.assert_array_equal(2 * powers, observables.field_powers(last).reshape(4, -1))
     assert (end.worms == 5 * 50).all()
 
 
@@ -172,7 +173,7 @@ def test_overflow_of_a_link_in_space():
     """l counts as well; chain and link are those of the largest flux."""
     hops = np.zeros((3, 2, 3, 2, 2, 4), dtype=np.uint16)
     hops[2, :, 2, 1, 0, 3] = 200, 130
-    error = chains.overflow_error(hops.reshape(3, -1), (2, 2, 4), first_chain=5)
+    error = chains.overflow_error(hops, first_chain=5)
     assert str(error).startswith("|l_x2| = 130 on the link from site (1, 0, 3) of chain 7:")
 
 

@@ -23,34 +23,28 @@ def test_in_the_simulator():
 
 
 @pytest.mark.parametrize(
-    ("shape", "n_powers", "is_shared", "n_threads", "n_bytes"),
+    ("shape", "is_shared", "n_threads", "n_words"),
     [
-        ((60, 4), 33, True, 31, 1),  # 1200 bytes a chain: 31 of them and the steps, five times on a processor
-        ((8, 8), 65, True, 32, 1),
-        ((8, 8), 129, False, 32, 2),  # f may grow beyond 254
-        ((100, 5), 33, False, 32, 1),  # too few of them would fit
-        ((2, 2, 2, 2), 33, True, 32, 1),
+        ((60, 4), True, 21, 240),  # 1920 bytes a chain: 21 of them and the steps, five times on a processor
+        ((8, 8), True, 31, 64),
+        ((100, 5), False, 32, 500),  # too few of them would fit
+        ((2, 2, 2, 2), True, 32, 32),
     ],
 )
-def test_layout(shape, n_powers, is_shared, n_threads, n_bytes):
-    found = kernels.layout(shape, n_powers)
-    assert (found.is_shared, found.n_threads, np.dtype(found.count_type).itemsize) == (is_shared, n_threads, n_bytes)
+def test_layout(shape, is_shared, n_threads, n_words):
+    found = kernels.layout(shape)
+    assert (found.is_shared, found.n_threads, found.n_sites * found.n_words) == (is_shared, n_threads, n_words)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4])
 def test_shared_memory_is_enough(d):
-    """No layout asks a block for more than there is, or has places that its integers cannot name."""
+    """No layout asks a block for more than there is, or has sites that its integers cannot name."""
     n_shared = 0
     for n_sites in range(2, 2000):
-        found = kernels.layout((n_sites, *(1,) * (d - 1)), kernels.LONGEST_NARROW)
+        found = kernels.layout((n_sites, *(1,) * (d - 1)))
         if found.is_shared:
             n_shared += 1
             assert kernels.n_shared(n_sites, d, found.n_threads) >= kernels.FEWEST_SHARED
-            assert n_sites * (16 * d + found.n_threads * (2 * d + 1)) <= kernels.SHARED_BYTES
-            assert 2 * d * n_sites <= np.iinfo(found.place_type).max
+            assert n_sites * (8 * d + found.n_threads * 8 * found.n_words) <= kernels.SHARED_BYTES
+            assert n_sites <= np.iinfo(np.uint16).max
     assert 0 < n_shared < 1998
-
-
-def test_one_byte_is_enough():
-    """With the longest tables that use it, for f / 2 of a site, and for a link with all hops of its site."""
-    assert np.iinfo(np.uint8).max >= 2 * kernels.LONGEST_NARROW

@@ -9,7 +9,7 @@ import pytest
 from fluxeq.lattice import neighbours
 from fluxeq.sampling import backends, chains, moves
 from fluxeq.sampling.moves import State
-from fluxeq.sampling.tables import tables
+from fluxeq.sampling.tables import hop_weights, tables
 from fluxeq.theory import Theory, log_weight
 
 SCRIPTED, SCRIPT = backends.bind(lambda function: function), []
@@ -17,6 +17,7 @@ SCRIPTED.enter.__globals__["uniform"] = lambda rng, c: SCRIPT.pop(0)
 PLAIN = backends.bind(np.errstate(over="ignore"))  # the random numbers wrap on purpose
 ENTRY = 0.7  # so that entering and leaving are both refused at times
 N_PAIRS = 200  # of states, for each move
+THEORY = Theory(1.5, 0.8, 0.6)
 
 
 def scripted(*numbers):
@@ -51,10 +52,11 @@ def powers(hops, ends, shape):
 
 def state_of(hops, ends, shape):
     """One chain in that state; without random numbers, since they are scripted."""
-    half, tally = powers(hops, ends, shape)[None] // 2, np.zeros((4, 2, 1), dtype=int)
-    return State(
-        hops.reshape(1, -1).copy(), half.astype(np.uint32), ends[:, None].copy(), None, tally, *chains.workspace(1)
-    )
+    arrivals, tally = chains.arrivals_of(hops.reshape(1, 2, len(shape), *shape)), np.zeros((4, 2, 1), dtype=int)
+    state = State(arrivals, ends[:, None].copy(), None, tally, *chains.workspace(1))
+    if ends[1] >= 0:
+        PLAIN.put(state, 0, np.uint64(ends[1]), 2 * len(shape), 1, long_tables(THEORY, shape))
+    return state
 
 
 @cache
@@ -63,10 +65,11 @@ def log_weights(theory):
 
 
 def log_probability(theory, hops, ends, shape):
-    """ln of the weight of a state, from its definition; an open one has the weight ENTRY / V besides."""
+    """ln of the weight of a state, from its definition; an open one has the weight 2 ENTRY L / V besides."""
     f = powers(hops, ends, shape)
     time = theory.mu * (hops[0, 0].sum(dtype=int) - hops[1, 0].sum(dtype=int))
-    open_sector = math.log(ENTRY / len(f)) if ends[0] >= 0 else 0.0
+    weights = hop_weights(theory, len(shape))
+    open_sector = math.log(2 * ENTRY * weights.sum() / len(f)) if ends[0] >= 0 else 0.0
     links = sum(math.lgamma(int(count) + 1) for count in hops.ravel())
     return time - links + log_weights(theory)[f].sum() + open_sector
 
@@ -88,54 +91,102 @@ def long_tables(theory, shape):
     return tables(theory, shape, np.array([100]), ENTRY)
 
 
-def shifted(theory, hops, ends, shape, choice, chance):
-    """The state after the given choice of a step of the head, and whether it was accepted."""
-    number, state = (choice + chance) / (4 * len(shape)), state_of(hops, ends, shape)
-    state.numbers[0], found = number, long_tables(theory, shape)
+def number_for(state, choice, shape):
+    """A random number with which the head aims at this choice, and the probability that one does; 0 if none does."""
+    direction, head, found = choice // 2, int(state.ends[0, 0]), long_tables(THEORY, shape)
+    if choice & 1:
+        edges = [0.0, *found.edges, 1.0]
+        return (1 + (edges[direction] + edges[direction + 1]) / 2) / 2, (edges[direction + 1] - edges[direction]) / 2
+    arrived = [int(PLAIN.hops(state, 0, head, i, found)) for i in range(2 * len(shape) + 1)]
+    number = (sum(arrived[:direction]) + 0.5) / sum(arrived)
+    return number / 2, arrived[direction] / sum(arrived) / 2
+
+
+def shifted(hops, ends, shape, choice, chance):
+    """The state after the given choice of a step of the head, whether it was accepted, and how often it is proposed."""
+    state, found = state_of(hops, ends, shape), long_tables(THEORY, shape)
+    state.numbers[0], proposed = number_for(state, choice, shape)
+    state.chance[0] = chance
+    if not proposed:
+        return (hops, ends), 0, 0.0
+    PLAIN.aim(state, 0, found)
     PLAIN.choose(state, 0, found)
-    changed = PLAIN.shift_head(state, 0, found)
+    assert state.choice[0] == choice
+    assert not state.leaves[0]
+    PLAIN.shift_head(state, 0, found)
     PLAIN.count_step(state, 0)
-    after, there = state.hops.reshape(hops.shape), state.ends[:, 0]
+    after, there = chains.links_of(state, shape).reshape(hops.shape), state.ends[:, 0]
     moved = int(there[0] != ends[0])
     assert moved == state.moved[0]
     assert state.tally.sum() == state.tally[moves.ADD if choice % 2 else moves.REMOVE, moved, 0] == 1
-    assert changed in state.powers
-    np.testing.assert_array_equal(2 * state.powers[0], powers(after, there, shape))
-    return (after, there), moved
+    found_powers = [int(PLAIN.powers(state, 0, np.uint64(site), found)) for site in range(math.prod(shape))]
+    np.testing.assert_array_equal(2 * np.array(found_powers), powers(after, there, shape))
+    return (after, there), moved, proposed
 
 
-def probability_of_step(theory, hops, ends, shape, choice):
-    """That a step of the head is proposed and accepted, relative to 1 / (4 d) proposed steps of each kind."""
-    return acceptance(lambda chance: shifted(theory, hops, ends, shape, choice, chance)[1])
+def probability_of_step(hops, ends, shape, choice):
+    """That a step of the head is proposed and accepted."""
+    proposed = shifted(hops, ends, shape, choice, 0.0)[2]
+    return proposed * acceptance(lambda chance: shifted(hops, ends, shape, choice, chance)[1])
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 2), (4, 2), (3, 2, 4)])
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (4, 2), (3, 2, 4), (2, 2, 2, 3)])
 def test_steps_of_the_head_balance(shape):
-    """P(A) P(A to B) = P(B) P(B to A) for every step; the step back undoes or restores the hop the other way.
-
-    Where head and tail meet a step is proposed half as often, and the state weighs twice as much: that cancels.
-    """
-    theory, d, rng = Theory(1.5, 0.8, 0.6), len(shape), np.random.default_rng(1)
+    """P(A) P(A to B) = P(B) P(B to A) for every step; the step back undoes the hop, or makes it again."""
+    d, rng = len(shape), np.random.default_rng(1)
     compared = 0
     while compared < N_PAIRS:
         before, choice = random_state(rng, shape), int(rng.integers(4 * d))
-        after, moved = shifted(theory, *before, shape, choice, 0.0)
+        after, moved, proposed = shifted(*before, shape, choice, 0.0)
         if not moved:
             assert not choice & 1  # only undoing a hop that is not there is impossible
+            assert not proposed
             continue
-        back = 2 * ((choice // 2 + d) % (2 * d)) + 1 - choice % 2
-        there, again = (probability_of_step(theory, *end) for end in ((*before, shape, choice), (*after, shape, back)))
-        change = log_probability(theory, *after, shape) - log_probability(theory, *before, shape)
+        back = choice ^ 1  # the same hop, undone or made
+        there, again = (probability_of_step(*end) for end in ((*before, shape, choice), (*after, shape, back)))
+        change = log_probability(THEORY, *after, shape) - log_probability(THEORY, *before, shape)
         assert math.log(there) == pytest.approx(change + math.log(again), abs=1e-9)
-        np.testing.assert_array_equal(shifted(theory, *after, shape, back, 0.0)[0][0], before[0])
+        np.testing.assert_array_equal(shifted(*after, shape, back, 0.0)[0][0], before[0])
         compared += 1
 
 
+@pytest.mark.parametrize("shape", [(3,), (4, 2), (3, 2, 4)])
+def test_whatever_arrives_is_drawn_alike(shape):
+    """Each of the hops that arrive at the head has one share of the numbers, and so has the tail."""
+    rng, found, tails = np.random.default_rng(3), long_tables(THEORY, shape), 0
+    for _ in range(N_PAIRS):
+        state = state_of(*random_state(rng, shape), shape)
+        head = np.uint64(state.ends[0, 0])
+        n = int(PLAIN.powers(state, 0, head, found))
+        drawn = [int(PLAIN.arrived(state, 0, head, (k + 0.5) / n, found)) for k in range(n)]
+        expected = [int(PLAIN.hops(state, 0, int(head), i, found)) for i in range(2 * len(shape) + 1)]
+        np.testing.assert_array_equal(np.bincount(drawn, minlength=len(expected)), expected)
+        assert expected[-1] == (state.ends[0, 0] == state.ends[1, 0])
+        tails += expected[-1]
+    assert 0 < tails < N_PAIRS
+
+
+def test_the_tail_is_no_hop():
+    """With the last number the tail is drawn: the head stays where it is, and the worm is to leave."""
+    shape, ends = (4, 2), np.array([3, 3])
+    state, found = state_of(np.zeros((2, 2, 8), np.uint16), ends, shape), long_tables(THEORY, (4, 2))
+    state.numbers[0], state.chance[0], before = 0.4999, 0.0, state.arrivals.copy()
+    PLAIN.aim(state, 0, found)
+    PLAIN.choose(state, 0, found)
+    PLAIN.shift_head(state, 0, found)
+    PLAIN.count_step(state, 0)
+    assert state.leaves[0]
+    assert not state.moved[0]
+    np.testing.assert_array_equal(state.arrivals, before)
+    np.testing.assert_array_equal(state.ends[:, 0], ends)
+
+
+@np.errstate(over="ignore")
 @pytest.mark.parametrize("shape", [(3,), (4, 2), (3, 2, 2)])
 def test_entering_and_leaving_balance(shape):
-    """The coin where head and tail meet leaves half of the proposals; the state weighs twice as much."""
-    theory, rng, n_sites = Theory(1.5, 0.8, 0.6), np.random.default_rng(2), math.prod(shape)
-    found = long_tables(theory, shape)
+    """A closed chain enters at one of V sites; where head and tail meet, one of 2 p numbers leaves."""
+    rng, n_sites = np.random.default_rng(2), math.prod(shape)
+    found = long_tables(THEORY, shape)
     for _ in range(N_PAIRS):
         hops, ends = random_state(rng, shape)
         if ends[0] != ends[1]:
@@ -153,8 +204,9 @@ def test_entering_and_leaving_balance(shape):
             scripted(chance).leave(state, 0, found)
             return state.ends[0, 0] < 0
 
-        change = log_probability(theory, hops, opened, shape) - log_probability(theory, hops, closed, shape)
-        there, back = acceptance(entered) / n_sites, acceptance(left)
+        change = log_probability(THEORY, hops, opened, shape) - log_probability(THEORY, hops, closed, shape)
+        p = powers(hops, opened, shape)[site] / 2
+        there, back = acceptance(entered) / n_sites, acceptance(left) / (2 * p)
         assert math.log(there) == pytest.approx(change + math.log(back), abs=1e-9)
 
 
@@ -174,32 +226,46 @@ def test_random_numbers():
     assert expected[:2] == [393217, 669327710093319]  # as other implementations publish
 
 
+@pytest.mark.parametrize("d", [1, 2, 3, 5])
+def test_words_hold_the_hops(d):
+    """Hops on links go into the words of a state and come back."""
+    shape = (3, 2, 4, 2, 2)[:d]
+    hops = np.random.default_rng(d).integers(0, 255, (3, 2, d, *shape)).astype(np.uint16)
+    state = chains.state_of(chains.Chains(hops, np.zeros((3, 2), np.uint64), np.zeros((3, 4, 2), int)))
+    np.testing.assert_array_equal(chains.links_of(state, shape), hops)
+
+
 def test_store_fluxes():
     """k and l from hops; 127 fits, 128 does not."""
-    hops, fluxes = np.zeros((2, 2, 3), dtype=np.uint16), np.zeros((2, 3), dtype=np.int8)
-    hops[1] = [[5, 0, 254], [2, 127, 127]]
-    assert PLAIN.store_fluxes(hops.reshape(2, 6), 1, fluxes)
-    np.testing.assert_array_equal(fluxes, [[3, -127, 127], [2, 0, 127]])
+    shape, found = (2, 3), long_tables(THEORY, (2, 3))
+    hops, fluxes = np.zeros((2, 2, 2, *shape), dtype=np.uint16), np.zeros((4, 6), dtype=np.int8)
+    hops[1, :, 0, 0] = [5, 0, 254], [2, 127, 127]
+    hops[1, :, 1, 1] = [0, 3, 1], [1, 1, 4]
+
+    def store():
+        state = chains.state_of(chains.Chains(hops, np.zeros((2, 2), np.uint64), np.zeros((2, 4, 2), int)))
+        return PLAIN.store_fluxes(state, 1, found, fluxes)
+
+    assert store()
+    expected = [[3, -127, 127, 0, 0, 0], [0, 0, 0, -1, 2, -3], [2, 0, 127, 0, 0, 0], [0, 0, 0, 0, 1, 1]]
+    np.testing.assert_array_equal(fluxes, expected)
     for too_many in ([128, 0], [0, 128], [128, 128]):
-        hops[1, :, 1] = too_many
-        assert not PLAIN.store_fluxes(hops.reshape(2, 6), 1, fluxes)
+        hops[1, :, 0, 0, 1] = too_many
+        assert not store()
 
 
-def drawn_worm(rng, theory, shape, longest):
+def drawn_worm(rng, shape, longest):
     """Moves made and wanted by one open worm in an empty lattice, and its ends."""
-    d, n_sites = len(shape), math.prod(shape)
     heads, tails, done = np.full(1, -1), np.full(1, -1), np.zeros(3, dtype=np.int64)
-    hops, half = np.zeros((1, 2 * d * n_sites), np.uint16), np.zeros((1, n_sites), np.uint32)
-    state = State(hops, half, np.full((2, 1), -1), rng, np.zeros((4, 2, 1), int), *chains.workspace(1))
-    assert PLAIN.add_worms(state, 0, long_tables(theory, shape), done, longest, heads, tails) == moves.DONE
+    state = state_of(np.zeros((2, len(shape), math.prod(shape)), np.uint16), np.full(2, -1), shape)._replace(rng=rng)
+    assert PLAIN.add_worms(state, 0, long_tables(THEORY, shape), done, longest, heads, tails) == moves.DONE
     return done[1], done[2], heads[0], tails[0]
 
 
 def test_length_and_place_of_open_worms():
     """Lengths wanted and tails are uniform (chi^2 within 4 widths); longer only where the head met the tail."""
     rng, shape, longest, n_worms = np.array([[1], [2]], dtype=np.uint64), (4, 2), 6, 1200
-    theory = Theory(4.01, 1, 1)
-    worms = [drawn_worm(rng, theory, shape, longest) for _ in range(n_worms)]
+    worms = [drawn_worm(rng, shape, longest) for _ in range(n_worms)]
     made, wanted, heads, tails = np.array(worms).T
     for values, n_values in ((wanted - 1, longest), (tails, 8)):
         expected = n_worms / n_values

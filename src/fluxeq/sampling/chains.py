@@ -16,11 +16,26 @@ from fluxeq import observables
 from fluxeq.errors import FluxOverflowError, InputError
 from fluxeq.lattice import require_shape
 from fluxeq.sampling import backends
-from fluxeq.sampling.moves import ADD, ENTER, LARGEST, LEAVE, OVERFLOW, REMOVE, TABLE_TOO_SHORT, State
+from fluxeq.sampling.moves import (
+    ADD,
+    ENTER,
+    FULL,
+    LANES,
+    LARGEST,
+    LEAVE,
+    MOST_POWERS,
+    ONES,
+    OVERFLOW,
+    REMOVE,
+    TABLE_TOO_SHORT,
+    TOP,
+    WIDTH,
+    State,
+)
 from fluxeq.sampling.tables import tables
-from fluxeq.theory import Theory, weight_ratio
+from fluxeq.theory import Theory
 
-LANES = 32
+IN_STEP = 32
 """Chains that go in step on one processor; with fewer it waits, with more it gains nothing."""
 
 Moves = SimpleNamespace
@@ -82,22 +97,13 @@ def hops_of(configurations: np.ndarray) -> np.ndarray:
     return np.stack([np.maximum(k, 0) + l, np.maximum(-k, 0) + l], axis=1).astype(np.uint16)
 
 
-def powers_of(hops: np.ndarray) -> np.ndarray:
-    """f / 2 at every site of closed configurations, row-major, from ``(n, 2, d, *shape)`` hops; uint32 ``(n, V)``."""
-    total = np.zeros((len(hops), *hops.shape[3:]), dtype=np.uint32)
-    for nu in range(hops.shape[2]):
-        both = hops[:, 0, nu].astype(np.uint32) + hops[:, 1, nu]
-        total += both + np.roll(both, 1, axis=1 + nu)
-    return total.reshape(len(hops), -1) // 2
-
-
 def record(
     theory: Theory,
     chains: Chains,
     n_configurations: int,
     spacing: int,
     *,
-    entry: float | None = None,
+    entry: float = 1.0,
     n_threads: int = 1,
     moves: Moves | None = None,
 ) -> tuple[Chains, np.ndarray]:
@@ -118,14 +124,13 @@ def record(
         group = slice(first, first + n_lanes)
         state, status = state_of(Chains(*(array[group] for array in chains))), TABLE_TOO_SHORT
         while status == TABLE_TOO_SHORT:
-            require_in_bounds(state.hops, chains.shape, first)
-            found = tables(theory, chains.shape, state.powers, entry or default_entry(theory))
+            found = tables(theory, chains.shape, require_in_bounds(state, chains.shape, first), entry)
             status = compiled.record(state, found, done[group], spacing, stored[group])
         if status == OVERFLOW:
-            raise overflow_error(state.hops, chains.shape, first)
+            raise overflow_error(links_of(state, chains.shape), first)
         return chains_of(state, chains.shape)
 
-    n_lanes = min(LANES, -(-n_chains // n_threads))
+    n_lanes = min(IN_STEP, -(-n_chains // n_threads))
     pool = ThreadPoolExecutor(n_threads)
     try:
         groups = list(pool.map(advance, range(0, n_chains, n_lanes)))
@@ -137,25 +142,41 @@ def record(
 def state_of(chains: Chains) -> State:
     """A copy of closed chains, ready to move."""
     n_chains = len(chains.hops)
-    return State(
-        chains.hops.reshape(n_chains, -1).copy(),
-        powers_of(chains.hops),
-        np.full((2, n_chains), -1),
-        chains.rng.T.copy(),
-        np.moveaxis(chains.tally, 0, -1).copy(),
-        *workspace(n_chains),
-    )
+    closed, tally = np.full((2, n_chains), -1), np.moveaxis(chains.tally, 0, -1).copy()
+    return State(arrivals_of(chains.hops), closed, chains.rng.T.copy(), tally, *workspace(n_chains))
 
 
 def workspace(n_chains: int) -> tuple[np.ndarray, ...]:
     """The fields of a state that hold the next step of each head."""
-    return np.empty(n_chains), np.empty(n_chains, np.int32), np.empty(n_chains), np.empty(n_chains, np.int32)
+    numbers, chance = np.empty(n_chains), np.empty(n_chains)
+    choice, moved, leaves = (np.zeros(n_chains, np.int32) for _ in range(3))
+    return numbers, choice, chance, moved, leaves
 
 
 def chains_of(state: State, shape: Sequence[int]) -> Chains:
     """The closed chains again."""
-    hops = state.hops.reshape(len(state.hops), 2, len(shape), *shape)
-    return Chains(hops, state.rng.T.copy(), np.moveaxis(state.tally, -1, 0).copy())
+    return Chains(links_of(state, shape), state.rng.T.copy(), np.moveaxis(state.tally, -1, 0).copy())
+
+
+def arrivals_of(hops: np.ndarray) -> np.ndarray:
+    """The words of a state, uint64 ``(n, V * words)``, from the hops on links ``(n, 2, d, *shape)``."""
+    d = hops.shape[2]
+    forward = [np.roll(hops[:, 0, nu], 1, axis=1 + nu) for nu in range(d)]
+    words = [np.zeros(hops[:, 0, 0].shape, np.uint64) for _ in range(2 * d // LANES + 1)]
+    for direction, counts in enumerate([*forward, *np.moveaxis(hops[:, 1], 1, 0)]):
+        word, lane = divmod(direction, LANES)
+        words[word] |= counts.astype(np.uint64) << WIDTH * np.uint64(lane)
+    return np.stack(words, axis=-1).reshape(len(hops), -1)
+
+
+def links_of(state: State, shape: Sequence[int]) -> np.ndarray:
+    """The hops of a state on links, uint16 ``(chain, 2, d, *shape)``; the inverse of ``arrivals_of``."""
+    d = len(shape)
+    words = state.arrivals.reshape(len(state.arrivals), *shape, -1)
+    lanes = [divmod(direction, LANES) for direction in range(2 * d)]
+    hops = [(words[..., word] >> WIDTH * np.uint64(lane) & FULL).astype(np.uint16) for word, lane in lanes]
+    forward = [np.roll(hops[nu], -1, axis=1 + nu) for nu in range(d)]
+    return np.stack([np.stack(forward, axis=1), np.stack(hops[d:], axis=1)], axis=1)
 
 
 def joined(groups: Sequence[Chains]) -> Chains:
@@ -163,20 +184,19 @@ def joined(groups: Sequence[Chains]) -> Chains:
     return Chains(*(np.concatenate(arrays) for arrays in zip(*groups, strict=True)))
 
 
-def default_entry(theory: Theory) -> float:
-    """The weight of entering with which every empty site is entered: 1 / r(0)."""
-    return float(1 / weight_ratio(theory, 0)[0])
+def require_in_bounds(state: State, shape: tuple[int, ...], first_chain: int) -> np.ndarray:
+    """p at every site, uint64 ``(chain, V)``; FluxOverflowError for hops that run away, long before numbers wrap."""
+    words = state.arrivals.reshape(len(state.arrivals), math.prod(shape), -1)
+    powers = ((words * ONES >> TOP) & FULL).sum(axis=-1)
+    hops = links_of(state, shape)
+    if hops.max() > 2 * LARGEST or powers.max() >= MOST_POWERS:
+        raise overflow_error(hops, first_chain)
+    return powers
 
 
-def require_in_bounds(hops: np.ndarray, shape: tuple[int, ...], first_chain: int) -> None:
-    """Raise FluxOverflowError for hops that run away, long before their numbers wrap: each table doubles f."""
-    if hops.max() > 2 * LARGEST:
-        raise overflow_error(hops, shape, first_chain)
-
-
-def overflow_error(hops: np.ndarray, shape: tuple[int, ...], first_chain: int) -> FluxOverflowError:
-    """The error for the link with the largest flux, from the hops ``(chain, 2 d V)`` of consecutive chains."""
-    forward, backward = np.moveaxis(hops.reshape(len(hops), 2, len(shape), *shape).astype(np.int64), 1, 0)
+def overflow_error(hops: np.ndarray, first_chain: int) -> FluxOverflowError:
+    """The error for the link with the largest flux, from the hops ``(chain, 2, d, *shape)`` of consecutive chains."""
+    forward, backward = np.moveaxis(hops.astype(np.int64), 1, 0)
     k, l = np.abs(forward - backward), np.minimum(forward, backward)
     name, values = ("k", k) if k.max() >= l.max() else ("l", l)
     chain, nu, *site = (int(i) for i in np.unravel_index(np.argmax(values), values.shape))

@@ -12,17 +12,9 @@ import numpy as np
 from numba import cuda
 
 from fluxeq.errors import InputError
-from fluxeq.sampling.chains import (
-    Chains,
-    chains_of,
-    default_entry,
-    overflow_error,
-    require_in_bounds,
-    state_of,
-    workspace,
-)
+from fluxeq.sampling.chains import Chains, chains_of, links_of, overflow_error, require_in_bounds, state_of, workspace
 from fluxeq.sampling.kernels import kernel, layout
-from fluxeq.sampling.moves import OVERFLOW, TABLE_TOO_SHORT, State
+from fluxeq.sampling.moves import LANES, OVERFLOW, TABLE_TOO_SHORT, State
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory
 
@@ -47,7 +39,7 @@ def _nothing() -> None:
 
 
 def record(
-    theory: Theory, chains: Chains, n_configurations: int, spacing: int, *, entry: float | None = None
+    theory: Theory, chains: Chains, n_configurations: int, spacing: int, *, entry: float = 1.0
 ) -> tuple[Chains, np.ndarray]:
     """Advance every chain as ``chains.record`` does, with the same results and errors.
 
@@ -60,7 +52,7 @@ def record(
     made = np.empty((n_chains, n_configurations, 2 * d, n_sites), dtype=np.int8)
     buffers = [cuda.device_array((n_chains, n_turns, 2 * d, n_sites), np.int8) for _ in range(2)]
     host = np.empty(buffers[0].shape, dtype=np.int8)
-    run, full = Run(theory, chains, spacing, entry or default_entry(theory)), slice(0, 0)
+    run, full = Run(theory, chains, spacing, entry), slice(0, 0)
     for first in range(0, n_configurations, n_turns):
         turns = slice(first, min(first + n_turns, n_configurations))
         run.begin(buffers[0], turns.stop - turns.start)
@@ -82,7 +74,7 @@ def fetch(buffer: Any, host: np.ndarray, made: np.ndarray) -> None:
 
 def require_memory(n_chains: int, d: int, n_sites: int, n_turns: int) -> None:
     """Raise InputError if two buffers and the state of the chains do not fit into the free memory of the GPU."""
-    needed = n_chains * n_sites * (2 * 2 * d * n_turns + 2 * (2 * d + 1))
+    needed = n_chains * n_sites * (2 * 2 * d * n_turns + 8 * (2 * d // LANES + 1))
     free = cuda.current_context().get_memory_info()[0]
     if needed > free:
         raise InputError(
@@ -113,7 +105,7 @@ class Run:
             self._launch()
         if (status == OVERFLOW).any():
             c = int(np.argmax(status == OVERFLOW))
-            raise overflow_error(self._state().hops[c : c + 1], self.shape, c)
+            raise overflow_error(links_of(self._state(), self.shape)[c : c + 1], c)
 
     def chains(self) -> Chains:
         """The closed chains again."""
@@ -121,13 +113,11 @@ class Run:
 
     def _place(self, state: State) -> None:
         """Put a state, and tables that are long enough for it, where the moves are fastest."""
-        require_in_bounds(state.hops, self.shape, 0)
-        found = tables(self.theory, self.shape, state.powers, self.entry)
-        self.layout = layout(self.shape, len(found.site))
-        narrow = [array.astype(self.layout.count_type) for array in (state.hops, state.powers)]
-        self.state = [self._there(array) for array in (*narrow, state.ends, state.rng, state.tally)]
-        steps = found.steps.astype(self.layout.place_type)
-        self.tables = [self._there(array) for array in (steps, found.site, found.link)]
+        found = tables(self.theory, self.shape, require_in_bounds(state, self.shape, 0), self.entry)
+        self.layout, self.edges = layout(self.shape), found.edges
+        self.state = [self._there(array) for array in (state.arrivals, state.ends, state.rng, state.tally)]
+        steps = found.steps.astype(np.uint16 if self.layout.is_shared else np.uint32)
+        self.tables = [self._there(array) for array in (steps, found.site)]
 
     def _launch(self) -> None:
         n_threads = self.layout.n_threads
@@ -137,6 +127,7 @@ class Run:
             launched(
                 *self.state,
                 *self.tables,
+                self.edges,
                 self.entry,
                 self.done,
                 self.spacing,
@@ -146,8 +137,7 @@ class Run:
             )
 
     def _state(self) -> State:
-        hops, powers, ends, rng, tally = (self._here(array) for array in self.state)
-        return State(hops.astype(np.uint16), powers.astype(np.uint32), ends, rng, tally, *workspace(0))
+        return State(*(self._here(array) for array in self.state), *workspace(0))
 
     def _there(self, array: np.ndarray) -> Any:
         return cuda.to_device(np.ascontiguousarray(array), self.stream)

@@ -3,21 +3,24 @@
 The state of a chain is the number of hops on every link, forward (a) and backward (b), with link weight
 exp(mu (a - b)) / (a! b!) in time and 1 / (a! b!) in space; k = a - b, l = min(a, b), |k| + 2 l = a + b. An open worm
 has a tail and a head, and each counts as one more power of the field at its site: with ``f`` the sum of the hops that
-touch a site plus head and tail, every site has the weight W(f) and f is always even. One ratio r(f) = W(f+2) / W(f)
-decides each move, and the moves below are each other's inverse:
+touch a site plus head and tail, every site has the weight W(f), and p = f / 2 is a whole number: that of the hops that
+arrive at the site, a tail counted as one of them.
 
-    enter   head = tail = x for a uniform x     weight entry * r(f_x)                 leave
-    add     a hop towards the neighbour y       weight e^(+-mu) / (a + 1) * r(f_y)    remove
+The head makes hops and undoes them. A hop is made in direction i with probability e_i / L, where e_i = e^(+-mu) in time
+and 1 in space, and L is their sum; to be undone, one of the p that arrive at the head is drawn. If that is the tail,
+the worm leaves. The factors of the links then cancel, and one number a site decides, g(p) = L r(2 p) / (p + 1) with
+r(f) = W(f+2) / W(f):
 
-``entry`` fixes the weight of the open sector relative to the closed one, which is arbitrary. Where head and tail meet,
-a coin decides between leaving and a step of the head. Both are then proposed half as often as elsewhere, which is as if
-these states weighed twice as much: closed configurations keep their weights, and only they are ever looked at.
-A rejected entry is a step of the chain: the configuration counts once more (Prokof'ev and Svistunov,
-Phys. Rev. Lett. 87 (2001) 160601; the embedded chain of closed configurations keeps their distribution).
+    add     a hop to the neighbour y            min(1, g(p_y))                  enter   min(1, entry g(p_x)), x uniform
+    remove  a hop that arrives at the head x    min(1, 1 / g(p_x - 1))          leave   min(1, 1 / (entry g(p_x - 1)))
 
-Chains that share a processor go in step: first those without a way to go enter or leave, then all heads draw, then all
-take a step, which has no branches. What one chain waits for the others use, and drawing needs no lookups, so that
-compilers do it for many chains at once.
+``entry`` fixes the weight of the open sector relative to the closed one, which is arbitrary. g is near 1, so that
+nearly all moves are made. A rejected entry is a step of the chain: the configuration counts once more (Prokof'ev and
+Svistunov, Phys. Rev. Lett. 87 (2001) 160601; the embedded chain of closed configurations keeps their distribution).
+
+Chains that share a processor go in step: first the closed ones enter, then all heads draw, then all take a step, which
+has no branches. What one chain waits for the others use, and drawing needs no lookups, so that compilers do it for many
+chains at once.
 """
 
 from typing import NamedTuple
@@ -29,27 +32,38 @@ ENTER, LEAVE, REMOVE, ADD = 0, 1, 2, 3
 LARGEST = 127  # of an int8
 STEPS = 8  # of all heads, between two times at which worms may enter and leave
 
+LANES = 5  # numbers in one word
+WIDTH = np.uint64(12)  # bits of each
+FULL = np.uint64(0xFFF)
+ONES = np.uint64(0x0001001001001001)  # 1 in every lane: a product with it is the sum of a lane and all before it
+HIGH = np.uint64(0x0800800800800800)  # the highest bit of every lane, which is never used
+TOP = np.uint64(48)  # where the last lane begins
+MOST_POWERS = 2000  # p beyond which a lane could spill over
+
 
 class State(NamedTuple):
-    """Chains in the middle of their moves; V sites in row-major order. Unsigned, so that indices need no check."""
+    """Chains in the middle of their moves; V sites in row-major order, directions first all forward, then all backward.
 
-    hops: np.ndarray  # uint16 (chain, 2 d V), all a, then all b, on the links from x to x + nu_hat
-    powers: np.ndarray  # uint32 (chain, V), f / 2, kept up to date
+    What arrives at a site is one or more words, in whose lanes the hops of each direction are counted, then the tails.
+    """
+
+    arrivals: np.ndarray  # uint64 (chain, V * words)
     ends: np.ndarray  # int64 (2, chain), head and tail, -1 where the configuration is closed
     rng: np.ndarray  # uint64 (2, chain), of xoroshiro128++ (Blackman and Vigna, ACM Trans. Math. Softw. 47 (2021) 36)
     tally: np.ndarray  # int64 (4, 2, chain), moves refused and accepted: enter, leave, remove, add
     numbers: np.ndarray  # float64 (chain,), random, for the next step of each head
-    choice: np.ndarray  # int32 (chain,), which step that is
-    chance: np.ndarray  # float64 (chain,), uniform in [0, 1); the step is made if this is below its ratio of weights
+    choice: np.ndarray  # int32 (chain,), which step that is: 2 * direction, one more if it makes a hop
+    chance: np.ndarray  # float64 (chain,), uniform in [0, 1); the step is made if this is below its acceptance
     moved: np.ndarray  # int32 (chain,), 1 if it was made, else 0
+    leaves: np.ndarray  # int32 (chain,), 1 if the tail was drawn, so that the worm is to leave
 
 
 class Tables(NamedTuple):
-    """What all chains of one theory and lattice share; a step is 2 * direction, one more if it adds a hop."""
+    """What all chains of one theory and lattice share."""
 
-    steps: np.ndarray  # uint32 (V, 4 d, 2), the neighbour, and where in ``hops`` the count lies that a step changes
-    site: np.ndarray  # float64 (n, 2), for f = 2 i: 1 / r(f - 2) of the site left, r(f) of the site reached
-    link: np.ndarray  # float64 (m, 4 d), for a count: itself (remove) or 1 / (count + 1) (add), e^(+-mu) in time
+    steps: np.ndarray  # uint32 (V, 4 d), where each choice takes the head
+    site: np.ndarray  # float64 (n, 2), for p at the site that changes: 1 / g(p - 1) (remove), g(p) (add)
+    edges: tuple  # 2 d - 1 floats, where in [0, 1) one direction ends and the next begins
     entry: float
 
 
@@ -83,95 +97,143 @@ def uniform(rng, c):
 
 
 def draw(state):
-    """A random number for the head of every chain that has one."""
+    """Two random numbers for the head of every chain that has one; chance is 2 for the others, which no step is."""
     for c in range(len(state.numbers)):
         first = state.rng[0, c]
         second = state.rng[1, c]
-        state.numbers[c] = np.int64(scrambled(first, second) >> np.uint64(11)) * 2.0**-53
-        following = stepped(first, second)
+        middle = stepped(first, second)
+        following = stepped(middle[0], middle[1])
         is_open = state.ends[0, c] >= 0
+        chance = np.int64(scrambled(middle[0], middle[1]) >> np.uint64(11)) * 2.0**-53
+        state.numbers[c] = np.int64(scrambled(first, second) >> np.uint64(11)) * 2.0**-53
+        state.chance[c] = chance if is_open else 2.0
         state.rng[0, c] = following[0] if is_open else first
         state.rng[1, c] = following[1] if is_open else second
 
 
+def n_words(tables):
+    """Words a site: enough lanes for all directions and the tail."""
+    return (len(tables.edges) + 1) // LANES + 1
+
+
+def powers(state, c, site, tables):
+    """p of a site: the sum of all its lanes."""
+    words = np.uint64(n_words(tables))
+    total = np.uint64(0)
+    for i in range(n_words(tables)):
+        total += (state.arrivals[c, site * words + np.uint64(i)] * ONES >> TOP) & FULL
+    return total
+
+
+def put(state, c, site, direction, change, tables):
+    """Change the number of hops that arrive at a site in a direction; after all directions come the tails."""
+    words = np.uint64(n_words(tables))
+    lane = np.uint64(direction)
+    word = np.uint64(0)
+    if n_words(tables) > 1:
+        word = lane // np.uint64(LANES)
+        lane -= word * np.uint64(LANES)
+    state.arrivals[c, site * words + word] += np.uint64(np.int64(change)) << (WIDTH * lane)  # wraps for -1
+
+
 def enter(state, c, tables):
     """Try to put head and tail on a random site of a closed configuration."""
-    site = int(uniform(state.rng, c) * state.powers.shape[1])
-    accepted = uniform(state.rng, c) < tables.entry * tables.site[state.powers[c, site], 1]
+    site = np.uint64(uniform(state.rng, c) * tables.steps.shape[0])
+    accepted = uniform(state.rng, c) < tables.entry * tables.site[powers(state, c, site, tables), 1]
     if not accepted:
         state.tally[ENTER, 0, c] += 1
     else:
         state.tally[ENTER, 1, c] += 1
-        state.powers[c, site] += 1
+        put(state, c, site, len(tables.edges) + 1, 1, tables)
         state.ends[0, c] = site
         state.ends[1, c] = site
 
 
 def leave(state, c, tables):
     """Try to take head and tail, which are on one site, out of the configuration."""
-    site = state.ends[0, c]
-    accepted = uniform(state.rng, c) * tables.entry < tables.site[state.powers[c, site], 0]
+    site = np.uint64(state.ends[0, c])
+    accepted = uniform(state.rng, c) * tables.entry < tables.site[powers(state, c, site, tables), 0]
     if not accepted:
         state.tally[LEAVE, 0, c] += 1
     else:
         state.tally[LEAVE, 1, c] += 1
-        state.powers[c, site] -= 1
+        put(state, c, site, len(tables.edges) + 1, -1, tables)
         state.ends[0, c] = -1
         state.ends[1, c] = -1
 
 
-def enter_or_leave(state, c, tables):
-    """One of these moves where it is its turn, and whether it was; if not, that of a step of the head is."""
-    if state.ends[0, c] < 0:
-        enter(state, c, tables)
-    elif state.ends[0, c] == state.ends[1, c] and random_bits(state.rng, c) >> np.uint64(63):
-        leave(state, c, tables)
-    else:
-        return False
-    return True
+def aim(state, c, tables):
+    """Whether the head of chain c tries to make a hop, and in which direction."""
+    scaled = 2 * state.numbers[c]
+    add = np.int32(scaled)
+    number = scaled - add  # the rest of a number is uniform again
+    direction = np.int32(0)
+    for i in range(len(tables.edges)):
+        direction += np.int32(number >= tables.edges[i])
+    state.choice[c] = add * (2 * direction + 1)
+    state.numbers[c] = number
+
+
+def arrived(state, c, site, number, tables):
+    """The direction in which one of all that arrive at a site has come, drawn by a number in [0, 1)."""
+    words = np.uint64(n_words(tables))
+    hop = np.uint64(np.int64(number * np.int64(powers(state, c, site, tables)))) + np.uint64(1)
+    direction = np.uint64(LANES) * words
+    below = np.uint64(0)
+    for i in range(n_words(tables)):
+        sums = (state.arrivals[c, site * words + np.uint64(i)] + below) * ONES
+        enough = ((sums | HIGH) - hop * ONES) & HIGH  # one bit for each lane up to which there are that many
+        direction -= ((enough >> (WIDTH - np.uint64(1))) * ONES >> TOP) & FULL
+        below = (sums >> TOP) & FULL
+    return direction
 
 
 def choose(state, c, tables):
-    """Which step the head of chain c tries, by its random number; none if there is no head."""
-    scaled = state.numbers[c] * tables.steps.shape[1]
-    choice = np.int32(scaled)
-    state.choice[c] = choice
-    state.chance[c] = scaled - choice if state.ends[0, c] >= 0 else np.inf  # the rest of the number is uniform again
+    """Which hop the head of chain c tries to undo, if it is not to make one: drawn among all that arrive there.
+
+    If that is the tail, or nothing, ``leaves`` is set, and the choice one that is not carried out.
+    """
+    choice = state.choice[c]
+    remove = np.int64(1) - (np.int64(choice) & np.int64(1))
+    head = np.uint64(max(state.ends[0, c], 0))
+    direction = np.int64(arrived(state, c, head, state.numbers[c], tables))
+    last = np.int64(len(tables.edges))
+    state.leaves[c] = np.int64(direction > last) & remove
+    state.choice[c] = choice + 2 * remove * min(direction, last)
 
 
 def shift_head(state, c, tables):
-    """Try to move the head to the chosen neighbour, by a new hop or by undoing one: f / 2 of the site it may change."""
-    choice = np.uint32(state.choice[c])
-    add = choice & np.uint32(1)
-    head = np.uint32(max(state.ends[0, c], 0))
-    target = tables.steps[head, choice, 0]
-    slot = tables.steps[head, choice, 1]
-    count = state.hops[c, slot]
-    site = target if add else head  # the one whose f changes
-    power = state.powers[c, site]
-    moved = int(state.chance[c] < tables.link[count, choice] * tables.site[power, add])
-    change = moved * (2 * np.int64(add) - 1)
-    state.hops[c, slot] = count + change
-    state.powers[c, site] = power + change
-    state.ends[0, c] += moved * (np.int64(target) - np.int64(head))
+    """Try to move the head as chosen, by a new hop or by undoing one: p of the site that it may change."""
+    choice = np.uint64(state.choice[c])
+    add = choice & np.uint64(1)
+    head = np.uint64(max(state.ends[0, c], 0))
+    target = np.uint64(tables.steps[head, choice])
+    site = target if add else head
+    power = powers(state, c, site, tables)
+    moved = np.uint64(state.chance[c] < tables.site[power, add]) & np.uint64(1 - state.leaves[c])
+    change = moved * (np.uint64(2) * add - np.uint64(1))
+    put(state, c, site, choice >> np.uint64(1), change, tables)
+    state.ends[0, c] += np.int64(moved * (target - head))
     state.moved[c] = moved
-    return power + change
+    return np.int64(power + change)
 
 
 def count_step(state, c):
     """Take down what became of the step."""
     moved = state.moved[c]
     add = state.choice[c] & 1
-    is_open = np.int32(state.ends[0, c] >= 0)
-    state.tally[REMOVE, 0, c] += is_open & ~moved & ~add
+    tried = np.int32(state.chance[c] <= 1.0)
+    state.tally[REMOVE, 0, c] += tried & ~moved & ~add
     state.tally[REMOVE, 1, c] += moved & ~add
-    state.tally[ADD, 0, c] += is_open & ~moved & add
+    state.tally[ADD, 0, c] += tried & ~moved & add
     state.tally[ADD, 1, c] += moved & add
 
 
 def step(state, c, tables):
-    """One step of the head of chain c: f / 2 of the site it may change."""
+    """One step of the head of chain c: p of the site that it may change."""
     state.numbers[c] = uniform(state.rng, c)
+    state.chance[c] = uniform(state.rng, c)
+    aim(state, c, tables)
     choose(state, c, tables)
     power = shift_head(state, c, tables)
     count_step(state, c)
@@ -180,26 +242,32 @@ def step(state, c, tables):
 
 def beyond_table(state, c, tables):
     """Whether the head has just raised a site beyond the tables; all other sites were checked when they grew."""
-    return state.ends[0, c] >= 0 and state.powers[c, state.ends[0, c]] >= tables.site.shape[0]
+    head = state.ends[0, c]
+    return head >= 0 and powers(state, c, np.uint64(head), tables) >= np.uint64(tables.site.shape[0])
 
 
-def until_step(state, c, tables, done, spacing, stored):
-    """Enter and leave until it is the turn of a step of the head; after ``spacing`` worms the configuration is stored.
+def finish_worm(state, c, tables, done, spacing, stored):
+    """Count a worm that has left or was refused; store the configuration after ``spacing`` of them, False if it can't.
 
-    DONE when ``stored`` is full; OVERFLOW where a flux does not fit into int8; else RUNNING. See ``record``.
+    See ``record``.
     """
-    while state.ends[0, c] == state.ends[1, c]:
-        if state.ends[0, c] < 0 and done[c, 1] == stored.shape[1]:
+    done[c, 0] += 1
+    if done[c, 0] == spacing:
+        if not store_fluxes(state, c, tables, stored[c, done[c, 1]]):
+            return False
+        done[c, 0] = 0
+        done[c, 1] += 1
+    return True
+
+
+def until_open(state, c, tables, done, spacing, stored):
+    """Enter until there is a worm: DONE when ``stored`` is full, OVERFLOW where a flux does not fit, else RUNNING."""
+    while state.ends[0, c] < 0:
+        if done[c, 1] == stored.shape[1]:
             return DONE
-        if not enter_or_leave(state, c, tables):
-            return RUNNING
-        if state.ends[0, c] < 0:
-            done[c, 0] += 1
-            if done[c, 0] == spacing:
-                if not store_fluxes(state.hops, c, stored[c, done[c, 1]]):
-                    return OVERFLOW
-                done[c, 0] = 0
-                done[c, 1] += 1
+        enter(state, c, tables)
+        if state.ends[0, c] < 0 and not finish_worm(state, c, tables, done, spacing, stored):
+            return OVERFLOW
     return RUNNING
 
 
@@ -214,8 +282,8 @@ def record(state, tables, done, spacing, stored):
     while True:
         n_done = 0
         for c in range(n_chains):
-            if state.ends[0, c] == state.ends[1, c]:
-                status = until_step(state, c, tables, done, spacing, stored)
+            if state.ends[0, c] < 0:
+                status = until_open(state, c, tables, done, spacing, stored)
                 if status == OVERFLOW:
                     return OVERFLOW
                 n_done += int(status == DONE)
@@ -223,12 +291,19 @@ def record(state, tables, done, spacing, stored):
             return DONE
         draw(state)
         for c in range(n_chains):
+            aim(state, c, tables)
+        for c in range(n_chains):
             choose(state, c, tables)
         highest = 0
         for c in range(n_chains):
             highest = max(highest, shift_head(state, c, tables))
         for c in range(n_chains):
             count_step(state, c)
+        for c in range(n_chains):
+            if state.leaves[c] and state.ends[0, c] >= 0:
+                leave(state, c, tables)
+                if state.ends[0, c] < 0 and not finish_worm(state, c, tables, done, spacing, stored):
+                    return OVERFLOW
         if highest >= tables.site.shape[0] - 1:  # a site may still be entered before the next step
             return TABLE_TOO_SHORT
 
@@ -236,18 +311,23 @@ def record(state, tables, done, spacing, stored):
 def record_alone(state, c, tables, done, spacing, stored):
     """The same for chain c on a processor that takes the same turn for many chains at once, each a thread.
 
-    Where some threads enter or leave, all others wait; so a head that comes to its tail waits too, until all heads have
-    made ``STEPS`` steps.
+    Where some threads enter or leave, all others wait; so a worm that has ended waits too, until all heads have made
+    ``STEPS`` steps.
     """
     while True:
-        status = until_step(state, c, tables, done, spacing, stored)
+        status = until_open(state, c, tables, done, spacing, stored)
         if status != RUNNING:
             return status
         for _ in range(STEPS):
-            if step(state, c, tables) >= tables.site.shape[0] - 1:
-                return TABLE_TOO_SHORT
-            if state.ends[0, c] == state.ends[1, c]:
+            power = step(state, c, tables)
+            if state.leaves[c]:
                 break
+            if power >= tables.site.shape[0] - 1:
+                return TABLE_TOO_SHORT
+        if state.leaves[c]:
+            leave(state, c, tables)
+            if state.ends[0, c] < 0 and not finish_worm(state, c, tables, done, spacing, stored):
+                return OVERFLOW
 
 
 def correlate(state, c, tables, extents, visits, done, n_worms):
@@ -258,8 +338,12 @@ def correlate(state, c, tables, extents, visits, done, n_worms):
     while done[0] < n_worms:
         if beyond_table(state, c, tables):
             return TABLE_TOO_SHORT
-        if not enter_or_leave(state, c, tables):
+        if state.ends[0, c] < 0:
+            enter(state, c, tables)
+        else:
             step(state, c, tables)
+            if state.leaves[c]:
+                leave(state, c, tables)
         if state.ends[0, c] < 0:
             done[0] += 1
         else:
@@ -280,15 +364,19 @@ def separation(head, tail, extents):
     return found
 
 
-def store_fluxes(hops, c, fluxes):
+def hops(state, c, site, direction, tables):
+    """How many hops arrive at a site in a direction."""
+    word = site * n_words(tables) + direction // LANES
+    return np.int64(state.arrivals[c, word] >> (WIDTH * np.uint64(direction % LANES)) & FULL)
+
+
+def store_fluxes(state, c, tables, fluxes):
     """Write k and l of all links to ``fluxes``; False if one of them does not fit."""
-    n_links = hops.shape[1] // 2
     d = fluxes.shape[0] // 2
-    n_sites = fluxes.shape[1]
     for nu in range(d):
-        for x in range(n_sites):
-            forward = np.int64(hops[c, nu * n_sites + x])
-            backward = np.int64(hops[c, n_links + nu * n_sites + x])
+        for x in range(fluxes.shape[1]):
+            forward = hops(state, c, np.int64(tables.steps[x, 2 * nu + 1]), nu, tables)
+            backward = hops(state, c, x, d + nu, tables)
             k = forward - backward
             l = min(forward, backward)
             if abs(k) > LARGEST or l > LARGEST:
@@ -307,10 +395,10 @@ def add_worms(state, c, tables, done, longest, heads, tails):
     """
     while done[0] < len(heads):
         if state.ends[0, c] < 0:
-            site = int(uniform(state.rng, c) * state.powers.shape[1])
+            site = int(uniform(state.rng, c) * tables.steps.shape[0])
             if is_end(site, heads, tails, done[0]):
                 continue
-            state.powers[c, site] += 1
+            put(state, c, np.uint64(site), len(tables.edges) + 1, 1, tables)
             state.ends[0, c] = site
             state.ends[1, c] = site
             done[1] = 0

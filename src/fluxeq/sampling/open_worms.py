@@ -10,9 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fluxeq import observables
 from fluxeq.errors import InputError
 from fluxeq.sampling import backends
-from fluxeq.sampling.chains import Moves, hops_of, overflow_error, powers_of, workspace
+from fluxeq.sampling.chains import (
+    Moves,
+    arrivals_of,
+    hops_of,
+    links_of,
+    overflow_error,
+    require_in_bounds,
+    workspace,
+)
 from fluxeq.sampling.moves import TABLE_TOO_SHORT, State
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory
@@ -46,21 +55,19 @@ def draw(
             f"{most} worms on {'x'.join(map(str, shape))}: their ends need sites of their own, at most half of all; "
             f"draw at most {n_sites // 4}"
         )
-    hops = hops_of(configurations)
-    powers, hops = powers_of(hops), hops.reshape(len(hops), 2 * d * n_sites)
+    arrivals = arrivals_of(hops_of(configurations))
     rng, tally = np.random.SeedSequence(seed).generate_state(2, np.uint64)[:, None], np.zeros((4, 2, 1), dtype=np.int64)
     heads, tails = (np.full((len(configurations), most), -1) for _ in range(2))
     compiled = moves or backends.cpu()
     stored = np.empty((len(configurations), 2 * d, n_sites), dtype=np.int8)
-    found = tables(theory, shape, powers, 1.0)
+    found = tables(theory, shape, observables.field_powers(configurations) // 2, 1.0)
     for i, wanted in enumerate(n_worms):
-        one = slice(i, i + 1)
-        state = State(hops[one], powers[one], np.full((2, 1), -1), rng, tally, *workspace(1))
+        state = State(arrivals[i : i + 1], np.full((2, 1), -1), rng, tally, *workspace(1))
         done, limits = np.zeros(3, dtype=np.int64), (sum(shape), heads[i, :wanted], tails[i, :wanted])
         while compiled.add_worms(state, 0, found, done, *limits) == TABLE_TOO_SHORT:
-            found = tables(theory, shape, state.powers, 1.0)
-        if not compiled.store_fluxes(hops, i, stored[i]):
-            raise overflow_error(hops[one], shape, i)
+            found = tables(theory, shape, require_in_bounds(state, shape, i), 1.0)
+        if not compiled.store_fluxes(state, 0, found, stored[i]):
+            raise overflow_error(links_of(state, shape), i)
     sites = [_coordinates(ends, shape) for ends in (heads, tails)]
     return OpenWorms(stored.reshape(configurations.shape), np.asarray(n_worms, dtype=np.int64), *sites)
 

@@ -7,42 +7,43 @@ from functools import lru_cache
 import numpy as np
 
 from fluxeq.lattice import neighbours
-from fluxeq.sampling.moves import Tables
+from fluxeq.sampling.moves import MOST_POWERS, Tables
 from fluxeq.theory import Theory, weight_ratio
 
 
 def tables(theory: Theory, shape: Sequence[int], powers: np.ndarray, entry: float) -> Tables:
     """Tables for chains whose f / 2 at every site is ``powers``; they reach well beyond the largest of these."""
-    d = len(shape)
-    ratio = ratios(theory, 2 * powers.astype(np.int64))
-    site = np.stack([np.concatenate([[0.0], 1 / ratio[:-1]]), ratio], axis=1)
-    counts = np.arange(2.0 * len(ratio) + 2)  # a link has no more hops than its sites have powers
-    link = np.tile(np.stack([counts, 1 / (counts + 1)], axis=1), 2 * d)
-    link[:, :2] *= math.exp(theory.mu)
-    link[:, 2 * d : 2 * d + 2] *= math.exp(-theory.mu)
-    return Tables(steps(tuple(shape)), site, link, entry)
+    e = hop_weights(theory, len(shape))
+    edges = tuple((np.cumsum(e)[:-1] / e.sum()).tolist())
+    g = e.sum() * vacancy(ratios(theory, 2 * powers.astype(np.int64)))
+    site = np.stack([np.concatenate([[0.0], 1 / g[:-1]]), g], axis=1)
+    return Tables(steps(tuple(shape)), site, edges, entry)
+
+
+def hop_weights(theory: Theory, d: int) -> np.ndarray:
+    """The factor of a hop in each direction, first all forward, then all backward; float64 ``(2 d,)``."""
+    e = np.ones(2 * d)
+    e[[0, d]] = math.exp(theory.mu), math.exp(-theory.mu)
+    return e
 
 
 def ratios(theory: Theory, powers: np.ndarray) -> np.ndarray:
     """r(f) = W(f+2) / W(f) at even f, reaching well beyond the largest of the f in ``powers``."""
-    return weight_ratio(theory, max(64, 2 * int(powers.max(initial=0))))[::2].copy()
+    return weight_ratio(theory, max(64, min(2 * int(powers.max(initial=0)), 2 * MOST_POWERS)))[::2].copy()
+
+
+def vacancy(ratio: np.ndarray) -> np.ndarray:
+    """r(2 p) / (p + 1) from r(2 p) for p = 0, 1, ...: how readily a site takes one more hop."""
+    return ratio / np.arange(1, len(ratio) + 1)
 
 
 @lru_cache(maxsize=4)
 def steps(shape: tuple[int, ...]) -> np.ndarray:
-    """Neighbours, and places in the hops of a chain that the steps from each site change; uint32 ``(V, 4 d, 2)``.
+    """Where each choice takes the head; uint32 ``(V, 4 d)``.
 
-    A step is 2 * direction, one more if it adds a hop; the directions are first all forward, then all backward. A step
-    forward adds to the hops forward on its link, or takes from those backward; a step backward the reverse.
+    A choice is 2 * direction, one more if it makes a hop in that direction; else a hop that arrived at the head in that
+    direction is undone.
     """
-    d, there = len(shape), neighbours(shape)
-    n_sites = there.shape[1]
-    here = np.arange(n_sites)
-    found = np.empty((n_sites, 2 * d, 2, 2), dtype=np.uint32)
-    for direction, target in enumerate(there):
-        is_forward, nu = direction < d, direction % d
-        link = nu * n_sites + (here if is_forward else target)
-        forward, backward = link, d * n_sites + link
-        found[:, direction, :, 0] = target[:, None]
-        found[:, direction, :, 1] = np.stack([backward, forward] if is_forward else [forward, backward], axis=-1)
-    return found.reshape(n_sites, 4 * d, 2)
+    ahead = neighbours(shape)
+    behind = np.roll(ahead, len(shape), axis=0)
+    return np.stack([behind, ahead], axis=1).reshape(-1, ahead.shape[1]).T.astype(np.uint32, order="C")

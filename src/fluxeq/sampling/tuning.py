@@ -8,7 +8,8 @@ import numpy as np
 
 from fluxeq import observables, statistics
 from fluxeq.errors import InputError
-from fluxeq.sampling.chains import Chains, Recorder, default_entry, record
+from fluxeq.sampling.chains import Chains, Recorder, record
+from fluxeq.sampling.tables import hop_weights, ratios, vacancy
 from fluxeq.theory import Theory
 
 PILOT_LENGTH = 64  # recorded configurations a chain, in one pilot
@@ -38,14 +39,14 @@ def tune(
     """Thermalise the chains and choose spacing and entry: pilots of growing length until one spans many tau_int.
 
     A pilot is accepted when all chains together span at least 100 tau_int of n, |phi|^2 and the mean of l, and the
-    chains agree (R-hat below 1.1). All pilots are thrown away; the spacing is 2 tau_int. Entry is 1 / |phi|^2 of the
-    pilot before, with which about every other entry succeeds. ``record`` says on which device. Raises InputError if no
-    pilot is long enough.
+    chains agree (R-hat below 1.1). All pilots are thrown away; the spacing is 2 tau_int. Entry is 1 over the mean of g
+    (see ``moves``) in the pilot before, with which entering is as likely as leaving. ``record`` says on which device.
+    Raises InputError if no pilot is long enough.
     """
     theory.require_stable(len(chains.shape))
-    stride, before, entry = 1, int(chains.worms[0]), default_entry(theory)
+    stride, before, entry = 1, int(chains.worms[0]), 1.0
     while True:
-        chains, series = _measured(theory, chains, stride, entry, record)
+        chains, series, g = _measured(theory, chains, stride, entry, record)
         estimates = [estimate for estimate in map(statistics.estimate, series) if estimate.status != "constant"]
         tau_int = max((e.tau_int for e in estimates if e.tau_int is not None), default=None)
         r_hat = max((e.r_hat for e in estimates if e.r_hat is not None), default=1.0)
@@ -57,7 +58,7 @@ def tune(
                 spacing = max(1, math.ceil(2 * tau_int * stride))
                 return chains, Tuning(spacing, int(chains.worms[0]) - before, tau_int * stride, entry)
         stride *= 2
-        entry = float(1 / np.mean(series[1]))
+        entry = 1 / g
         if stride > LONGEST_STRIDE:
             raise InputError(
                 f"the chains do not come to rest within {int(chains.worms[0]) - before} worms each: "
@@ -67,15 +68,21 @@ def tune(
 
 def _measured(
     theory: Theory, chains: Chains, stride: int, entry: float, record: Recorder
-) -> tuple[Chains, list[list[np.ndarray]]]:
-    """Series of n, |phi|^2 and the mean of l over a pilot, one array per chain, in blocks that fit into memory."""
+) -> tuple[Chains, list[list[np.ndarray]], float]:
+    """Series of n, |phi|^2 and the mean of l over a pilot, one array per chain, and the mean of g.
+
+    Configurations are made in blocks that fit into memory.
+    """
     d = len(chains.shape)
     block = max(1, min(PILOT_LENGTH, PILOT_MEMORY // (len(chains.hops) * 2 * d * math.prod(chains.shape))))
-    parts = []
+    parts, weight = [], hop_weights(theory, d).sum()
     for first in range(0, PILOT_LENGTH, block):
         n = min(block, PILOT_LENGTH - first)
         chains, configurations = record(theory, chains, n, stride, entry=entry)
         flat = configurations.reshape(-1, 2 * d, *chains.shape)
-        values = observables.density(flat), observables.phi2(theory, flat), observables.hop_pairs(flat)
-        parts.append(np.stack(values).reshape(3, len(chains.hops), n))
-    return chains, [list(chain) for chain in np.concatenate(parts, axis=2)]
+        f = observables.field_powers(flat)
+        g = weight * vacancy(ratios(theory, f))[f // 2].reshape(len(flat), -1).mean(axis=1)
+        values = observables.density(flat), observables.phi2(theory, flat), observables.hop_pairs(flat), g
+        parts.append(np.stack(values).reshape(4, len(chains.hops), n))
+    *series, g = np.concatenate(parts, axis=2)
+    return chains, [list(chain) for chain in series], float(g.mean())

@@ -3,7 +3,7 @@
     G(x) = <phi_(y + x) phi*_y>,    the mean over y,    G(0) = |phi|^2
 
 An open worm with head y + x and tail y has exactly the weight of this correlator, so that G is, but for a factor, the
-number of moves after which the head is at x from the tail; where they meet, worms are twice as often (see ``moves``).
+number of moves after which the head is at x from the tail.
 Reference: Prokof'ev and Svistunov, Phys. Rev. Lett. 87 (2001) 160601. Verified against the free field in closed form.
 """
 
@@ -17,7 +17,6 @@ from fluxeq.sampling.chains import (
     Chains,
     Moves,
     chains_of,
-    default_entry,
     joined,
     require_in_bounds,
     state_of,
@@ -32,7 +31,7 @@ def two_point(
     chains: Chains,
     n_worms: int,
     *,
-    entry: float | None = None,
+    entry: float = 1.0,
     n_threads: int = 1,
     moves: Moves | None = None,
 ) -> tuple[Chains, np.ndarray]:
@@ -51,14 +50,12 @@ def two_point(
         state, done = state_of(Chains(*(array[c : c + 1] for array in chains))), np.zeros(1, dtype=np.int64)
         status = TABLE_TOO_SHORT
         while status == TABLE_TOO_SHORT:
-            require_in_bounds(state.hops, chains.shape, c)
-            found = tables(theory, chains.shape, state.powers, entry or default_entry(theory))
+            found = tables(theory, chains.shape, require_in_bounds(state, chains.shape, c), entry)
             status = compiled.correlate(state, 0, found, extents, visits[c], done, n_worms)
         return chains_of(state, chains.shape)
 
     with ThreadPoolExecutor(n_threads) as pool:
         advanced = joined(list(pool.map(advance, range(n_chains))))
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlator = visits / (visits[:, :1] / 2)
-    correlator[:, 0] = np.where(visits[:, 0] > 0, 1.0, np.nan)
+        correlator = visits / visits[:, :1]
     return advanced, correlator.reshape(n_chains, *chains.shape)
