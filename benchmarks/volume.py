@@ -1,0 +1,92 @@
+"""Cost of an independent configuration against volume and mu, as a table and a figure in ``docs``.
+
+``python -m benchmarks.volume [LARGEST]`` in the root of the repository, LARGEST the largest extent, 1024 unless given.
+For square lattices at eta = 4.01, lam = 1, on one core: 2 tau_int of the slowest of n, |phi|^2 and the mean of l, in
+worms, from the pilot that tunes a run and good to some 30 %, times the measured time of a worm. Rows that the table has
+are kept, so that a run that was stopped goes on.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fluxeq.figures import canvas
+from fluxeq.files import whole
+from fluxeq.sampling import chains, tuning
+from fluxeq.theory import Theory
+
+EXTENTS = (8, 16, 32, 64, 128, 256, 512, 1024)
+MU = (0.8, 0.95, 1.05, 1.5)
+MOST_CHAINS, FEWEST_CHAINS, SITES = 32, 4, 2**18  # as many chains as have so many sites together
+SECONDS = 3.0  # of the measurement of a worm's time
+TABLE, PICTURE = Path("docs/volume.csv"), Path("docs/volume.png")
+STYLES = {0.8: ("#56B4E9", "v"), 0.95: ("#009E73", "^"), 1.05: ("#0072B2", "o"), 1.5: ("#D55E00", "s")}
+
+
+def main() -> None:
+    """Measure what the table lacks, and draw it."""
+    largest = int(sys.argv[1]) if len(sys.argv) > 1 else EXTENTS[-1]
+    rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
+    known = {(row["extent"], row["mu"]) for row in rows}
+    for extent in (extent for extent in EXTENTS if extent <= largest):
+        for mu in MU:
+            if (extent, mu) not in known:
+                rows.append(measured(extent, mu))
+                print(rows[-1], flush=True)
+                save(rows)
+
+
+def measured(extent: int, mu: float) -> dict[str, float]:
+    """Cost on one square lattice."""
+    theory, shape = Theory(4.01, 1.0, mu), (extent, extent)
+    n_chains = max(FEWEST_CHAINS, min(MOST_CHAINS, SITES // extent**2))
+    state, found = tuning.tune(theory, chains.start(shape, n_chains, seed=1))
+    n_worms, seconds, steps = max(1, found.spacing // 8), 0.0, 0
+    while seconds < SECONDS:
+        n_worms = 2 * n_worms
+        before, start = state.tally[:, 2:].sum(), time.process_time()
+        state, _ = chains.record(theory, state, 1, n_worms, entry=found.entry)
+        seconds, steps = time.process_time() - start, int(state.tally[:, 2:].sum() - before)
+    cost = 2 * found.tau_int * seconds / (n_worms * n_chains)
+    return {
+        "extent": extent,
+        "mu": mu,
+        "chains": n_chains,
+        "tau_int_worms": round(found.tau_int, 3),
+        "steps_a_worm": round(steps / (n_worms * n_chains), 2),
+        "ns_a_step": round(seconds / steps * 1e9, 2),
+        "ms_an_independent_configuration": float(f"{1e3 * cost:.4g}"),
+    }
+
+
+def save(rows: list[dict[str, float]]) -> None:
+    """Write the table and the picture of it."""
+    table = pd.DataFrame(rows).sort_values(["extent", "mu"])
+    with whole(TABLE) as temporary:
+        table.to_csv(temporary, index=False)
+    canvas.save(draw(table), PICTURE)
+
+
+@canvas.styled
+def draw(table: pd.DataFrame) -> Figure:
+    """Time for an independent configuration above, and for each of its sites below."""
+    figure, (total, share) = canvas.panels(2, 2.3)
+    for mu, rows in table.groupby("mu"):
+        colour, marker = STYLES[mu]
+        cost, n_sites = rows["ms_an_independent_configuration"], rows["extent"] ** 2
+        label = rf"$\mu = {mu:g}$"
+        total.plot(rows["extent"], cost, marker=marker, color=colour, label=label)
+        share.plot(rows["extent"], 1e3 * cost / n_sites, marker=marker, color=colour)
+    total.set(xscale="log", yscale="log", ylabel="time for an independent\nconfiguration (ms, one core)")
+    share.set(yscale="log", ylabel="the same for each site\n(microseconds)", xlabel=r"extent of a square lattice $L$")
+    share.set_xticks(list(EXTENTS), [str(extent) for extent in EXTENTS])
+    share.minorticks_off()
+    total.legend(ncols=2)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
