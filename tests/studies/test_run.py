@@ -384,6 +384,16 @@ def test_what_is_not_done_is_told(copied, study):
     assert {kind for kind, n in missing.items() if n} == {"train", "claims", "search"}
 
 
+def test_what_has_been_built_on_may_be_missing(copied, study):
+    """Without ensembles a finished run is finished, and one that lacks scores samples only what these need."""
+    shutil.rmtree(copied / "ensembles")
+    assert reproduce(study, copied, no_executor, no_report) == 0
+    (copied / "scores" / "counting-EQ-20.csv").unlink()
+    jobs = plan(load_study(study))
+    missing = {job.name.partition("/")[0] for job in module._missing(copied, jobs, digests(jobs))}
+    assert missing == {"sample", "worms", "evaluate"}
+
+
 def test_a_changed_setting_undoes_what_builds_on_it(copied, study):
     (copied / "study.toml").write_text(TINY.replace("test_configurations = 8", "test_configurations = 9"))
     changed = open_run(copied)

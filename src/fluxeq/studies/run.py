@@ -71,7 +71,17 @@ def reproduce(
 
 
 def _missing(run: Path, jobs: list[Job], fingerprints: dict[str, str]) -> list[Job]:
-    return [job for job in jobs if not is_done(run, job, fingerprints[job.name])]
+    """The jobs to do: what nobody builds on, and what these build on, as far as it is not done.
+
+    What only done jobs were built on may be missing, as ensembles may when all networks have been tested.
+    """
+    asked = {job.name for job in jobs} - {need for job in jobs for need in job.needs}
+    missing = []
+    for job in reversed(jobs):
+        if job.name in asked and not is_done(run, job, fingerprints[job.name]):
+            missing.append(job)
+            asked.update(job.needs)
+    return missing[::-1]
 
 
 def progress(run: Path, study: Study) -> list[Progress]:
