@@ -177,6 +177,7 @@ def test_the_tail_is_no_hop():
     PLAIN.count_step(state, 0)
     assert state.leaves[0]
     assert not state.moved[0]
+    assert not state.tally.any()
     np.testing.assert_array_equal(state.arrivals, before)
     np.testing.assert_array_equal(state.ends[:, 0], ends)
 

@@ -32,7 +32,7 @@ from fluxeq.sampling.tuning import Tuning
 from fluxeq.statistics import by_chain
 from fluxeq.theory import Theory
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 CHUNK_BYTES = 2**18
 """Numbers that HDF5 stores and compresses together."""

@@ -219,10 +219,10 @@ def shift_head(state, c, tables):
 
 
 def count_step(state, c):
-    """Take down what became of the step."""
+    """Take down what became of the step; one in which the tail was drawn counts where the worm tries to leave."""
     moved = state.moved[c]
     add = state.choice[c] & 1
-    tried = np.int32(state.chance[c] <= 1.0)
+    tried = np.int32(state.chance[c] <= 1.0) & (1 - state.leaves[c])
     state.tally[REMOVE, 0, c] += tried & ~moved & ~add
     state.tally[REMOVE, 1, c] += moved & ~add
     state.tally[ADD, 0, c] += tried & ~moved & add

@@ -1,0 +1,69 @@
+"""What is kept of complete runs: the README says what the files say, and the networks that ship work as they are."""
+
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fluxeq
+from fluxeq.figures import tables
+from fluxeq.files import read_json
+from fluxeq.nets.architectures import takes
+from fluxeq.studies.claims import judge
+from fluxeq.training.evaluation import predict
+from fluxeq.training.models import load_model
+
+ROOT = Path(__file__).parent.parent
+RUNS = sorted(path.parent for path in (ROOT / "results").glob("*/claims.json"))
+MODELS = sorted((ROOT / "models").glob("*.safetensors"))
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+
+def test_the_readme_says_what_the_results_say():
+    keep = runpy.run_path(str(ROOT / "results" / "keep.py"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert keep["with_claims"](text, ROOT / "results") == text
+    assert keep["with_claims"](text.replace("holds**", "hopes**"), ROOT / "results") == text
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_claims_are_those_of_the_tables(run):
+    """Verdicts and numbers follow from the tables that are kept beside them."""
+    kept = json.loads((run / "claims.json").read_text())
+    assert [(claim.id, claim.measured, claim.holds) for claim in judge(run)] == [
+        (claim["id"], claim["measured"], claim["holds"]) for claim in kept
+    ]
+
+
+def test_a_kept_run_has_its_parts():
+    assert {run.name for run in RUNS} >= {"quick", "laptop"}
+    for run in RUNS:
+        assert len(list((run / "figures").glob("*.png"))) == len(list((run / "figures").glob("*.csv"))) > 10
+        assert read_json(run / "provenance.json")["seconds_of_work"]
+        assert tables.study_name(run) == run.name
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_shipped_network_predicts(path):
+    """With a card beside it, on the lattice of its training, far better than the mean would."""
+    model, card = load_model(path), path.with_suffix(".md").read_text()
+    for part in (path.stem, "training data", "validation loss", "## Test", "## Limits", "fluxeq predict"):
+        assert part in card
+    shape = model.description.shape
+    made = fluxeq.sample(fluxeq.Theory(4.01, 1, 1.05), shape, 40, chains=8, seed=99)
+    values = predict(model, made.configurations)
+    assert values.shape == (40, len(model.task.targets))
+    assert np.isfinite(values).all()
+    assert takes(model.config, shape)
+    if model.description.task == "regression":
+        truth = np.stack([made.n, made.phi2], axis=1)
+        assert (np.mean((values - truth) ** 2, axis=0) < 0.1 * truth.var(axis=0)).all()
+
+
+def test_all_networks_ship():
+    """Three tasks, three architectures, in a few hundred kB."""
+    assert len(MODELS) == 9
+    assert sum(path.stat().st_size for path in MODELS) < 500_000
