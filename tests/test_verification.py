@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:Deprec
 def test_distribution_on_2x2(monkeypatch, is_wrong):
     """Chi-square of the configurations with up to 6 hops; the control accepts the first hop to a site 5 % too often."""
     monkeypatch.setattr(enumeration, "MOST_HOPS", 6)
-    monkeypatch.setattr(enumeration, "N_SAMPLES", 3000)
+    monkeypatch.setattr(enumeration, "N_SAMPLES", 8000)
     enumeration.probabilities.cache_clear()
     tables = enumeration.wrong_tables if is_wrong else chains.tables
     with mock.patch.object(chains, "tables", tables):

@@ -21,6 +21,9 @@ from fluxeq.studies.jobs import work
 from fluxeq.studies.plan import Job, digests, plan
 from fluxeq.studies.study import Study, load_study, study_text
 
+INGREDIENTS = ("sample", "worms")
+"""Kinds whose outputs only matter for what is built on them."""
+
 
 class Event(NamedTuple):
     """A job that has just been done."""
@@ -71,14 +74,12 @@ def reproduce(
 
 
 def _missing(run: Path, jobs: list[Job], fingerprints: dict[str, str]) -> list[Job]:
-    """The jobs to do: what nobody builds on, and what these build on, as far as it is not done.
-
-    What only done jobs were built on may be missing, as ensembles may when all networks have been tested.
-    """
-    asked = {job.name for job in jobs} - {need for job in jobs for need in job.needs}
-    missing = []
+    """The jobs to do. Ensembles may be missing where all that was built on them is done."""
+    missing: list[Job] = []
+    asked: set[str] = set()
     for job in reversed(jobs):
-        if job.name in asked and not is_done(run, job, fingerprints[job.name]):
+        wanted = job.name in asked or job.kind not in INGREDIENTS
+        if wanted and not is_done(run, job, fingerprints[job.name]):
             missing.append(job)
             asked.update(job.needs)
     return missing[::-1]
