@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln
 
 from fluxeq import observables, statistics
 from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains, Recorder, record
+from fluxeq.sampling.moves import LARGEST
 from fluxeq.sampling.tables import hop_weights, ratios, vacancy
-from fluxeq.theory import Theory
+from fluxeq.theory import Theory, log_weight
 
 PILOT_LENGTH = 64  # recorded configurations a chain, in one pilot
 PILOT_TAU = 100  # autocorrelation times that all chains of a pilot must span together
@@ -38,12 +40,16 @@ def tune(
 ) -> tuple[Chains, Tuning]:
     """Thermalise the chains and choose spacing and entry: pilots of growing length until one spans many tau_int.
 
+    Chains that are all empty begin from both sides, see ``dispersed``, so that they cannot agree before they have come
+    to rest: an empty lattice above the onset looks as if it were at rest until the first worm winds around it.
     A pilot is accepted when all chains together span at least 100 tau_int of n, |phi|^2 and the mean of l, and the
     chains agree (R-hat below 1.1). All pilots are thrown away; the spacing is 2 tau_int. Entry is 1 over the mean of g
     (see ``moves``) in the pilot before, with which entering is as likely as leaving. ``record`` says on which device.
     Raises InputError if no pilot is long enough.
     """
     theory.require_stable(len(chains.shape))
+    if not chains.hops.any():
+        chains = dispersed(theory, chains)
     stride, before, entry = 1, int(chains.worms[0]), 1.0
     while True:
         chains, series, g = _measured(theory, chains, stride, entry, record)
@@ -64,6 +70,20 @@ def tune(
                 f"the chains do not come to rest within {int(chains.worms[0]) - before} worms each: "
                 "too cold or too large a lattice for this sampler; choose other couplings or a smaller lattice"
             )
+
+
+def dispersed(theory: Theory, chains: Chains) -> Chains:
+    """Every other chain filled with lines of hops along the direction of time, more of them than it will keep.
+
+    If all p that arrive at a site were independent, they would weigh L^p W(2 p) / p! (see ``moves``); the lines are
+    twice as many as the heaviest p, and one more.
+    """
+    p = np.arange(LARGEST // 2)
+    weight = p * math.log(hop_weights(theory, len(chains.shape)).sum()) + log_weight(theory, LARGEST)[2 * p]
+    n_lines = 2 * int(np.argmax(weight - gammaln(p + 1))) + 1
+    hops = chains.hops.copy()
+    hops[::2, 0 if theory.mu >= 0 else 1, 0] = min(n_lines, LARGEST)
+    return chains._replace(hops=hops)
 
 
 def _measured(
