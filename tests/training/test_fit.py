@@ -105,7 +105,7 @@ def test_translations_in_three_dimensions():
 def test_augmentation_reaches_the_training():
     """FL, whose weights know the sites, learns something else."""
     plain, augmented = (
-        trainer(architecture="FL", augmentation=augmentation, epochs=1, learning_rate=1e-3).fit(1)[1].validation[0]
+        trainer(architecture="FL", augmentation=augmentation, epochs=1, learning_rate=1e-2).fit(1)[1].validation[0]
         for augmentation in (False, True)
     )
     assert abs(augmented / plain - 1) > 1e-4
