@@ -82,7 +82,8 @@ def draw(table: pd.DataFrame) -> Figure:
         share.plot(rows["extent"], 1e3 * cost / n_sites, marker=marker, color=colour)
     total.set(xscale="log", yscale="log", ylabel="time for an independent\nconfiguration (ms, one core)")
     share.set(yscale="log", ylabel="the same for each site\n(microseconds)", xlabel=r"extent of a square lattice $L$")
-    share.set_xticks(list(EXTENTS), [str(extent) for extent in EXTENTS])
+    extents = sorted(table["extent"].unique())
+    share.set_xticks(extents, [str(extent) for extent in extents])
     share.minorticks_off()
     total.legend(ncols=2)
     return figure
