@@ -1,12 +1,13 @@
 """Waiting times and the weight of entering, chosen by pilots."""
 
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
 import pytest
 
 from fluxeq import exact, observables
-from fluxeq.errors import StabilityError
+from fluxeq.errors import InputError, StabilityError
 from fluxeq.sampling import chains, tuning
 from fluxeq.theory import Theory
 
@@ -51,12 +52,20 @@ def test_chains_begin_on_both_sides(theory, shape):
     assert stored.shape[1] == 0
 
 
-def test_an_empty_lattice_above_the_onset_does_not_pass_for_one_at_rest():
-    """Where worms must first wind around 125 sites, n is 0.53 +- 0.02 from every seed; it had been 0.04 from some."""
-    for seed in (1, 2):
-        thermal, found = tuning.tune(Theory(4.01, 1, 1.04), chains.start((125, 8), 8, seed))
-        _, made = chains.record(Theory(4.01, 1, 1.04), thermal, 20, found.spacing, entry=found.entry)
-        assert observables.density(made.reshape(-1, 4, 125, 8)).mean() == pytest.approx(0.53, abs=0.03)
+@pytest.mark.parametrize("is_dispersed", [True, False], ids=["both sides", "control"])
+def test_chains_whose_density_is_stuck_are_not_at_rest(monkeypatch, is_dispersed):
+    """All but n fluctuates, as before a first worm winds around; lattices that are all empty would pass for at rest."""
+    rng = np.random.default_rng(1)
+
+    def stuck(theory, state, n, spacing, *, entry):
+        k = (state.hops[:, 0].astype(int) - state.hops[:, 1])[:, None].repeat(n, axis=1)
+        return state, np.concatenate([k, rng.integers(0, 2, k.shape)], axis=2).astype(np.int8)
+
+    if not is_dispersed:
+        monkeypatch.setattr(tuning, "dispersed", lambda theory, state: state)
+    refused = pytest.raises(InputError, match="do not come to rest") if is_dispersed else nullcontext()
+    with refused:
+        tuning.tune(THEORY, chains.start(SHAPE, 4, seed=1), record=stuck)
 
 
 def test_tuned_configurations_are_nearly_independent():
