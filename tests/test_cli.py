@@ -300,6 +300,30 @@ def test_a_command_whose_time_is_up_is_gone_on_with(fluxeq, places, tmp_path, co
         assert len(kept) >= 2 or command == "search"
 
 
+LOST = """
+import gc, os, signal, time
+from fluxeq.cli import _stoppable
+
+def collected(phase, found):
+    gc.callbacks.clear()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.01)  # what is raised now is printed and forgotten
+
+with _stoppable():
+    gc.callbacks.append(collected)
+    gc.collect()
+    time.sleep(5)
+print("nobody has stopped this")
+"""
+
+
+def test_a_stop_that_gets_lost_comes_again():
+    """Python forgets an exception in a destructor or a callback of its garbage collector; the command still ends."""
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, check=False)
+    said = "fluxeq: time is up; the same command goes on where it was\n"
+    assert (done.returncode, done.stdout, done.stderr) == (75, "", said)
+
+
 def test_folders_are_made(fluxeq, tmp_path):
     assert fluxeq(*sample(output="a/b/e.h5"))[0] == 0
     assert (tmp_path / "a" / "b" / "e.h5").is_file()

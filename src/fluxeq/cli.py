@@ -42,7 +42,7 @@ TRY_AGAIN = 75
 """EX_TEMPFAIL of sysexits.h: the same command goes on where it was."""
 STOPS = (signal.SIGTERM, signal.SIGUSR1)
 """With these a machine says that the time is up."""
-STOP_PATIENCE = 10  # seconds
+STOP_PATIENCE, STOP_AGAIN = 10.0, 0.01  # seconds
 
 
 class _Stopped(BaseException):
@@ -84,16 +84,24 @@ def _leave(code: int, message: str) -> None:
 def _stoppable() -> Iterator[None]:
     """Stop what runs here when the time is up, as Ctrl-C would: files are whole or not there, processes end."""
     stopped = False
+    report = sys.unraisablehook
 
     def stop(number: int, frame: "FrameType | None") -> None:
         nonlocal stopped
         stopped = True
         for each in STOPS:
             signal.signal(each, signal.SIG_IGN)
-        signal.alarm(STOP_PATIENCE)  # once more, since an exception is lost if a destructor happens to be running
+        signal.setitimer(signal.ITIMER_REAL, STOP_PATIENCE)  # once more, for code that catches everything
         raise _Stopped
 
+    def lost(unraisable: "sys.UnraisableHookArgs") -> None:
+        if isinstance(unraisable.exc_value, _Stopped):  # it came while a destructor or the like was running
+            signal.setitimer(signal.ITIMER_REAL, STOP_AGAIN)
+        else:
+            report(unraisable)
+
     before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGALRM)}
+    sys.unraisablehook = lost
     try:
         yield
     except BaseException:
@@ -101,7 +109,8 @@ def _stoppable() -> Iterator[None]:
             _leave(TRY_AGAIN, "time is up; the same command goes on where it was")
         raise
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = report
         for number, handler in before.items():
             signal.signal(number, handler)
 

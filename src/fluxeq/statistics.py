@@ -53,7 +53,10 @@ def estimate(series: Sequence[np.ndarray]) -> Estimate:
     import pyerrors
 
     names = [f"chain|r{index:04d}" for index in range(len(chains))]
-    observable = pyerrors.Obs(chains, names)
+    around = [
+        chain - value for chain in chains
+    ]  # the mean of all, for around their own short chains look shorter still
+    observable = pyerrors.Obs(around, names, means=[value] * len(chains))
     observable.gamma_method()
     tau_int = float(observable.e_tauint["chain"])
     short = len(everything) < SHORTEST * tau_int

@@ -53,7 +53,7 @@ def powers(hops, ends, shape):
 def state_of(hops, ends, shape):
     """One chain in that state; without random numbers, since they are scripted."""
     arrivals, tally = chains.arrivals_of(hops.reshape(1, 2, len(shape), *shape)), np.zeros((4, 2, 1), dtype=int)
-    state = State(arrivals, ends[:, None].copy(), None, tally, *chains.workspace(1))
+    state = State(arrivals, ends[:, None].copy(), np.zeros(1, np.int32), None, tally, *chains.workspace(1))
     if ends[1] >= 0:
         PLAIN.put(state, 0, np.uint64(ends[1]), 2 * len(shape), 1, long_tables(THEORY, shape))
     return state
@@ -65,11 +65,11 @@ def log_weights(theory):
 
 
 def log_probability(theory, hops, ends, shape):
-    """ln of the weight of a state, from its definition; an open one has the weight 2 ENTRY L / V besides."""
+    """ln of the weight of a state, from its definition; an open one has the weight ENTRY L / V besides."""
     f = powers(hops, ends, shape)
     time = theory.mu * (hops[0, 0].sum(dtype=int) - hops[1, 0].sum(dtype=int))
     weights = hop_weights(theory, len(shape))
-    open_sector = math.log(2 * ENTRY * weights.sum() / len(f)) if ends[0] >= 0 else 0.0
+    open_sector = math.log(ENTRY * weights.sum() / len(f)) if ends[0] >= 0 else 0.0
     links = sum(math.lgamma(int(count) + 1) for count in hops.ravel())
     return time - links + log_weights(theory)[f].sum() + open_sector
 
@@ -96,17 +96,17 @@ def number_for(state, choice, shape):
     direction, head, found = choice // 2, int(state.ends[0, 0]), long_tables(THEORY, shape)
     if choice & 1:
         edges = [0.0, *found.edges, 1.0]
-        return (1 + (edges[direction] + edges[direction + 1]) / 2) / 2, (edges[direction + 1] - edges[direction]) / 2
+        return (edges[direction] + edges[direction + 1]) / 2, edges[direction + 1] - edges[direction]
     arrived = [int(PLAIN.hops(state, 0, head, i, found)) for i in range(2 * len(shape) + 1)]
     number = (sum(arrived[:direction]) + 0.5) / sum(arrived)
-    return number / 2, arrived[direction] / sum(arrived) / 2
+    return number, arrived[direction] / sum(arrived)
 
 
 def shifted(hops, ends, shape, choice, chance):
     """The state after the given choice of a step of the head, whether it was accepted, and how often it is proposed."""
     state, found = state_of(hops, ends, shape), long_tables(THEORY, shape)
     state.numbers[0], proposed = number_for(state, choice, shape)
-    state.chance[0] = chance
+    state.chance[0], state.adds[0] = chance, choice & 1
     if not proposed:
         return (hops, ends), 0, 0.0
     PLAIN.aim(state, 0, found)
@@ -118,6 +118,7 @@ def shifted(hops, ends, shape, choice, chance):
     after, there = chains.links_of(state, shape).reshape(hops.shape), state.ends[:, 0]
     moved = int(there[0] != ends[0])
     assert moved == state.moved[0]
+    assert state.adds[0] == (choice & 1 if moved else 1 - (choice & 1))
     assert state.tally.sum() == state.tally[moves.ADD if choice % 2 else moves.REMOVE, moved, 0] == 1
     found_powers = [int(PLAIN.powers(state, 0, np.uint64(site), found)) for site in range(math.prod(shape))]
     np.testing.assert_array_equal(2 * np.array(found_powers), powers(after, there, shape))
@@ -132,7 +133,10 @@ def probability_of_step(hops, ends, shape, choice):
 
 @pytest.mark.parametrize("shape", [(3,), (2, 2), (4, 2), (3, 2, 4), (2, 2, 2, 3)])
 def test_steps_of_the_head_balance(shape):
-    """P(A) P(A to B) = P(B) P(B to A) for every step; the step back undoes the hop, or makes it again."""
+    """P(A) P(A to B) = P(B) P(B to A) for every step; the step back undoes the hop, or makes it again.
+
+    The step and the one back belong to heads that make hops and that undo them; where one is refused, that turns.
+    """
     d, rng = len(shape), np.random.default_rng(1)
     compared = 0
     while compared < N_PAIRS:
@@ -170,7 +174,7 @@ def test_the_tail_is_no_hop():
     """With the last number the tail is drawn: the head stays where it is, and the worm is to leave."""
     shape, ends = (4, 2), np.array([3, 3])
     state, found = state_of(np.zeros((2, 2, 8), np.uint16), ends, shape), long_tables(THEORY, (4, 2))
-    state.numbers[0], state.chance[0], before = 0.4999, 0.0, state.arrivals.copy()
+    state.numbers[0], state.chance[0], before = 0.9999, 0.0, state.arrivals.copy()
     PLAIN.aim(state, 0, found)
     PLAIN.choose(state, 0, found)
     PLAIN.shift_head(state, 0, found)
@@ -185,7 +189,7 @@ def test_the_tail_is_no_hop():
 @np.errstate(over="ignore")
 @pytest.mark.parametrize("shape", [(3,), (4, 2), (3, 2, 2)])
 def test_entering_and_leaving_balance(shape):
-    """A closed chain enters at one of V sites; where head and tail meet, one of 2 p numbers leaves."""
+    """A closed chain enters at one of V sites; where head and tail meet, one of p numbers leaves."""
     rng, n_sites = np.random.default_rng(2), math.prod(shape)
     found = long_tables(THEORY, shape)
     for _ in range(N_PAIRS):
@@ -207,7 +211,7 @@ def test_entering_and_leaving_balance(shape):
 
         change = log_probability(THEORY, hops, opened, shape) - log_probability(THEORY, hops, closed, shape)
         p = powers(hops, opened, shape)[site] / 2
-        there, back = acceptance(entered) / n_sites, acceptance(left) / (2 * p)
+        there, back = acceptance(entered) / n_sites, acceptance(left) / p
         assert math.log(there) == pytest.approx(change + math.log(back), abs=1e-9)
 
 

@@ -142,8 +142,12 @@ def record(
 def state_of(chains: Chains) -> State:
     """A copy of closed chains, ready to move."""
     n_chains = len(chains.hops)
-    closed, tally = np.full((2, n_chains), -1), np.moveaxis(chains.tally, 0, -1).copy()
-    return State(arrivals_of(chains.hops), closed, chains.rng.T.copy(), tally, *workspace(n_chains))
+    closed, adds, tally = (
+        np.full((2, n_chains), -1),
+        np.zeros(n_chains, np.int32),
+        np.moveaxis(chains.tally, 0, -1).copy(),
+    )
+    return State(arrivals_of(chains.hops), closed, adds, chains.rng.T.copy(), tally, *workspace(n_chains))
 
 
 def workspace(n_chains: int) -> tuple[np.ndarray, ...]:

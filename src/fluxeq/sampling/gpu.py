@@ -115,7 +115,8 @@ class Run:
         """Put a state, and tables that are long enough for it, where the moves are fastest."""
         found = tables(self.theory, self.shape, require_in_bounds(state, self.shape, 0), self.entry)
         self.layout, self.edges = layout(self.shape), found.edges
-        self.state = [self._there(array) for array in (state.arrivals, state.ends, state.rng, state.tally)]
+        kept = state.arrivals, state.ends, state.adds, state.rng, state.tally
+        self.state = [self._there(array) for array in kept]
         steps = found.steps.astype(np.uint16 if self.layout.is_shared else np.uint32)
         self.tables = [self._there(array) for array in (steps, found.site)]
 

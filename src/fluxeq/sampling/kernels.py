@@ -71,8 +71,9 @@ def thread() -> Any:
     record_alone = backends.gpu().record_alone
 
     @cuda.jit(device=True)
-    def advance(arrivals, ends, rng, tally, c, tables, done, spacing, stored):  # type: ignore[no-untyped-def]
+    def advance(arrivals, ends, adds, rng, tally, c, tables, done, spacing, stored):  # type: ignore[no-untyped-def]
         own_ends = cuda.local.array((2, 1), np.int64)
+        own_adds = cuda.local.array(1, np.int32)
         own_rng = cuda.local.array((2, 1), np.uint64)
         own_tally = cuda.local.array((4, 2, 1), np.int64)
         numbers = cuda.local.array(1, np.float64)
@@ -80,13 +81,15 @@ def thread() -> Any:
         chance = cuda.local.array(1, np.float64)
         moved = cuda.local.array(1, np.int32)
         leaves = cuda.local.array(1, np.int32)
+        own_adds[0] = adds[c]
         for i in range(2):
             own_ends[i, 0] = ends[i, c]
             own_rng[i, 0] = rng[i, c]
             for kind in range(4):
                 own_tally[kind, i, 0] = tally[kind, i, c]
-        state = State(arrivals, own_ends, own_rng, own_tally, numbers, choice, chance, moved, leaves)
+        state = State(arrivals, own_ends, own_adds, own_rng, own_tally, numbers, choice, chance, moved, leaves)
         status = record_alone(state, 0, tables, done, spacing, stored)
+        adds[c] = own_adds[0]
         for i in range(2):
             ends[i, c] = own_ends[i, 0]
             rng[i, c] = own_rng[i, 0]
@@ -102,13 +105,13 @@ def in_global_memory() -> Any:
     advance = thread()
 
     @cuda.jit
-    def run(arrivals, ends, rng, tally, steps, site, edges, entry, done, spacing, n, stored, status):  # type: ignore[no-untyped-def]
+    def run(arrivals, ends, adds, rng, tally, steps, site, edges, entry, done, spacing, n, stored, status):  # type: ignore[no-untyped-def]
         c = cuda.grid(1)
         if c >= len(status):
             return
         tables = Tables(steps, site, edges, entry)
         one_done, one_stored = done[c : c + 1], stored[c : c + 1, :n]
-        status[c] = advance(arrivals[c : c + 1], ends, rng, tally, c, tables, one_done, spacing, one_stored)
+        status[c] = advance(arrivals[c : c + 1], ends, adds, rng, tally, c, tables, one_done, spacing, one_stored)
 
     return run
 
@@ -119,7 +122,7 @@ def in_shared_memory(where: Layout) -> Any:
     n_sites, n_words, n_steps, n_threads = where.n_sites, where.n_sites * where.n_words, 4 * where.d, where.n_threads
 
     @cuda.jit
-    def run(arrivals, ends, rng, tally, steps, site, edges, entry, done, spacing, n, stored, status):  # type: ignore[no-untyped-def]
+    def run(arrivals, ends, adds, rng, tally, steps, site, edges, entry, done, spacing, n, stored, status):  # type: ignore[no-untyped-def]
         near_steps = cuda.shared.array((n_sites, n_steps), np.uint16)
         near_arrivals = cuda.shared.array((n_threads, n_words), np.uint64)
         c, lane = cuda.grid(1), cuda.threadIdx.x
@@ -134,7 +137,7 @@ def in_shared_memory(where: Layout) -> Any:
         tables = Tables(near_steps, site, edges, entry)
         one_done, one_stored = done[c : c + 1], stored[c : c + 1, :n]
         own = near_arrivals[lane : lane + 1]
-        status[c] = advance(own, ends, rng, tally, c, tables, one_done, spacing, one_stored)
+        status[c] = advance(own, ends, adds, rng, tally, c, tables, one_done, spacing, one_stored)
         for i in range(n_words):
             arrivals[c, i] = near_arrivals[lane, i]
 

@@ -6,23 +6,26 @@ has a tail and a head, and each counts as one more power of the field at its sit
 touch a site plus head and tail, every site has the weight W(f), and p = f / 2 is a whole number: that of the hops that
 arrive at the site, a tail counted as one of them.
 
-The head makes hops and undoes them. A hop is made in direction i with probability e_i / L, where e_i = e^(+-mu) in time
-and 1 in space, and L is their sum; to be undone, one of the p that arrive at the head is drawn. If that is the tail,
-the worm leaves. The factors of the links then cancel, and one number a site decides, g(p) = L r(2 p) / (p + 1) with
-r(f) = W(f+2) / W(f):
+The worm makes hops until a move is refused, then undoes hops until one is refused, and so on. A hop is made in
+direction i with probability e_i / L, where e_i = e^(+-mu) in time and 1 in space, and L is their sum; to be undone, one
+of the p that arrive at the head is drawn. If that is the tail, the worm leaves. The factors of the links then cancel,
+and one number a site decides, g(p) = L r(2 p) / (p + 1) with r(f) = W(f+2) / W(f):
 
     add     a hop to the neighbour y            min(1, g(p_y))                  enter   min(1, entry g(p_x)), x uniform
     remove  a hop that arrives at the head x    min(1, 1 / g(p_x - 1))          leave   min(1, 1 / (entry g(p_x - 1)))
 
 ``entry`` fixes the weight of the open sector relative to the closed one, which is arbitrary. g is near 1, so that
-nearly all moves are made. A rejected entry is a step of the chain: the configuration counts once more (Prokof'ev and
-Svistunov, Phys. Rev. Lett. 87 (2001) 160601; the embedded chain of closed configurations keeps their distribution).
+nearly all moves are made, and the number of hops does not wander but sweeps up and down: the chain is lifted (Turitsyn,
+Chertkov and Vucelja, Physica D 240 (2011) 410; for worms Elci et al., Phys. Rev. E 97 (2018) 042126). A rejected entry
+is a step of the chain: the configuration counts once more (Prokof'ev and Svistunov, Phys. Rev. Lett. 87 (2001) 160601;
+the embedded chain of closed configurations keeps their distribution).
 
 Chains that share a processor go in step: first the closed ones enter, then all heads draw, then all take a step, which
 has no branches. What one chain waits for the others use, and drawing needs no lookups, so that compilers do it for many
 chains at once.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +52,7 @@ class State(NamedTuple):
 
     arrivals: np.ndarray  # uint64 (chain, V * words)
     ends: np.ndarray  # int64 (2, chain), head and tail, -1 where the configuration is closed
+    adds: np.ndarray  # int32 (chain,), 1 while the head makes hops, 0 while it undoes them
     rng: np.ndarray  # uint64 (2, chain), of xoroshiro128++ (Blackman and Vigna, ACM Trans. Math. Softw. 47 (2021) 36)
     tally: np.ndarray  # int64 (4, 2, chain), moves refused and accepted: enter, leave, remove, add
     numbers: np.ndarray  # float64 (chain,), random, for the next step of each head
@@ -97,7 +101,7 @@ def uniform(rng, c):
 
 
 def draw(state):
-    """Two random numbers for the head of every chain that has one; chance is 2 for the others, which no step is."""
+    """Two random numbers for the head of every chain that has one; no chance is enough for the steps of the others."""
     for c in range(len(state.numbers)):
         first = state.rng[0, c]
         second = state.rng[1, c]
@@ -106,7 +110,7 @@ def draw(state):
         is_open = state.ends[0, c] >= 0
         chance = np.int64(scrambled(middle[0], middle[1]) >> np.uint64(11)) * 2.0**-53
         state.numbers[c] = np.int64(scrambled(first, second) >> np.uint64(11)) * 2.0**-53
-        state.chance[c] = chance if is_open else 2.0
+        state.chance[c] = chance if is_open else math.inf
         state.rng[0, c] = following[0] if is_open else first
         state.rng[1, c] = following[1] if is_open else second
 
@@ -136,6 +140,14 @@ def put(state, c, site, direction, change, tables):
     state.arrivals[c, site * words + word] += np.uint64(np.int64(change)) << (WIDTH * lane)  # wraps for -1
 
 
+def begin(state, c, site, tables):
+    """Put head and tail on a site of a closed configuration."""
+    put(state, c, site, len(tables.edges) + 1, 1, tables)
+    state.ends[0, c] = site
+    state.ends[1, c] = site
+    state.adds[c] = 1
+
+
 def enter(state, c, tables):
     """Try to put head and tail on a random site of a closed configuration."""
     site = np.uint64(uniform(state.rng, c) * tables.steps.shape[0])
@@ -144,9 +156,7 @@ def enter(state, c, tables):
         state.tally[ENTER, 0, c] += 1
     else:
         state.tally[ENTER, 1, c] += 1
-        put(state, c, site, len(tables.edges) + 1, 1, tables)
-        state.ends[0, c] = site
-        state.ends[1, c] = site
+        begin(state, c, site, tables)
 
 
 def leave(state, c, tables):
@@ -163,15 +173,11 @@ def leave(state, c, tables):
 
 
 def aim(state, c, tables):
-    """Whether the head of chain c tries to make a hop, and in which direction."""
-    scaled = 2 * state.numbers[c]
-    add = np.int32(scaled)
-    number = scaled - add  # the rest of a number is uniform again
+    """In which direction the head of chain c tries to make a hop, if it does not undo one."""
     direction = np.int32(0)
     for i in range(len(tables.edges)):
-        direction += np.int32(number >= tables.edges[i])
-    state.choice[c] = add * (2 * direction + 1)
-    state.numbers[c] = number
+        direction += np.int32(state.numbers[c] >= tables.edges[i])
+    state.choice[c] = state.adds[c] * (2 * direction + 1)
 
 
 def arrived(state, c, site, number, tables):
@@ -189,7 +195,7 @@ def arrived(state, c, site, number, tables):
 
 
 def choose(state, c, tables):
-    """Which hop the head of chain c tries to undo, if it is not to make one: drawn among all that arrive there.
+    """Which hop the head of chain c tries to undo, if it does not make one: drawn among all that arrive there.
 
     If that is the tail, or nothing, ``leaves`` is set, and the choice one that is not carried out.
     """
@@ -203,7 +209,10 @@ def choose(state, c, tables):
 
 
 def shift_head(state, c, tables):
-    """Try to move the head as chosen, by a new hop or by undoing one: p of the site that it may change."""
+    """Try to move the head as chosen, by a new hop or by undoing one: p of the site that it may change.
+
+    Where it does not move, it turns from making hops to undoing them, or back.
+    """
     choice = np.uint64(state.choice[c])
     add = choice & np.uint64(1)
     head = np.uint64(max(state.ends[0, c], 0))
@@ -214,6 +223,7 @@ def shift_head(state, c, tables):
     change = moved * (np.uint64(2) * add - np.uint64(1))
     put(state, c, site, choice >> np.uint64(1), change, tables)
     state.ends[0, c] += np.int64(moved * (target - head))
+    state.adds[c] ^= np.int32(1 - moved)
     state.moved[c] = moved
     return np.int64(power + change)
 
@@ -398,14 +408,13 @@ def add_worms(state, c, tables, done, longest, heads, tails):
             site = int(uniform(state.rng, c) * tables.steps.shape[0])
             if is_end(site, heads, tails, done[0]):
                 continue
-            put(state, c, np.uint64(site), len(tables.edges) + 1, 1, tables)
-            state.ends[0, c] = site
-            state.ends[1, c] = site
+            begin(state, c, np.uint64(site), tables)
             done[1] = 0
             done[2] = 1 + int(uniform(state.rng, c) * longest)
         if beyond_table(state, c, tables):
             return TABLE_TOO_SHORT
         before = state.ends[0, c]
+        state.adds[c] = random_bits(state.rng, c) >> np.uint64(63)
         step(state, c, tables)
         head = state.ends[0, c]
         done[1] += int(head != before)

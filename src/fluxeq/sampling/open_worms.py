@@ -62,7 +62,8 @@ def draw(
     stored = np.empty((len(configurations), 2 * d, n_sites), dtype=np.int8)
     found = tables(theory, shape, observables.field_powers(configurations) // 2, 1.0)
     for i, wanted in enumerate(n_worms):
-        state = State(arrivals[i : i + 1], np.full((2, 1), -1), rng, tally, *workspace(1))
+        closed, adds = np.full((2, 1), -1), np.zeros(1, np.int32)
+        state = State(arrivals[i : i + 1], closed, adds, rng, tally, *workspace(1))
         done, limits = np.zeros(3, dtype=np.int64), (sum(shape), heads[i, :wanted], tails[i, :wanted])
         while compiled.add_worms(state, 0, found, done, *limits) == TABLE_TOO_SHORT:
             found = tables(theory, shape, require_in_bounds(state, shape, i), 1.0)

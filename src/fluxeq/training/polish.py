@@ -22,7 +22,7 @@ from fluxeq.training.batches import equal_parts, mapped
 
 BATCH = 20  # configurations whose Jacobians are made at once
 LARGEST_JACOBIAN = 2**23  # entries in memory
-MOST_WORK = 2**35  # products for one matrix; a step takes some seconds then
+MOST_WORK = 2**37  # products for one matrix; a step takes some seconds then
 PATIENCE = 10  # steps without a lower validation loss
 FALL, RISE = 0.2, 4.0
 START, SMALLEST, LARGEST = 1e-2, 1e-12, 1e12
@@ -40,7 +40,7 @@ class Linear(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Parameters, the damping to try next, and the network near them if it is known."""
+    """Parameters, the damping to try next, and the network near them if a step from them was refused."""
 
     parameters: np.ndarray  # (n_parameters,) float64
     damping: float = START
@@ -60,6 +60,7 @@ class Polisher:
             return network(parameters, x), jax.jacrev(network)(parameters, x)
 
         self._linearised = jax.jit(lambda parameters, x: mapped(partial(both, parameters), x, BATCH))
+        self._outputs = jax.jit(lambda parameters, x: mapped(partial(network, parameters), x, BATCH))
 
     def start(self, arrays: Any) -> Fit:
         """The weights to begin with."""
@@ -76,26 +77,32 @@ class Polisher:
         """
         here = fit.linear or self._near(fit.parameters, examples)
         tried = fit.parameters - _change(here, fit.damping)
-        there = self._near(tried, examples)
-        if there.loss < here.loss:
-            return Fit(tried, max(SMALLEST, fit.damping * FALL), there), there.loss
+        loss = self._loss(tried, examples)
+        if loss < here.loss:
+            return Fit(tried, max(SMALLEST, fit.damping * FALL)), loss
         return Fit(fit.parameters, min(LARGEST, fit.damping * RISE), here), here.loss
+
+    def _loss(self, parameters: np.ndarray, examples: Examples) -> float:
+        x, labels = examples
+        residuals = np.asarray(self._outputs(_float32(parameters), x), dtype=np.float64) - np.asarray(
+            labels, np.float64
+        )
+        return float(np.mean(residuals**2))
 
     def _near(self, parameters: np.ndarray, examples: Examples) -> Linear:
         n, n_targets = examples[1].shape
+        loss = self._loss(parameters, examples)
         if n * n_targets < len(parameters):
             residuals, jacobian = self._part(parameters, examples)
-            square = jacobian @ jacobian.T
-            return Linear(float(np.mean(residuals**2)), jacobian.T @ residuals, square, (residuals, jacobian))
+            return Linear(loss, jacobian.T @ residuals, jacobian @ jacobian.T, (residuals, jacobian))
         size = equal_parts(n, LARGEST_JACOBIAN // (n_targets * len(parameters)))
-        total, gradient, square = 0.0, np.zeros(len(parameters)), np.zeros((len(parameters), len(parameters)))
+        gradient, square = np.zeros(len(parameters)), np.zeros((len(parameters), len(parameters)))
         for first in range(0, n, size):
             x, labels = (array[first : first + size] for array in examples)
             residuals, jacobian = self._part(parameters, (x, labels))
-            total += float(residuals @ residuals)
             gradient += jacobian.T @ residuals
             square += jacobian.T @ jacobian
-        return Linear(total / (n * n_targets), gradient, square, None)
+        return Linear(loss, gradient, square, None)
 
     def _part(self, parameters: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
         """Residuals ``(n_residuals,)`` and Jacobian ``(n_residuals, n_parameters)`` on some examples, float64."""
