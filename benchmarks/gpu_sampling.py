@@ -4,24 +4,29 @@
 lam = 1, mu = 1.05; an independent configuration takes 2 tau_int of the slowest of n, |phi|^2 and the mean of l. Chains
 are the same on both, so that only time matters; it includes storing the configurations and bringing them to the host.
 
-The limit, counted before anything ran. Between two independent configurations a head makes some 26000 steps, and worms
-enter or leave 0.004 times a step.
+The limit, counted before anything ran. Between two stored configurations a head makes some 1700 steps, and worms enter
+or leave 0.004 times a step.
 
 Memory: a step reads 2 bytes of the lattice's steps, reads two words of 8 bytes and writes one (shared memory), and
-reads a factor of 8 bytes (a few kB that stay in the cache). Only what is stored reaches the memory of the GPU: 960
-bytes in 26000 steps. At 3 TB/s that allows 8e13 steps per second, and is no limit.
+reads a factor of 8 bytes (a few kB that stay in the cache). Only what is stored reaches the memory of the GPU: 1920
+bytes as words, written and read, and 960 as fluxes, in 1700 steps. At 3 TB/s that allows 9e11 steps per second, and is
+no limit.
+
+The host: 960 bytes a configuration, 4e10 steps per second at 20 GB/s, which is what a link of this kind and a host's
+memory were assumed to do; with 5 GB/s it is 1e10, and the lowest of all limits.
 
 Instructions: a step has about 200, since a product of 64 bits takes several. At times some of the threads of a warp
-enter or leave, 300 instructions for all of them, which makes 10 more a step; each thread stores its 480 links alone,
-35000 instructions, 45 more a step of a full warp. A processor issues 4 a cycle, each for 21 chains.
+enter or leave, 300 instructions for all of them, which makes 10 more a step; each thread copies its 240 words alone,
+1500 instructions, 18 more a step of a warp; and they are unpacked in full warps, 13 more.
 
-Latency: in a step each look-up needs the one before. In cycles: two random numbers 80, conversion and scaling 60, word
-at the head 35, sums and comparison 60, step on the lattice 30, word at the site 35, its sum 25, factor 45, comparison
-35, what follows from it 45, branches and what else is not hidden 70: 520. Entering and leaving adds 20, storing 90,
-waiting for other heads of the warp 2 %: 640. On a processor 105 chains are at work at once (``kernels.layout``).
+Latency: in a step each look-up needs the one before. In cycles: two random numbers 80, conversion 40, word at the head
+35, sums and comparison 60, step on the lattice 30, word at the site 35, its sum 25, factor 45, comparison 35, what
+follows from it 45, branches and what else is not hidden 70: 500. Entering and leaving adds 20, storing 30, waiting for
+other heads of the warp 2 %: 560. On a processor 105 chains are at work at once (``kernels.layout``).
 
-With 132 processors at 1.98 GHz: 9e10 steps per second by instructions, 4e10 by latency, the lower of which is the
-limit. A core of a CPU makes 1.2e8. Cycles are estimates, so a rate above the limit is no contradiction.
+With 132 processors at 1.98 GHz: 9e10 steps per second by instructions, 5e10 by latency, the lower of which is the
+limit, if the host keeps up. A core of a CPU makes 7e7. Cycles are estimates, so a rate above the limit is no
+contradiction.
 """
 
 import sys
@@ -39,8 +44,8 @@ from fluxeq.sampling.tuning import Tuning
 from fluxeq.theory import Theory
 
 THEORY, SHAPE = Theory(4.01, 1.0, 1.05), (60, 4)
-INSTRUCTIONS, ISSUED = 200 + 10 + 45, 4  # of a step; in a cycle
-LATENCY = 640  # cycles of a step
+INSTRUCTIONS, ISSUED = 200 + 10 + 18 + 13, 4  # of a step; in a cycle
+LATENCY = 560  # cycles of a step
 CPU_CHAINS = 32
 WAVES = (0.05, 0.2, 1, 2)  # chains, in those that are at work at once
 SECONDS = 3.0  # of each measurement

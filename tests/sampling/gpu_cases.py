@@ -34,7 +34,7 @@ LAYOUTS = {  # names of kernels' constants, and what they are set to
 @pytest.fixture(autouse=True)
 def _fresh_kernels():
     """Kernels are kept from launch to launch, but not from one test to the next, which may compile other moves."""
-    for made in (backends.gpu, kernels.thread, kernels.kernel):
+    for made in (backends.gpu, kernels.thread, kernels.kernel, kernels.unpack):
         made.cache_clear()
 
 
@@ -86,7 +86,7 @@ def test_buffers(monkeypatch):
     """Configurations that do not fit into one buffer: two turns at a time, and one that is left over."""
     started = chains.start(SHAPE, 3, seed=1)
     once = gpu.record(DENSE, started, 5, 3)
-    monkeypatch.setattr(gpu, "BUFFER_BYTES", 2 * 3 * 4 * 8)
+    monkeypatch.setattr(gpu, "BUFFER_BYTES", 2 * 3 * 8 * 8)
     assert_equal(gpu.record(DENSE, started, 5, 3), once)
     assert_equal(once, plain_record(DENSE, started, 5, 3))
 

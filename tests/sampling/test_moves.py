@@ -97,7 +97,7 @@ def number_for(state, choice, shape):
     if choice & 1:
         edges = [0.0, *found.edges, 1.0]
         return (edges[direction] + edges[direction + 1]) / 2, edges[direction + 1] - edges[direction]
-    arrived = [int(PLAIN.hops(state, 0, head, i, found)) for i in range(2 * len(shape) + 1)]
+    arrived = [int(PLAIN.hops(state.arrivals, 0, head, i, found)) for i in range(2 * len(shape) + 1)]
     number = (sum(arrived[:direction]) + 0.5) / sum(arrived)
     return number, arrived[direction] / sum(arrived)
 
@@ -115,7 +115,7 @@ def shifted(hops, ends, shape, choice, chance):
     assert not state.leaves[0]
     PLAIN.shift_head(state, 0, found)
     PLAIN.count_step(state, 0)
-    after, there = chains.links_of(state, shape).reshape(hops.shape), state.ends[:, 0]
+    after, there = chains.links_of(state.arrivals, shape).reshape(hops.shape), state.ends[:, 0]
     moved = int(there[0] != ends[0])
     assert moved == state.moved[0]
     assert state.adds[0] == (choice & 1 if moved else 1 - (choice & 1))
@@ -163,7 +163,7 @@ def test_whatever_arrives_is_drawn_alike(shape):
         head = np.uint64(state.ends[0, 0])
         n = int(PLAIN.powers(state, 0, head, found))
         drawn = [int(PLAIN.arrived(state, 0, head, (k + 0.5) / n, found)) for k in range(n)]
-        expected = [int(PLAIN.hops(state, 0, int(head), i, found)) for i in range(2 * len(shape) + 1)]
+        expected = [int(PLAIN.hops(state.arrivals, 0, int(head), i, found)) for i in range(2 * len(shape) + 1)]
         np.testing.assert_array_equal(np.bincount(drawn, minlength=len(expected)), expected)
         assert expected[-1] == (state.ends[0, 0] == state.ends[1, 0])
         tails += expected[-1]
@@ -237,7 +237,7 @@ def test_words_hold_the_hops(d):
     shape = (3, 2, 4, 2, 2)[:d]
     hops = np.random.default_rng(d).integers(0, 255, (3, 2, d, *shape)).astype(np.uint16)
     state = chains.state_of(chains.Chains(hops, np.zeros((3, 2), np.uint64), np.zeros((3, 4, 2), int)))
-    np.testing.assert_array_equal(chains.links_of(state, shape), hops)
+    np.testing.assert_array_equal(chains.links_of(state.arrivals, shape), hops)
 
 
 def test_store_fluxes():
@@ -249,7 +249,7 @@ def test_store_fluxes():
 
     def store():
         state = chains.state_of(chains.Chains(hops, np.zeros((2, 2), np.uint64), np.zeros((2, 4, 2), int)))
-        return PLAIN.store_fluxes(state, 1, found, fluxes)
+        return PLAIN.store_fluxes(state.arrivals, 1, found, fluxes)
 
     assert store()
     expected = [[3, -127, 127, 0, 0, 0], [0, 0, 0, -1, 2, -3], [2, 0, 127, 0, 0, 0], [0, 0, 0, 0, 1, 1]]

@@ -33,15 +33,15 @@ def cpu() -> SimpleNamespace:
 
 @cache
 def gpu() -> SimpleNamespace:
-    """The moves compiled for a CUDA GPU, to be called by ``kernels``."""
+    """The moves compiled for a CUDA GPU, to be called by ``kernels``, which has what is stored unpacked later."""
     from numba import cuda
 
-    return bind(cuda.jit(device=True))
+    return bind(cuda.jit(device=True), store=moves.store_words)
 
 
-def bind(compiled: Callable[[FunctionType], Callable]) -> SimpleNamespace:
-    """A copy of the moves in which every function is compiled and calls the compiled others."""
+def bind(compiled: Callable[[FunctionType], Callable], **chosen: Callable) -> SimpleNamespace:
+    """A copy of the moves in which every function is compiled and calls the compiled others; some may be exchanged."""
     namespace = dict(vars(moves))
-    for name, function in inspect.getmembers(moves, inspect.isfunction):
+    for name, function in (dict(inspect.getmembers(moves, inspect.isfunction)) | chosen).items():
         namespace[name] = compiled(FunctionType(function.__code__, namespace, name))
     return SimpleNamespace(**namespace)

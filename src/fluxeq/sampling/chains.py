@@ -127,7 +127,7 @@ def record(
             found = tables(theory, chains.shape, require_in_bounds(state, chains.shape, first), entry)
             status = compiled.record(state, found, done[group], spacing, stored[group])
         if status == OVERFLOW:
-            raise overflow_error(links_of(state, chains.shape), first)
+            raise overflow_error(links_of(state.arrivals, chains.shape), first)
         return chains_of(state, chains.shape)
 
     n_lanes = min(IN_STEP, -(-n_chains // n_threads))
@@ -159,7 +159,7 @@ def workspace(n_chains: int) -> tuple[np.ndarray, ...]:
 
 def chains_of(state: State, shape: Sequence[int]) -> Chains:
     """The closed chains again."""
-    return Chains(links_of(state, shape), state.rng.T.copy(), np.moveaxis(state.tally, -1, 0).copy())
+    return Chains(links_of(state.arrivals, shape), state.rng.T.copy(), np.moveaxis(state.tally, -1, 0).copy())
 
 
 def arrivals_of(hops: np.ndarray) -> np.ndarray:
@@ -173,10 +173,10 @@ def arrivals_of(hops: np.ndarray) -> np.ndarray:
     return np.stack(words, axis=-1).reshape(len(hops), -1)
 
 
-def links_of(state: State, shape: Sequence[int]) -> np.ndarray:
-    """The hops of a state on links, uint16 ``(chain, 2, d, *shape)``; the inverse of ``arrivals_of``."""
+def links_of(arrivals: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """The hops on links, uint16 ``(n, 2, d, *shape)``, from the words of states; the inverse of ``arrivals_of``."""
     d = len(shape)
-    words = state.arrivals.reshape(len(state.arrivals), *shape, -1)
+    words = arrivals.reshape(len(arrivals), *shape, -1)
     lanes = [divmod(direction, LANES) for direction in range(2 * d)]
     hops = [(words[..., word] >> WIDTH * np.uint64(lane) & FULL).astype(np.uint16) for word, lane in lanes]
     forward = [np.roll(hops[nu], -1, axis=1 + nu) for nu in range(d)]
@@ -192,7 +192,7 @@ def require_in_bounds(state: State, shape: tuple[int, ...], first_chain: int) ->
     """p at every site, uint64 ``(chain, V)``; FluxOverflowError for hops that run away, long before numbers wrap."""
     words = state.arrivals.reshape(len(state.arrivals), math.prod(shape), -1)
     powers = ((words * ONES >> TOP) & FULL).sum(axis=-1)
-    hops = links_of(state, shape)
+    hops = links_of(state.arrivals, shape)
     if hops.max() > 2 * LARGEST or powers.max() >= MOST_POWERS:
         raise overflow_error(hops, first_chain)
     return powers

@@ -13,13 +13,15 @@ from numba import cuda
 
 from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains, chains_of, links_of, overflow_error, require_in_bounds, state_of, workspace
-from fluxeq.sampling.kernels import kernel, layout
-from fluxeq.sampling.moves import LANES, OVERFLOW, TABLE_TOO_SHORT, State
+from fluxeq.sampling.kernels import kernel, layout, unpack
+from fluxeq.sampling.moves import LANES, TABLE_TOO_SHORT, State
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory
 
-BUFFER_BYTES = 2**28
-"""Configurations on the GPU in each of two buffers; at least one of every chain."""
+BUFFER_BYTES = 2**29
+"""Configurations that a kernel leaves on the GPU, before they are unpacked; at least one of every chain."""
+UNPACK_THREADS = 128
+"""Threads of a block that unpacks."""
 
 
 def require_gpu() -> None:
@@ -47,34 +49,37 @@ def record(
     """
     theory.require_stable(len(chains.shape))
     n_chains, d, n_sites = len(chains.hops), len(chains.shape), math.prod(chains.shape)
-    n_turns = max(1, min(n_configurations, BUFFER_BYTES // (n_chains * 2 * d * n_sites)))
+    n_turns = max(1, min(n_configurations, BUFFER_BYTES // (n_chains * bytes_a_site(d) * n_sites)))
     require_memory(n_chains, d, n_sites, n_turns)
-    made = np.empty((n_chains, n_configurations, 2 * d, n_sites), dtype=np.int8)
-    buffers = [cuda.device_array((n_chains, n_turns, 2 * d, n_sites), np.int8) for _ in range(2)]
-    host = np.empty(buffers[0].shape, dtype=np.int8)
-    run, full = Run(theory, chains, spacing, entry), slice(0, 0)
+    made = np.empty((n_configurations, n_chains, 2 * d, n_sites), dtype=np.int8)  # in the order in which it arrives
+    buffers = [cuda.device_array((n_turns, *made.shape[1:]), np.int8) for _ in range(2)]
+    run, full = Run(theory, chains, spacing, entry, n_turns), made[:0]
     for first in range(0, n_configurations, n_turns):
-        turns = slice(first, min(first + n_turns, n_configurations))
-        run.begin(buffers[0], turns.stop - turns.start)
-        fetch(buffers[1], host, made[:, full])
-        run.finish()
+        turns = made[first : first + n_turns]
+        run.begin(len(turns))
+        fetch(buffers[1], full)
+        run.finish(buffers[0])
         full, buffers = turns, buffers[::-1]
-    fetch(buffers[1], host, made[:, full])
-    return run.chains(), made.reshape(n_chains, n_configurations, 2 * d, *chains.shape)
+    fetch(buffers[1], full)
+    return run.chains(), made.reshape(*made.shape[:3], *chains.shape).swapaxes(0, 1)
 
 
-def fetch(buffer: Any, host: np.ndarray, made: np.ndarray) -> None:
-    """Copy the first configurations of every chain out of a buffer, while a kernel may fill the other."""
+def bytes_a_site(d: int) -> int:
+    """Of the state of a chain, and of a configuration before it is unpacked."""
+    return 8 * (2 * d // LANES + 1)
+
+
+def fetch(buffer: Any, made: np.ndarray) -> None:
+    """Copy the first configurations out of a buffer, while a kernel may fill the other."""
     if made.size:
         stream = cuda.stream()
-        buffer.copy_to_host(host, stream=stream)
+        buffer[: len(made)].copy_to_host(made, stream=stream)
         stream.synchronize()
-        made[:] = host[:, : made.shape[1]]
 
 
 def require_memory(n_chains: int, d: int, n_sites: int, n_turns: int) -> None:
-    """Raise InputError if two buffers and the state of the chains do not fit into the free memory of the GPU."""
-    needed = n_chains * n_sites * (2 * 2 * d * n_turns + 8 * (2 * d // LANES + 1))
+    """Raise InputError if the buffers and the state of the chains do not fit into the free memory of the GPU."""
+    needed = n_chains * n_sites * (2 * 2 * d * n_turns + bytes_a_site(d) * (n_turns + 1))
     free = cuda.current_context().get_memory_info()[0]
     if needed > free:
         raise InputError(
@@ -84,28 +89,37 @@ def require_memory(n_chains: int, d: int, n_sites: int, n_turns: int) -> None:
 
 
 class Run:
-    """Chains on the GPU, and the tables that they look up."""
+    """Chains on the GPU, the tables that they look up, and room for ``n_turns`` configurations of each."""
 
-    def __init__(self, theory: Theory, chains: Chains, spacing: int, entry: float) -> None:
+    def __init__(self, theory: Theory, chains: Chains, spacing: int, entry: float, n_turns: int) -> None:
         self.theory, self.shape, self.spacing, self.entry = theory, chains.shape, spacing, entry
         self.stream, self.n_chains = cuda.stream(), len(chains.hops)
         self.status = cuda.device_array(self.n_chains, np.int32)
+        self.fits = cuda.device_array((self.n_chains, n_turns), np.int32)
         self._place(state_of(chains))
+        self.words = cuda.device_array((self.n_chains, n_turns, self.state[0].shape[1]), np.uint64)
 
-    def begin(self, stored: Any, n_turns: int) -> None:
-        """Start to make ``n_turns`` configurations of every chain in a buffer."""
-        self.stored, self.n_turns = stored, n_turns
+    def begin(self, n_turns: int) -> None:
+        """Start to make ``n_turns`` configurations of every chain."""
+        self.n_turns = n_turns
         self.done = self._there(np.zeros((self.n_chains, 2), dtype=np.int64))
         self._launch()
 
-    def finish(self) -> None:
-        """Wait until all are made; the tables grow when a move asks for more of them."""
-        while ((status := self._here(self.status)) == TABLE_TOO_SHORT).any():
+    def finish(self, stored: Any) -> None:
+        """Wait until all are made, and unpack them; the tables grow when a move asks for more of them."""
+        while (self._here(self.status) == TABLE_TOO_SHORT).any():
             self._place(self._state())
             self._launch()
-        if (status == OVERFLOW).any():
-            c = int(np.argmax(status == OVERFLOW))
-            raise overflow_error(links_of(self._state(), self.shape)[c : c + 1], c)
+        n_blocks = -(-self.n_chains * self.n_turns // UNPACK_THREADS)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Grid size")
+            unpack()[n_blocks, UNPACK_THREADS, self.stream](
+                self.words, *self.tables, self.edges, self.entry, self.n_turns, stored, self.fits
+            )
+        fits = self._here(self.fits)[:, : self.n_turns]
+        if not fits.all():
+            c, turn = np.argwhere(fits == 0)[0]
+            raise overflow_error(links_of(self._here(self.words)[c, turn : turn + 1], self.shape), c)
 
     def chains(self) -> Chains:
         """The closed chains again."""
@@ -133,7 +147,7 @@ class Run:
                 self.done,
                 self.spacing,
                 self.n_turns,
-                self.stored,
+                self.words,
                 self.status,
             )
 

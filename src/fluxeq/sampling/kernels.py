@@ -6,6 +6,9 @@ of its block, with the steps on the lattice, where enough chains fit in there; e
 piece, so that the cache keeps the surroundings of its head. Ends, random stream, tally and the next step are in
 registers; what else all chains share is read through the cache.
 
+A configuration is stored as the words of its state, a copy that keeps the other chains of a warp waiting for a short
+time only; all together are turned into fluxes later.
+
 The physics is that of ``moves.record_alone``; a kernel only says where the arrays lie. No sum of floats follows a
 product in it but 2 x - 1, which is exact: fused or not, the numbers are the same.
 """
@@ -140,5 +143,22 @@ def in_shared_memory(where: Layout) -> Any:
         status[c] = advance(own, ends, adds, rng, tally, c, tables, one_done, spacing, one_stored)
         for i in range(n_words):
             arrivals[c, i] = near_arrivals[lane, i]
+
+    return run
+
+
+@cache
+def unpack() -> Any:
+    """The kernel that turns the words of stored configurations into fluxes, one configuration a thread."""
+    store_fluxes = backends.gpu().store_fluxes
+
+    @cuda.jit
+    def run(words, steps, site, edges, entry, n, fluxes, fits):  # type: ignore[no-untyped-def]
+        i = cuda.grid(1)
+        c = i // n
+        turn = i % n
+        if c < len(fits):
+            tables = Tables(steps, site, edges, entry)
+            fits[c, turn] = store_fluxes(words[c], turn, tables, fluxes[turn, c])
 
     return run

@@ -263,7 +263,7 @@ def finish_worm(state, c, tables, done, spacing, stored):
     """
     done[c, 0] += 1
     if done[c, 0] == spacing:
-        if not store_fluxes(state, c, tables, stored[c, done[c, 1]]):
+        if not store(state.arrivals, c, tables, stored[c, done[c, 1]]):
             return False
         done[c, 0] = 0
         done[c, 1] += 1
@@ -374,19 +374,19 @@ def separation(head, tail, extents):
     return found
 
 
-def hops(state, c, site, direction, tables):
+def hops(arrivals, c, site, direction, tables):
     """How many hops arrive at a site in a direction."""
     word = site * n_words(tables) + direction // LANES
-    return np.int64(state.arrivals[c, word] >> (WIDTH * np.uint64(direction % LANES)) & FULL)
+    return np.int64(arrivals[c, word] >> (WIDTH * np.uint64(direction % LANES)) & FULL)
 
 
-def store_fluxes(state, c, tables, fluxes):
+def store_fluxes(arrivals, c, tables, fluxes):
     """Write k and l of all links to ``fluxes``; False if one of them does not fit."""
     d = fluxes.shape[0] // 2
     for nu in range(d):
         for x in range(fluxes.shape[1]):
-            forward = hops(state, c, np.int64(tables.steps[x, 2 * nu + 1]), nu, tables)
-            backward = hops(state, c, x, d + nu, tables)
+            forward = hops(arrivals, c, np.int64(tables.steps[x, 2 * nu + 1]), nu, tables)
+            backward = hops(arrivals, c, x, d + nu, tables)
             k = forward - backward
             l = min(forward, backward)
             if abs(k) > LARGEST or l > LARGEST:
@@ -394,6 +394,16 @@ def store_fluxes(state, c, tables, fluxes):
             fluxes[nu, x] = k
             fluxes[d + nu, x] = l
     return True
+
+
+def store_words(arrivals, c, tables, words):
+    """Write the words of the state instead, for ``store_fluxes`` to read later; True, since they always fit."""
+    for i in range(len(words)):
+        words[i] = arrivals[c, i]
+    return True
+
+
+store = store_fluxes  # what ``record`` does with a configuration; ``backends`` may choose the other
 
 
 def add_worms(state, c, tables, done, longest, heads, tails):

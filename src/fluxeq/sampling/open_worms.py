@@ -67,8 +67,8 @@ def draw(
         done, limits = np.zeros(3, dtype=np.int64), (sum(shape), heads[i, :wanted], tails[i, :wanted])
         while compiled.add_worms(state, 0, found, done, *limits) == TABLE_TOO_SHORT:
             found = tables(theory, shape, require_in_bounds(state, shape, i), 1.0)
-        if not compiled.store_fluxes(state, 0, found, stored[i]):
-            raise overflow_error(links_of(state, shape), i)
+        if not compiled.store_fluxes(state.arrivals, 0, found, stored[i]):
+            raise overflow_error(links_of(state.arrivals, shape), i)
     sites = [_coordinates(ends, shape) for ends in (heads, tails)]
     return OpenWorms(stored.reshape(configurations.shape), np.asarray(n_worms, dtype=np.int64), *sites)
 
