@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import small_ensembles
-from fluxeq import cli
+from fluxeq import arguments, cli
 from fluxeq.data.ensembles import open_ensemble
 from fluxeq.training.models import describe
 
@@ -302,14 +302,14 @@ def test_a_command_whose_time_is_up_is_gone_on_with(fluxeq, places, tmp_path, co
 
 LOST = """
 import gc, os, signal, time
-from fluxeq.cli import _stoppable
+from fluxeq.ending import stoppable
 
 def collected(phase, found):
     gc.callbacks.clear()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(0.01)  # what is raised now is printed and forgotten
 
-with _stoppable():
+with stoppable():
     gc.callbacks.append(collected)
     gc.collect()
     time.sleep(5)
@@ -395,7 +395,7 @@ def test_a_winner_is_trained_with_what_the_search_chose_of_the_recipe(fluxeq, tm
 
 @pytest.mark.parametrize(("text", "shape"), [("60x4", (60, 4)), ("8X8x2", (8, 8, 2)), ("5", (5,))])
 def test_shapes(text, shape):
-    assert cli.parsed_shape(text) == shape
+    assert arguments.parsed_shape(text) == shape
 
 
 def test_version_and_help(fluxeq):

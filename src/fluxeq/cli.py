@@ -7,7 +7,6 @@ SIGTERM, SIGUSR1 or the loss of a cluster, and the same command goes on with it;
 import json
 import os
 import secrets
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,20 +14,15 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
 
 from fluxeq import __version__
+from fluxeq.arguments import config_of, parsed_goal, parsed_integers, parsed_shape, recipe_of, space_of, varied
+from fluxeq.ending import TRY_AGAIN, fail, leave, stoppable
 from fluxeq.errors import ClusterLostError, InputError
-
-if TYPE_CHECKING:
-    from types import FrameType
-
-    from fluxeq.data.generation import Goal
-    from fluxeq.search.space import Space
-    from fluxeq.training.recipe import Recipe
 
 app = cyclopts.App(
     name="fluxeq",
@@ -38,81 +32,23 @@ app = cyclopts.App(
 
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
 
-TRY_AGAIN = 75
-"""EX_TEMPFAIL of sysexits.h: the same command goes on where it was."""
-STOPS = (signal.SIGTERM, signal.SIGUSR1)
-"""With these a machine says that the time is up."""
-STOP_PATIENCE, STOP_AGAIN = 10.0, 0.01  # seconds
-
-
-class _Stopped(BaseException):
-    """The time is up."""
-
 
 def main() -> None:
     """The command ``fluxeq``."""
     try:
-        with _stoppable():
+        with stoppable():
             app(exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
-        _fail(2, " ".join(str(error).split()))
+        fail(2, " ".join(str(error).split()))
     except InputError as error:
-        _fail(2, " ".join(str(error).split()))
+        fail(2, " ".join(str(error).split()))
     except BrokenPipeError:  # the reader of our output has gone, as in ``| head``
         sys.stderr.close()
         sys.exit(1)
     except ClusterLostError as error:
-        _fail(TRY_AGAIN, str(error))
+        fail(TRY_AGAIN, str(error))
     except KeyboardInterrupt:
-        _leave(130, "stopped; the same command goes on where it was")
-
-
-def _fail(code: int, message: str) -> None:
-    print(f"fluxeq: {message}", file=sys.stderr)
-    sys.exit(code)
-
-
-def _leave(code: int, message: str) -> None:
-    """Fail without waiting for threads that still compute: what they make is nowhere yet."""
-    print(f"fluxeq: {message}", file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Stop what runs here when the time is up, as Ctrl-C would: files are whole or not there, processes end."""
-    stopped = False
-    report = sys.unraisablehook
-
-    def stop(number: int, frame: "FrameType | None") -> None:
-        nonlocal stopped
-        stopped = True
-        for each in STOPS:
-            signal.signal(each, signal.SIG_IGN)
-        signal.setitimer(signal.ITIMER_REAL, STOP_PATIENCE)  # once more, for code that catches everything
-        raise _Stopped
-
-    def lost(unraisable: "sys.UnraisableHookArgs") -> None:
-        if isinstance(unraisable.exc_value, _Stopped):  # it came while a destructor or the like was running
-            signal.setitimer(signal.ITIMER_REAL, STOP_AGAIN)
-        else:
-            report(unraisable)
-
-    before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGALRM)}
-    sys.unraisablehook = lost
-    try:
-        yield
-    except BaseException:
-        if stopped:  # whatever it has become on its way
-            _leave(TRY_AGAIN, "time is up; the same command goes on where it was")
-        raise
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.unraisablehook = report
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        leave(130, "stopped; the same command goes on where it was")
 
 
 @app.command
@@ -305,10 +241,10 @@ def train(
         raise InputError(f"instances = {instances}: at least 1 is needed")
     use_device(device)
     keep_compiled()
-    (chosen, changes), general = _config(config), _recipe(recipe)
+    (chosen, changes), general = config_of(config), recipe_of(recipe)
     found = load_data(task, data, validation)
     built = configured(architecture, chosen, found.training.shape)
-    the_recipe = _varied(general, len(found.training), changes, config)
+    the_recipe = varied(general, len(found.training), changes, config)
     with _bar("training") as advance:
         paths = train_instances(
             found,
@@ -447,7 +383,7 @@ def search(
             raise InputError(f"{name} = {value}: at least 1 is needed")
     require_architecture(architecture)
     require_writable(output / "best.json")
-    the_space, the_recipe = _space(space), _recipe(recipe)
+    the_space, the_recipe = space_of(space), recipe_of(recipe)
     found = load_data(task, data, validation)
     chosen_seed = secrets.randbits(32) if seed is None else seed
     opened = open_storage(storage, heartbeat)
@@ -583,86 +519,6 @@ def report(run: Path, /) -> None:
     from fluxeq.studies.run import open_run
 
     print(write_report(run, open_run(run)))
-
-
-def parsed_shape(text: str) -> tuple[int, ...]:
-    """The extents in 60x4. Raises InputError for anything else."""
-    parts = text.lower().split("x")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise InputError(f"shape {text!r}: extents separated by x are needed, time first, as in 60x4")
-    return tuple(map(int, parts))
-
-
-def parsed_goal(text: str) -> "Goal":
-    """The observable and its error in n=0.001. Raises InputError for anything else."""
-    from fluxeq.data.generation import Goal
-
-    name, _, number = text.partition("=")
-    try:
-        error = float(number)
-    except ValueError:
-        error = 0.0
-    if name not in ("n", "phi2") or not 0 < error < float("inf"):
-        raise InputError(f"until {text!r}: an observable and the error to reach are needed, as in n=0.001 or phi2=1e-4")
-    return Goal("n" if name == "n" else "phi2", error)
-
-
-def parsed_integers(name: str, text: str) -> list[int]:
-    """The whole numbers in 0,5. Raises InputError for anything else."""
-    parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise InputError(f"{name} {text!r}: whole numbers separated by commas are needed, as in 0,5")
-    return list(map(int, parts))
-
-
-def _config(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of a config in a JSON file, and what else the search that left it behind chose for the recipe."""
-    content = _fields(path)
-    return content.get("config", content), content.get("recipe", {}) if "config" in content else {}
-
-
-def _varied(recipe: "Recipe", n: int, changes: dict[str, Any], path: Path | None) -> "Recipe":
-    """The recipe with what a search chose, for ``n`` configurations. Raises InputError if a file asks for nonsense."""
-    from pydantic import ValidationError
-
-    from fluxeq.config import first_problem
-
-    try:
-        return recipe.varied(n, changes)
-    except ValidationError as error:
-        raise InputError(f"{path}: recipe.{first_problem(error)}") from None
-
-
-def _recipe(path: Path | None) -> "Recipe":
-    from fluxeq.training.recipe import Recipe
-
-    return _validated(Recipe, path)
-
-
-def _space(path: Path | None) -> "Space":
-    from fluxeq.search.space import Space
-
-    return _validated(Space, path)
-
-
-def _validated(kind: type[Any], path: Path | None) -> Any:
-    from pydantic import ValidationError
-
-    from fluxeq.config import first_problem
-
-    try:
-        return kind.model_validate(_fields(path))
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}") from None
-
-
-def _fields(path: Path | None) -> dict[str, Any]:
-    from fluxeq.files import read_json
-
-    content = {} if path is None else read_json(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: a JSON object with the fields that differ from the defaults is needed")
-    return content
 
 
 def _score_line(row: dict[str, Any]) -> str:

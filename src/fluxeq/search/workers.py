@@ -12,7 +12,7 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import optuna
@@ -34,13 +34,16 @@ class Workers(ABC):
         self.name = secrets.token_hex(8)
         self._unsigned: dict[int, float] = {}
 
-    @abstractmethod
-    def working(self) -> AbstractContextManager[None]:
-        """While the block runs, this worker counts as alive."""
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """While the block runs, this worker counts as alive; nothing to do where its trials say so."""
+        yield
 
-    @abstractmethod
-    def training(self, trial: optuna.Trial) -> AbstractContextManager[None]:
+    @contextmanager
+    def training(self, trial: optuna.Trial) -> Iterator[None]:
         """Sign a trial; while the block runs, others leave it alone."""
+        trial.set_user_attr(SIGNED, self.name)
+        yield
 
     @abstractmethod
     def _bury_signed(self, study: optuna.Study) -> None:
@@ -59,17 +62,6 @@ class Workers(ABC):
 
 class Alone(Workers):
     """A study in the memory of this process, where whatever runs without it was left unfinished."""
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Nobody else can see."""
-        yield
-
-    @contextmanager
-    def training(self, trial: optuna.Trial) -> Iterator[None]:
-        """Sign a trial."""
-        trial.set_user_attr(SIGNED, self.name)
-        yield
 
     def _bury_signed(self, study: optuna.Study) -> None:
         for trial in running(study):
@@ -93,12 +85,6 @@ class OneMachine(Workers):
                 yield
             finally:
                 path.unlink(missing_ok=True)
-
-    @contextmanager
-    def training(self, trial: optuna.Trial) -> Iterator[None]:
-        """Sign a trial; the lock says the rest."""
-        trial.set_user_attr(SIGNED, self.name)
-        yield
 
     def _bury_signed(self, study: optuna.Study) -> None:
         for trial in running(study):
@@ -128,11 +114,6 @@ class ManyMachines(Workers):
     def __init__(self, storage: optuna.storages.RDBStorage) -> None:
         super().__init__()
         self._storage = storage
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Only trials have a heartbeat."""
-        yield
 
     @contextmanager
     def training(self, trial: optuna.Trial) -> Iterator[None]:
