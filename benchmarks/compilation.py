@@ -1,6 +1,7 @@
-"""The share of a short search that goes into compiling: the searches of the study ``quick``, on made-up data.
+"""The share of a search that goes into compiling: those of a study, on made-up data.
 
-``python -m benchmarks.compilation`` in the root of the repository. Every search runs in a process of its own with the
+``python -m benchmarks.compilation [STUDY]`` in the root of the repository, STUDY ``quick`` unless given, whose short
+searches compile most; those of ``laptop`` take an hour. Every search runs in a process of its own with the
 settings of a job, first with an empty cache of compiled functions, then with what that one has left there.
 """
 
@@ -19,19 +20,19 @@ PARTS = {
 }
 
 
-def main() -> None:
+def main(study: str = "quick") -> None:
     """One line a search and state of the cache."""
     print("search           cache   seconds  compiling  tracing  lowering   share of all three")
     for task, architecture in SEARCHES:
         with tempfile.TemporaryDirectory() as folder:
             for cache in ("empty", "filled"):
-                command = [sys.executable, "-m", "benchmarks.compilation", task, architecture]
+                command = [sys.executable, "-m", "benchmarks.compilation", study, task, architecture]
                 environment = {**os.environ, "FLUXEQ_CACHE": folder}
                 found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
                 print(f"{task:10} {architecture:5} {cache:7}{found.strip()}", flush=True)
 
 
-def search_once(task: str, architecture: str) -> None:
+def search_once(study: str, task: str, architecture: str) -> None:
     """Do one search; print its seconds, those of the parts, and their share."""
     from fluxeq.studies.executors import ONE_THREAD
 
@@ -52,7 +53,7 @@ def search_once(task: str, architecture: str) -> None:
 
     jax.monitoring.register_event_duration_secs_listener(note)
     keep_compiled()
-    of_task = getattr(load_study("quick"), task)
+    of_task = getattr(load_study(study), task)
     settings = of_task.search
     data = trainer_data(Case("", task, architecture, {}, of_task.shape, settings.n_training, 1))
     storage = optuna.storages.InMemoryStorage()
@@ -65,4 +66,4 @@ def search_once(task: str, architecture: str) -> None:
 
 
 if __name__ == "__main__":
-    search_once(*sys.argv[1:]) if len(sys.argv) > 1 else main()
+    search_once(*sys.argv[1:]) if len(sys.argv) > 2 else main(*sys.argv[1:])
