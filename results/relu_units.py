@@ -1,9 +1,11 @@
-"""Where the second layer of the shipped ST network bends: ``python results/relu_units.py`` in the root of the project.
+"""Where the layers of the shipped EQ and ST networks bend: ``python results/relu_units.py`` in the root of the project.
 
-Writes ``results/laptop/relu_units.csv``: at each mu, how many of the units of the second convolution are positive at
-all sites (but 0.1 % of them), at none, and at some, on new 60x4 configurations. Units that keep their sign are linear.
+Writes ``results/laptop/relu_units.csv``: how many units of each hidden layer are positive everywhere (but for 0.1 % of
+all sites and configurations), nowhere, and at some, on new 60x4 configurations at each mu. A layer of units that keep
+their sign is linear.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -14,6 +16,7 @@ import pandas as pd
 import fluxeq
 from fluxeq.files import whole
 from fluxeq.nets.layers import ACTIVATIONS
+from fluxeq.nets.network import Network
 from fluxeq.training.models import load_model
 
 ROOT = Path(__file__).parent.parent
@@ -23,23 +26,36 @@ RARE = 1e-3
 
 def main() -> None:
     """Count the units at every mu."""
-    network = load_model(ROOT / "models" / "regression-ST.safetensors").network
-    (first, pooling), (second, _) = network.blocks
-
-    @jax.jit
-    @jax.vmap
-    def before_activation(x: jax.Array) -> jax.Array:
-        hidden = ACTIVATIONS[network.activation](first(jnp.moveaxis(x.astype(jnp.float32), 0, -1)))
-        return second(hidden if pooling is None else pooling(hidden))
-
     rows = []
     for mu in MU:
         made = fluxeq.sample(fluxeq.Theory(4.01, 1, mu), SHAPE, N, chains=8, seed=SEED)
-        positive = (np.asarray(before_activation(jnp.asarray(made.configurations))) > 0).mean(axis=(0, 1, 2))
-        on, off = int((positive >= 1 - RARE).sum()), int((positive <= RARE).sum())
-        rows.append({"mu": mu, "always_positive": on, "never_positive": off, "sometimes": len(positive) - on - off})
+        for architecture in ("EQ", "ST"):
+            network = load_model(ROOT / "models" / f"regression-{architecture}.safetensors").network
+            for layer, values in hidden(network, jnp.asarray(made.configurations)):
+                share = (values > 0).reshape(-1, values.shape[-1]).mean(axis=0)
+                on, off = int((share >= 1 - RARE).sum()), int((share <= RARE).sum())
+                row = {"architecture": architecture, "layer": layer, "mu": mu, "always_positive": on}
+                rows.append({**row, "never_positive": off, "sometimes": len(share) - on - off})
+    table = pd.DataFrame(rows).sort_values(["architecture", "layer", "mu"], kind="stable")
     with whole(ROOT / "results" / "laptop" / "relu_units.csv") as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False)
+
+
+def hidden(network: Network, configurations: jax.Array) -> Iterator[tuple[str, np.ndarray]]:
+    """What each hidden layer hands to its activation, ``(n, ..., units)``, by the name of the layer."""
+    activation = ACTIVATIONS[network.activation]
+    x = jnp.moveaxis(configurations.astype(jnp.float32), 1, -1)
+    for i, (convolution, pooling) in enumerate(network.blocks):
+        x = jax.vmap(convolution)(x)
+        yield f"convolution {i + 1}", np.asarray(x)
+        x = activation(x)
+        if pooling is not None:
+            x = jax.vmap(pooling)(x)
+    x = jax.vmap(network.readout)(x)
+    for i, layer in enumerate(network.dense[:-1]):
+        x = jax.vmap(layer)(x)
+        yield f"dense {i + 1}", np.asarray(x)
+        x = activation(x)
 
 
 if __name__ == "__main__":
