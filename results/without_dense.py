@@ -33,7 +33,7 @@ def main() -> None:
     data = load_data("regression", training, validation, settings["n_training"])
     config = configured("EQ", best["config"], data.training.shape)
     recipe = Recipe.model_validate(settings["recipe"])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=run) as folder:  # scores name models as seen from their run
         models = Path(folder)
         train_instances(data, "EQ", config, recipe, False, range(settings["instances"]), settings["seed"], models)
         table = score_table(run, "study", sorted(models.glob("*.safetensors")), scores["tests"])

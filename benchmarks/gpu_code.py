@@ -1,0 +1,71 @@
+"""What the kernels become on a GPU that need not be here: registers, local and shared memory.
+
+``python -m benchmarks.gpu_code [EXTENTS ...]`` in the root of the repository, 60x4 unless given; needs
+``pip install ".[cuda]"``, and for the numbers ``ptxas`` on the path (in the package nvidia-cuda-nvcc). Compiles the
+kernels with the types that a launch gives them, for compute capability 9.0. Where this fails, so does every launch.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from numba import cuda, types
+from numba.cuda import compiler, dispatcher
+
+from fluxeq.arguments import parsed_shape
+from fluxeq.sampling import kernels
+
+CAPABILITY = (9, 0)
+N_DIRECTIONS = 2  # of each dimension
+
+
+def main() -> None:
+    """Compile, and print what the assembler says."""
+    for module in (compiler, dispatcher):  # which ask the device that is here for what it can do
+        module.get_current_device = lambda: SimpleNamespace(compute_capability=CAPABILITY)
+    for text in sys.argv[1:] or ["60x4"]:
+        where = kernels.layout(parsed_shape(text))
+        place = "shared" if where.is_shared else "global"
+        record, unpack = signatures(where)
+        for name, made, signature in ((place, kernels.kernel(where), record), ("unpack", kernels.unpack(), unpack)):
+            code, _ = cuda.compile_ptx(made.py_func, signature, cc=CAPABILITY, device=False)
+            print(f"{text} {name}: {len(code.splitlines())} lines of PTX; {assembled(code)}", flush=True)
+
+
+def signatures(where: kernels.Layout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The types of the arguments of both kernels."""
+    words, whole, small, real = types.uint64, types.int64, types.int32, types.float64
+    steps = array(types.uint16 if where.is_shared else types.uint32, 2)
+    tables = (steps, array(real, 2), types.UniTuple(real, N_DIRECTIONS * where.d - 1), real)
+    state = (array(words, 2), array(whole, 2), array(small, 1), array(words, 2), array(whole, 3))
+    record = (*state, *tables, array(whole, 2), whole, whole, array(words, 3), array(small, 1))
+    return record, (array(words, 3), *tables, whole, array(types.int8, 4), array(small, 2))
+
+
+def array(of: Any, n_dimensions: int) -> Any:
+    """The type of an array in one piece."""
+    return types.Array(of, n_dimensions, "C")
+
+
+def assembled(code: str) -> str:
+    """What ``ptxas`` says of the registers and memories of a kernel."""
+    assembler = shutil.which("ptxas")
+    if assembler is None:
+        return "no ptxas here to say more"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.ptx"
+        path.write_text(code, encoding="utf-8")
+        command = [assembler, "--gpu-name", f"sm_{CAPABILITY[0]}{CAPABILITY[1]}", "--verbose", str(path)]
+        done = subprocess.run([*command, "-o", f"{folder}/kernel.cubin"], capture_output=True, text=True, check=False)
+    said = (done.stdout + done.stderr).splitlines()
+    if done.returncode:
+        return said[0]
+    return "; ".join(line.split(":")[-1].strip() for line in said if "stack frame" in line or "Used" in line)
+
+
+if __name__ == "__main__":
+    main()
