@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from fluxeq.errors import InputError
 from fluxeq.files import whole
@@ -43,8 +43,9 @@ class Checkpoint:
         tensors = _named(training.state) | {"losses": np.array(training.losses, dtype=np.float64)}
         if training.polish is not None:
             tensors |= {"polish.parameters": training.polish.parameters, "polish.damping": _float64(training.polish)}
+        # not save_file, whose own temporary file a kill would leave behind
         with whole(self.path) as temporary:
-            save_file(tensors, temporary, metadata={"fluxeq": json.dumps(header)})
+            temporary.write_bytes(save(tensors, metadata={"fluxeq": json.dumps(header)}))
         self._written = time.monotonic()
 
     def read(self, begun: Training) -> Training:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from fluxeq import __version__
 from fluxeq.config import Frozen
@@ -71,8 +71,9 @@ class Model:
 def save_model(path: Path, network: Network, description: Description) -> None:
     """Write one safetensors file, which is whole or not there."""
     tensors = {name: np.asarray(leaf) for name, leaf in _named_leaves(network)}
+    # not save_file, whose own temporary file a kill would leave behind
     with whole(path) as temporary:
-        save_file(tensors, temporary, metadata={"fluxeq": description.model_dump_json()})
+        temporary.write_bytes(save(tensors, metadata={"fluxeq": description.model_dump_json()}))
 
 
 def load_model(path: str | Path) -> Model:
