@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.unit_costs`` in the root of the repository prints the tables of docs/scale.md. Prices are seconds
 of one processor (CPU time of this process, so that other work on the machine does not count), except for Dask, whose
-tasks wait for each other. Everything in the second table is extrapolated from the first one by the rules that it names.
+tasks wait for each other; those of configurations are taken from the table of ``benchmarks.volume``. Everything in the
+second table follows from the first one by the rules that it names.
 """
 
 import math
@@ -16,11 +17,11 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 import optuna
+import pandas as pd
 
 from fluxeq.data.ensembles import save_ensemble
 from fluxeq.data.generation import sample
 from fluxeq.nets.architectures import configured
-from fluxeq.sampling import chains, tuning
 from fluxeq.search.space import Space
 from fluxeq.search.storage import open_storage
 from fluxeq.search.suggestion import suggest
@@ -32,8 +33,9 @@ from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe
 
 THEORY = Theory(4.01, 1.0, 1.05)
-SHAPES = ((16, 16), (32, 32), (64, 64))
-N_CHAINS = 32
+SHAPES = ((64, 64), (256, 256), (1024, 1024))
+VOLUME = Path("docs/volume.csv")
+"""What ``benchmarks.volume`` has measured."""
 NETWORK = {"blocks": [{"channels": 16, "kernel": kernel} for kernel in (2, 1, 1)]}
 TRIALS = (100, 1000)
 N_TASKS = 300
@@ -79,18 +81,11 @@ def measured() -> Prices:
 
 
 def sampled() -> tuple[float, dict[int, float]]:
-    """Seconds for a step of a head, and for an independent configuration of every shape: two tau_int apart."""
-    prices, seconds, steps = {}, 0.0, 0
-    chains.record(THEORY, chains.start((4, 4), N_CHAINS, 1), 1, 1)  # compiles
-    for shape in SHAPES:
-        state, found = tuning.tune(THEORY, chains.start(shape, N_CHAINS, seed=1))
-        before, start = state.tally[:, 2:].sum(), time.process_time()
-        n = 4
-        state, _ = chains.record(THEORY, state, n, found.spacing, entry=found.entry)
-        spent = time.process_time() - start
-        seconds, steps = seconds + spent, steps + state.tally[:, 2:].sum() - before
-        prices[math.prod(shape)] = spent / (n * N_CHAINS) * max(1.0, 2 * found.tau_int / found.spacing)
-    return seconds / steps, prices
+    """Seconds for a step of a head on the lattice of the plan, and for an independent configuration by sites."""
+    table = pd.read_csv(VOLUME)
+    table = table[table["mu"] == THEORY.mu].set_index("extent")
+    configuration = {extent**2: ms / 1e3 for extent, ms in table["ms_an_independent_configuration"].items()}
+    return table["ns_a_step"][SHAPE[0]] / 1e9, {math.prod(shape): configuration[math.prod(shape)] for shape in SHAPES}
 
 
 def learned(folder: Path) -> tuple[float, float, float]:
@@ -160,11 +155,8 @@ def rows(prices: Prices) -> Iterator[tuple[str, str]]:
 
 def plan(prices: Prices) -> Iterator[tuple[str, str]]:
     """What the plan would take."""
-    sites, n_sites = np.array(list(prices.configuration)), math.prod(SHAPE)
-    slope, _ = np.polyfit(np.log(sites), np.log(list(prices.configuration.values())), 1)
-    configuration = prices.configuration[sites[-1]] * (n_sites / sites[-1]) ** slope
-    yield "growth of the cost of a configuration with the volume V", f"V^{slope:.2f} (fit to {len(sites)} lattices)"
-    yield "an independent configuration, 1024x1024", quantity(configuration)
+    n_sites = math.prod(SHAPE)
+    configuration = prices.configuration[n_sites]
     yield from shares("sampling all of them", N_CONFIGURATIONS * configuration)
     size = N_CONFIGURATIONS * n_sites * prices.stored
     yield "storing them", f"{size / 1e15:.2f} PB"
@@ -181,7 +173,7 @@ def plan(prices: Prices) -> Iterator[tuple[str, str]]:
     yield "a GPU asks for its next trial, one of them every", quantity(pause)
     yield "trials after which proposing one takes longer than that", f"{few + (pause - cheap) / rate:.0f}"
     yield "giving away all trainings as Dask tasks", quantity(N_TRIALS * REPEATS * prices.task)
-    chain = 12 * n_sites  # four counts of two bytes, and f of four
+    chain = 8 * n_sites  # one word
     yield "memory of one chain", f"{chain / 2**20:.0f} MiB, {2**36 // chain} of them in 64 GiB"
     layer = n_sites * NETWORK["blocks"][0]["channels"] * 4
     yield "memory of one layer of one example", f"{layer / 2**20:.0f} MiB"
