@@ -204,10 +204,16 @@ def draw(rows: list[dict[str, Any]]) -> None:
 
     @styled
     def picture(table: Any) -> Figure:
-        figure = Figure(figsize=(9, 3), layout="constrained")
-        for axes, (quantity, part) in zip(figure.subplots(1, 3), table.groupby("quantity", sort=False), strict=True):
+        figure = Figure(figsize=(10, 3.6), layout="constrained")
+        names = {"volume": "sites of the lattice", "channels": "channels", "instances": "instances in one call"}
+        panels = figure.subplots(1, 3)
+        for axes, (quantity, part) in zip(panels, table.groupby("quantity", sort=False), strict=True):
             axes.plot(part["value"], part["microseconds"], "o-")
-            axes.set(xscale="log", yscale="log", xlabel=quantity, ylabel="microseconds")
+            axes.set(xscale="log", yscale="log", xlabel=names[quantity])
+            axes.set_xticks(part["value"], part["value"].astype(str))
+            axes.xaxis.minorticks_off()
+        panels[-1].set(yscale="linear", ylim=(0, 1.2 * part["microseconds"].max()))
+        panels[0].set(ylabel="microseconds of a training step\nfor a configuration and instance")
         return figure
 
     table = pandas.DataFrame(rows)
