@@ -42,6 +42,7 @@ def stoppable() -> Iterator[None]:
     report = sys.unraisablehook
 
     def stop(number: int, frame: "FrameType | None") -> None:
+        """A signal has come: raise, and hear no other meanwhile."""
         nonlocal stopped
         stopped = True
         for each in STOPS:
@@ -50,6 +51,7 @@ def stoppable() -> Iterator[None]:
         raise _Stopped
 
     def lost(unraisable: "sys.UnraisableHookArgs") -> None:
+        """Python is about to print an exception and forget it."""
         if isinstance(unraisable.exc_value, _Stopped):  # it came while a destructor or the like was running
             signal.setitimer(signal.ITIMER_REAL, STOP_AGAIN)
         else:

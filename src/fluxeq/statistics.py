@@ -53,9 +53,8 @@ def estimate(series: Sequence[np.ndarray]) -> Estimate:
     import pyerrors
 
     names = [f"chain|r{index:04d}" for index in range(len(chains))]
-    around = [
-        chain - value for chain in chains
-    ]  # the mean of all, for around their own short chains look shorter still
+    # around the mean of all: short chains, each around its own, would look shorter still than they are
+    around = [chain - value for chain in chains]
     observable = pyerrors.Obs(around, names, means=[value] * len(chains))
     observable.gamma_method()
     tau_int = float(observable.e_tauint["chain"])

@@ -186,6 +186,25 @@ def test_the_tail_is_no_hop():
     np.testing.assert_array_equal(state.ends[:, 0], ends)
 
 
+@pytest.mark.parametrize("number", [0.0, 0.4, 0.8])
+def test_a_closed_configuration_that_waits_is_left_alone(number):
+    """Also where undoing a hop is accepted with certainty, 1 / g being above 2."""
+    theory, shape = Theory(12.0, 0, 0.7), (4, 2)
+    found = tables(theory, shape, np.array([100]), ENTRY)
+    assert found.site[1, 0] > 2
+    hops = np.ones((1, 2, 2, *shape), dtype=np.uint16)
+    state = chains.state_of(chains.Chains(hops, np.ones((1, 2), np.uint64), np.zeros((1, 4, 2), int)))
+    before = state.arrivals.copy()
+    PLAIN.draw(state)
+    state.numbers[0] = number
+    for move in (PLAIN.aim, PLAIN.choose, PLAIN.shift_head):
+        move(state, 0, found)
+    PLAIN.count_step(state, 0)
+    np.testing.assert_array_equal(state.arrivals, before)
+    assert (state.ends == -1).all()
+    assert not state.tally.any()
+
+
 @np.errstate(over="ignore")
 @pytest.mark.parametrize("shape", [(3,), (4, 2), (3, 2, 2)])
 def test_entering_and_leaving_balance(shape):

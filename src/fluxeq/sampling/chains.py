@@ -31,6 +31,7 @@ from fluxeq.sampling.moves import (
     TOP,
     WIDTH,
     State,
+    words_for,
 )
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory
@@ -141,13 +142,13 @@ def record(
 
 def state_of(chains: Chains) -> State:
     """A copy of closed chains, ready to move."""
-    n_chains = len(chains.hops)
-    closed, adds, tally = (
-        np.full((2, n_chains), -1),
-        np.zeros(n_chains, np.int32),
-        np.moveaxis(chains.tally, 0, -1).copy(),
-    )
-    return State(arrivals_of(chains.hops), closed, adds, chains.rng.T.copy(), tally, *workspace(n_chains))
+    return closed_state(arrivals_of(chains.hops), chains.rng.T.copy(), np.moveaxis(chains.tally, 0, -1).copy())
+
+
+def closed_state(arrivals: np.ndarray, rng: np.ndarray, tally: np.ndarray) -> State:
+    """The state of closed chains."""
+    n_chains = len(arrivals)
+    return State(arrivals, np.full((2, n_chains), -1), np.zeros(n_chains, np.int32), rng, tally, *workspace(n_chains))
 
 
 def workspace(n_chains: int) -> tuple[np.ndarray, ...]:
@@ -166,7 +167,7 @@ def arrivals_of(hops: np.ndarray) -> np.ndarray:
     """The words of a state, uint64 ``(n, V * words)``, from the hops on links ``(n, 2, d, *shape)``."""
     d = hops.shape[2]
     forward = [np.roll(hops[:, 0, nu], 1, axis=1 + nu) for nu in range(d)]
-    words = [np.zeros(hops[:, 0, 0].shape, np.uint64) for _ in range(2 * d // LANES + 1)]
+    words = [np.zeros(hops[:, 0, 0].shape, np.uint64) for _ in range(words_for(2 * d))]
     for direction, counts in enumerate([*forward, *np.moveaxis(hops[:, 1], 1, 0)]):
         word, lane = divmod(direction, LANES)
         words[word] |= counts.astype(np.uint64) << WIDTH * np.uint64(lane)

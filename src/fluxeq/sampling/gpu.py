@@ -14,7 +14,7 @@ from numba import cuda
 from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains, chains_of, links_of, overflow_error, require_in_bounds, state_of, workspace
 from fluxeq.sampling.kernels import kernel, layout, unpack
-from fluxeq.sampling.moves import LANES, TABLE_TOO_SHORT, State
+from fluxeq.sampling.moves import TABLE_TOO_SHORT, State, words_for
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory
 
@@ -66,7 +66,7 @@ def record(
 
 def bytes_a_site(d: int) -> int:
     """Of the state of a chain, and of a configuration before it is unpacked."""
-    return 8 * (2 * d // LANES + 1)
+    return 8 * words_for(2 * d)
 
 
 def fetch(buffer: Any, made: np.ndarray) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from numba import cuda
 
 from fluxeq.sampling import backends
-from fluxeq.sampling.moves import LANES, State, Tables
+from fluxeq.sampling.moves import State, Tables, words_for
 
 WARP = 32
 """Threads that take the same turn."""
@@ -48,7 +48,7 @@ class Layout(NamedTuple):
 def layout(shape: tuple[int, ...]) -> Layout:
     """The fastest layout for a lattice."""
     n_sites, d = math.prod(shape), len(shape)
-    n_words = 2 * d // LANES + 1
+    n_words = words_for(2 * d)
     n_threads = max(range(1, WARP + 1), key=lambda n: n_shared(n_sites, d, n))
     is_shared = n_shared(n_sites, d, n_threads) >= FEWEST_SHARED
     return Layout(n_sites, d, n_words, is_shared, n_threads if is_shared else WARP)
@@ -56,7 +56,7 @@ def layout(shape: tuple[int, ...]) -> Layout:
 
 def n_shared(n_sites: int, d: int, n_threads: int) -> int:
     """Chains whose states fit into the shared memory of a processor, in blocks of ``n_threads``."""
-    n_bytes = 4 * d * 2 * n_sites + n_threads * 8 * (2 * d // LANES + 1) * n_sites
+    n_bytes = 4 * d * 2 * n_sites + n_threads * 8 * words_for(2 * d) * n_sites
     if n_bytes > SHARED_BYTES:
         return 0
     return n_threads * min(WARP, SHARED_BYTES_OF_ALL // (n_bytes + SHARED_BYTES_RESERVED))

@@ -115,9 +115,14 @@ def draw(state):
         state.rng[1, c] = following[1] if is_open else second
 
 
-def n_words(tables):
+def words_for(n_directions):
     """Words a site: enough lanes for all directions and the tail."""
-    return (len(tables.edges) + 1) // LANES + 1
+    return n_directions // LANES + 1
+
+
+def n_words(tables):
+    """The same for the lattice of some tables."""
+    return words_for(len(tables.edges) + 1)
 
 
 def powers(state, c, site, tables):
@@ -223,7 +228,7 @@ def shift_head(state, c, tables):
     change = moved * (np.uint64(2) * add - np.uint64(1))
     put(state, c, site, choice >> np.uint64(1), change, tables)
     state.ends[0, c] += np.int64(moved * (target - head))
-    state.adds[c] ^= np.int32(1 - moved)
+    state.adds[c] ^= np.int32(np.uint64(1) - moved)
     state.moved[c] = moved
     return np.int64(power + change)
 

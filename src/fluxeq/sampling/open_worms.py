@@ -16,13 +16,13 @@ from fluxeq.sampling import backends
 from fluxeq.sampling.chains import (
     Moves,
     arrivals_of,
+    closed_state,
     hops_of,
     links_of,
     overflow_error,
     require_in_bounds,
-    workspace,
 )
-from fluxeq.sampling.moves import TABLE_TOO_SHORT, State
+from fluxeq.sampling.moves import TABLE_TOO_SHORT
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory
 
@@ -62,8 +62,7 @@ def draw(
     stored = np.empty((len(configurations), 2 * d, n_sites), dtype=np.int8)
     found = tables(theory, shape, observables.field_powers(configurations) // 2, 1.0)
     for i, wanted in enumerate(n_worms):
-        closed, adds = np.full((2, 1), -1), np.zeros(1, np.int32)
-        state = State(arrivals[i : i + 1], closed, adds, rng, tally, *workspace(1))
+        state = closed_state(arrivals[i : i + 1], rng, tally)
         done, limits = np.zeros(3, dtype=np.int64), (sum(shape), heads[i, :wanted], tails[i, :wanted])
         while compiled.add_worms(state, 0, found, done, *limits) == TABLE_TOO_SHORT:
             found = tables(theory, shape, require_in_bounds(state, shape, i), 1.0)

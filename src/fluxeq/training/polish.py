@@ -84,10 +84,7 @@ class Polisher:
 
     def _loss(self, parameters: np.ndarray, examples: Examples) -> float:
         x, labels = examples
-        residuals = np.asarray(self._outputs(_float32(parameters), x), dtype=np.float64) - np.asarray(
-            labels, np.float64
-        )
-        return float(np.mean(residuals**2))
+        return float(np.mean(_residuals(self._outputs(_float32(parameters), x), labels) ** 2))
 
     def _near(self, parameters: np.ndarray, examples: Examples) -> Linear:
         n, n_targets = examples[1].shape
@@ -108,7 +105,7 @@ class Polisher:
         """Residuals ``(n_residuals,)`` and Jacobian ``(n_residuals, n_parameters)`` on some examples, float64."""
         x, labels = examples
         outputs, jacobian = self._linearised(_float32(parameters), x)
-        residuals = np.asarray(outputs, dtype=np.float64).ravel() - np.asarray(labels, dtype=np.float64).ravel()
+        residuals = _residuals(outputs, labels)
         return residuals, np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1)
 
 
@@ -128,6 +125,10 @@ def _change(linear: Linear, damping: float) -> np.ndarray:
         return cho_solve(cho_factor(matrix), linear.gradient)
     residuals, jacobian = linear.wide
     return jacobian.T @ cho_solve(cho_factor(matrix), residuals)
+
+
+def _residuals(outputs: jax.Array, labels: jax.Array) -> np.ndarray:
+    return np.asarray(outputs, dtype=np.float64).ravel() - np.asarray(labels, dtype=np.float64).ravel()
 
 
 def _float32(parameters: np.ndarray) -> jax.Array:
