@@ -81,6 +81,12 @@ def test_tuned_configurations_are_nearly_independent():
     assert rho[1] > 0.8
 
 
+def test_each_chain_comes_to_rest():
+    """Many chains span many tau_int together long before any of them has left its start behind."""
+    _, found = tuning.tune(Theory(4.25, 1, 0.5), chains.start((8, 8), 256, seed=1))
+    assert found.thermalisation >= 20 * found.tau_int
+
+
 def test_tune_refuses_an_unstable_theory():
     with pytest.raises(StabilityError):
         tuning.tune(Theory(4.0, 0, 0.5), chains.start(SHAPE, 2, seed=1))

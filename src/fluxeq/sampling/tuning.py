@@ -16,8 +16,7 @@ from fluxeq.theory import Theory, log_weight
 
 PILOT_LENGTH = 64  # recorded configurations a chain, in one pilot
 PILOT_TAU = 400  # autocorrelation times that all chains of a pilot must span together
-CHAIN_TAU = 20  # and each of them
-LARGEST_R_HAT = 1.1
+LARGEST_R_HAT = 1.1  # also for chains that agree, if each spans fewer than some 17 tau_int
 LONGEST_STRIDE = 2**22  # worms between two configurations of a pilot
 PILOT_MEMORY = 2**28  # bytes of configurations that a pilot may hold at once
 
@@ -43,10 +42,10 @@ def tune(
 
     Chains that are all empty begin from both sides, see ``dispersed``, so that they cannot agree before they have come
     to rest: an empty lattice above the onset looks as if it were at rest until the first worm winds around it.
-    A pilot is accepted when each chain spans at least 20 tau_int of n, |phi|^2 and the mean of l, all chains together
-    400, and they agree (R-hat below 1.1). All pilots are thrown away; the spacing is 2 tau_int. Entry is 1 over the
-    mean of g (see ``moves``) in the pilot before, with which entering is as likely as leaving. ``record`` says on which
-    device.
+    A pilot is accepted when all chains together span at least 400 tau_int of n, |phi|^2 and the mean of l, and they
+    agree (R-hat below 1.1, which shorter chains than some 17 tau_int each do not reach). All pilots are thrown away;
+    the spacing is 2 tau_int. Entry is 1 over the mean of g (see ``moves``) in the pilot before, with which entering is
+    as likely as leaving. ``record`` says on which device.
     Raises InputError if no pilot is long enough.
     """
     theory.require_stable(len(chains.shape))
@@ -60,10 +59,9 @@ def tune(
         r_hat = max((e.r_hat for e in estimates if e.r_hat is not None), default=1.0)
         frozen = any(e.status == "frozen" for e in estimates)
         if tau_int is not None and not frozen:
-            spanned = PILOT_LENGTH / tau_int
-            enough = spanned >= CHAIN_TAU and len(chains.hops) * spanned >= PILOT_TAU
+            spanned = len(chains.hops) * PILOT_LENGTH / tau_int
             report(f"pilot: stride {stride} worms, tau_int {tau_int * stride:.0f} worms, R-hat {r_hat:.3f}")
-            if enough and r_hat < LARGEST_R_HAT:
+            if spanned >= PILOT_TAU and r_hat < LARGEST_R_HAT:
                 spacing = max(1, math.ceil(2 * tau_int * stride))
                 return chains, Tuning(spacing, int(chains.worms[0]) - before, tau_int * stride, entry)
         stride *= 2
