@@ -5,9 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import small_ensembles
 from fluxeq.errors import InputError
 from fluxeq.files import write_json
 from fluxeq.studies import jobs
+from fluxeq.studies.scores import score_table
+from fluxeq.training.models import describe
 
 
 @pytest.fixture
@@ -41,3 +44,23 @@ def test_a_job_that_has_got_other_settings_meanwhile(record, tmp_path, monkeypat
     monkeypatch.setitem(jobs.KINDS, "train", lambda run: pytest.fail("it worked"))
     with pytest.raises(InputError, match="has got other settings meanwhile"):
         jobs.work(tmp_path, "train", {}, "of an earlier start", record)
+
+
+def test_instances_take_the_winners_in_turn(tmp_path):
+    """Also in parts, and each is tested on the lattices that its own strides divide."""
+    made = {"training": small_ensembles.closed(1), "validation": small_ensembles.closed(2)}
+    files = small_ensembles.save(tmp_path, made | {"test": small_ensembles.closed(3, shape=(6, 4))})
+    winners = []
+    for stride in (2, 4):
+        winners.append(f"{stride}.json")
+        write_json(tmp_path / winners[-1], {"config": {"blocks": [{"channels": 2, "kernel": 1, "stride": stride}]}})
+    settings = {"task": "regression", "training": [files["training"].name], "validation": [files["validation"].name]}
+    settings |= {"seed": 1, "architecture": "ST", "augmentation": False, "n_training": 10, "winners": winners}
+    settings |= {"recipe": {"epochs": 1}, "instances": 3, "output": "models"}
+    for part in ([0, 1], [2]):
+        jobs.train(tmp_path, **settings, only=part)
+    models = sorted((tmp_path / "models").glob("*.safetensors"))
+    strides = [describe(path).config["blocks"][0]["stride"] for path in models]
+    assert strides == [2, 4, 2]
+    table = score_table(tmp_path, "study", models, [(files["test"].name, (6, 4))])
+    assert list(table["instance"]) == [0, 2]

@@ -88,16 +88,18 @@ def test_training_validation_and_test_come_from_different_chains(jobs):
             assert all(path in sampled for group in groups for path in group)
             assert len(set().union(*groups)) == sum(map(len, groups))
             n += 1
-    assert n == 9 + len(tested)
+    assert n == sum(job.kind == "search" for job in jobs) + len(tested)
 
 
 def test_each_training_has_its_search_its_test_and_the_same_data(jobs):
     by_name = {job.name: job for job in jobs}
-    searched = [job for job in jobs if job.kind == "train" and "winner" in job.settings]
+    searched = [job for job in jobs if job.kind == "train" and "winners" in job.settings]
     for job in searched:
-        search = by_name[f"search/{job.settings['task']}-{job.settings['architecture']}"]
-        assert job.settings["winner"] == f"{search.outputs[0]}/best.json"
-        assert search.settings["training"] == job.settings["training"]
+        searches = [by_name[name] for name in job.needs if by_name[name].kind == "search"]
+        assert job.settings["winners"] == [f"{search.outputs[0]}/best.json" for search in searches]
+        for search in searches:
+            assert all(search.settings[key] == job.settings[key] for key in ("task", "architecture", "training"))
+        assert len({search.settings["seed"] for search in searches}) == len(searches) >= 1
     assert {(job.settings["task"], job.settings["architecture"]) for job in searched} == {
         (task, name) for task in ("regression", "detection", "counting") for name in ("EQ", "ST", "FL")
     }
@@ -183,3 +185,22 @@ def test_fingerprints_of_searches_and_trainings_from_before_there_was_pruning(qu
     )
     assert {"search/detection-EQ", "train/detection-EQ-4000"} < changed
     assert "search/counting-EQ" not in changed
+
+
+def test_the_instances_share_the_winners_of_several_searches(quick):
+    regression = quick.regression.model_copy(update={"searches": 2})
+    jobs = plan(quick.model_copy(update={"regression": regression}))
+    searches = [job for job in jobs if job.name in ("search/regression-EQ", "search/regression-EQ-2")]
+    before = {job.name: job for job in plan(quick)}
+    assert searches[0] == before["search/regression-EQ"]
+    assert searches[1].settings["seed"] != searches[0].settings["seed"]
+    winners = ["searches/regression-EQ/best.json", "searches/regression-EQ-2/best.json"]
+    assert {tuple(job.settings["winners"]) for job in jobs if job.name.startswith("train/regression-EQ")} == {
+        (*winners,)
+    }
+
+
+def test_a_winner_that_no_instance_would_have(quick):
+    settings = quick.model_dump() | {"regression": quick.regression.model_dump() | {"searches": 4}}
+    with pytest.raises(ValueError, match=r"searches = 4: at most the instances \(3\), one a winner"):
+        type(quick).model_validate(settings)

@@ -74,7 +74,8 @@ architectures = ["EQ", "ST"]
 n_worms = [0, 1]
 test_n_worms = [0, 1]
 [detection.search]{SPACE}
-[counting]{WORMS}
+[counting]{WORMS.replace("instances = 1", "instances = 2")}
+searches = 2
 architectures = ["EQ"]
 n_worms = [0, 2]
 test_n_worms = [0, 1, 2]
@@ -366,7 +367,7 @@ def test_status(killed, study):
     found = progress(killed, open_run(killed))
     assert sum(row.n_jobs for row in found) == len(jobs)
     assert all(row.n_done == row.n_jobs for row in found)
-    assert {row.kind: row.n_jobs for row in found}["search"] == 5
+    assert {row.kind: row.n_jobs for row in found}["search"] == 6
 
 
 @pytest.fixture

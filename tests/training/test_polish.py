@@ -1,4 +1,4 @@
-"""The steps of the polish, on a curve on which a step without damping leads away."""
+"""The steps of the polish: refused where they raise the loss, and those of Levenberg and Marquardt otherwise."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,3 +23,31 @@ def test_a_step_that_raises_the_loss_is_not_taken():
         fit = after
     assert n_refused > 5
     assert losses[-1] < 1e-9
+
+
+def linear_network(units, seed=1):
+    """Outputs that are linear in parameters measured in some units, on made-up data that they cannot reach."""
+    n = len(units)
+    inputs, labels = np.random.default_rng(seed).normal(size=(2, 3 * n, n)).astype(np.float32)
+    polisher = Polisher(lambda arrays, x: x * units @ arrays["p"][:, None], {"p": jnp.zeros(n)})
+    return polisher, (jnp.asarray(inputs), jnp.asarray(labels[:, :1]))
+
+
+def test_fewer_residuals_than_parameters_give_the_same_step():
+    """The smaller equation is another way to the step of the larger one."""
+    polisher, (x, labels) = linear_network(jnp.array([1.0, 3.0, 0.5, 2.0]))
+    few = x[:3], labels[:3]
+    start = polisher.start({"p": jnp.ones(4)})._replace(damping=0.1)
+    small, _ = polisher.step(start, few)
+    jacobian = np.asarray(few[0], dtype=np.float64) * [1.0, 3.0, 0.5, 2.0]
+    residuals = jacobian.sum(axis=1) - np.asarray(few[1])[:, 0]
+    square = jacobian.T @ jacobian
+    expected = np.linalg.solve(square + 0.1 * square.trace() / 4 * np.eye(4), jacobian.T @ residuals)
+    np.testing.assert_allclose(small.parameters, 1.0 - expected, rtol=1e-5)
+
+
+def test_parameters_that_nothing_depends_on_stay():
+    polisher, examples = linear_network(jnp.array([1.0, 0.0, 2.0]))
+    fit, _ = polisher.step(polisher.start({"p": jnp.ones(3)}), examples)
+    assert fit.parameters[1] == 1.0
+    assert np.abs(fit.parameters - 1.0).max() > 1e-2

@@ -26,7 +26,7 @@ MOST = 7
 """Choices that are shown, the most important ones of all architectures."""
 COLUMNS = {
     **dict.fromkeys(("task", "architecture", "quantity"), "str"),
-    "number": "Int64",
+    **dict.fromkeys(("search", "number"), "Int64"),
     **dict.fromkeys(("value", "best_so_far"), "float64"),
     "n_parameters": "Int64",
     **dict.fromkeys(("pruned", "winner"), "bool"),
@@ -45,7 +45,7 @@ def numbers(run: Path) -> pd.DataFrame:
 
 def numbers_of(folders: Sequence[Path]) -> pd.DataFrame:
     """The same for the folders of some searches. Raises InputError if one does not hold what a search leaves behind."""
-    tables = pd.concat([_one(folder) for folder in folders])
+    tables = pd.concat([_one(folder, i) for i, folder in enumerate(folders, 1)])
     order = {task: i for i, task in enumerate(TASKS)}
     architectures = list(bands.KNOWN)
     return tables.sort_values(
@@ -61,12 +61,12 @@ def _position(architectures: list[bands.Series], name: str) -> int:
     return known.index(name) if name in known else len(known)
 
 
-def _one(folder: Path) -> pd.DataFrame:
-    """The rows of one search."""
+def _one(folder: Path, i: int) -> pd.DataFrame:
+    """The rows of one search, the i-th."""
     best, trials = read_json(folder / "best.json"), read_json(folder / "trials.json")
     try:
         rows = [*_settings(trials), *_importances(trials)]
-        named = {"task": best["task"], "architecture": best["architecture"]}
+        named = {"task": best["task"], "architecture": best["architecture"], "search": i}
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder}: not what a search leaves behind ({error!r}); {WAY_OUT}") from None
     table = pd.DataFrame([{**named, **row} for row in rows], columns=list(COLUMNS))
@@ -101,9 +101,10 @@ def draw(numbers: pd.DataFrame) -> Figure:
     for task, row in zip(tasks, figure.subplots(len(tasks), 3, squeeze=False), strict=True):
         rows = numbers[numbers["task"] == task]
         history, sizes, choices = row
-        for name, of_one in rows[rows["quantity"] == "setting"].groupby("architecture", sort=False):
-            _draw_history(history, of_one, looks[name])
-            _draw_sizes(sizes, of_one, looks[name])
+        for name, of_architecture in rows[rows["quantity"] == "setting"].groupby("architecture", sort=False):
+            for _, of_one in of_architecture.groupby("search"):
+                _draw_history(history, of_one, looks[name])
+            _draw_sizes(sizes, of_architecture, looks[name])
         history.set(ylabel=f"{task}\nmean validation loss", xlabel="settings tried", yscale="log")
         history.xaxis.set_major_locator(MaxNLocator(integer=True))
         sizes.set(xlabel="parameters (star: winner)", xscale="log", yscale="log")
@@ -147,7 +148,8 @@ def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, bands.Loo
         axes.set(yticks=[], xticks=[])
         axes.text(0.5, 0.5, f"fewer than {LEAST} settings", ha="center", transform=axes.transAxes)
         return
-    table = rows.pivot(index="choice", columns="architecture", values="importance").fillna(0.0)
+    n_searches = rows.groupby("architecture")["search"].nunique()
+    table = rows.groupby(["choice", "architecture"])["importance"].sum().unstack().fillna(0.0) / n_searches
     shown = table.loc[table.max(axis="columns").sort_values().index[-MOST:]]
     names = [name for name in looks if name in shown]
     width = bands.BOXES / len(names)

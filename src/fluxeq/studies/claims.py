@@ -296,10 +296,15 @@ def _prefers_small_networks(evidence: Evidence) -> Verdict:
     parts, numbers = [], []
     for task in ("regression", "detection", "counting"):
         rows = final(evidence.metrics, task, augmentation=False)
-        parameters = rows.groupby("architecture", sort=False)["n_parameters"].first()
-        numbers += list(parameters)
-        parts.append(f"{task} {', '.join(f'{name} {n}' for name, n in parameters.items())}")
+        parameters = rows.groupby("architecture", sort=False)["n_parameters"].unique()
+        numbers += [n for found in parameters for n in found]
+        parts.append(f"{task} {', '.join(f'{name} {_numbers(found)}' for name, found in parameters.items())}")
     return Verdict("; ".join(parts), all(SMALLEST_NETWORK <= n <= LARGEST_NETWORK for n in numbers))
+
+
+def _numbers(found: Sequence[int]) -> str:
+    """The sizes of the winners of several searches."""
+    return " and ".join(str(n) for n in sorted(found))
 
 
 def _losses(rows: pd.DataFrame, architecture: str, *, augmentation: bool = False) -> np.ndarray:

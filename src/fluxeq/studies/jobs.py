@@ -78,12 +78,12 @@ def train(
     recipe: dict[str, Any],
     instances: int,
     output: str,
-    winner: str | None = None,
+    winners: list[str] | None = None,
     config: dict[str, Any] | None = None,
     only: list[int] | None = None,
 ) -> None:
-    """Train instances of one architecture, all or ``only`` some, with a given config or the winner of a search and what
-    it chose of the recipe.
+    """Train instances of one architecture, all or ``only`` some, with a given config, or with the winners of searches
+    and what they chose of the recipe: instance i with winner i, counted on from the first after the last one.
     """
     from fluxeq.nets.architectures import configured
     from fluxeq.training.datasets import load_data
@@ -92,18 +92,20 @@ def train(
     from fluxeq.training.recipe import Recipe
 
     data = load_data(task, _within(run, training), _within(run, validation), n_training)
-    best = read_json(run / winner) if winner else {"config": config or {}}
-    train_instances(
-        data,
-        architecture,
-        configured(architecture, best["config"], data.training.shape),
-        Recipe.model_validate(recipe).varied(len(data.training), best.get("recipe", {})),
-        augmentation,
-        range(instances) if only is None else only,
-        seed,
-        run / output,
-        together=on_gpu(),
-    )
+    found = [read_json(run / winner) for winner in winners] if winners else [{"config": config or {}}]
+    asked = range(instances) if only is None else only
+    for i, best in enumerate(found):
+        train_instances(
+            data,
+            architecture,
+            configured(architecture, best["config"], data.training.shape),
+            Recipe.model_validate(recipe).varied(len(data.training), best.get("recipe", {})),
+            augmentation,
+            [instance for instance in asked if instance % len(found) == i],
+            seed,
+            run / output,
+            together=on_gpu(),
+        )
 
 
 def evaluate(run: Path, group: str, models: str, tests: list[tuple[str, list[int]]], output: str) -> None:

@@ -182,20 +182,21 @@ def _trained(
     """Search, training and evaluation of all variants of a task; other lattices are tested at the largest size only."""
     needs = tuple(job.name for job in made)
     common = {"task": name, **data, "seed": derived_seed(study.seed, name)}
+    searches = {each: _searches(study, name, each, task.searches) for each in task.architectures}
     for architecture in task.architectures:
-        folder = f"searches/{name}-{architecture}"
-        settings = {**common, "architecture": architecture, "output": folder}
-        settings["search"] = task.search.model_dump(mode="json")
-        yield Job(f"search/{name}-{architecture}", "search", settings, (folder,), needs, weight=1e9)
+        for search, seed in searches[architecture].items():
+            settings = {**common, "seed": seed, "architecture": architecture, "output": f"searches/{search}"}
+            settings["search"] = task.search.model_dump(mode="json")
+            yield Job(f"search/{search}", "search", settings, (f"searches/{search}",), needs, weight=1e9)
     for architecture, augmentation in task.variants:
-        search = f"{name}-{architecture}"
+        found = searches[architecture]
         for n_training in sizes:
-            variant = f"{search}{'-augmented' if augmentation else ''}-{n_training}"
+            variant = f"{name}-{architecture}{'-augmented' if augmentation else ''}-{n_training}"
             settings = {
                 **common,
                 "architecture": architecture,
                 "augmentation": augmentation,
-                "winner": f"searches/{search}/best.json",
+                "winners": [f"searches/{search}/best.json" for search in found],
                 "n_training": n_training,
                 "recipe": task.recipe.model_dump(mode="json"),
                 "instances": task.instances,
@@ -206,12 +207,18 @@ def _trained(
                 "train",
                 settings,
                 (f"models/{variant}",),
-                (*needs, f"search/{search}"),
+                (*needs, *(f"search/{search}" for search in found)),
                 weight=1e6 * n_training,
             )
             yield train
             tested = [test for test in test_sets if n_training == sizes[-1] or test.shape == task.shape]
             yield _evaluated("study", variant, train, tested)
+
+
+def _searches(study: Study, task: str, architecture: str, n: int) -> dict[str, int]:
+    """The independent searches of one architecture and their seeds; the seed of the first is that of the trainings."""
+    first = {f"{task}-{architecture}": derived_seed(study.seed, task)}
+    return first | {f"{task}-{architecture}-{i}": derived_seed(study.seed, task, i) for i in range(2, n + 1)}
 
 
 def _evaluated(group: str, variant: str, train: Job, tests: list[Tested]) -> Job:
@@ -261,7 +268,7 @@ def _measured(study: Study, jobs: list[Job]) -> dict[str, Any]:
     """Models and data of the measurements beside the losses: the largest training sets, without augmentation."""
     models: dict[str, dict[str, str]] = {task: {} for task in TASK_NAMES}
     for job in jobs:
-        if job.kind == "train" and "winner" in job.settings and not job.settings["augmentation"]:
+        if job.kind == "train" and "winners" in job.settings and not job.settings["augmentation"]:
             models[job.settings["task"]][job.settings["architecture"]] = job.outputs[0]  # larger sets come later
     regression, detection = study.regression, study.detection
     eta, mu = detection.couplings[0]

@@ -15,19 +15,20 @@ from fluxeq.training.tasks import examples
 
 
 def score_table(run: Path, group: str, paths: list[Path], tests: list[Any]) -> pandas.DataFrame:
-    """Scores of all models on all test sets ``(file, shape)`` whose lattice they can take; all share one architecture.
+    """Scores of all models on all test sets ``(file, shape)`` whose lattice they can take; all share one task.
 
     A test set with worms is scored separately for every number of them.
     """
     models = [load_model(path) for path in paths]
     rows = []
     for file, shape in tests:
-        if not takes(models[0].config, tuple(shape)):
+        able = [model for model in models if takes(model.config, tuple(shape))]
+        if not able:
             continue
         ensemble = open_ensemble(run / file)
         data = examples(models[0].task, [ensemble])
         truth = _truth(ensemble) if models[0].task.name == "regression" else {}
-        for model in models:
+        for model in able:
             about = _about(run, group, model, ensemble)
             found = outputs(model.network, data.configurations)
             for number in np.unique(ensemble.n_worms):

@@ -58,6 +58,15 @@ class Searched(Training):
     architectures: tuple[str, ...] = ("EQ", "ST", "FL")
     augmented: tuple[str, ...] = ()
     search: SearchSettings
+    searches: PositiveInt = 1
+    """Independent searches of each architecture. Instances are shared out among their winners, one after another, so
+    that the spread over instances tells what depends on the luck of a search."""
+
+    @model_validator(mode="after")
+    def _each_winner_is_trained(self) -> Self:
+        if self.searches > self.instances:
+            raise ValueError(f"searches = {self.searches}: at most the instances ({self.instances}), one a winner")
+        return self
 
     @property
     def variants(self) -> tuple[Augmented, ...]:
