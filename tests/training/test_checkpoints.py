@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 
 import small_ensembles
+from fluxeq import files
 from fluxeq.errors import InputError
 from fluxeq.nets.architectures import configured
 from fluxeq.training import checkpoints as module
+from fluxeq.training import instances
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.fit import Trainer
 from fluxeq.training.instances import train_instances
 from fluxeq.training.recipe import Recipe
+from fluxeq.training.together import Together
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
@@ -46,61 +49,78 @@ def test_stopped_at_any_epoch_or_step_of_the_polish(trainer, tmp_path):
     in_peace = trainer.finished(trainer.begin(1))
     assert (in_peace.n_epochs, in_peace.n_polished) == (6, 4)
     for k in range(1, 10):
-        checkpoint = Checkpoint(tmp_path / f"{k}.checkpoint", "one")
+        checkpoint = Checkpoint(tmp_path / f"{k}.checkpoint", {1: "one"})
 
         def watch(training, k=k, checkpoint=checkpoint):
             if len(training.losses) == k:
-                checkpoint.write(training)
+                checkpoint.write({1: training})
                 raise StoppedError
 
         with pytest.raises(StoppedError):
             trainer.finished(trainer.begin(1), watch)
-        found = Checkpoint(checkpoint.path, "one").read(trainer.begin(1))
+        found = Checkpoint(checkpoint.path, {1: "one"}).read(trainer.start(1))[1]
         assert len(found.losses) == k
         assert bits(trainer.finished(found)) == bits(in_peace)
     assert bits(trainer.finished(trainer.begin(2))) != bits(in_peace)
 
 
-def test_without_a_file_a_training_begins(trainer, tmp_path):
-    checkpoint, begun = Checkpoint(tmp_path / "a.checkpoint", "one"), trainer.begin(1)
-    assert checkpoint.read(begun) is begun
+def test_without_a_file_there_is_no_training(trainer, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "a.checkpoint", {1: "one"})
+    assert checkpoint.read(trainer.start(1)) == {}
     checkpoint.remove()
     checkpoint.require_same()
 
 
+def test_those_that_were_asked_for_and_have_begun(trainer, tmp_path):
+    begun = trainer.begin(2)
+    trainings = {2: begun, 3: begun.after(*trainer.epoch(begun.state)), 4: begun.after(*trainer.epoch(begun.state))}
+    path = tmp_path / "a.checkpoint"
+    Checkpoint(path, {2: "two", 3: "three", 4: "four"}).write(trainings)
+    found = Checkpoint(path, {1: "one", 2: "another", 3: "three"})
+    assert found.instances == {3, 4}
+    assert {instance: bits(training) for instance, training in found.read(begun.state).items()} == {
+        3: bits(trainings[3])
+    }
+
+
 def test_another_training_or_no_checkpoint_is_refused(trainer, tmp_path):
     path = tmp_path / "a.checkpoint"
-    Checkpoint(path, "one").write(trainer.begin(1))
+    training = trainer.begin(1).after(*trainer.epoch(trainer.start(1)))
+    Checkpoint(path, {1: "one"}).write({1: training})
+    whole = path.read_bytes()
     with pytest.raises(InputError, match="a training with other settings was stopped here; remove it or choose"):
-        Checkpoint(path, "another").read(trainer.begin(1))
-    path.write_bytes(path.read_bytes()[:50])
+        Checkpoint(path, {1: "another"}).read(training.state)
+    path.write_bytes(whole.replace(b'format_version\\": 2', b'format_version\\": 1'))
+    with pytest.raises(InputError, match="a checkpoint of another version of fluxeq; remove it"):
+        Checkpoint(path, {1: "one"}).read(training.state)
+    path.write_bytes(whole[:50])
     with pytest.raises(InputError, match="not a checkpoint of fluxeq"):
-        Checkpoint(path, "one").read(trainer.begin(1))
+        Checkpoint(path, {1: "one"}).read(training.state)
 
 
 def test_they_are_written_by_the_clock(tmp_path, monkeypatch, trainer):
     now = [0.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    checkpoint = Checkpoint(tmp_path / "a.checkpoint", "one")
+    checkpoint = Checkpoint(tmp_path / "a.checkpoint", {1: "one"})
     now[0] = 29.9
     assert not checkpoint.due
     now[0] = 30.0
     assert checkpoint.due
-    checkpoint.write(trainer.begin(1))
+    checkpoint.write({1: trainer.begin(1)})
     assert not checkpoint.due
     now[0] = 60.0
     assert checkpoint.due
-    checkpoint.read(trainer.begin(1))  # one that had to wait for others before it began
+    checkpoint.read(trainer.start(1))  # one that had to wait for others before it began
     assert not checkpoint.due
 
 
 LONG = {"epochs": 150, "patience": 150, "learning_rate": 1e-2, "batch_size": 4}
 
 
-def train(folder, together=False, instances=range(2), seed=1, **recipe):
+def train(folder, together=False, seed=1, **recipe):
     config = configured("EQ", SETTINGS, small_ensembles.SHAPE)
     data, chosen = small_ensembles.data("regression"), Recipe(**LONG | recipe)
-    return train_instances(data, "EQ", config, chosen, False, instances, seed, folder, together)
+    return train_instances(data, "EQ", config, chosen, False, range(2), seed, folder, together)
 
 
 def killed(folder, together):
@@ -115,7 +135,7 @@ from pathlib import Path
 test_checkpoints.train(Path({str(folder)!r}), {together})
 """
     process = subprocess.Popen([sys.executable, "-c", code])
-    begun = folder / "EQ-001.checkpoint"
+    begun = folder / ("EQ-together.checkpoint" if together else "EQ-001.checkpoint")
     while not begun.exists():
         assert process.poll() is None
         time.sleep(0.01)
@@ -146,6 +166,75 @@ def test_killed_and_started_again(in_peace, tmp_path, together):
     ]
     for path in in_peace[together].iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.fixture
+def noisy(monkeypatch):
+    """Four trainings that stop at different epochs and go on in smaller groups, compiled once; how to run them."""
+    config, data = configured("EQ", SETTINGS, small_ensembles.SHAPE), small_ensembles.data("regression")
+    recipe = Recipe(epochs=60, patience=3, learning_rate=0.1, batch_size=8)
+    made = Trainer(data, config, recipe)
+    both = {"Trainer": made, "Together": Together(made)}
+    for name, compiled in both.items():
+        monkeypatch.setattr(instances, name, lambda *arguments, compiled=compiled: compiled)
+
+    def run(folder, together=True):
+        train_instances(data, "EQ", config, recipe, False, range(4), 1, folder, together)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    return run
+
+
+def stop_at(monkeypatch, k):
+    """Stop whatever replaces its k-th file, before or after that; the files so far."""
+    seen = []
+
+    def replace(source, target, replaced=os.replace):
+        seen.append(Path(target).name)
+        if len(seen) == k // 2 + 1 and k % 2 == 0:
+            raise StoppedError
+        replaced(source, target)
+        if len(seen) == k // 2 + 1:
+            raise StoppedError
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    return seen
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.0, 4), (1e9, 2)], ids=["often", "rarely, in two groups"])
+def test_trainings_that_go_together_are_stopped_at_any_file(noisy, tmp_path, monkeypatch, seconds, most):
+    """Also where some of a group have their model and others do not, or a checkpoint is older than a model."""
+    monkeypatch.setattr(module, "SECONDS", seconds)
+    monkeypatch.setattr(Together, "most", most)
+    in_peace = noisy(tmp_path / "in peace")
+    lengths = {len(in_peace[f"EQ-{i:03d}.csv"].splitlines()) for i in range(4)}
+    assert len(lengths) > 2  # they stop one by one
+    k, stopped = 0, set()
+    while True:
+        folder = tmp_path / str(k)
+        with monkeypatch.context() as patched:
+            seen = stop_at(patched, k)
+            try:
+                noisy(folder)
+                break
+            except StoppedError:
+                stopped.add(seen[-1])
+        assert noisy(folder) == in_peace, (k, seen)
+        k += 1
+    assert stopped == {"EQ-together.checkpoint", *in_peace}
+
+
+def test_trainings_that_went_together_go_on_alone(noisy, tmp_path, monkeypatch):
+    """From where they were, and nothing is left behind when all are done."""
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        stop_at(patched, 3)
+        with pytest.raises(StoppedError):
+            noisy(tmp_path)
+    seen = []
+    monkeypatch.setattr(Checkpoint, "write", lambda self, found: seen.extend(at.n_epochs for at in found.values()))
+    assert {Path(name).suffix for name in noisy(tmp_path, together=False)} == {".csv", ".safetensors"}
+    assert min(seen) > 10
 
 
 def test_changed_settings_do_not_go_on_from_there(tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 """Trainings on their way in files: one that was killed goes on, and ends with the same weights bit for bit.
 
-A safetensors file beside the model to be. Its tensors are the state (weights, optimizer, best weights, random key), the
-losses so far, and the parameters and damping of the polish in float64: all that is needed to go on, on any device and
-in any group of instances. The header's entry ``fluxeq`` says which training it is of. Short trainings never write one.
+A safetensors file beside the models to be: one for a training that goes its way alone, one for all that go together.
+Its tensors are the state (weights, optimizer, best weights, random key), the losses so far, and the parameters and
+damping of the polish in float64: all that is needed to go on, on any device and in any group of instances. The header's
+entry ``fluxeq`` says which trainings they are of. Short ones that go alone never write one.
 """
 
 import json
@@ -18,58 +19,77 @@ from safetensors.numpy import save
 
 from fluxeq.errors import InputError
 from fluxeq.files import whole
-from fluxeq.training.fit import State, Training
+from fluxeq.training.fit import State, Training, Trainings
 from fluxeq.training.polish import Fit
 
 SECONDS = 30.0
-"""Time between two checkpoints of a training: what a kill can cost."""
-FORMAT_VERSION = 1
+"""Time between two checkpoints: what a kill can cost."""
+FORMAT_VERSION = 2
 
 
 class Checkpoint:
-    """The checkpoint of one training, which the identity names: equal for equal settings, data and seed."""
+    """A file of trainings, with the identity of each: equal for equal settings, data, seed and instance."""
 
-    def __init__(self, path: Path, identity: str) -> None:
-        self.path, self._identity, self._written = path, identity, time.monotonic()
+    def __init__(self, path: Path, identities: dict[int, str]) -> None:
+        self.path, self._identities, self._written = path, identities, time.monotonic()
 
     @property
     def due(self) -> bool:
         """Whether it is time to write one."""
         return time.monotonic() - self._written >= SECONDS
 
-    def write(self, training: Training) -> None:
-        """Replace the file by this point of the training."""
-        header = {"format_version": FORMAT_VERSION, "identity": self._identity, "n_polished": training.n_polished}
-        tensors = _named(training.state) | {"losses": np.array(training.losses, dtype=np.float64)}
-        if training.polish is not None:
-            tensors |= {"polish.parameters": training.polish.parameters, "polish.damping": _float64(training.polish)}
+    def write(self, trainings: Trainings) -> None:
+        """Replace the file by these trainings as they are; those that have not learned anything yet need no place."""
+        begun = {instance: training for instance, training in trainings.items() if training.losses}
+        about = {
+            str(instance): {"identity": self._identities[instance], "n_polished": training.n_polished}
+            for instance, training in begun.items()
+        }
+        header = json.dumps({"format_version": FORMAT_VERSION, "trainings": about})
+        tensors = {
+            f"{instance}/{name}": tensor
+            for instance, training in begun.items()
+            for name, tensor in _tensors(training).items()
+        }
         # not save_file, whose own temporary file a kill would leave behind
         with whole(self.path) as temporary:
-            temporary.write_bytes(save(tensors, metadata={"fluxeq": json.dumps(header)}))
+            temporary.write_bytes(save(tensors, metadata={"fluxeq": header}))
         self._written = time.monotonic()
 
-    def read(self, begun: Training) -> Training:
-        """The training in the file; the one that has just ``begun`` if there is none. The clock starts now.
+    def read(self, like: State) -> Trainings:
+        """The trainings in the file that have an identity here; ``like`` is any state of one of them.
 
-        Raises InputError if the file is of another training.
+        The clock starts now. Raises InputError if one of them is another training.
         """
         self.require_same()
         self._written = time.monotonic()
-        if not self.path.exists():
-            return begun
+        there = self._trainings()
+        if not there:
+            return {}
         with safe_open(self.path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dictionary
-        polish = None
-        if "polish.parameters" in tensors:  # what it knows of the network near them is found again
-            polish = Fit(tensors["polish.parameters"], float(tensors["polish.damping"]))
-        losses = tuple((float(training), float(validation)) for training, validation in tensors["losses"])
-        return Training(_state(tensors, begun.state), losses, self._header()["n_polished"], polish)
+        found = {}
+        for instance, about in there.items():
+            if instance in self._identities:
+                prefix = f"{instance}/"
+                own = {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
+                found[instance] = _training(own, like, about["n_polished"])
+        return found
+
+    @property
+    def asked(self) -> list[int]:
+        """The numbers of the trainings that have an identity here."""
+        return list(self._identities)
+
+    @property
+    def instances(self) -> set[int]:
+        """The numbers of the trainings in the file."""
+        return set(self._trainings())
 
     def require_same(self) -> None:
-        """Raise InputError if there is a file that is not of this training."""
-        if self.path.exists():
-            header = self._header()
-            if (header.get("format_version"), header.get("identity")) != (FORMAT_VERSION, self._identity):
+        """Raise InputError if there is a file with another training in the place of one of these."""
+        for instance, about in self._trainings().items():
+            if about["identity"] != self._identities.get(instance, about["identity"]):
                 raise InputError(
                     f"{self.path}: a training with other settings was stopped here; remove it or choose another output"
                 )
@@ -78,13 +98,37 @@ class Checkpoint:
         """Remove the file, if there is one."""
         self.path.unlink(missing_ok=True)
 
-    def _header(self) -> dict[str, Any]:
+    def _trainings(self) -> dict[int, dict[str, Any]]:
+        """What the header says of each training; of none if there is no file."""
         try:
             with safe_open(self.path, framework="numpy") as file:
-                return json.loads((file.metadata() or {}).get("fluxeq", "{}"))
+                header = json.loads((file.metadata() or {}).get("fluxeq", "{}"))
+        except FileNotFoundError:
+            return {}
         except (SafetensorError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{self.path}: not a checkpoint of fluxeq ({reason}); remove it") from None
+        if header.get("format_version") != FORMAT_VERSION:
+            raise InputError(f"{self.path}: a checkpoint of another version of fluxeq; remove it")
+        return {int(instance): about for instance, about in header["trainings"].items()}
+
+
+def _tensors(training: Training) -> dict[str, np.ndarray]:
+    """All that a training holds, but for the number of its steps of the polish."""
+    tensors = _named(training.state) | {"losses": np.array(training.losses, dtype=np.float64)}
+    if training.polish is not None:
+        damping = np.array(training.polish.damping, dtype=np.float64)
+        tensors |= {"polish.parameters": training.polish.parameters, "polish.damping": damping}
+    return tensors
+
+
+def _training(tensors: dict[str, np.ndarray], like: State, n_polished: int) -> Training:
+    """The training that these tensors are of."""
+    polish = None
+    if "polish.parameters" in tensors:  # what it knows of the network near them is found again
+        polish = Fit(tensors["polish.parameters"], float(tensors["polish.damping"]))
+    losses = tuple((float(training), float(validation)) for training, validation in tensors["losses"])
+    return Training(_state(tensors, like), losses, n_polished, polish)
 
 
 def _named(state: State) -> dict[str, np.ndarray]:
@@ -98,7 +142,3 @@ def _state(tensors: dict[str, np.ndarray], like: State) -> State:
     found = [jnp.asarray(tensors[name]) for name in _named(like)]
     state = jax.tree.unflatten(jax.tree.structure(like), found)
     return state._replace(key=jax.random.wrap_key_data(state.key))
-
-
-def _float64(fit: Fit) -> np.ndarray:
-    return np.array(fit.damping, dtype=np.float64)

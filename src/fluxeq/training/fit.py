@@ -69,6 +69,10 @@ class Training(NamedTuple):
         return self._replace(state=state, losses=(*self.losses, (float(training), float(validation))))
 
 
+Trainings = dict[int, Training]
+"""Trainings by the numbers of their instances."""
+
+
 class Curve(NamedTuple):
     """Losses by epoch, steps of the polish counted on, and the epoch (from 1) whose weights were kept."""
 

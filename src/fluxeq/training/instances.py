@@ -16,10 +16,10 @@ from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import n_parameters
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.datasets import Data
-from fluxeq.training.fit import Curve, Trainer, Training
+from fluxeq.training.fit import Curve, Trainer, Training, Trainings
 from fluxeq.training.models import Description, describe, save_model
 from fluxeq.training.recipe import Recipe
-from fluxeq.training.together import Together, Trainings
+from fluxeq.training.together import Together
 
 Progress = Callable[[int, int], None]
 """Called with the number of an instance and how many epochs, or steps of the polish, it has gone through."""
@@ -41,7 +41,7 @@ def train_instances(
 
     Raises InputError if a model or a checkpoint there is of other settings, or ``output`` cannot be a folder.
     """
-    paths = {instance: output / f"{architecture}-{instance:03d}.safetensors" for instance in instances}
+    paths = {instance: _path(output, architecture, instance) for instance in instances}
     expected: dict[str, Any] = {
         "task": data.task.name,
         "config": config.model_dump(mode="json"),
@@ -52,18 +52,22 @@ def train_instances(
         "training_origins": data.training_origins,
         "validation_origins": data.validation_origins,
     }
-    checkpoints = {}
+    plain = {**expected, "recipe": recipe.model_dump(mode="json")}
+    identities = {instance: digest([plain, architecture, seed, instance]) for instance in instances}
+    missing = {}
     for instance, path in paths.items():
         require_writable(path)
-        identity = digest([{**expected, "recipe": recipe.model_dump(mode="json")}, architecture, seed, instance])
-        checkpoints[instance] = Checkpoint(path.with_suffix(".checkpoint"), identity)
+        checkpoint = Checkpoint(path.with_suffix(".checkpoint"), {instance: identities[instance]})
         if path.exists():
             _require_same(path, expected, seed)
-            checkpoints.pop(instance).remove()  # which a kill may have left behind
+            checkpoint.remove()  # which a kill may have left behind
         else:
-            checkpoints[instance].require_same()
-    trainer = Trainer(data, config, recipe, augmentation) if checkpoints else None
-    for instance, training in _trained(trainer, checkpoints, seed, together, progress) if trainer else ():
+            checkpoint.require_same()
+            missing[instance] = checkpoint
+    shared = Checkpoint(output / f"{architecture}-together.checkpoint", identities)
+    shared.require_same()
+    trainer = Trainer(data, config, recipe, augmentation) if missing else None
+    for instance, training in _trained(trainer, missing, shared, seed, together, progress) if trainer else ():
         assert trainer is not None
         network, curve = trainer.result(training)
         _save_curve(paths[instance].with_suffix(".csv"), curve)
@@ -79,30 +83,52 @@ def train_instances(
             validation_loss=float(curve.validation[curve.best_epoch - 1]),
         )
         save_model(paths[instance], network, description)
-        checkpoints[instance].remove()
+        missing[instance].remove()
+    if all(_path(output, architecture, instance).exists() for instance in shared.instances):
+        shared.remove()
     return list(paths.values())
 
 
 def _trained(
-    trainer: Trainer, checkpoints: dict[int, Checkpoint], seed: int, together: bool, progress: Progress
+    trainer: Trainer,
+    checkpoints: dict[int, Checkpoint],
+    shared: Checkpoint,
+    seed: int,
+    together: bool,
+    progress: Progress,
 ) -> Iterator[tuple[int, Training]]:
-    """Every training at its end, with its instance, in the order in which they end."""
+    """Every training at its end, with its instance, in the order in which they end.
+
+    Each goes on from where its own checkpoint, or the one of those that go together, has it furthest.
+    """
+    like = trainer.start(0)
+    stopped = shared.read(like)
+
+    def begun(instance: int) -> Training:
+        fresh = {instance: trainer.begin(derived_seed(seed, instance))}
+        found = (fresh, stopped, checkpoints[instance].read(like))
+        return max((at[instance] for at in found if instance in at), key=lambda training: len(training.losses))
 
     def watch_one(instance: int, training: Training) -> None:
         progress(instance, len(training.losses))
         if checkpoints[instance].due:
-            checkpoints[instance].write(training)
+            checkpoints[instance].write({instance: training})
 
     def watch(n_epochs: dict[int, int], trainings: Callable[[], Trainings]) -> None:
         for instance, n in n_epochs.items():
             progress(instance, n)
-        if any(checkpoints[instance].due for instance in n_epochs):
-            for instance, training in trainings().items():
-                checkpoints[instance].write(training)
+        if shared.due:
+            shared.write(trainings())
 
-    begun = ((i, checkpoint.read(trainer.begin(derived_seed(seed, i)))) for i, checkpoint in checkpoints.items())
-    for instance, training in Together(trainer).epochs(dict(begun), watch) if together else begun:
-        yield instance, trainer.finished(training, partial(watch_one, instance))
+    at = ((instance, begun(instance)) for instance in checkpoints)
+    ended = Together(trainer).epochs(stopped | dict(at), watch, shared.write, shared.asked) if together else at
+    for instance, training in ended:
+        if instance in checkpoints:  # else it has its model, and has only kept its place in the group
+            yield instance, trainer.finished(training, partial(watch_one, instance))
+
+
+def _path(output: Path, architecture: str, instance: int) -> Path:
+    return output / f"{architecture}-{instance:03d}.safetensors"
 
 
 def _require_same(path: Path, expected: dict[str, Any], seed: int) -> None:

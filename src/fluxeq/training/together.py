@@ -2,17 +2,18 @@
 
 The epoch of ``fit`` is mapped over the states. The data lie on the device once, as int8, and every training draws its
 own order of them. Each stops by itself: its state stays as it is from then on, and when half have stopped the others go
-on in a smaller group. Which trainings are in a group changes their results by rounding only.
+on in a smaller group. Which trainings are in a group changes their results by rounding only; whoever stops them keeps
+all at the same point, so that they go on in the same groups, to the same results bit for bit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fluxeq.training.fit import Labelled, State, Trainer, Training
+from fluxeq.training.fit import Labelled, State, Trainer, Training, Trainings
 
 EPOCHS_A_CALL = 10
 """The most epochs between two looks of the host."""
@@ -21,10 +22,11 @@ SHARE_OF_MEMORY = 0.25
 MEMORY = 2**32
 """Bytes of a device that does not say how many it has, as a CPU."""
 
-Trainings = dict[int, Training]
-"""Trainings by the numbers of their instances."""
 Watch = Callable[[dict[int, int], Callable[[], Trainings]], None]
-"""Called now and then with the epochs that each training has gone through, and with what gives them as they are."""
+"""Called now and then with the epochs that each of a group has gone through, and with what gives all trainings that
+have not been given away, as they are."""
+Keep = Callable[[Trainings], None]
+"""Called with all of these whenever a group has come to its end."""
 
 
 class Together:
@@ -41,16 +43,35 @@ class Together:
         return max(1, int(SHARE_OF_MEMORY * memory) // self._trainer.bytes_needed())
 
     def epochs(
-        self, trainings: Trainings, watch: Watch = lambda epochs, trainings: None
+        self,
+        trainings: Trainings,
+        watch: Watch = lambda epochs, trainings: None,
+        keep: Keep = lambda trainings: None,
+        numbers: Sequence[int] | None = None,
     ) -> Iterator[tuple[int, Training]]:
-        """Each training after its last epoch, with its number; as many at once as fit onto the device."""
-        numbers = list(trainings)
-        for first in range(0, len(numbers), self.most):
-            group = {number: trainings[number] for number in numbers[first : first + self.most]}
+        """Each training after its last epoch, with its number; as many at once as fit onto the device.
+
+        Groups are made of ``numbers``, or of those of the trainings; some of them may have been given away earlier.
+        So trainings that were kept go on in the same groups, if all that were kept are there, also those that had
+        stopped.
+        """
+        left = dict(trainings)
+
+        def watch_all(n_epochs: dict[int, int], group: Callable[[], Trainings]) -> None:
+            watch(n_epochs, lambda: left | group())
+
+        places = list(trainings) if numbers is None else numbers
+        for first in range(0, len(places), self.most):
+            group = {number: left[number] for number in places[first : first + self.most] if number in left}
             while group:
-                stopped = {number for number, training in group.items() if not self._trainer.learns(training)}
-                yield from ((number, group.pop(number)) for number in sorted(stopped))
-                group = self._until_half_have_stopped(group, watch) if group else {}
+                going_on = {number: training for number, training in group.items() if self._trainer.learns(training)}
+                if 2 * len(going_on) > len(group):
+                    group = self._until_half_have_stopped(group, watch_all)
+                    left |= group
+                    keep(left)
+                else:
+                    yield from ((number, left.pop(number)) for number in group if number not in going_on)
+                    group = going_on
 
     def _until_half_have_stopped(self, trainings: Trainings, watch: Watch) -> Trainings:
         states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(training.state for training in trainings.values()))
