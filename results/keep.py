@@ -1,7 +1,8 @@
 """Keep what matters of a run in the repository: ``python results/keep.py runs/laptop`` in its root.
 
-The tables, figures, claims, searches and provenance of the run go to ``results/NAME``, and the table of claims in
-README.md is written anew from all that is kept. The networks of the study ``laptop`` go to ``models``.
+The tables, figures, claims, searches and provenance of the run go to ``results/NAME``, with what is done of it, and the
+table of claims in README.md is written anew from all that is kept. The networks of the study ``laptop`` go to
+``models``. Of an unfinished run what ``fluxeq report`` has written is kept.
 """
 
 import shutil
@@ -10,11 +11,17 @@ import tomllib
 from pathlib import Path
 
 from fluxeq.errors import InputError
-from fluxeq.files import read_json, remove, write_text
+from fluxeq.files import read_json, remove, write_json, write_text
+from fluxeq.studies.run import has_all_scores, open_run, progress
 
 ROOT = Path(__file__).parent.parent
-KEPT = ("study.toml", "metrics.csv", "claims.json", "provenance.json", "log.jsonl")
-PATTERNS = ("figures/*.csv", "figures/*.png", "measurements/*.csv", "searches/*/best.json", "searches/*/trials.json")
+KEPT = ("study.toml", "claims.json", "provenance.json", "log.jsonl")
+FINISHED = ("metrics.csv", "winners")
+"""What a finished run has as well."""
+PATTERNS = (
+    *("metrics.csv", "figures/*.csv", "figures/*.png", "measurements/*.csv"),
+    *("searches/*/best.json", "searches/*/trials.json"),
+)
 SHOWN = ("laptop", "paper")
 """Studies in the table of claims; ``quick`` only shows that everything works."""
 SHIPPED = "laptop"
@@ -25,9 +32,11 @@ VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
 def main() -> None:
     """Keep the run that the command line names."""
     run = Path(sys.argv[1])
-    missing = [name for name in (*KEPT, "winners") if not (run / name).exists()]
+    needed = (*KEPT, *FINISHED) if has_all_scores(run) else KEPT
+    missing = [name for name in needed if not (run / name).exists()]
     if missing:
-        sys.exit(f"{run}: has no {', '.join(missing)}; finish it with 'fluxeq reproduce'")
+        way_out = "finish it with 'fluxeq reproduce', or let 'fluxeq report' write what there is"
+        sys.exit(f"{run}: has no {', '.join(missing)}; {way_out}")
     keep(run, ROOT)
     readme = ROOT / "README.md"
     write_text(readme, with_claims(readme.read_text(encoding="utf-8"), ROOT / "results"))
@@ -41,7 +50,9 @@ def keep(run: Path, root: Path) -> None:
     for path in [run / name for name in KEPT] + [path for pattern in PATTERNS for path in sorted(run.glob(pattern))]:
         (target / path.relative_to(run)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / path.relative_to(run))
-    if study == SHIPPED:
+    jobs = {kind: {"done": n_done, "jobs": n_jobs} for kind, n_done, n_jobs in progress(run, open_run(run))}
+    write_json(target / "status.json", jobs)
+    if study == SHIPPED and (run / "winners").exists():
         remove(root / "models")
         shutil.copytree(run / "winners", root / "models")
 
@@ -61,7 +72,7 @@ def claims_table(results: Path) -> str:
     head = ["claim", "the paper says", *(f"measured by `{name}`" for name in found)]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for rows in zip(*found.values(), strict=True):
-        cells = [f"**{VERDICTS[row['holds']]}**: {row['measured']}" for row in rows]
+        cells = [f"**{VERDICTS[row['holds']]}**" + f": {row['measured']}" * (row["holds"] is not None) for row in rows]
         lines.append("| " + " | ".join(_cell(text) for text in (rows[0]["id"], rows[0]["statement"], *cells)) + " |")
     return "\n".join(lines) + "\n"
 

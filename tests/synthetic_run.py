@@ -16,6 +16,7 @@ name = "synthetic"
 [regression]
 shape = [60, 4]
 mu = 1.05
+n_training = {n_training}
 
 [detection]
 shape = [8, 8]
@@ -44,13 +45,15 @@ class Tables:
 
     metrics: pd.DataFrame
     measurements: dict[str, pd.DataFrame] = field(default_factory=dict)
+    n_training: tuple[int, ...] = ()
+    """The sizes of the training set of the regression in the study file."""
     searches: dict[tuple[str, str], list[dict]] = field(default_factory=dict)
     """The settings that were tried for a task and an architecture, the best first."""
 
     def write(self, run: Path) -> Path:
         """Make the run folder; its path."""
         (run / "measurements").mkdir(parents=True)
-        (run / "study.toml").write_text(STUDY, encoding="utf-8")
+        (run / "study.toml").write_text(STUDY.format(n_training=list(self.n_training)), encoding="utf-8")
         self.metrics.to_csv(run / "metrics.csv", index=False)
         for name, table in self.measurements.items():
             table.to_csv(run / "measurements" / f"{name}.csv", index=False)
@@ -79,7 +82,7 @@ def tables(seed: int = 1, scale: Scale = Scale()) -> Tables:
     measurements["feature_maps"] = _feature_maps(rng, measurements["example"])
     tasks = ("regression", "detection", "counting")
     searches = {(task, architecture): search(rng) for task in tasks for architecture in DETECTION_LOSS}
-    return Tables(pd.DataFrame(rows), measurements, searches)
+    return Tables(pd.DataFrame(rows), measurements, scale.n_training, searches)
 
 
 def search(rng, n=12):

@@ -508,7 +508,7 @@ def figure(run: Path, name: str, /) -> None:
 
 @app.command
 def report(run: Path, /) -> None:
-    """Write report.html again from the stored numbers.
+    """Write report.html again from the stored numbers; of an unfinished run, with what there is so far.
 
     Parameters
     ----------
@@ -516,9 +516,11 @@ def report(run: Path, /) -> None:
         Folder of a run.
     """
     from fluxeq.studies.report import write_report
-    from fluxeq.studies.run import open_run
+    from fluxeq.studies.run import has_all_scores, open_run
+    from fluxeq.studies.so_far import write_so_far
 
-    print(write_report(run, open_run(run)))
+    study = open_run(run)
+    print(write_report(run, study) if has_all_scores(run) else write_so_far(run, study))
 
 
 def _score_line(row: dict[str, Any]) -> str:

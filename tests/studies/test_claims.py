@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 import synthetic_run
-from fluxeq.errors import InputError
 from fluxeq.studies.claims import Claim, judge, write_claims
 
 IDS = ["R1", "R2", "R3", "R4", "R5", "R6", "D1", "D2", "D3", "D4", "C1", "C2", "S1"]
@@ -181,6 +180,14 @@ def test_claims_are_written_as_the_contract_says(tables, tmp_path):
     assert {row["id"]: row["holds"] for row in written}["D4"] is None
 
 
-def test_a_run_without_scores_cannot_be_judged(tmp_path):
-    with pytest.raises(InputError, match=r"metrics\.csv: no such file; run 'fluxeq reproduce' first"):
-        judge(tmp_path)
+def test_a_run_without_scores_leaves_all_claims_open(tmp_path):
+    claims = judge(tmp_path)
+    assert [claim.id for claim in claims] == IDS
+    assert {claim.holds for claim in claims} == {None}
+    assert claims[-1].measured == "not measured: metrics.csv: no such file; run 'fluxeq reproduce' first"
+
+
+def test_an_unfinished_run_is_not_judged_by_its_smaller_training_sets(tables, tmp_path):
+    dropped(**REGRESSION, **LARGEST)(tables)
+    open_claims = {claim.id for claim in judge(tables.write(tmp_path / "run")) if claim.holds is None}
+    assert open_claims == {"R1", "R2", "R3", "R4", "R5", "R6", "S1"}

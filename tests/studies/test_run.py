@@ -17,12 +17,13 @@ import pytest
 import dask_processes as dask
 from fluxeq.errors import InputError
 from fluxeq.figures.registry import write_figure
-from fluxeq.files import locked
+from fluxeq.files import locked, read_json
 from fluxeq.studies import run as module
 from fluxeq.studies.executors import executor
 from fluxeq.studies.plan import FIGURES, digests, plan
 from fluxeq.studies.report import write_report
-from fluxeq.studies.run import open_run, progress, reproduce
+from fluxeq.studies.run import has_all_scores, open_run, progress, reproduce
+from fluxeq.studies.so_far import write_so_far
 from fluxeq.studies.study import load_study
 from fluxeq.studies.winners import write_winners
 from fluxeq.training.models import describe, load_model, save_model
@@ -437,6 +438,31 @@ def test_a_figure_is_drawn_again_from_the_numbers(copied):
     assert (copied / "figures" / "fig2.png").read_bytes() == before
     with pytest.raises(InputError, match="figure 'fig9': choose one of fig1"):
         write_figure(copied, "fig9")
+
+
+def test_the_report_of_an_unfinished_run(copied):
+    """With the claims that its scores are enough for; the others are open, and figures without numbers go."""
+    assert has_all_scores(copied)
+    for name in ("metrics", "evaluate.counting-EQ-20"):
+        record = copied / ".jobs" / f"{name}.json"
+        record.write_text(record.read_text().replace("true", "false"))
+    assert not has_all_scores(copied)
+    before = {claim["id"]: claim for claim in read_json(copied / "claims.json")}
+    text = write_so_far(copied, open_run(copied)).read_text()
+    assert "<strong>Unfinished.</strong> Jobs done: evaluate 6 of 7, collect 0 of 1" in text
+    assert set(pd.read_csv(copied / "metrics.csv")["task"]) == {"regression", "detection"}
+    assert not list(copied.glob("figures/fig7*"))
+    assert text.count("<figure>") == len(FIGURES) - 2
+    after = {claim["id"]: claim for claim in read_json(copied / "claims.json")}
+    assert after["C2"] == before["C2"] | {"holds": None, "measured": after["C2"]["measured"]}
+    assert before["C2"]["holds"] is not None
+    assert after["D2"] == before["D2"]
+
+
+def test_a_run_that_has_done_nothing_has_no_report(study, tmp_path):
+    (tmp_path / "study.toml").write_text(TINY)
+    with pytest.raises(InputError, match="no job is done yet; go on with 'fluxeq reproduce'"):
+        write_so_far(tmp_path, open_run(tmp_path))
 
 
 def test_the_report_is_written_again(copied):

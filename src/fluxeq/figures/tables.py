@@ -103,10 +103,14 @@ def select(table: pd.DataFrame, **conditions: Any) -> pd.DataFrame:
     return rows
 
 
-def final(table: pd.DataFrame, task: str, **conditions: Any) -> pd.DataFrame:
-    """Rows of the networks that the study trained on its largest training set. Raises InputError if there are none."""
-    rows = select(table, group="study", task=task)
-    return select(rows, task=task, n_training=int(rows["n_training"].max()), **conditions)
+def final(run: Path, task: str, **conditions: Any) -> pd.DataFrame:
+    """Rows of the networks that were trained on the largest training set of the study.
+
+    Raises InputError if there are none, as in a run that has not come to them yet.
+    """
+    rows = select(metrics(run), group="study", task=task)
+    sizes = _study(run, task).get("n_training", rows["n_training"])
+    return select(rows, task=task, n_training=int(max(sizes)), **conditions)
 
 
 def n_sites(shape: str) -> int:

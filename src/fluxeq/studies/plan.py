@@ -54,7 +54,7 @@ def plan(study: Study) -> list[Job]:
     best = {"models": measured["models"], "output": "winners"}
     jobs.append(Job("winners", "winners", best, ("winners",), ("metrics",)))
     tables = ("metrics", "measurements")
-    jobs += [Job(f"figures/{name}", "figure", {"name": name}, _figure_files(name), tables) for name in FIGURES]
+    jobs += [Job(f"figures/{name}", "figure", {"name": name}, figure_files(name), tables) for name in FIGURES]
     jobs.append(Job("claims", "claims", {}, ("claims.json",), tables))
     shown = ("claims", *(f"figures/{name}" for name in FIGURES))
     jobs.append(Job("report", "report", {}, ("provenance.json", "report.html"), shown))
@@ -72,7 +72,8 @@ def digests(jobs: list[Job]) -> dict[str, str]:
 FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b", "search")
 
 
-def _figure_files(name: str) -> tuple[str, ...]:
+def figure_files(name: str) -> tuple[str, ...]:
+    """What a figure leaves in the run folder."""
     return tuple(f"figures/{name}.{suffix}" for suffix in ("csv", "pdf", "png"))
 
 

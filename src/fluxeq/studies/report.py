@@ -62,17 +62,21 @@ pre { background: #f4f6f8; padding: 0.8rem 1rem; overflow-x: auto; font-size: 0.
 VERDICTS = {True: ("holds", "yes"), False: ("does not hold", "no"), None: ("not measured", "unknown")}
 
 
-def write_report(run: Path, study: Study) -> Path:
-    """Write report.html; its path. Raises InputError if the run has no claims or figures yet."""
+def write_report(run: Path, study: Study, so_far: str = "") -> Path:
+    """Write report.html; its path. ``so_far`` says how far an unfinished run is, in which figures may be missing.
+
+    Raises InputError if the run has no claims, or is finished and lacks a figure.
+    """
     claims = read_json(run / "claims.json")
     path = run / "report.html"
     sections = [
         f"<h1>fluxeq: study {escape(study.name)}</h1>",
+        *([f"<p><strong>Unfinished.</strong> {escape(so_far)}</p>"] if so_far else []),
         f"<p>{_summary(claims)}</p>",
         "<h2>Claims</h2>",
         _claims_table(claims),
         "<h2>Figures</h2>",
-        *(_figure(run, name) for name in FIGURES),
+        *(_figure(run, name) for name in FIGURES if not so_far or _picture(run, name).is_file()),
         "<h2>How it was made</h2>",
         _provenance_table(read_json(run / "provenance.json")),
         "<h3>Study file</h3>",
@@ -105,13 +109,17 @@ def _claim_row(claim: dict[str, Any]) -> str:
 
 
 def _figure(run: Path, name: str) -> str:
-    picture = run / "figures" / f"{name}.png"
+    picture = _picture(run, name)
     if not picture.is_file():
         raise InputError(f"{picture}: no such figure; 'fluxeq reproduce' draws it")
     data, caption = base64.b64encode(picture.read_bytes()).decode(), escape(CAPTIONS[name])
     image = f'<img alt="{name}" src="data:image/png;base64,{data}">'
     paper = f"<br><b>The paper:</b> {escape(PAPER[name])}"
     return f"<figure>{image}<figcaption>{caption}{paper}</figcaption>{_spread(run, name)}</figure>"
+
+
+def _picture(run: Path, name: str) -> Path:
+    return run / "figures" / f"{name}.png"
 
 
 def _spread(run: Path, name: str) -> str:

@@ -95,6 +95,22 @@ def progress(run: Path, study: Study) -> list[Progress]:
     return [Progress(kind, sum(states), len(states)) for kind, states in of_kind.items()]
 
 
+def has_all_scores(run: Path) -> bool:
+    """Whether the table of scores was whole once, perhaps for an earlier version of the study; results that were kept
+    without the records of their jobs count as whole.
+    """
+    records = run / ".jobs"
+    record = records / "metrics.json"
+    return not records.is_dir() or (record.exists() and bool(read_json(record)["done"]))
+
+
+def scores_so_far(run: Path, study: Study) -> list[str]:
+    """The tables of scores that are done, paths in the run folder, in the order of the study."""
+    jobs = plan(study)
+    fingerprints = digests(jobs)
+    return [job.outputs[0] for job in jobs if job.kind == "evaluate" and is_done(run, job, fingerprints[job.name])]
+
+
 def is_done(run: Path, job: Job, fingerprint: str) -> bool:
     """Whether the outputs of a job are there and belong to these settings."""
     record = _record(run, job)

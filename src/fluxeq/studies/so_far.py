@@ -1,0 +1,39 @@
+"""What an unfinished run knows: its scores, the figures that they are enough for, the claims, and a report.
+
+All of it is written anew when the run comes to these jobs.
+"""
+
+from pathlib import Path
+
+from fluxeq.errors import InputError
+from fluxeq.figures.registry import write_figure
+from fluxeq.files import remove
+from fluxeq.studies.claims import write_claims
+from fluxeq.studies.jobs import collect
+from fluxeq.studies.plan import FIGURES, figure_files
+from fluxeq.studies.provenance import write_provenance
+from fluxeq.studies.report import write_report
+from fluxeq.studies.run import progress, scores_so_far
+from fluxeq.studies.study import Study
+
+
+def write_so_far(run: Path, study: Study) -> Path:
+    """Write the table of scores, figures, claims, provenance and report of what is done; the path of the report.
+
+    Raises InputError if nothing is.
+    """
+    if not (run / "log.jsonl").exists():
+        raise InputError(f"{run}: no job is done yet; go on with 'fluxeq reproduce'")
+    remove(run / "metrics.csv")
+    if scores := scores_so_far(run, study):
+        collect(run, scores)
+    for name in FIGURES:
+        try:
+            write_figure(run, name)
+        except InputError:  # it needs more than there is
+            for path in figure_files(name):
+                remove(run / path)
+    write_claims(run)
+    write_provenance(run)
+    kinds = (f"{kind} {n_done} of {n_jobs}" for kind, n_done, n_jobs in progress(run, study) if n_done < n_jobs)
+    return write_report(run, study, f"Jobs done: {', '.join(kinds)}; all other kinds are complete.")
