@@ -230,7 +230,8 @@ def _evaluated(group: str, variant: str, train: Job, tests: list[Tested]) -> Job
         "output": f"scores/{variant}.csv",
     }
     needs = (train.name, *(test.job for test in tests))
-    return Job(f"evaluate/{variant}", "evaluate", settings, (f"scores/{variant}.csv",), needs)
+    soon = 1e10  # at once after the training, since a report of an unfinished run shows what has scores
+    return Job(f"evaluate/{variant}", "evaluate", settings, (f"scores/{variant}.csv",), needs, weight=soon)
 
 
 def _reference(study: Study) -> Iterator[Job]:

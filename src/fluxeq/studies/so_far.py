@@ -36,4 +36,4 @@ def write_so_far(run: Path, study: Study) -> Path:
     write_claims(run)
     write_provenance(run)
     kinds = (f"{kind} {n_done} of {n_jobs}" for kind, n_done, n_jobs in progress(run, study) if n_done < n_jobs)
-    return write_report(run, study, f"Jobs done: {', '.join(kinds)}; all other kinds are complete.")
+    return write_report(run, study, f"Jobs done: {', '.join(kinds)}.")
