@@ -1,10 +1,11 @@
-"""Where the layers of the shipped EQ and ST networks bend: ``python results/relu_units.py`` in the root of the project.
+"""Where the layers of EQ networks bend: ``python results/relu_units.py runs/laptop`` in the root of the project.
 
-Writes ``results/laptop/relu_units.csv``: how many units of each hidden layer are positive everywhere (but for 0.1 % of
-all sites and configurations), nowhere, and at some, on new 60x4 configurations at each mu. A layer of units that keep
-their sign is linear.
+Writes ``results/laptop/relu_units.csv``, for the first instance of the winner of each search of the regression in that
+run: how many units of each hidden layer are positive everywhere (but for 0.1 % of all sites and configurations),
+nowhere, and at some, on new 60x4 configurations at each mu. A layer of units that keep their sign is linear.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import fluxeq
 from fluxeq.files import whole
 from fluxeq.nets.layers import ACTIVATIONS
 from fluxeq.nets.network import Network
+from fluxeq.studies.study import load_study
 from fluxeq.training.models import load_model
 
 ROOT = Path(__file__).parent.parent
@@ -26,17 +28,19 @@ RARE = 1e-3
 
 def main() -> None:
     """Count the units at every mu."""
+    study = load_study(Path(sys.argv[1]) / "study.toml").regression
+    models = Path(sys.argv[1]) / "models" / f"regression-EQ-{study.n_training[-1]}"
     rows = []
     for mu in MU:
         made = fluxeq.sample(fluxeq.Theory(4.01, 1, mu), SHAPE, N, chains=8, seed=SEED)
-        for architecture in ("EQ", "ST"):
-            network = load_model(ROOT / "models" / f"regression-{architecture}.safetensors").network
+        for search in range(study.searches):
+            network = load_model(models / f"EQ-{search:03d}.safetensors").network
             for layer, values in hidden(network, jnp.asarray(made.configurations)):
                 share = (values > 0).reshape(-1, values.shape[-1]).mean(axis=0)
                 on, off = int((share >= 1 - RARE).sum()), int((share <= RARE).sum())
-                row = {"architecture": architecture, "layer": layer, "mu": mu, "always_positive": on}
+                row = {"search": search + 1, "layer": layer, "mu": mu, "always_positive": on}
                 rows.append({**row, "never_positive": off, "sometimes": len(share) - on - off})
-    table = pd.DataFrame(rows).sort_values(["architecture", "layer", "mu"], kind="stable")
+    table = pd.DataFrame(rows).sort_values(["search", "layer", "mu"], kind="stable")
     with whole(ROOT / "results" / "laptop" / "relu_units.csv") as temporary:
         table.to_csv(temporary, index=False)
 
