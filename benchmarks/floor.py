@@ -12,13 +12,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from fluxeq.data.generation import Settings, sample_to_file
 from fluxeq.files import whole
 from fluxeq.nets.architectures import configured
 from fluxeq.studies.executors import keep_to_one_thread, processes
+from fluxeq.studies.plan import named
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.recipe import Recipe
@@ -60,24 +60,24 @@ class Training(NamedTuple):
     """Test losses by lattice, over all mu."""
 
 
-def main(n: int = 20000, n_instances: int = 5, folder: Path | None = None) -> None:
+def main(n: str = "20000", n_instances: str = "5", folder: str = "") -> None:
     """Sample, train, test, and write the table."""
-    run = folder or Path(f"runs/floor-{n}")
-    sample(run / "training.h5", n, MU, SHAPE, 1)
-    sample(run / "validation.h5", n // 10, MU, SHAPE, 2)
+    run, n_training = Path(folder or f"runs/floor-{n}"), int(n)
+    sample(run / "training.h5", n_training, MU, SHAPE, 1)
+    sample(run / "validation.h5", n_training // 10, MU, SHAPE, 2)
     for shape in TESTED_SHAPES:
         for seed, mu in enumerate(TESTED_MU, 3):
-            sample(test_file(run, shape, mu), N_TESTED, mu, shape, seed)
+            sample(tested_file(run, shape, mu), N_TESTED, mu, shape, seed)
     keep_to_one_thread()  # for those that are started now
     with processes(os.cpu_count() or 1) as pool:
         trainings: list[Future[Training]] = [
-            pool.submit(trained, run, name, instance) for instance in range(n_instances) for name in RECIPES
+            pool.submit(trained, run, name, instance) for instance in range(int(n_instances)) for name in RECIPES
         ]
         for future in trainings:
             done = future.result()
             losses = ", ".join(f"{shape} {loss:.3g}" for shape, loss in done.losses.items())
             print(f"{done.recipe:9} {done.instance}  validation {done.validation_loss:.3g}  test {losses}", flush=True)
-    save(n, [future.result() for future in trainings])
+    save(n_training, [future.result() for future in trainings])
 
 
 def sample(path: Path, n: int, mu: float, shape: tuple[int, ...], seed: int) -> None:
@@ -85,9 +85,9 @@ def sample(path: Path, n: int, mu: float, shape: tuple[int, ...], seed: int) -> 
     sample_to_file(path, Settings(Theory(ETA, LAM, mu), shape, n, 8, seed))
 
 
-def test_file(run: Path, shape: tuple[int, ...], mu: float) -> Path:
+def tested_file(run: Path, shape: tuple[int, ...], mu: float) -> Path:
     """The test set of one lattice and mu."""
-    return run / f"test-{'x'.join(map(str, shape))}-{mu:g}.h5"
+    return run / f"tested-{named(shape)}-{mu:g}.h5"
 
 
 def trained(run: Path, name: str, instance: int) -> Training:
@@ -100,13 +100,13 @@ def trained(run: Path, name: str, instance: int) -> Training:
     from fluxeq.training.tasks import examples
 
     keep_compiled()
-    data = load_data("regression", [run / "training.h5"], [run / "validation.h5"], None)
+    data = load_data("regression", [run / "training.h5"], [run / "validation.h5"])
     config = configured("EQ", NETWORK, SHAPE)
     (path,) = train_instances(data, "EQ", config, RECIPES[name], False, [instance], 1, run / name)
     model, losses = load_model(path), {}
     for shape in TESTED_SHAPES:
-        tests = [examples(data.task, [open_ensemble(test_file(run, shape, mu))]) for mu in TESTED_MU]
-        losses["x".join(map(str, shape))] = float(np.mean([evaluate(model, test).loss for test in tests]))
+        test = examples(data.task, [open_ensemble(tested_file(run, shape, mu)) for mu in TESTED_MU])
+        losses[named(shape)] = evaluate(model, test).loss
     return Training(name, instance, model.description.validation_loss, losses)
 
 
@@ -134,5 +134,4 @@ def save(n: int, trainings: list[Training]) -> None:
 
 
 if __name__ == "__main__":
-    n, n_instances = (int(text) for text in (*sys.argv[1:3], *("20000", "5")[len(sys.argv[1:3]) :]))
-    main(n, n_instances, Path(sys.argv[3]) if len(sys.argv) > 3 else None)
+    main(*sys.argv[1:])

@@ -6,15 +6,16 @@ the lattice of the training, at the mu of the training and over all mu.
 """
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from fluxeq.figures import tables
 from fluxeq.figures.scores import instance_scores
 from fluxeq.files import read_json, whole
+from fluxeq.nets.architectures import configured
 from fluxeq.studies.plan import plan
 from fluxeq.studies.study import load_study
+from fluxeq.studies.winners import layers
 
 RUN = Path(__file__).parent / "laptop"
 
@@ -24,16 +25,17 @@ def main() -> None:
     study = load_study(RUN / "study.toml")
     shape, mu, n_training = tables.training_shape(RUN, "regression"), study.regression.mu, study.regression.n_training
     jobs = [job for job in plan(study) if job.name.startswith("train/regression-")]
-    rows = []
+    metrics, rows = tables.metrics(RUN), []
     for job in jobs:
         about = {name: job.settings[name] for name in ("task", "architecture", "augmentation", "n_training")}
         if about["n_training"] != n_training[-1]:
             continue
-        scores = tables.select(tables.metrics(RUN), group="study", **about, shape=shape)
+        scores = tables.select(metrics, group="study", **about, shape=shape)
         for i, winner in enumerate(job.settings["winners"]):
             of_winner = scores[scores["instance"] % len(job.settings["winners"]) == i]
             best = read_json(RUN / winner)
-            row = about | {"search": i + 1, "parameters": best["n_parameters"], "layers": layers(best["config"])}
+            config = configured(about["architecture"], best["config"], study.regression.shape)
+            row = about | {"search": i + 1, "parameters": best["n_parameters"], "layers": layers(config)}
             row |= {"validation_loss_in_search": best["value"], "instances": of_winner["instance"].nunique()}
             for where, chosen in (("training_mu", tables.select(of_winner, mu=mu)), ("all_mu", of_winner)):
                 losses = instance_scores(chosen, "loss")["loss"]
@@ -41,17 +43,6 @@ def main() -> None:
             rows.append(row)
     with whole(RUN / "by_winner.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
-
-
-def layers(config: dict[str, Any]) -> str:
-    """The layers of a network in short: kernel and channels, pooling, stride; then dense layers and the activation."""
-    parts = [
-        f"{block['kernel']}x{block['kernel']} to {block['channels']}"
-        + (f", pooling {block['pooling']}" if block.get("pooling", 1) > 1 else "")
-        + (f", stride {block['stride']}" if block.get("stride", 1) > 1 else "")
-        for block in config["blocks"]
-    ]
-    return "; ".join([*parts, *(f"dense {width}" for width in config.get("dense", ())), config["activation"]])
 
 
 if __name__ == "__main__":

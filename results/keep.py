@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fluxeq.errors import InputError
 from fluxeq.files import read_json, remove, write_json, write_text
-from fluxeq.studies.run import has_all_scores, open_run, progress
+from fluxeq.studies.run import counts, has_all_scores, open_run, progress
 
 ROOT = Path(__file__).parent.parent
 KEPT = ("study.toml", "claims.json", "provenance.json", "log.jsonl")
@@ -50,8 +50,7 @@ def keep(run: Path, root: Path) -> None:
     for path in [run / name for name in KEPT] + [path for pattern in PATTERNS for path in sorted(run.glob(pattern))]:
         (target / path.relative_to(run)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / path.relative_to(run))
-    jobs = {kind: {"done": n_done, "jobs": n_jobs} for kind, n_done, n_jobs in progress(run, open_run(run))}
-    write_json(target / "status.json", jobs)
+    write_json(target / "status.json", counts(progress(run, open_run(run))))
     if study == SHIPPED and (run / "winners").exists():
         remove(root / "models")
         shutil.copytree(run / "winners", root / "models")

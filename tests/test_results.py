@@ -39,9 +39,12 @@ def test_claims_are_those_of_the_tables(run):
 
 
 def test_a_kept_run_has_its_parts():
-    assert {run.name for run in RUNS} >= {"quick", "laptop"}
+    finished = {run for run in RUNS if all(n["done"] == n["jobs"] for n in read_json(run / "status.json").values())}
+    assert {run.name for run in finished} >= {"quick", "laptop"}
     for run in RUNS:
-        assert len(list((run / "figures").glob("*.png"))) == len(list((run / "figures").glob("*.csv"))) > 10
+        n_figures = len(list((run / "figures").glob("*.png")))
+        assert n_figures == len(list((run / "figures").glob("*.csv")))
+        assert n_figures > 10 or run not in finished
         assert read_json(run / "provenance.json")["seconds_of_work"]
         assert tables.study_name(run) == run.name
 

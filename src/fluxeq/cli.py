@@ -477,11 +477,11 @@ def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json", nega
     json_:
         Print JSON.
     """
-    from fluxeq.studies.run import open_run, progress
+    from fluxeq.studies.run import counts, open_run, progress
 
     found = progress(run, open_run(run))
     if json_:
-        print(json.dumps({kind: {"done": n_done, "jobs": n_jobs} for kind, n_done, n_jobs in found}, indent=2))
+        print(json.dumps(counts(found), indent=2))
         return
     for kind, n_done, n_jobs in found:
         print(f"{kind:10} {n_done:5d} of {n_jobs}")

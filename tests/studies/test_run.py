@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import runpy
 import shutil
 import signal
 import subprocess
@@ -457,6 +458,24 @@ def test_the_report_of_an_unfinished_run(copied):
     assert after["C2"] == before["C2"] | {"holds": None, "measured": after["C2"]["measured"]}
     assert before["C2"]["holds"] is not None
     assert after["D2"] == before["D2"]
+
+
+def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
+    """Its networks do not ship, and what it lacks is not run."""
+    keep = runpy.run_path(str(Path(__file__).parents[2] / "results" / "keep.py"))
+    record = copied / ".jobs" / "metrics.json"
+    record.write_text(record.read_text().replace("true", "false"))
+    (copied / "scores" / "counting-EQ-20.csv").unlink()
+    write_so_far(copied, open_run(copied))
+    shutil.rmtree(copied / "winners")
+    keep["keep"](copied, tmp_path)
+    kept = tmp_path / "results" / "tiny"
+    assert read_json(kept / "status.json")["evaluate"] == {"done": 6, "jobs": 7}
+    assert not (tmp_path / "models").exists()
+    kept.rename(kept.with_name("paper"))
+    lines = {line.split(" | ")[0]: line for line in keep["claims_table"](tmp_path / "results").splitlines()}
+    assert lines["| C2"].endswith("| **not run** |")
+    assert lines["| R1"].endswith("| **not run** |")
 
 
 def test_a_run_that_has_done_nothing_has_no_report(study, tmp_path):

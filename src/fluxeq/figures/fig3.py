@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from fluxeq.figures import canvas
 from fluxeq.figures.scores import best_instance, sizes
-from fluxeq.figures.tables import final, training_mu, training_shape
+from fluxeq.figures.tables import final, metrics, training_mu, training_shape
 
 QUANTITIES = {"n": r"particle density $n$", "phi2": r"$|\phi|^2$"}
 MARKERS = "osD^vPX*"
@@ -26,7 +26,7 @@ QUANTITY_COLOURS = {"n": "#0072B2", "phi2": "#D55E00"}
 
 def numbers(run: Path) -> pd.DataFrame:
     """True and predicted mean of both observables for each lattice and mu."""
-    rows = final(run, "regression", architecture="EQ", augmentation=False)
+    rows = final(run, metrics(run), "regression", architecture="EQ", augmentation=False)
     best = best_instance(rows, training_shape(run, "regression"), training_mu(run))
     best = best.sort_values("mu").sort_values("shape", key=sizes, kind="stable")
     found = []

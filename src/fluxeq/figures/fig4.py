@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from fluxeq.figures import bands, canvas
 from fluxeq.figures.scores import any_size, spread
-from fluxeq.figures.tables import final
+from fluxeq.figures.tables import final, metrics
 
 
 def numbers(run: Path) -> pd.DataFrame:
     """The spread of the losses over the instances, for each series and lattice, smallest first."""
-    return spread(any_size(final(run, "regression", augmentation=False)), "loss", "shape")
+    return spread(any_size(final(run, metrics(run), "regression", augmentation=False)), "loss", "shape")
 
 
 @canvas.styled

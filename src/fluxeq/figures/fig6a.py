@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 
 from fluxeq.figures import bands, canvas
 from fluxeq.figures.scores import loss_and_accuracy
-from fluxeq.figures.tables import final, training_shape
+from fluxeq.figures.tables import final, metrics, training_shape
 
 
 def numbers(run: Path) -> pd.DataFrame:
     """The spread of loss and accuracy over the instances, for each architecture and mu."""
-    rows = final(run, "detection", augmentation=False, shape=training_shape(run, "detection"))
+    rows = final(run, metrics(run), "detection", augmentation=False, shape=training_shape(run, "detection"))
     return loss_and_accuracy(rows, "mu")
 
 

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 
 from fluxeq.figures import bands, canvas
 from fluxeq.figures.scores import loss_and_accuracy
-from fluxeq.figures.tables import final, select, shapes
+from fluxeq.figures.tables import final, metrics, select, shapes
 
 
 def numbers(run: Path) -> pd.DataFrame:
     """The spread of loss and accuracy over the instances, for each architecture and number of worms."""
-    rows = final(run, "counting", augmentation=False)
+    rows = final(run, metrics(run), "counting", augmentation=False)
     return loss_and_accuracy(select(rows, shape=shapes(rows)[0]), "n_worms")
 
 

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 
 from fluxeq.figures import bands, canvas
 from fluxeq.figures.scores import any_size, loss_and_accuracy
-from fluxeq.figures.tables import final
+from fluxeq.figures.tables import final, metrics
 
 
 def numbers(run: Path) -> pd.DataFrame:
     """The spread of loss and accuracy over the instances, for each architecture and lattice, smallest first."""
-    return loss_and_accuracy(any_size(final(run, "counting", augmentation=False)), "shape")
+    return loss_and_accuracy(any_size(final(run, metrics(run), "counting", augmentation=False)), "shape")
 
 
 @canvas.styled

@@ -103,12 +103,12 @@ def select(table: pd.DataFrame, **conditions: Any) -> pd.DataFrame:
     return rows
 
 
-def final(run: Path, task: str, **conditions: Any) -> pd.DataFrame:
-    """Rows of the networks that were trained on the largest training set of the study.
+def final(run: Path, table: pd.DataFrame, task: str, **conditions: Any) -> pd.DataFrame:
+    """Rows of the scores of a run that are of networks trained on the largest training set of its study.
 
     Raises InputError if there are none, as in a run that has not come to them yet.
     """
-    rows = select(metrics(run), group="study", task=task)
+    rows = select(table, group="study", task=task)
     sizes = _study(run, task).get("n_training", rows["n_training"])
     return select(rows, task=task, n_training=int(max(sizes)), **conditions)
 

@@ -11,7 +11,7 @@ which all claims hold, for each claim on one that violates it, and on one that l
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ import pandas as pd
 from fluxeq.errors import InputError
 from fluxeq.figures import tables
 from fluxeq.figures.scores import Interval, best_instance, instance_scores, interval, median, ratio_of_medians
-from fluxeq.figures.tables import final, n_sites, select
+from fluxeq.figures.tables import n_sites, select
 from fluxeq.files import write_json
 
 CLEARLY = 10
@@ -64,6 +64,17 @@ class Claim:
     """None only if the run lacks the data for it."""
 
 
+class Evidence(NamedTuple):
+    """A run folder and its table of scores."""
+
+    run: Path
+    metrics: pd.DataFrame
+
+    def final(self, task: str, **conditions: Any) -> pd.DataFrame:
+        """Rows of the networks of the largest training set. Raises InputError if there are none."""
+        return tables.final(self.run, self.metrics, task, **conditions)
+
+
 Statistic = Callable[[pd.Series], float | str]
 """Of the scores of all instances."""
 
@@ -81,12 +92,16 @@ class Rule(NamedTuple):
     id: str
     statement: str
     paper: str
-    judge: Callable[[Path], Verdict]
+    judge: Callable[[Evidence], Verdict]
 
 
 def judge(run: Path) -> list[Claim]:
     """All claims in the order of the paper; those that the run has no numbers for are open."""
-    return [_judged(rule, run) for rule in RULES]
+    try:
+        evidence = Evidence(run, tables.metrics(run))
+    except InputError as error:
+        return [_open(rule, run, error) for rule in RULES]
+    return [_judged(rule, evidence) for rule in RULES]
 
 
 def write_claims(run: Path) -> list[Claim]:
@@ -96,27 +111,31 @@ def write_claims(run: Path) -> list[Claim]:
     return claims
 
 
-def _judged(rule: Rule, run: Path) -> Claim:
-    holds: bool | None
+def _judged(rule: Rule, evidence: Evidence) -> Claim:
     try:
-        measured, holds = rule.judge(run)
+        measured, holds = rule.judge(evidence)
     except InputError as error:
-        measured, holds = f"not measured: {error}".replace(f"{run}/", ""), None
-    return Claim(rule.id, rule.statement, rule.paper, measured, holds if holds is None else bool(holds))
+        return _open(rule, evidence.run, error)
+    return Claim(rule.id, rule.statement, rule.paper, measured, bool(holds))
 
 
-def _beats_without_augmentation(run: Path) -> Verdict:
-    return _beats(run, augmentation=False)
+def _open(rule: Rule, run: Path, error: InputError) -> Claim:
+    """A claim that the run lacks the data for."""
+    return Claim(rule.id, rule.statement, rule.paper, f"not measured: {error}".replace(f"{run}/", ""), None)
 
 
-def _beats_with_augmentation(run: Path) -> Verdict:
-    return _beats(run, augmentation=True)
+def _beats_without_augmentation(evidence: Evidence) -> Verdict:
+    return _beats(evidence, augmentation=False)
 
 
-def _beats(run: Path, *, augmentation: bool) -> Verdict:
+def _beats_with_augmentation(evidence: Evidence) -> Verdict:
+    return _beats(evidence, augmentation=True)
+
+
+def _beats(evidence: Evidence, *, augmentation: bool) -> Verdict:
     """EQ against ST and FL, the latter with or without augmentation, on the training lattice."""
-    shape = tables.training_shape(run, "regression")
-    rows = final(run, "regression", shape=shape)
+    shape = tables.training_shape(evidence.run, "regression")
+    rows = evidence.final("regression", shape=shape)
     eq = _losses(rows, "EQ")
     others = {name: _losses(rows, name, augmentation=augmentation) for name in ("ST", "FL")}
     times = {name: _factor(losses, eq) for name, losses in others.items()}
@@ -127,10 +146,10 @@ def _beats(run: Path, *, augmentation: bool) -> Verdict:
     return Verdict(measured, _all_at_least(times, CLEARLY))
 
 
-def _gains(run: Path) -> Verdict:
-    shape = tables.training_shape(run, "regression")
-    rows = select(tables.metrics(run), group="study", task="regression", shape=shape)
-    last = final(run, "regression", shape=shape)["n_training"].iloc[0]
+def _gains(evidence: Evidence) -> Verdict:
+    shape = tables.training_shape(evidence.run, "regression")
+    rows = select(evidence.metrics, group="study", task="regression", shape=shape)
+    last = evidence.final("regression", shape=shape)["n_training"].iloc[0]
     sizes = sorted(n for n in rows["n_training"].unique() if n < last)
     if not sizes:
         raise InputError(f"trained on {last} configurations only; a gain needs at least two sizes")
@@ -146,9 +165,9 @@ def _gains(run: Path) -> Verdict:
     return Verdict(f"factors gained from {first}{least} to {last} configurations: {measured}", holds)
 
 
-def _follows(run: Path) -> Verdict:
-    rows = final(run, "regression", architecture="EQ", augmentation=False)
-    shape, mu = tables.training_shape(run, "regression"), tables.training_mu(run)
+def _follows(evidence: Evidence) -> Verdict:
+    rows = evidence.final("regression", architecture="EQ", augmentation=False)
+    shape, mu = tables.training_shape(evidence.run, "regression"), tables.training_mu(evidence.run)
     best = best_instance(rows, shape, mu)
     ratios = np.concatenate([_deviations(best, quantity) for quantity in ("n", "phi2")])
     within, largest = int(np.sum(ratios <= 1)), max(best["shape"].unique(), key=n_sites)
@@ -190,8 +209,8 @@ def _onset(mu: np.ndarray, n: np.ndarray) -> float | None:
     return float(np.interp(threshold, n[i - 1 : i + 1], mu[i - 1 : i + 1]))
 
 
-def _beats_at_every_size(run: Path) -> Verdict:
-    rows = final(run, "regression", augmentation=False)
+def _beats_at_every_size(evidence: Evidence) -> Verdict:
+    rows = evidence.final("regression", augmentation=False)
     shapes = _over_instances(rows, "loss", "shape", ("EQ", "ST"), np.median).index
     on = {shape: select(rows, shape=shape) for shape in shapes}
     times = {shape: _factor(_losses(there, "ST"), _losses(there, "EQ")) for shape, there in on.items()}
@@ -199,9 +218,9 @@ def _beats_at_every_size(run: Path) -> Verdict:
     return Verdict(f"loss of ST over that of EQ: {listed}", _all_at_least(times, ABOUT_THREE_ORDERS))
 
 
-def _beats_published_network(run: Path) -> Verdict:
-    published = select(tables.metrics(run), group="zhou")
-    rows = final(run, "regression", architecture="EQ", augmentation=False)
+def _beats_published_network(evidence: Evidence) -> Verdict:
+    published = select(evidence.metrics, group="zhou")
+    rows = evidence.final("regression", architecture="EQ", augmentation=False)
     shape = published["shape"].iloc[0]
     rows = select(rows, shape=shape)
     mu = np.intersect1d(rows["mu"].round(9), published["mu"].round(9))
@@ -218,14 +237,14 @@ def _beats_published_network(run: Path) -> Verdict:
     return Verdict(measured, times.value >= TWO_ORDERS)
 
 
-def _ranks_detection(run: Path) -> Verdict:
-    table, intervals = (_detection_over_mu(run, ("EQ", "ST", "FL"), found) for found in (np.median, _range))
+def _ranks_detection(evidence: Evidence) -> Verdict:
+    table, intervals = (_detection_over_mu(evidence, ("EQ", "ST", "FL"), found) for found in (np.median, _range))
     fl_below, st_close = table["FL"] < table["EQ"], (table["ST"] - table["EQ"]).abs() <= CLOSE
     return Verdict(f"median accuracy: {_listed(table, 'mu', intervals)}", fl_below.all() and st_close.all())
 
 
-def _ignores_mu(run: Path) -> Verdict:
-    accuracy = _detection_over_mu(run, ("EQ",), np.median)["EQ"]
+def _ignores_mu(evidence: Evidence) -> Verdict:
+    accuracy = _detection_over_mu(evidence, ("EQ",), np.median)["EQ"]
     if len(accuracy) < 2:
         raise InputError("detection was tested at one mu only; a spread needs at least two")
     spread = accuracy.max() - accuracy.min()
@@ -233,14 +252,14 @@ def _ignores_mu(run: Path) -> Verdict:
     return Verdict(f"{measured} over mu = {', '.join(f'{mu:g}' for mu in accuracy.index)}", spread <= CLOSE)
 
 
-def _detection_over_mu(run: Path, architectures: Sequence[str], statistic: Statistic) -> pd.DataFrame:
-    shape = tables.training_shape(run, "detection")
-    rows = final(run, "detection", augmentation=False, shape=shape)
+def _detection_over_mu(evidence: Evidence, architectures: Sequence[str], statistic: Statistic) -> pd.DataFrame:
+    shape = tables.training_shape(evidence.run, "detection")
+    rows = evidence.final("detection", augmentation=False, shape=shape)
     return _over_instances(rows, "accuracy", "mu", architectures, statistic)
 
 
-def _suffers_from_size(run: Path) -> Verdict:
-    rows = final(run, "detection", augmentation=False)
+def _suffers_from_size(evidence: Evidence) -> Verdict:
+    rows = evidence.final("detection", augmentation=False)
     table, intervals = (
         _over_instances(rows, "accuracy", "shape", ("EQ", "ST"), found) for found in (np.median, _range)
     )
@@ -249,8 +268,8 @@ def _suffers_from_size(run: Path) -> Verdict:
     return Verdict(f"median accuracy: {_listed(table, '', intervals)}", (table.iloc[-1] < table.iloc[0]).all())
 
 
-def _is_one_sided(run: Path) -> Verdict:
-    responses = tables.measurement(run, "responses")
+def _is_one_sided(evidence: Evidence) -> Verdict:
+    responses = tables.measurement(evidence.run, "responses")
     successful = responses[responses["accuracy"] >= SUCCESSFUL]
     parts, medians = [], []
     for name in ("EQ", "ST"):
@@ -266,8 +285,8 @@ def _is_one_sided(run: Path) -> Verdict:
     return Verdict(f"median selectivity: {'; '.join(parts)}", min(medians) >= ONE_SIDED)
 
 
-def _counts_every_number(run: Path) -> Verdict:
-    rows = final(run, "counting", augmentation=False)
+def _counts_every_number(evidence: Evidence) -> Verdict:
+    rows = evidence.final("counting", augmentation=False)
     rows = select(rows, shape=tables.shapes(rows)[0])
     table = _over_instances(rows, "accuracy", "n_worms", ("EQ", "ST", "FL"), np.median)
     small = table.loc[table.index.isin(SMALL_NUMBERS), ["ST", "FL"]]
@@ -277,18 +296,18 @@ def _counts_every_number(run: Path) -> Verdict:
     return Verdict(f"median accuracy on {rows['shape'].iloc[0]}: {_listed(table, 'N')}", holds)
 
 
-def _counts_without_error(run: Path) -> Verdict:
-    rows = final(run, "counting", architecture="EQ", augmentation=False)
+def _counts_without_error(evidence: Evidence) -> Verdict:
+    rows = evidence.final("counting", architecture="EQ", augmentation=False)
     worst = instance_scores(rows, "accuracy", ["shape"]).groupby("shape")["accuracy"].min()
     worst = worst.sort_index(key=lambda shapes: shapes.map(n_sites))
     listed = ", ".join(f"{shape} {accuracy:.6g}" for shape, accuracy in worst.items())
     return Verdict(f"worst of {rows['instance'].nunique()} instances: {listed}", (worst == 1.0).all())
 
 
-def _prefers_small_networks(run: Path) -> Verdict:
+def _prefers_small_networks(evidence: Evidence) -> Verdict:
     parts, numbers = [], []
     for task in ("regression", "detection", "counting"):
-        rows = final(run, task, augmentation=False)
+        rows = evidence.final(task, augmentation=False)
         for name in ("EQ", "ST", "FL"):
             select(rows, architecture=name)
         parameters = rows.groupby("architecture", sort=False)["n_parameters"].unique()

@@ -95,6 +95,11 @@ def progress(run: Path, study: Study) -> list[Progress]:
     return [Progress(kind, sum(states), len(states)) for kind, states in of_kind.items()]
 
 
+def counts(found: list[Progress]) -> dict[str, dict[str, int]]:
+    """The same as plain numbers, for JSON."""
+    return {kind: {"done": n_done, "jobs": n_jobs} for kind, n_done, n_jobs in found}
+
+
 def has_all_scores(run: Path) -> bool:
     """Whether the table of scores was whole once, perhaps for an earlier version of the study; results that were kept
     without the records of their jobs count as whole.

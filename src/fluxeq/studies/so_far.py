@@ -24,9 +24,10 @@ def write_so_far(run: Path, study: Study) -> Path:
     """
     if not (run / "log.jsonl").exists():
         raise InputError(f"{run}: no job is done yet; go on with 'fluxeq reproduce'")
-    remove(run / "metrics.csv")
     if scores := scores_so_far(run, study):
         collect(run, scores)
+    else:
+        remove(run / "metrics.csv")  # of an earlier version of the study
     for name in FIGURES:
         try:
             write_figure(run, name)

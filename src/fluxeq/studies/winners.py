@@ -13,7 +13,7 @@ import pandas as pd
 from fluxeq.figures import tables
 from fluxeq.figures.scores import sizes
 from fluxeq.files import whole, write_text
-from fluxeq.nets.architectures import takes
+from fluxeq.nets.architectures import Architecture, takes
 from fluxeq.nets.network import total_stride
 from fluxeq.training.models import Model, describe, load_model
 
@@ -44,7 +44,7 @@ def card(model: Model, scores: pd.DataFrame, study: str, n_instances: int) -> st
     about, name = model.description, model.path.stem
     facts = {
         "predicts": PREDICTS[about.task],
-        "architecture": f"{about.architecture}, {about.n_parameters} parameters, {_layers(model)}",
+        "architecture": f"{about.architecture}, {about.n_parameters} parameters, {layers(model.config)}",
         "training data": f"{about.n_training} configurations: {'; '.join(about.training_origins)}",
         "validation data": f"{about.n_validation} configurations, other chains: {'; '.join(about.validation_origins)}",
         "augmentation": "random translations" if about.augmentation else "none",
@@ -68,15 +68,15 @@ def card(model: Model, scores: pd.DataFrame, study: str, n_instances: int) -> st
     )
 
 
-def _layers(model: Model) -> str:
-    config = model.config
+def layers(config: Architecture) -> str:
+    """The layers of a network in words."""
     blocks = [
         f"convolution {block.kernel}x{block.kernel} to {block.channels} channels"
         + (f" with stride {block.stride}" if block.stride > 1 and block.pooling == 1 else "")
         + (f", pooling {block.pooling}x{block.pooling} with stride {block.stride}" if block.pooling > 1 else "")
         for block in config.blocks
     ]
-    fields = {key: value for key, value in model.description.config.items() if key not in ("blocks", "shape")}
+    fields = {key: value for key, value in config.model_dump(mode="json").items() if key not in ("blocks", "shape")}
     return "; ".join([*blocks, *(f"{key} {value}" for key, value in fields.items())])
 
 

@@ -61,9 +61,8 @@ class Checkpoint:
 
         The clock starts now. Raises InputError if one of them is another training.
         """
-        self.require_same()
+        there = self.require_same()
         self._written = time.monotonic()
-        there = self._trainings()
         if not there:
             return {}
         with safe_open(self.path, framework="numpy") as file:
@@ -86,13 +85,18 @@ class Checkpoint:
         """The numbers of the trainings in the file."""
         return set(self._trainings())
 
-    def require_same(self) -> None:
-        """Raise InputError if there is a file with another training in the place of one of these."""
-        for instance, about in self._trainings().items():
+    def require_same(self) -> dict[int, dict[str, Any]]:
+        """What the header says of the trainings in the file, if there is one.
+
+        Raises InputError if one has the place of a training with an identity here, and is another one.
+        """
+        found = self._trainings()
+        for instance, about in found.items():
             if about["identity"] != self._identities.get(instance, about["identity"]):
                 raise InputError(
                     f"{self.path}: a training with other settings was stopped here; remove it or choose another output"
                 )
+        return found
 
     def remove(self) -> None:
         """Remove the file, if there is one."""
