@@ -106,6 +106,7 @@ VIOLATIONS = [
     ("C2", becomes("accuracy", 0.999, task="counting", **EQ, instance=1, shape="32x32", n_worms=3)),
     ("S1", becomes("n_parameters", 50, task="counting", **ST)),
     ("S1", becomes("n_parameters", 200_000, **REGRESSION, **FL, **LARGEST)),
+    ("S1", becomes("n_parameters", 200_000, **REGRESSION, **FL, **LARGEST, instance=2)),  # the winner of another search
 ]
 
 
@@ -132,6 +133,7 @@ ABSENCES = [
     ("C1", dropped(task="counting", n_worms=[1, 2, 3])),
     ("C2", dropped(task="counting")),
     ("S1", dropped(task="detection")),
+    ("S1", dropped(task="counting", **FL)),
 ]
 
 
@@ -161,6 +163,11 @@ def test_selectivity_is_judged_on_the_architecture_that_has_learned_the_task(tab
     found = claim(tables, tmp_path, "D4")
     assert found.holds
     assert "no ST model reaches an accuracy of 0.9" in found.measured
+
+
+def test_the_sizes_of_all_winners_are_listed(tables, tmp_path):
+    becomes("n_parameters", 300, **REGRESSION, **EQ, **LARGEST, instance=2)(tables)
+    assert "regression EQ 300 and 1200, ST 5000, FL 60000;" in claim(tables, tmp_path, "S1").measured
 
 
 def test_a_failed_instance_is_the_worst_one_and_does_not_drop_out(tables, tmp_path):

@@ -170,7 +170,7 @@ def test_killed_and_started_again(in_peace, tmp_path, together):
 
 @pytest.fixture
 def noisy(monkeypatch):
-    """Four trainings that stop at different epochs and go on in smaller groups, compiled once; how to run them."""
+    """Four trainings, two of which stop early and leave the others in a group of two; compiled once, how to run them."""
     config, data = configured("EQ", SETTINGS, small_ensembles.SHAPE), small_ensembles.data("regression")
     recipe = Recipe(epochs=60, patience=3, learning_rate=0.1, batch_size=8)
     made = Trainer(data, config, recipe)
@@ -179,7 +179,7 @@ def noisy(monkeypatch):
         monkeypatch.setattr(instances, name, lambda *arguments, compiled=compiled: compiled)
 
     def run(folder, together=True):
-        train_instances(data, "EQ", config, recipe, False, range(4), 1, folder, together)
+        train_instances(data, "EQ", config, recipe, False, range(4), 4, folder, together)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     return run
@@ -209,6 +209,12 @@ def test_trainings_that_go_together_are_stopped_at_any_file(noisy, tmp_path, mon
     in_peace = noisy(tmp_path / "in peace")
     lengths = {len(in_peace[f"EQ-{i:03d}.csv"].splitlines()) for i in range(4)}
     assert len(lengths) > 2  # they stop one by one
+    assert sorted(len(in_peace[f"EQ-{i:03d}.csv"].splitlines()) - 1 > 40 for i in range(4)) == [
+        False,
+        False,
+        True,
+        True,
+    ]
     k, stopped = 0, set()
     while True:
         folder = tmp_path / str(k)
