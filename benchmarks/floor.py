@@ -3,12 +3,12 @@
 ``python -m benchmarks.floor [CONFIGURATIONS] [INSTANCES] [FOLDER]`` in the root of the repository: 20000, 5 and
 ``runs/floor-CONFIGURATIONS`` unless given. Trains on 60x4 at mu = 1.05 and tests on 60x4 and 200x10 at eight mu from
 0.91 to 1.05, on other chains. Instances train side by side, one a processor; the same command again goes on where it
-was. Adds one row for each recipe, instance and lattice to ``docs/floor.csv``.
+was. Each one that is done adds a row for each lattice to ``docs/floor.csv``.
 """
 
 import os
 import sys
-from concurrent.futures import Future
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +36,6 @@ NETWORK = {
 }
 """What the target asks for: one layer that sees 2x2 sites, and smooth layers that see one."""
 RECIPES = {
-    "protocol": Recipe(),
     "polished": Recipe(
         epochs=20,
         patience=20,
@@ -46,8 +45,10 @@ RECIPES = {
         batch_size=20,
         polish=400,
     ),
+    "protocol": Recipe(),
 }
 TABLE = Path("docs/floor.csv")
+COLUMNS = ["configurations", "recipe", "instance", "shape", "validation_loss", "test_loss"]
 
 
 class Training(NamedTuple):
@@ -71,13 +72,15 @@ def main(n: str = "20000", n_instances: str = "5", folder: str = "") -> None:
     keep_to_one_thread()  # for those that are started now
     with processes(os.cpu_count() or 1) as pool:
         trainings: list[Future[Training]] = [
-            pool.submit(trained, run, name, instance) for instance in range(int(n_instances)) for name in RECIPES
+            pool.submit(trained, run, name, instance) for name in RECIPES for instance in range(int(n_instances))
         ]
-        for future in trainings:
+        for future in as_completed(trainings):
             done = future.result()
             losses = ", ".join(f"{shape} {loss:.3g}" for shape, loss in done.losses.items())
             print(f"{done.recipe:9} {done.instance}  validation {done.validation_loss:.3g}  test {losses}", flush=True)
-    save(n_training, [future.result() for future in trainings])
+            save(n_training, done)
+    table = pd.read_csv(TABLE)
+    print(table.groupby([*COLUMNS[:2], "shape"])["test_loss"].agg(["min", "median", "max"]).to_string())
 
 
 def sample(path: Path, n: int, mu: float, shape: tuple[int, ...], seed: int) -> None:
@@ -110,27 +113,14 @@ def trained(run: Path, name: str, instance: int) -> Training:
     return Training(name, instance, model.description.validation_loss, losses)
 
 
-def save(n: int, trainings: list[Training]) -> None:
-    """Put the rows of ``n`` configurations into the table, and print the medians."""
-    rows = [
-        {
-            "configurations": n,
-            "recipe": training.recipe,
-            "instance": training.instance,
-            "shape": shape,
-            "validation_loss": training.validation_loss,
-            "test_loss": loss,
-        }
-        for training in trainings
-        for shape, loss in training.losses.items()
-    ]
-    table = pd.DataFrame(rows)
-    print(table.groupby(["recipe", "shape"])["test_loss"].agg(["min", "median", "max"]).to_string())
+def save(n: int, done: Training) -> None:
+    """Put the rows of one instance into the table, in place of those of an earlier run."""
+    rows = [(n, done.recipe, done.instance, shape, done.validation_loss, loss) for shape, loss in done.losses.items()]
+    table = pd.DataFrame(rows, columns=COLUMNS)
     if TABLE.exists():
-        before = pd.read_csv(TABLE)
-        table = pd.concat([before[before["configurations"] != n], table])
+        table = pd.concat([pd.read_csv(TABLE), table]).drop_duplicates(COLUMNS[:4], keep="last")
     with whole(TABLE) as temporary:
-        table.sort_values(["configurations", "recipe", "instance", "shape"]).to_csv(temporary, index=False)
+        table.sort_values(COLUMNS[:4]).to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":

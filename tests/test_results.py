@@ -12,6 +12,7 @@ from fluxeq.figures import tables
 from fluxeq.files import read_json
 from fluxeq.nets.architectures import takes
 from fluxeq.studies.claims import judge
+from fluxeq.studies.study import TASK_NAMES, load_study, study_text
 from fluxeq.training.evaluation import predict
 from fluxeq.training.models import load_model
 
@@ -36,6 +37,21 @@ def test_claims_are_those_of_the_tables(run):
     assert [(claim.id, claim.measured, claim.holds) for claim in judge(run)] == [
         (claim["id"], claim["measured"], claim["holds"]) for claim in kept
     ]
+
+
+def test_a_study_takes_the_networks_of_a_kept_run(tmp_path):
+    """Each winner becomes a given network, in the order of the searches, and the rest of the study stays."""
+    script = runpy.run_path(str(ROOT / "results" / "with_networks.py"))
+    (tmp_path / "mine.toml").write_text(script["with_networks"](study_text("paper"), ROOT / "results" / "laptop"))
+    study, paper = load_study(tmp_path / "mine.toml"), load_study("paper")
+    for task in TASK_NAMES:
+        for architecture, given in getattr(study, task).networks.items():
+            names = [f"{task}-{architecture}{end}" for end in ("", "-2", "-3")[: len(given)]]
+            found = [read_json(ROOT / "results" / "laptop" / "searches" / name / "best.json") for name in names]
+            assert [network.config for network in given] == [best["config"] for best in found]
+        others = getattr(study, task).model_copy(update={"networks": {}})
+        assert others == getattr(paper, task)
+    assert len(study.regression.networks["ST"]) == 3
 
 
 def test_a_kept_run_has_its_parts():

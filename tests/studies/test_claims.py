@@ -132,6 +132,7 @@ ABSENCES = [
     ("D4", responses("accuracy", 0.5)),
     ("C1", dropped(task="counting", n_worms=[1, 2, 3])),
     ("C2", dropped(task="counting")),
+    ("R2", dropped(**REGRESSION, n_training=[500])),
     ("S1", dropped(task="detection")),
     ("S1", dropped(task="counting", **FL)),
 ]
@@ -148,6 +149,7 @@ def test_a_claim_without_its_data_is_open_and_says_what_is_missing(tables, tmp_p
 
 def test_a_gain_from_a_smaller_size_is_named(tables, tmp_path):
     dropped(**REGRESSION, n_training=[500, 1000])(tables)
+    tables.n_training = (100, 4000)
     assert "from 100 (no size from 500 on" in claim(tables, tmp_path, "R2").measured
 
 
@@ -163,6 +165,16 @@ def test_selectivity_is_judged_on_the_architecture_that_has_learned_the_task(tab
     found = claim(tables, tmp_path, "D4")
     assert found.holds
     assert "no ST model reaches an accuracy of 0.9" in found.measured
+
+
+def test_networks_that_were_given_say_nothing_of_a_search(tables, tmp_path):
+    run = tables.write(tmp_path / "run")
+    with (run / "study.toml").open("a") as file:
+        file.write("[[detection.networks.ST]]\nconfig = {}\n")
+    claims = {claim.id: claim for claim in judge(run)}
+    assert claims["S1"].holds is None
+    assert "study.toml: gives the detection its networks of ST, without a search" in claims["S1"].measured
+    assert claims["D1"].holds
 
 
 def test_the_sizes_of_all_winners_are_listed(tables, tmp_path):

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from fluxeq.studies import gpu_process as gpu
+from fluxeq.studies.executors import Processes
 from fluxeq.studies.jobs import KINDS
 
 
@@ -28,6 +29,16 @@ def test_trainings_go_to_the_process_with_the_gpu():
         pool.submit(print, "run", kind, {})
     assert {arguments[2] for arguments in held.submitted} == {"search", "train"}
     assert {arguments[2] for arguments in others.submitted} == KINDS.keys() - {"search", "train"}
+
+
+def test_each_of_the_two_says_whether_it_has_room():
+    """The process with the GPU does one job at a time, the others are not in its way; a cluster takes any number."""
+    pool = gpu.WithGPU(Processes(1), Processes(2))
+    assert pool.has_room("train", ["sample", "worms"])
+    assert not pool.has_room("search", ["train"])
+    assert pool.has_room("sample", ["train", "worms"])
+    assert not pool.has_room("sample", ["evaluate", "worms"])
+    assert gpu.WithGPU(Processes(1), Recorder()).has_room("sample", ["sample"] * 100)
 
 
 def environment(run, kind):

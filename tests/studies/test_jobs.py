@@ -46,16 +46,18 @@ def test_a_job_that_has_got_other_settings_meanwhile(record, tmp_path, monkeypat
         jobs.work(tmp_path, "train", {}, "of an earlier start", record)
 
 
-def test_instances_take_the_winners_in_turn(tmp_path):
+@pytest.mark.parametrize("source", ["winners", "networks"])
+def test_instances_take_their_networks_in_turn(tmp_path, source):
     """Also in parts, and each is tested on the lattices that its own strides divide."""
     made = {"training": small_ensembles.closed(1), "validation": small_ensembles.closed(2)}
     files = small_ensembles.save(tmp_path, made | {"test": small_ensembles.closed(3, shape=(6, 4))})
-    winners = []
-    for stride in (2, 4):
-        winners.append(f"{stride}.json")
-        write_json(tmp_path / winners[-1], {"config": {"blocks": [{"channels": 2, "kernel": 1, "stride": stride}]}})
+    networks = [{"config": {"blocks": [{"channels": 2, "kernel": 1, "stride": stride}]}} for stride in (2, 4)]
+    winners = [f"{i}.json" for i in range(len(networks))]
+    for winner, network in zip(winners, networks, strict=True):
+        write_json(tmp_path / winner, network)
     settings = {"task": "regression", "training": [files["training"].name], "validation": [files["validation"].name]}
-    settings |= {"seed": 1, "architecture": "ST", "augmentation": False, "n_training": 10, "winners": winners}
+    settings |= {"seed": 1, "architecture": "ST", "augmentation": False, "n_training": 10}
+    settings[source] = {"winners": winners, "networks": networks}[source]
     settings |= {"recipe": {"epochs": 1}, "instances": 3, "output": "models"}
     for part in ([0, 1], [2]):
         jobs.train(tmp_path, **settings, only=part)

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from fluxeq.errors import InputError
-from fluxeq.studies.plan import FIGURES, digests, plan
-from fluxeq.studies.study import SHIPPED, load_study, study_text
+from fluxeq.studies.plan import FIGURES, digests, figures, plan
+from fluxeq.studies.study import SHIPPED, TASK_NAMES, load_study, study_text
 
 
 @pytest.fixture(scope="module", params=SHIPPED)
@@ -198,6 +198,70 @@ def test_the_instances_share_the_winners_of_several_searches(quick):
     assert {tuple(job.settings["winners"]) for job in jobs if job.name.startswith("train/regression-EQ")} == {
         (*winners,)
     }
+
+
+GIVEN = {"config": {"blocks": [{"channels": 2, "kernel": 2}]}}
+
+
+def with_networks(study, task, **networks):
+    """The study with given networks, validated."""
+    settings = study.model_dump()
+    settings[task]["networks"] = networks
+    return type(study).model_validate(settings)
+
+
+def test_given_networks_take_the_place_of_a_search(quick):
+    before, after = plan(quick), plan(with_networks(quick, "regression", EQ=[GIVEN, GIVEN | {"recipe": {"epochs": 3}}]))
+    assert {job.name for job in before} - {job.name for job in after} == {"search/regression-EQ"}
+    training = {job.name: job for job in after}["train/regression-EQ-500"]
+    assert training.settings["networks"] == [{**GIVEN, "recipe": {}}, {**GIVEN, "recipe": {"epochs": 3}}]
+    assert "winners" not in training.settings
+    assert not any(need.startswith("search") for need in training.needs)
+    old, new = digests(before), digests(after)
+    assert old["train/regression-ST-500"] == new["train/regression-ST-500"]
+    assert old["train/regression-EQ-500"] != new["train/regression-EQ-500"]
+
+
+def test_a_study_without_any_search_draws_none(quick):
+    study = quick
+    for task in TASK_NAMES:
+        assert figures(study) == FIGURES
+        study = with_networks(study, task, EQ=[GIVEN], ST=[STRIDED], FL=[GIVEN])
+    assert not any(job.kind == "search" for job in plan(study))
+    assert figures(study) == tuple(job.settings["name"] for job in plan(study) if job.kind == "figure")
+    assert set(FIGURES) - set(figures(study)) == {"search"}
+
+
+STRIDED = {"config": {"blocks": [{"channels": 2, "kernel": 2, "stride": 2}]}}
+REFUSED = {
+    r"networks\.XY: give networks of the architectures of the task \(EQ, ST, FL\)": {"XY": [GIVEN]},
+    r"networks\.EQ: 1 to 3 are needed": {"EQ": []},
+    r"networks\.EQ: 1 to 3 are needed, at most one an instance": {"EQ": [GIVEN] * 4},
+    r"EQ blocks\.0\.kernel = 0": {"EQ": [{"config": {"blocks": [{"channels": 2, "kernel": 0}]}}]},
+    r"networks\.ST\.recipe\.epoch = 3: Extra inputs": {"ST": [STRIDED | {"recipe": {"epoch": 3}}]},
+}
+
+
+@pytest.mark.parametrize(("message", "networks"), REFUSED.items(), ids=range(len(REFUSED)))
+def test_networks_that_cannot_be_trained(quick, message, networks):
+    with pytest.raises(ValueError, match=message):
+        with_networks(quick, "regression", **networks)
+
+
+def test_the_order_of_the_work(quick):
+    """Scores as soon as they can be had, then data, searches, the largest training sets, and small ones."""
+    weight = {job.name: job.weight for job in plan(load_study("laptop"))}
+    ordered = [
+        "evaluate/regression-FL-100",
+        "worms/counting-test-lam1-8x8-eta4.01-mu1",
+        "search/counting-FL",
+        "train/regression-EQ-5000",
+        "train/regression-EQ-100",
+        "train/regression-EQ-2000",
+        "metrics",
+    ]
+    assert sorted(ordered[:-1], key=lambda name: -weight[name]) == ordered[:-1]
+    assert weight["train/counting-FL-16000"] == weight["train/regression-EQ-5000"]
 
 
 def test_a_winner_that_no_instance_would_have(quick):

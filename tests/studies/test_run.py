@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Executor, Future
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -73,6 +74,7 @@ instances = 1
 [regression.search]{SPACE}
 [detection]{WORMS}
 architectures = ["EQ", "ST"]
+networks.ST = [{{ config = {{ blocks = [{{ channels = 2, kernel = 2, stride = 2 }}] }} }}]
 n_worms = [0, 1]
 test_n_worms = [0, 1]
 [detection.search]{SPACE}
@@ -369,7 +371,7 @@ def test_status(killed, study):
     found = progress(killed, open_run(killed))
     assert sum(row.n_jobs for row in found) == len(jobs)
     assert all(row.n_done == row.n_jobs for row in found)
-    assert {row.kind: row.n_jobs for row in found}["search"] == 6
+    assert {row.kind: row.n_jobs for row in found}["search"] == 5
 
 
 @pytest.fixture
@@ -428,6 +430,43 @@ def test_a_run_that_another_process_works_on(copied, study):
     (copied / "claims.json").unlink()
     with module._locked(copied), pytest.raises(InputError, match="another process is working on this run"):
         reproduce(study, copied, nullcontext, no_report)
+
+
+class OneAtATime(Executor):
+    """Leaves the files of a job without doing it, one job at a time; notes what it was given."""
+
+    def __init__(self, jobs):
+        self.outputs, self.given = {}, []
+        for job in jobs:
+            for part in job.parts(1):
+                self.outputs[str(part)] = (job.name, job.outputs)
+
+    def has_room(self, kind, running):
+        return not running
+
+    def submit(self, function, run, kind, part, *record):
+        name, outputs = self.outputs[str(part)]
+        self.given.append(name)
+        for output in outputs:
+            (run / output).parent.mkdir(exist_ok=True, parents=True)
+            (run / output).touch()
+        future = Future()
+        future.set_result(0.0)
+        return future
+
+
+def test_a_job_that_could_not_begin_waits_for_a_heavier_one(study, tmp_path):
+    """Scores come right after their training, and all instances of it before."""
+    jobs = plan(load_study(study))
+    pool = OneAtATime(jobs)
+    assert reproduce(study, tmp_path / "run", lambda: nullcontext(pool), no_report, 1) == len(jobs)
+    assert sorted(set(pool.given)) == sorted(job.name for job in jobs)
+    assert pool.given.count("train/counting-EQ-20") == 2
+    for i, name in enumerate(pool.given):
+        if name.startswith("evaluate"):
+            assert pool.given[i - 1] == name.replace("evaluate", "train")
+    kinds = list(dict.fromkeys(name.split("/")[0] for name in pool.given))
+    assert kinds[:5] == ["sample", "worms", "search", "train", "evaluate"]
 
 
 def test_a_figure_is_drawn_again_from_the_numbers(copied):

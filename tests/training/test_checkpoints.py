@@ -170,7 +170,7 @@ def test_killed_and_started_again(in_peace, tmp_path, together):
 
 @pytest.fixture
 def noisy(monkeypatch):
-    """Four trainings, two of which stop early and leave the others in a group of two; compiled once, how to run them."""
+    """How to run four trainings, compiled once; two of them stop early and leave the others in a group of two."""
     config, data = configured("EQ", SETTINGS, small_ensembles.SHAPE), small_ensembles.data("regression")
     recipe = Recipe(epochs=60, patience=3, learning_rate=0.1, batch_size=8)
     made = Trainer(data, config, recipe)

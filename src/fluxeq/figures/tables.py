@@ -86,6 +86,11 @@ def training_mu(run: Path) -> float:
     return float(_study(run, "regression", "mu"))
 
 
+def training_sizes(run: Path) -> list[int]:
+    """The sizes of the training sets of the regression, rising."""
+    return [int(n) for n in _study(run, "regression", "n_training")]
+
+
 def study_name(run: Path) -> str:
     """The name of the study that a run is of."""
     return str(_study(run, "name"))
@@ -111,6 +116,12 @@ def final(run: Path, table: pd.DataFrame, task: str, **conditions: Any) -> pd.Da
     rows = select(table, group="study", task=task)
     sizes = _study(run, task).get("n_training", rows["n_training"])
     return select(rows, task=task, n_training=int(max(sizes)), **conditions)
+
+
+def require_searches(run: Path, task: str) -> None:
+    """Raise InputError if the study gives networks to a task, so that no search has chosen them."""
+    if given := _study(run, task).get("networks"):
+        raise InputError(f"{run / 'study.toml'}: gives the {task} its networks of {', '.join(given)}, without a search")
 
 
 def n_sites(shape: str) -> int:

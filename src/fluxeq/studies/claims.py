@@ -149,14 +149,13 @@ def _beats(evidence: Evidence, *, augmentation: bool) -> Verdict:
 def _gains(evidence: Evidence) -> Verdict:
     shape = tables.training_shape(evidence.run, "regression")
     rows = select(evidence.metrics, group="study", task="regression", shape=shape)
-    last = evidence.final("regression", shape=shape)["n_training"].iloc[0]
-    sizes = sorted(n for n in rows["n_training"].unique() if n < last)
+    *sizes, last = tables.training_sizes(evidence.run)
     if not sizes:
         raise InputError(f"trained on {last} configurations only; a gain needs at least two sizes")
     first = next((n for n in sizes if n >= FROM_SIZE), sizes[0])
     gains = {}
     for name in ("EQ", "ST", "FL"):
-        few, many = (_losses(select(rows, n_training=int(n)), name) for n in (first, last))
+        few, many = (_losses(select(rows, n_training=n), name) for n in (first, last))
         gains[name] = _factor(few, many)
     measured = ", ".join(f"{name} {gain}" for name, gain in gains.items())
     least = "" if first >= FROM_SIZE else f" (no size from {FROM_SIZE} on lies below the largest)"
@@ -307,6 +306,7 @@ def _counts_without_error(evidence: Evidence) -> Verdict:
 def _prefers_small_networks(evidence: Evidence) -> Verdict:
     parts, numbers = [], []
     for task in ("regression", "detection", "counting"):
+        tables.require_searches(evidence.run, task)
         rows = evidence.final(task, augmentation=False)
         for name in ("EQ", "ST", "FL"):
             select(rows, architecture=name)

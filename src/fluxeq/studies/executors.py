@@ -8,10 +8,11 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import wait
+from typing import Any, Protocol, runtime_checkable
 
 from fluxeq.errors import InputError
 
@@ -61,12 +62,33 @@ def executor(name: str, n_workers: int, scheduler: str | None = None) -> Abstrac
     return cluster.own(n_workers) if scheduler is None else cluster.joined(scheduler)
 
 
+@runtime_checkable
+class HasRoom(Protocol):
+    """An executor that knows whether a job of a kind would begin at once, while jobs of some kinds run in it."""
+
+    def has_room(self, kind: str, running: Sequence[str]) -> bool:
+        """False if it would wait; it may as well be given later, since a heavier one may come before it."""
+        ...
+
+
+class Processes(ProcessPoolExecutor):
+    """Processes on this machine; ``settings`` are those of the base."""
+
+    def __init__(self, n_workers: int, **settings: Any) -> None:
+        super().__init__(n_workers, **settings)
+        self._n_workers = n_workers
+
+    def has_room(self, kind: str, running: Sequence[str]) -> bool:
+        """Whether fewer jobs than processes run; any process does any job."""
+        return len(running) < self._n_workers
+
+
 @contextmanager
 def processes(n_workers: int, start: Callable[[], None] | None = None) -> Iterator[Executor]:
     """Processes on this machine, which begin with ``start`` (as workers, unless given) and end with the block."""
     context = multiprocessing.get_context("spawn")
     with children_deaf_to_stops():
-        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=start or start_worker)
+        pool = Processes(n_workers, mp_context=context, initializer=start or start_worker)
     try:
         yield pool
     except BaseException:
@@ -75,6 +97,14 @@ def processes(n_workers: int, start: Callable[[], None] | None = None) -> Iterat
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+def has_room(pool: Executor, kind: str, running: Sequence[str]) -> bool:
+    """Whether to give a job of a kind to an executor in which jobs of some kinds run.
+
+    One that cannot say takes any number, and puts them in an order of its own.
+    """
+    return not isinstance(pool, HasRoom) or pool.has_room(kind, running)
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """Jobs on a machine with a GPU: one process holds it and does the trainings one after another, all others beside it."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from fluxeq.studies.executors import processes, start_worker
+from fluxeq.studies.executors import has_room, processes, start_worker
 from fluxeq.training.devices import ON_GPU
 
 LEARNING = ("search", "train")
@@ -21,8 +21,15 @@ class WithGPU(Executor):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         """Submit what ``run`` does: a function of the folder, the kind and the settings of a job."""
-        pool = self._gpu if arguments[1] in LEARNING else self._others
-        return pool.submit(function, *arguments, **options)
+        return self._for(arguments[1]).submit(function, *arguments, **options)
+
+    def has_room(self, kind: str, running: Sequence[str]) -> bool:
+        """Whether that of the two which does such jobs would begin it at once."""
+        pool = self._for(kind)
+        return has_room(pool, kind, [other for other in running if self._for(other) is pool])
+
+    def _for(self, kind: str) -> Executor:
+        return self._gpu if kind in LEARNING else self._others
 
 
 @contextmanager

@@ -79,11 +79,11 @@ def train(
     instances: int,
     output: str,
     winners: list[str] | None = None,
-    config: dict[str, Any] | None = None,
+    networks: list[dict[str, Any]] | None = None,
     only: list[int] | None = None,
 ) -> None:
-    """Train instances of one architecture, all or ``only`` some, with a given config, or with the winners of searches
-    and what they chose of the recipe: instance i with winner i, counted on from the first after the last one.
+    """Train instances of one architecture, all or ``only`` some, with the winners of searches or given networks: their
+    configs, and what they want of the recipe. Instance i takes network i, counted on from the first after the last one.
     """
     from fluxeq.nets.architectures import configured
     from fluxeq.training.datasets import load_data
@@ -92,14 +92,14 @@ def train(
     from fluxeq.training.recipe import Recipe
 
     data = load_data(task, _within(run, training), _within(run, validation), n_training)
-    found = [read_json(run / winner) for winner in winners] if winners else [{"config": config or {}}]
+    found = [read_json(run / winner) for winner in winners] if winners else networks or [{"config": {}}]
     asked = range(instances) if only is None else only
-    for i, best in enumerate(found):
+    for i, network in enumerate(found):
         train_instances(
             data,
             architecture,
-            configured(architecture, best["config"], data.training.shape),
-            Recipe.model_validate(recipe).varied(len(data.training), best.get("recipe", {})),
+            configured(architecture, network["config"], data.training.shape),
+            Recipe.model_validate(recipe).varied(len(data.training), network.get("recipe", {})),
             augmentation,
             [instance for instance in asked if instance % len(found) == i],
             seed,

@@ -6,6 +6,7 @@ A job is data, and the function that does it is named in ``jobs``; nothing here 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, NamedTuple
 
 from fluxeq.files import derived_seed, digest
@@ -22,7 +23,7 @@ class Job:
     outputs: tuple[str, ...]
     needs: tuple[str, ...] = ()
     weight: float = field(default=1.0, compare=False)
-    """Roughly how long it takes, to start long jobs first."""
+    """Of the jobs that could begin, the heaviest does."""
 
     def parts(self, n_instances: int | None) -> list[dict[str, Any]]:
         """Settings of its parts, which can be done at the same time: trainings of at most so many instances.
@@ -54,9 +55,10 @@ def plan(study: Study) -> list[Job]:
     best = {"models": measured["models"], "output": "winners"}
     jobs.append(Job("winners", "winners", best, ("winners",), ("metrics",)))
     tables = ("metrics", "measurements")
-    jobs += [Job(f"figures/{name}", "figure", {"name": name}, figure_files(name), tables) for name in FIGURES]
+    drawn = figures(study)
+    jobs += [Job(f"figures/{name}", "figure", {"name": name}, figure_files(name), tables) for name in drawn]
     jobs.append(Job("claims", "claims", {}, ("claims.json",), tables))
-    shown = ("claims", *(f"figures/{name}" for name in FIGURES))
+    shown = ("claims", *(f"figures/{name}" for name in drawn))
     jobs.append(Job("report", "report", {}, ("provenance.json", "report.html"), shown))
     return jobs
 
@@ -69,7 +71,28 @@ def digests(jobs: list[Job]) -> dict[str, str]:
     return found
 
 
+class Weight(float, Enum):
+    """The order of the work, so that an unfinished run says as much as it can.
+
+    Its claims are judged on the networks of the largest training sets; of the others small ones come first, which cost
+    least.
+    """
+
+    SCORES = 1e15
+    DATA = 1e14
+    SEARCH = 1e13
+    LARGEST = 1e12
+    TRAINING = 0.0
+
+
 FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b", "search")
+
+
+def figures(study: Study) -> tuple[str, ...]:
+    """The figures that a study draws: all of them, but that of the searches only if there is one."""
+    tasks = (study.regression, study.detection, study.counting)
+    searched = any(architecture not in task.networks for task in tasks for architecture in task.architectures)
+    return tuple(name for name in FIGURES if name != "search" or searched)
 
 
 def figure_files(name: str) -> tuple[str, ...]:
@@ -77,6 +100,7 @@ def figure_files(name: str) -> tuple[str, ...]:
     return tuple(f"figures/{name}.{suffix}" for suffix in ("csv", "pdf", "png"))
 
 
+_ZHOU = "train/zhou"
 _MEASUREMENTS = tuple(f"measurements/{name}.csv" for name in ("translation", "responses", "example", "feature_maps"))
 
 
@@ -92,7 +116,7 @@ def _sampled(study: Study, purpose: str, eta: float, lam: float, mu: float, shap
         "seed": derived_seed(study.seed, name),
     }
     sites = math.prod(shape)
-    return Job(f"sample/{name}", "sample", settings, (f"ensembles/{name}.h5",), weight=sites * (n + 200))
+    return Job(f"sample/{name}", "sample", settings, (f"ensembles/{name}.h5",), weight=Weight.DATA + sites * (n + 200))
 
 
 def _opened(study: Study, closed: Job, task: str, numbers: tuple[int, ...]) -> Job:
@@ -105,9 +129,8 @@ def _opened(study: Study, closed: Job, task: str, numbers: tuple[int, ...]) -> J
         "numbers": numbers,
         "seed": derived_seed(study.seed, task, closed.name),
     }
-    return Job(
-        output.removesuffix(".h5").replace("ensembles/", "worms/", 1), "worms", settings, (output,), (closed.name,)
-    )
+    name = output.removesuffix(".h5").replace("ensembles/", "worms/", 1)
+    return Job(name, "worms", settings, (output,), (closed.name,), weight=Weight.DATA)
 
 
 def named(shape: Shape) -> str:
@@ -183,12 +206,15 @@ def _trained(
     """Search, training and evaluation of all variants of a task; other lattices are tested at the largest size only."""
     needs = tuple(job.name for job in made)
     common = {"task": name, **data, "seed": derived_seed(study.seed, name)}
-    searches = {each: _searches(study, name, each, task.searches) for each in task.architectures}
+    searches = {
+        each: {} if each in task.networks else _searches(study, name, each, task.searches)
+        for each in task.architectures
+    }
     for architecture in task.architectures:
         for search, seed in searches[architecture].items():
             settings = {**common, "seed": seed, "architecture": architecture, "output": f"searches/{search}"}
             settings["search"] = task.search.model_dump(mode="json")
-            yield Job(f"search/{search}", "search", settings, (f"searches/{search}",), needs, weight=1e9)
+            yield Job(f"search/{search}", "search", settings, (f"searches/{search}",), needs, weight=Weight.SEARCH)
     for architecture, augmentation in task.variants:
         found = searches[architecture]
         for n_training in sizes:
@@ -197,7 +223,7 @@ def _trained(
                 **common,
                 "architecture": architecture,
                 "augmentation": augmentation,
-                "winners": [f"searches/{search}/best.json" for search in found],
+                **_networks(task, architecture, found),
                 "n_training": n_training,
                 "recipe": task.recipe.model_dump(mode="json"),
                 "instances": task.instances,
@@ -209,7 +235,7 @@ def _trained(
                 settings,
                 (f"models/{variant}",),
                 (*needs, *(f"search/{search}" for search in found)),
-                weight=1e6 * n_training,
+                weight=Weight.LARGEST if n_training == sizes[-1] else Weight.TRAINING - n_training,
             )
             yield train
             tested = [test for test in test_sets if n_training == sizes[-1] or test.shape == task.shape]
@@ -222,6 +248,13 @@ def _searches(study: Study, task: str, architecture: str, n: int) -> dict[str, i
     return first | {f"{task}-{architecture}-{i}": derived_seed(study.seed, task, i) for i in range(2, n + 1)}
 
 
+def _networks(task: Searched, architecture: str, searches: dict[str, int]) -> dict[str, Any]:
+    """Where a training has its networks from: given ones, or the winners of searches."""
+    if given := task.networks.get(architecture):
+        return {"networks": [network.model_dump(mode="json") for network in given]}
+    return {"winners": [f"searches/{search}/best.json" for search in searches]}
+
+
 def _evaluated(group: str, variant: str, train: Job, tests: list[Tested]) -> Job:
     settings = {
         "group": group,
@@ -230,8 +263,7 @@ def _evaluated(group: str, variant: str, train: Job, tests: list[Tested]) -> Job
         "output": f"scores/{variant}.csv",
     }
     needs = (train.name, *(test.job for test in tests))
-    soon = 1e10  # at once after the training, since a report of an unfinished run shows what has scores
-    return Job(f"evaluate/{variant}", "evaluate", settings, (f"scores/{variant}.csv",), needs, weight=soon)
+    return Job(f"evaluate/{variant}", "evaluate", settings, (f"scores/{variant}.csv",), needs, weight=Weight.SCORES)
 
 
 def _reference(study: Study) -> Iterator[Job]:
@@ -251,13 +283,13 @@ def _reference(study: Study) -> Iterator[Job]:
         "seed": derived_seed(study.seed, "zhou"),
         "architecture": "FL",
         "augmentation": False,
-        "config": reference.config,
+        "networks": [{"config": reference.config}],
         "n_training": n * len(reference.mu),
         "recipe": reference.recipe.model_dump(mode="json"),
         "instances": reference.instances,
         "output": "models/zhou",
     }
-    train = Job("train/zhou", "train", settings, ("models/zhou",), tuple(job.name for job in made), weight=1e9)
+    train = Job(_ZHOU, "train", settings, ("models/zhou",), tuple(job.name for job in made), weight=Weight.LARGEST)
     tests = [
         _sampled(study, "regression-test", task.eta, task.lam, mu, reference.shape, task.test_configurations)
         for mu in reference.mu
@@ -270,7 +302,7 @@ def _measured(study: Study, jobs: list[Job]) -> dict[str, Any]:
     """Models and data of the measurements beside the losses: the largest training sets, without augmentation."""
     models: dict[str, dict[str, str]] = {task: {} for task in TASK_NAMES}
     for job in jobs:
-        if job.kind == "train" and "winners" in job.settings and not job.settings["augmentation"]:
+        if job.kind == "train" and job.name != _ZHOU and not job.settings["augmentation"]:
             models[job.settings["task"]][job.settings["architecture"]] = job.outputs[0]  # larger sets come later
     regression, detection = study.regression, study.detection
     eta, mu = detection.couplings[0]

@@ -9,7 +9,7 @@ import pandas
 
 from fluxeq.errors import InputError
 from fluxeq.files import read_json, write_text
-from fluxeq.studies.plan import FIGURES
+from fluxeq.studies.plan import figures
 from fluxeq.studies.study import Study
 
 CAPTIONS = {
@@ -76,7 +76,7 @@ def write_report(run: Path, study: Study, so_far: str = "") -> Path:
         "<h2>Claims</h2>",
         _claims_table(claims),
         "<h2>Figures</h2>",
-        *(_figure(run, name) for name in FIGURES if not so_far or _picture(run, name).is_file()),
+        *(_figure(run, name) for name in figures(study) if not so_far or _picture(run, name).is_file()),
         "<h2>How it was made</h2>",
         _provenance_table(read_json(run / "provenance.json")),
         "<h3>Study file</h3>",

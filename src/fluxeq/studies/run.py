@@ -13,10 +13,11 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fluxeq.errors import InputError
 from fluxeq.files import locked, read_json, remove, remove_unfinished, write_json, write_text
+from fluxeq.studies.executors import has_room
 from fluxeq.studies.jobs import work
 from fluxeq.studies.plan import Job, digests, plan
 from fluxeq.studies.study import Study, load_study, study_text
@@ -137,25 +138,28 @@ def _work_off(
     report: Callable[[Event], None],
     n_instances: int | None = None,
 ) -> None:
-    """Submit each job, part by part, when all that it needs is done, the heaviest first."""
+    """Give each job away, part by part, when all that it needs is done: of those at hand the heaviest first."""
     waiting = {job.name: job for job in missing}
+    at_hand: list[tuple[Job, dict[str, Any]]] = []
     running: dict[Future[float], Job] = {}
     seconds: dict[str, list[float]] = {job.name: [] for job in missing}
     n_done = n_jobs - len(missing)
     blocked = set(waiting)
     run = run.absolute()  # workers may have been started in another folder
     while waiting or running:
-        ready = [job for job in waiting.values() if blocked.isdisjoint(job.needs)]
-        for job in sorted(ready, key=lambda job: -job.weight):
+        for job in [job for job in waiting.values() if blocked.isdisjoint(job.needs)]:
             _prepare(run, job, fingerprints[job.name])
-            for part in job.parts(n_instances):
+            at_hand += [(job, part) for part in job.parts(n_instances)]
+            del waiting[job.name]
+        for job, part in sorted(at_hand, key=lambda one: -one[0].weight):
+            if has_room(pool, job.kind, [other.kind for other in running.values()]):
+                at_hand.remove((job, part))
                 future = pool.submit(timed, run, job.kind, part, fingerprints[job.name], _record(run, job))
                 running[future] = job
-            del waiting[job.name]
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             job = running.pop(future)
             seconds[job.name].append(future.result())
-            if job in running.values():
+            if job in running.values() or any(other is job for other, _ in at_hand):
                 continue
             write_json(_record(run, job), {"fingerprint": fingerprints[job.name], "done": True})
             blocked.remove(job.name)

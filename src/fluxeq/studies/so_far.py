@@ -10,7 +10,7 @@ from fluxeq.figures.registry import write_figure
 from fluxeq.files import remove
 from fluxeq.studies.claims import write_claims
 from fluxeq.studies.jobs import collect
-from fluxeq.studies.plan import FIGURES, figure_files
+from fluxeq.studies.plan import figure_files, figures
 from fluxeq.studies.provenance import write_provenance
 from fluxeq.studies.report import write_report
 from fluxeq.studies.run import progress, scores_so_far
@@ -28,7 +28,7 @@ def write_so_far(run: Path, study: Study) -> Path:
         collect(run, scores)
     else:
         remove(run / "metrics.csv")  # of an earlier version of the study
-    for name in FIGURES:
+    for name in figures(study):
         try:
             write_figure(run, name)
         except InputError:  # it needs more than there is

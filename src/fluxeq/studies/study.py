@@ -50,6 +50,15 @@ class Training(Frozen):
     recipe: Recipe
 
 
+class Given(Frozen):
+    """A network that is given in place of one that a search finds."""
+
+    config: dict[str, Any]
+    """The fields of the architecture that differ from its defaults."""
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    """Those of the recipe of the task that this network wants otherwise."""
+
+
 class Searched(Training):
     """A task whose networks are found by a search: which architectures, and which also with augmentation."""
 
@@ -61,11 +70,31 @@ class Searched(Training):
     searches: PositiveInt = 1
     """Independent searches of each architecture. Instances are shared out among their winners, one after another, so
     that the spread over instances tells what depends on the luck of a search."""
+    networks: dict[str, tuple[Given, ...]] = Field(default_factory=dict)
+    """By architecture: networks that its instances take in turn, in place of a search."""
 
     @model_validator(mode="after")
     def _each_winner_is_trained(self) -> Self:
         if self.searches > self.instances:
             raise ValueError(f"searches = {self.searches}: at most the instances ({self.instances}), one a winner")
+        return self
+
+    @model_validator(mode="after")
+    def _given_networks_can_be_trained(self) -> Self:
+        from fluxeq.nets.architectures import configured
+
+        for architecture, networks in self.networks.items():
+            if architecture not in self.architectures:
+                names = ", ".join(self.architectures)
+                raise ValueError(f"networks.{architecture}: give networks of the architectures of the task ({names})")
+            if not 1 <= len(networks) <= self.instances:
+                raise ValueError(f"networks.{architecture}: 1 to {self.instances} are needed, at most one an instance")
+            for network in networks:
+                configured(architecture, network.config, self.shape)
+                try:
+                    Recipe.model_validate(self.recipe.model_dump() | network.recipe)
+                except ValidationError as error:
+                    raise ValueError(f"networks.{architecture}.recipe.{first_problem(error)}") from None
         return self
 
     @property
