@@ -439,13 +439,13 @@ class OneAtATime(Executor):
         self.outputs, self.given = {}, []
         for job in jobs:
             for part in job.parts(1):
-                self.outputs[str(part)] = (job.name, job.outputs)
+                self.outputs[job.kind, str(part)] = (job.name, job.outputs)
 
     def has_room(self, kind, running):
         return not running
 
     def submit(self, function, run, kind, part, *record):
-        name, outputs = self.outputs[str(part)]
+        name, outputs = self.outputs[kind, str(part)]
         self.given.append(name)
         for output in outputs:
             (run / output).parent.mkdir(exist_ok=True, parents=True)
@@ -459,7 +459,7 @@ def test_a_job_that_could_not_begin_waits_for_a_heavier_one(study, tmp_path):
     """Scores come right after their training, and all instances of it before."""
     jobs = plan(load_study(study))
     pool = OneAtATime(jobs)
-    assert reproduce(study, tmp_path / "run", lambda: nullcontext(pool), no_report, 1) == len(jobs)
+    assert reproduce(study, tmp_path / "run", lambda: nullcontext(pool), lambda event: None, 1) == len(jobs)
     assert sorted(set(pool.given)) == sorted(job.name for job in jobs)
     assert pool.given.count("train/counting-EQ-20") == 2
     for i, name in enumerate(pool.given):
