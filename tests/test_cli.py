@@ -210,6 +210,7 @@ WRONG = [
     (train(device="cuda"), "device 'cuda': JAX finds no GPU here"),
     (train(device="tpu"), "device 'tpu': choose one of cpu, cuda"),
     (["reproduce", "quick", "--output", "run", "--device", "cuda"], "device 'cuda': JAX finds no GPU here"),
+    (reproduce(task="detecting"), "task 'detecting': choose among regression, detection, counting"),
     (reproduce(instances_per_task="0"), "instances_per_task = 0: at least 1"),
     (reproduce(scheduler="tcp://h:1"), "scheduler 'tcp://h:1': belongs to --executor dask"),
     (reproduce(executor="dask", scheduler="tcp://h:1", workers="2"), "leave --workers out"),

@@ -421,6 +421,7 @@ def reproduce(
     device: str = "cpu",
     workers: int | None = None,
     instances_per_task: int | None = None,
+    task: tuple[str, ...] = (),
 ) -> None:
     """Do a whole study: sample, search, train, evaluate, draw, judge, report. The same command again goes on.
 
@@ -441,11 +442,16 @@ def reproduce(
     instances_per_task:
         Instances that one process trains one after another; all those of a training, or 1 on a Dask cluster, unless
         given. More are compiled only once, fewer are spread over more processes; results are the same.
+    task:
+        regression, detection or counting: do only what this task needs, and report that; may be given several times.
+        The same command without it does the rest.
     """
     from fluxeq.studies.executors import executor as opened
     from fluxeq.studies.executors import require_executor
     from fluxeq.studies.gpu_process import with_gpu
+    from fluxeq.studies.run import has_all_scores, open_run
     from fluxeq.studies.run import reproduce as run
+    from fluxeq.studies.so_far import write_so_far
     from fluxeq.training.devices import require_device
 
     require_executor(executor, scheduler, workers)
@@ -462,8 +468,12 @@ def reproduce(
             lambda: processes() if device == "cpu" else with_gpu(processes()),
             lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
             instances_per_task,
+            task,
         )
-    print(f"{output / 'report.html'}: {f'complete, {n} jobs done now' if n else 'was complete already'}")
+    if task and n and not has_all_scores(output):
+        write_so_far(output, open_run(output))
+    part = f"{' and '.join(task)} " if task else ""
+    print(f"{output / 'report.html'}: {part}{f'complete, {n} jobs done now' if n else 'was complete already'}")
 
 
 @app.command

@@ -82,6 +82,13 @@ def test_what_a_run_lacks_is_named_with_the_way_out(tables, tmp_path, name, need
     assert not (run / "figures").exists()
 
 
+@pytest.mark.parametrize("name", ["fig4", "fig6b", "fig7b"])
+def test_a_run_that_has_come_to_flattening_networks_only(tables, tmp_path, name):
+    tables.metrics = tables.metrics[tables.metrics["architecture"] == "FL"]
+    with pytest.raises(InputError, match="no rows of an architecture other than FL; run 'fluxeq reproduce' first"):
+        write_figure(tables.write(tmp_path / "run"), name)
+
+
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(InputError, match=r"metrics\.csv: no such file; run 'fluxeq reproduce' first"):
         write_figure(tmp_path, "fig4")

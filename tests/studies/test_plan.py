@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fluxeq.errors import InputError
-from fluxeq.studies.plan import FIGURES, digests, figures, plan
+from fluxeq.studies.plan import FIGURES, digests, figures, part, plan
 from fluxeq.studies.study import SHIPPED, TASK_NAMES, load_study, study_text
 
 
@@ -246,6 +246,20 @@ REFUSED = {
 def test_networks_that_cannot_be_trained(quick, message, networks):
     with pytest.raises(ValueError, match=message):
         with_networks(quick, "regression", **networks)
+
+
+def test_a_part_of_a_study_is_what_the_scores_of_a_task_need(jobs):
+    below = {job.name for job in jobs if job.kind in ("sample", "worms", "search", "train", "evaluate")}
+    assert part(jobs, []) == jobs
+    found = {task: part(jobs, [task]) for task in TASK_NAMES}
+    names = {task: {job.name for job in chosen} for task, chosen in found.items()}
+    for task, chosen in found.items():
+        assert [job for job in jobs if job.name in names[task]] == chosen
+        assert all(names[task].issuperset(job.needs) for job in chosen)
+        assert {job.settings["task"] for job in chosen if job.kind in ("search", "train")} == {task}
+    assert not any(job.kind == "worms" for job in found["regression"])
+    assert "evaluate/zhou" in names["regression"]
+    assert {job.name for job in part(jobs, TASK_NAMES)} == below == set().union(*names.values())
 
 
 def test_the_order_of_the_work(quick):

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 import dask_processes as dask
+from fluxeq.cli import main
 from fluxeq.errors import InputError
 from fluxeq.figures.registry import write_figure
 from fluxeq.files import locked, read_json
@@ -497,6 +498,29 @@ def test_the_report_of_an_unfinished_run(copied):
     assert after["C2"] == before["C2"] | {"holds": None, "measured": after["C2"]["measured"]}
     assert before["C2"]["holds"] is not None
     assert after["D2"] == before["D2"]
+
+
+@pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning")
+def test_one_task_alone(copied, study, capsys, monkeypatch):
+    """Only what it needs is done; the report is that of an unfinished run, and the rest can follow."""
+    records = {task: copied / ".jobs" / f"evaluate.{task}-EQ-20.json" for task in ("regression", "counting")}
+    above = [copied / ".jobs" / f"{name}.json" for name in ("metrics", "claims", "report")]
+    for record in (*above, *(copied / ".jobs").glob("figures.*.json"), *records.values()):
+        record.write_text(record.read_text().replace("true", "false"))
+
+    def reproduced(*words):
+        command = ["fluxeq", "reproduce", str(study), "--output", str(copied), "--workers", "1", *words]
+        monkeypatch.setattr(sys, "argv", command)
+        main()
+        return capsys.readouterr().out
+
+    assert "report.html: counting complete, 1 jobs done now" in reproduced("--task", "counting")
+    assert read_json(records["counting"])["done"]
+    assert not read_json(records["regression"])["done"]
+    assert "evaluate 6 of 7" in (copied / "report.html").read_text()
+    assert "counting and detection was complete already" in reproduced("--task", "counting", "--task", "detection")
+    assert "report.html: complete, " in reproduced()
+    assert "Unfinished" not in (copied / "report.html").read_text()
 
 
 def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from fluxeq.figures.tables import n_sites, select
+from fluxeq.errors import InputError
+from fluxeq.figures.tables import WAY_OUT, n_sites, select
 
 RESAMPLED = 2000
 """Bootstrap samples."""
@@ -83,8 +84,11 @@ def loss_and_accuracy(rows: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def any_size(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of architectures that are not bound to one lattice."""
-    return rows[rows["architecture"] != FLATTENING]
+    """The rows of architectures that are not bound to one lattice. Raises InputError if there are none."""
+    found = rows[rows["architecture"] != FLATTENING]
+    if found.empty:
+        raise InputError(f"metrics.csv: no rows of an architecture other than {FLATTENING}; {WAY_OUT}")
+    return found
 
 
 def best_instance(rows: pd.DataFrame, shape: str, mu: float) -> pd.DataFrame:

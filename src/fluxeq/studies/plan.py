@@ -4,7 +4,7 @@ A job is data, and the function that does it is named in ``jobs``; nothing here 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -61,6 +61,18 @@ def plan(study: Study) -> list[Job]:
     shown = ("claims", *(f"figures/{name}" for name in drawn))
     jobs.append(Job("report", "report", {}, ("provenance.json", "report.html"), shown))
     return jobs
+
+
+def part(jobs: list[Job], tasks: Collection[str]) -> list[Job]:
+    """The jobs that the scores of some tasks need, in the same order; without any tasks, all jobs."""
+    if not tasks:
+        return jobs
+    trained = {job.name for job in jobs if job.kind == "train" and job.settings["task"] in tasks}
+    wanted = {job.name for job in jobs if job.kind == "evaluate" and not trained.isdisjoint(job.needs)}
+    for job in reversed(jobs):
+        if job.name in wanted:
+            wanted.update(job.needs)
+    return [job for job in jobs if job.name in wanted]
 
 
 def digests(jobs: list[Job]) -> dict[str, str]:

@@ -8,7 +8,7 @@ what belongs to this one.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -19,8 +19,8 @@ from fluxeq.errors import InputError
 from fluxeq.files import locked, read_json, remove, remove_unfinished, write_json, write_text
 from fluxeq.studies.executors import has_room
 from fluxeq.studies.jobs import work
-from fluxeq.studies.plan import Job, digests, plan
-from fluxeq.studies.study import Study, load_study, study_text
+from fluxeq.studies.plan import Job, digests, part, plan
+from fluxeq.studies.study import TASK_NAMES, Study, load_study, study_text
 
 INGREDIENTS = ("sample", "worms")
 """Kinds whose outputs only matter for what is built on them."""
@@ -49,14 +49,16 @@ def reproduce(
     executor: Callable[[], AbstractContextManager[Executor]],
     report: Callable[[Event], None],
     n_instances: int | None = None,
+    tasks: Collection[str] = (),
 ) -> int:
     """Do every job of the study (a shipped name or a TOML file) that is not done yet; how many that were.
 
-    A training is done in tasks of ``n_instances`` instances, or in one task. Raises InputError if the folder holds a
-    run of another study, or another process works in it.
+    With ``tasks``, only what their scores need. A training is done in pieces of ``n_instances`` instances, or in one.
+    Raises InputError if the folder holds a run of another study, another process works in it, or there is no such task.
     """
-    jobs = plan(load_study(study))
-    fingerprints = digests(jobs)
+    _require_tasks(tasks)
+    planned = plan(load_study(study))
+    fingerprints, jobs = digests(planned), part(planned, tasks)
     _require_run_of(study, run)
     if not _missing(run, jobs, fingerprints):
         return 0
@@ -72,6 +74,12 @@ def reproduce(
         finally:
             remove_unfinished(run)  # of workers that were killed
     return len(missing)
+
+
+def _require_tasks(tasks: Collection[str]) -> None:
+    for task in tasks:
+        if task not in TASK_NAMES:
+            raise InputError(f"task {task!r}: choose among {', '.join(TASK_NAMES)}")
 
 
 def _missing(run: Path, jobs: list[Job], fingerprints: dict[str, str]) -> list[Job]:
@@ -149,12 +157,12 @@ def _work_off(
     while waiting or running:
         for job in [job for job in waiting.values() if blocked.isdisjoint(job.needs)]:
             _prepare(run, job, fingerprints[job.name])
-            at_hand += [(job, part) for part in job.parts(n_instances)]
+            at_hand += [(job, settings) for settings in job.parts(n_instances)]
             del waiting[job.name]
-        for job, part in sorted(at_hand, key=lambda one: -one[0].weight):
+        for job, settings in sorted(at_hand, key=lambda one: -one[0].weight):
             if has_room(pool, job.kind, [other.kind for other in running.values()]):
-                at_hand.remove((job, part))
-                future = pool.submit(timed, run, job.kind, part, fingerprints[job.name], _record(run, job))
+                at_hand.remove((job, settings))
+                future = pool.submit(timed, run, job.kind, settings, fingerprints[job.name], _record(run, job))
                 running[future] = job
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             job = running.pop(future)
