@@ -7,7 +7,7 @@ import pytest
 import small_ensembles
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architectures import configured
-from fluxeq.training import evaluation
+from fluxeq.training import evaluation, fit
 from fluxeq.training.fit import Trainer, translated
 from fluxeq.training.polish import can_polish
 from fluxeq.training.recipe import Recipe
@@ -41,6 +41,26 @@ def test_the_seed_decides_and_nothing_else(noisy):
         assert (a != c).all()
     np.testing.assert_array_equal(first.training, second.training)
     assert not np.array_equal(first.validation[:3], third.validation[:3])
+
+
+@pytest.mark.parametrize("augmentation", [False, True])
+def test_a_batch_in_parts_trains_the_same_network(monkeypatch, augmentation):
+    """To rounding; with single examples as the least parts, and in one part on a GPU."""
+    settings = {"epochs": 3, "batch_size": 12, "learning_rate": 1e-3}
+    whole = trainer(augmentation=augmentation, **settings)
+    found = [leaves(whole.fit(1)[0])]
+    weights = 4 * whole.n_parameters
+    for n_bytes, n_parts in (((whole._bytes_kept() - weights) / 3.5, 4), (10 * weights, 12), (9 * weights, 1)):
+        monkeypatch.setattr(fit, "CACHED", n_bytes)
+        parted = trainer(augmentation=augmentation, **settings)
+        assert (whole._n_parts, parted._n_parts) == (1, n_parts)
+        found.append(leaves(parted.fit(1)[0]))
+    for a, *others in zip(*found, strict=True):
+        for b in others:
+            np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+    assert any((a != b).any() for a, b in zip(*found[:2], strict=True))
+    monkeypatch.setattr(fit, "on_gpu", lambda: True)
+    assert trainer(**settings)._n_parts == 1
 
 
 def test_the_best_weights_are_kept(noisy):

@@ -20,11 +20,14 @@ from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import Network, n_parameters
 from fluxeq.training.batches import mapped
 from fluxeq.training.datasets import Data
+from fluxeq.training.devices import on_gpu
 from fluxeq.training.polish import PATIENCE, Fit, Polisher, can_polish
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Examples, squared_error
 
 EVALUATION_BATCH = 100
+CACHED = 3e6
+"""Bytes that a part of a batch may keep for its gradient on a CPU: about what lies in the caches (docs/training.md)."""
 Losses = tuple[jax.Array, jax.Array]
 """Training and validation loss."""
 Labelled = tuple[jax.Array, jax.Array]
@@ -92,10 +95,12 @@ class Trainer:
         self.recipe, self._task, self._config, self._augmentation = recipe, data.task, config, augmentation
         self.training, self.validation = _on_device(data.training), _on_device(data.validation)
         self._d = len(data.training.shape)
+        self._batch_size = recipe.batch_for(len(data.training))
         self._optimizer = _optimizer(recipe, len(data.training))
         blank = self._fresh(0)
         self.n_parameters = n_parameters(blank)
         _, self._static = eqx.partition(blank, eqx.is_inexact_array_like)
+        self._n_parts = 1 if on_gpu() else self._parts_of_a_batch()
         self._begin, self._steps, self._judge = map(jax.jit, (self._optimizer.init, self.steps, self._judged))
         self._polisher = self._new_polisher(blank, data.training.labels.size) if recipe.polish else None
 
@@ -139,11 +144,26 @@ class Trainer:
     def bytes_needed(self) -> int:
         """Memory of one training: its state before and after a step, and what the step keeps for the gradient."""
         state = self.start(0)
-        batch = [part[: self.recipe.batch_for(len(self.training[1]))] for part in self.training]
-        kept = jax.eval_shape(
-            lambda arrays: jax.vjp(lambda arrays: self._mean_loss(arrays, *batch), arrays)[1], state.network
-        )
-        return 2 * _n_bytes([state.network, state.optimizer, state.best]) + _n_bytes(kept)
+        return 2 * _n_bytes([state.network, state.optimizer, state.best]) + self._bytes_kept()
+
+    def _bytes_kept(self) -> int:
+        """What a whole batch keeps for its gradient."""
+        batch = [part[: self._batch_size] for part in self.training]
+        arrays, _ = eqx.partition(self._fresh(0), eqx.is_inexact_array_like)
+        kept = jax.eval_shape(lambda arrays: jax.vjp(lambda arrays: self._mean_loss(arrays, *batch), arrays)[1], arrays)
+        return _n_bytes(kept)
+
+    def _parts_of_a_batch(self) -> int:
+        """The least number of equal parts of which each stays in the caches, or single examples.
+
+        One for large networks, whose gradients are themselves too long to be added up many times.
+        """
+        n_bytes = _n_bytes(self._fresh(0))
+        if n_bytes > CACHED / 10:
+            return 1
+        wanted = (self._bytes_kept() - n_bytes) / CACHED
+        divisors = (n for n in range(1, self._batch_size) if self._batch_size % n == 0)
+        return next((n for n in divisors if n >= wanted), self._batch_size)
 
     def _polishes(self, training: Training) -> bool:
         if self._polisher is None or not math.isfinite(float(training.state.best_loss)):
@@ -187,7 +207,7 @@ class Trainer:
     def one_epoch(self, state: State, training: Labelled, validation: Labelled) -> tuple[State, Losses]:
         """Every batch once in random order, then the validation loss; pure, so that it can be mapped and compiled."""
         n = len(training[1])
-        key, order, keys = shuffled(state.key, n, self.recipe.batch_for(n))
+        key, order, keys = shuffled(state.key, n, self._batch_size)
         state, loss = self.steps(state._replace(key=key), order, keys, *training)
         state, validation_loss = self._judged(state, *validation)
         return state, (loss, validation_loss)
@@ -195,7 +215,7 @@ class Trainer:
     def epoch(self, state: State) -> tuple[State, Losses]:
         """The same in three compiled parts; the first and the last serve more than the epochs of one architecture."""
         n = len(self.training[1])
-        key, order, keys = shuffled(state.key, n, self.recipe.batch_for(n))
+        key, order, keys = shuffled(state.key, n, self._batch_size)
         state, loss = self._steps(state._replace(key=key), order, keys, *self.training)
         state, validation_loss = self._judge(state, *self.validation)
         return state, (loss, validation_loss)
@@ -211,12 +231,26 @@ class Trainer:
             x = configurations[rows]
             if self._augmentation:
                 x = translated(x, step_key)
-            loss, gradient = jax.value_and_grad(self._mean_loss)(network, x, labels[rows])
+            loss, gradient = self._gradient(network, x, labels[rows])
             updates, optimizer = self._optimizer.update(gradient, optimizer, network)
             return (optax.apply_updates(network, updates), optimizer), loss
 
         (network, optimizer), losses = jax.lax.scan(step, (state.network, state.optimizer), (order, keys))
         return state._replace(network=network, optimizer=optimizer), losses.mean()
+
+    def _gradient(self, network: Any, x: jax.Array, labels: jax.Array) -> tuple[jax.Array, Any]:
+        """The mean loss of a batch and its gradient; on a CPU the sums of those of its parts, which is faster."""
+        of_one = jax.value_and_grad(self._mean_loss)
+        if self._n_parts == 1:
+            return of_one(network, x, labels)
+
+        def add(total: Any, part: tuple[jax.Array, ...]) -> tuple[Any, None]:
+            return jax.tree.map(jnp.add, total, of_one(network, *part)), None
+
+        parts = [array.reshape(self._n_parts, -1, *array.shape[1:]) for array in (x, labels)]
+        nothing = jnp.zeros(()), jax.tree.map(jnp.zeros_like, network)
+        total, _ = jax.lax.scan(add, nothing, tuple(parts))
+        return jax.tree.map(lambda value: value / self._n_parts, total)
 
     def _judged(self, state: State, x: jax.Array, labels: jax.Array) -> tuple[State, jax.Array]:
         """The state with its weights as the best ones if they are, and their validation loss."""
