@@ -14,7 +14,8 @@ import argparse
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,12 +58,23 @@ CASES = [
 ]
 
 
+FOUND = [
+    Case("EQ 1", "regression", "EQ", blocks((16, 2, 1), (16, 1, 1), dense=[16]), (60, 4), 1000, 100),
+    Case("EQ 2", "regression", "EQ", blocks((32, 2, 1), (16, 2, 1)), (60, 4), 1000, 100),
+    Case("EQ 3", "regression", "EQ", blocks((8, 3, 1), dense=[32]), (60, 4), 1000, 100),
+    Case("ST 1", "regression", "ST", blocks((16, 2, 2)), (60, 4), 1000, 100),
+    Case("ST 2", "regression", "ST", blocks((16, 2, 1), (32, 2, 1), (4, 3, 2)), (60, 4), 1000, 100),
+    Case("64 channels", "regression", "EQ", blocks((64, 3, 1), (64, 2, 1)), (60, 4), 1000, 100),
+]
+"""Much like what the searches of ``laptop`` found (without its poolings), and a larger one."""
+
+
 def main() -> None:
     """Print all numbers, and draw the costs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--only", choices=("compare", "together", "roofline", "costs"))
+    parser.add_argument("--only", choices=("compare", "together", "roofline", "costs", "parts"))
     given = parser.parse_args()
     set_threads(given.threads)
     from fluxeq.training.devices import use_device
@@ -74,6 +86,7 @@ def main() -> None:
         "together": lambda: compare_together(given.device, given.threads),
         "roofline": roofline,
         "costs": lambda: draw(costs()),
+        "parts": compare_parts,
     }
     for name, part in parts.items():
         if given.only in (None, name):
@@ -120,6 +133,36 @@ def compare_together(device: str, threads: int) -> None:
         print(f"{name:20} {sorted(column)[N_PAIRS // 2] * 1e3:8.1f} ms   {ratio:6.2f} times as fast as PyTorch")
 
 
+def compare_parts() -> None:
+    """The steps of an epoch with batches in parts that stay in the caches, against whole batches."""
+    print("\nsteps of an epoch             whole batch    in parts   ratio (median of pairs, least, most)")
+    for case in [case for case in CASES if case.batch == 100] + FOUND:
+        parted = trainer_of(case, validation=False)
+        with whole_batches():
+            whole, _ = fluxeq_epoch(case, validation=False)
+        parts, _ = fluxeq_epoch(case, validation=False)
+        pairs = [(timed(whole), timed(parts)) for _ in range(N_PAIRS)]
+        ratios = sorted(a / b for a, b in pairs)
+        a, b = (sorted(column)[N_PAIRS // 2] * 1e3 for column in zip(*pairs, strict=True))
+        print(
+            f"{label(case)} {a:8.1f} ms {b:8.1f} ms in {parted.n_parts:3d} {ratios[N_PAIRS // 2]:6.2f} "
+            f"({ratios[0]:.2f}, {ratios[-1]:.2f})",
+            flush=True,
+        )
+
+
+@contextmanager
+def whole_batches() -> Iterator[None]:
+    """Trainers that are made in this block take every batch whole."""
+    from fluxeq.training import fit
+
+    before, fit.CACHED = fit.CACHED, math.inf
+    try:
+        yield
+    finally:
+        fit.CACHED = before
+
+
 def roofline() -> None:
     """Operations and bytes of a training step, and the fractions of what this machine was seen to do."""
     import jax
@@ -129,7 +172,8 @@ def roofline() -> None:
     print("step of                             MFLOP   of these     MB   FLOP/B     ms   GFLOP/s   GB/s   of the peaks")
     print("                                           in products")
     for case in CASES:
-        trainer = trainer_of(case)
+        with whole_batches():  # operations in loops are counted once
+            trainer = trainer_of(case)
         state = trainer.begin(1).state
         rows = jax.numpy.arange(case.batch)[None]
         arguments = state, rows, jax.random.split(state.key, 1), *trainer.training

@@ -53,14 +53,14 @@ def test_a_batch_in_parts_trains_the_same_network(monkeypatch, augmentation):
     for n_bytes, n_parts in (((whole._bytes_kept() - weights) / 3.5, 4), (10 * weights, 12), (9 * weights, 1)):
         monkeypatch.setattr(fit, "CACHED", n_bytes)
         parted = trainer(augmentation=augmentation, **settings)
-        assert (whole._n_parts, parted._n_parts) == (1, n_parts)
+        assert (whole.n_parts, parted.n_parts) == (1, n_parts)
         found.append(leaves(parted.fit(1)[0]))
     for a, *others in zip(*found, strict=True):
         for b in others:
             np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
     assert any((a != b).any() for a, b in zip(*found[:2], strict=True))
     monkeypatch.setattr(fit, "on_gpu", lambda: True)
-    assert trainer(**settings)._n_parts == 1
+    assert trainer(**settings).n_parts == 1
 
 
 def test_the_best_weights_are_kept(noisy):

@@ -100,7 +100,7 @@ class Trainer:
         blank = self._fresh(0)
         self.n_parameters = n_parameters(blank)
         _, self._static = eqx.partition(blank, eqx.is_inexact_array_like)
-        self._n_parts = 1 if on_gpu() else self._parts_of_a_batch()
+        self.n_parts = 1 if on_gpu() else self._parts_of_a_batch()
         self._begin, self._steps, self._judge = map(jax.jit, (self._optimizer.init, self.steps, self._judged))
         self._polisher = self._new_polisher(blank, data.training.labels.size) if recipe.polish else None
 
@@ -241,16 +241,16 @@ class Trainer:
     def _gradient(self, network: Any, x: jax.Array, labels: jax.Array) -> tuple[jax.Array, Any]:
         """The mean loss of a batch and its gradient; on a CPU the sums of those of its parts, which is faster."""
         of_one = jax.value_and_grad(self._mean_loss)
-        if self._n_parts == 1:
+        if self.n_parts == 1:
             return of_one(network, x, labels)
 
         def add(total: Any, part: tuple[jax.Array, ...]) -> tuple[Any, None]:
             return jax.tree.map(jnp.add, total, of_one(network, *part)), None
 
-        parts = [array.reshape(self._n_parts, -1, *array.shape[1:]) for array in (x, labels)]
+        parts = [array.reshape(self.n_parts, -1, *array.shape[1:]) for array in (x, labels)]
         nothing = jnp.zeros(()), jax.tree.map(jnp.zeros_like, network)
         total, _ = jax.lax.scan(add, nothing, tuple(parts))
-        return jax.tree.map(lambda value: value / self._n_parts, total)
+        return jax.tree.map(lambda value: value / self.n_parts, total)
 
     def _judged(self, state: State, x: jax.Array, labels: jax.Array) -> tuple[State, jax.Array]:
         """The state with its weights as the best ones if they are, and their validation loss."""
