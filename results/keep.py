@@ -1,12 +1,15 @@
-"""Keep what matters of a run in the repository: ``python results/keep.py runs/laptop`` in its root.
+"""Keep what matters of a run in the repository: ``python results/keep.py runs/laptop [--state]`` in its root.
 
 The tables, figures, claims, searches and provenance of the run go to ``results/NAME``, with what is done of it, and the
 table of claims in README.md is written anew from all that is kept. The networks of the study ``laptop`` go to
-``models``. Of an unfinished run what ``fluxeq report`` has written is kept.
+``models``. Of an unfinished run what ``fluxeq report`` has written is kept; with ``--state`` also what it needs to go
+on anywhere: ``tar xf results/NAME/state.tar.xz`` in the root makes ``runs/NAME`` again, all but its ensembles, which
+are sampled again, bit for bit, as far as they are still needed.
 """
 
 import shutil
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
 
@@ -37,12 +40,12 @@ def main() -> None:
     if missing:
         way_out = "finish it with 'fluxeq reproduce', or let 'fluxeq report' write what there is"
         sys.exit(f"{run}: has no {', '.join(missing)}; {way_out}")
-    keep(run, ROOT)
+    keep(run, ROOT, with_state="--state" in sys.argv[2:])
     readme = ROOT / "README.md"
     write_text(readme, with_claims(readme.read_text(encoding="utf-8"), ROOT / "results"))
 
 
-def keep(run: Path, root: Path) -> None:
+def keep(run: Path, root: Path, *, with_state: bool = False) -> None:
     """Copy the small files of a run, in place of those of an earlier one."""
     study = tomllib.loads((run / "study.toml").read_text(encoding="utf-8"))["name"]
     target = root / "results" / study
@@ -51,9 +54,22 @@ def keep(run: Path, root: Path) -> None:
         (target / path.relative_to(run)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / path.relative_to(run))
     write_json(target / "status.json", counts(progress(run, open_run(run))))
+    if with_state:
+        with tarfile.open(target / "state.tar.xz", "w:xz") as state:
+            state.add(run, f"runs/{study}", filter=of_state)
     if study == SHIPPED and (run / "winners").exists():
         remove(root / "models")
         shutil.copytree(run / "winners", root / "models")
+
+
+def of_state(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """What is put away of a run, the same whenever it is the same."""
+    name = Path(member.name)
+    if name.parts[2:3] == ("ensembles",) or name.suffix == ".lock" or ".unfinished" in name.name:
+        return None
+    member.mtime = member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
 
 
 def with_claims(text: str, results: Path) -> str:

@@ -531,14 +531,28 @@ def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
     (copied / "scores" / "counting-EQ-20.csv").unlink()
     write_so_far(copied, open_run(copied))
     shutil.rmtree(copied / "winners")
-    keep["keep"](copied, tmp_path)
+    keep["keep"](copied, tmp_path, with_state=True)
     kept = tmp_path / "results" / "tiny"
     assert read_json(kept / "status.json")["evaluate"] == {"done": 6, "jobs": 7}
     assert not (tmp_path / "models").exists()
+    subprocess.run(["tar", "xf", kept / "state.tar.xz"], cwd=tmp_path, check=True)
+    assert not (tmp_path / "runs" / "tiny" / "ensembles").exists()
+    assert undone(tmp_path / "runs" / "tiny") == undone(copied) == {"evaluate/counting-EQ-20", "metrics", "winners"}
     kept.rename(kept.with_name("paper"))
     lines = {line.split(" | ")[0]: line for line in keep["claims_table"](tmp_path / "results").splitlines()}
     assert lines["| C2"].endswith("| **not run** |")
     assert lines["| R1"].endswith("| **not run** |")
+
+
+def undone(run):
+    """The jobs that are to be done; ensembles are made where they are needed."""
+    jobs = plan(open_run(run))
+    fingerprints = digests(jobs)
+    return {
+        job.name
+        for job in jobs
+        if job.kind not in module.INGREDIENTS and not module.is_done(run, job, fingerprints[job.name])
+    }
 
 
 def test_a_run_that_has_done_nothing_has_no_report(study, tmp_path):
