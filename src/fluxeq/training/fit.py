@@ -26,8 +26,8 @@ from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Examples, squared_error
 
 EVALUATION_BATCH = 100
-CACHED = 3e6
-"""Bytes that a part of a batch may keep for its gradient on a CPU: about what lies in the caches (docs/training.md)."""
+CACHED = 1e6
+"""Bytes of the longest array that a part of a batch keeps for its gradient on a CPU, to stay in its caches."""
 Losses = tuple[jax.Array, jax.Array]
 """Training and validation loss."""
 Labelled = tuple[jax.Array, jax.Array]
@@ -144,26 +144,24 @@ class Trainer:
     def bytes_needed(self) -> int:
         """Memory of one training: its state before and after a step, and what the step keeps for the gradient."""
         state = self.start(0)
-        return 2 * _n_bytes([state.network, state.optimizer, state.best]) + self._bytes_kept()
+        return 2 * _n_bytes([state.network, state.optimizer, state.best]) + _n_bytes(self._kept_by_a_batch())
 
-    def _bytes_kept(self) -> int:
-        """What a whole batch keeps for its gradient."""
+    def _kept_by_a_batch(self) -> Any:
+        """Shapes of the arrays that a whole batch keeps for its gradient."""
         batch = [part[: self._batch_size] for part in self.training]
         arrays, _ = eqx.partition(self._fresh(0), eqx.is_inexact_array_like)
-        kept = jax.eval_shape(lambda arrays: jax.vjp(lambda arrays: self._mean_loss(arrays, *batch), arrays)[1], arrays)
-        return _n_bytes(kept)
+        return jax.eval_shape(lambda arrays: jax.vjp(lambda arrays: self._mean_loss(arrays, *batch), arrays)[1], arrays)
 
     def _parts_of_a_batch(self) -> int:
-        """The least number of equal parts of which each stays in the caches, or single examples.
+        """The least number of equal parts of which each keeps short arrays only, or single examples.
 
         One for large networks, whose gradients are themselves too long to be added up many times.
         """
-        n_bytes = _n_bytes(self._fresh(0))
-        if n_bytes > CACHED / 10:
+        if _n_bytes(self._fresh(0)) > CACHED:
             return 1
-        wanted = (self._bytes_kept() - n_bytes) / CACHED
+        longest = max(_n_bytes(array) for array in jax.tree.leaves(self._kept_by_a_batch()))
         divisors = (n for n in range(1, self._batch_size) if self._batch_size % n == 0)
-        return next((n for n in divisors if n >= wanted), self._batch_size)
+        return next((n for n in divisors if longest <= n * CACHED), self._batch_size)
 
     def _polishes(self, training: Training) -> bool:
         if self._polisher is None or not math.isfinite(float(training.state.best_loss)):
