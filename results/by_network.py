@@ -7,15 +7,15 @@ highest test loss of its instances, on the lattice of the training, at the mu of
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from fluxeq.figures import tables
 from fluxeq.figures.scores import instance_scores
-from fluxeq.files import read_json, whole
+from fluxeq.files import whole
 from fluxeq.nets.architectures import configured
-from fluxeq.studies.plan import Job, plan
+from fluxeq.studies.jobs import networks_of
+from fluxeq.studies.plan import plan
 from fluxeq.studies.study import load_study
 from fluxeq.studies.winners import layers
 
@@ -30,7 +30,7 @@ def main() -> None:
             continue
         about = {name: job.settings[name] for name in ("task", "architecture", "augmentation", "n_training")}
         scores = tables.select(metrics, group="study", **about, shape=shape)
-        networks = networks_of(run, job)
+        networks = networks_of(run, job.settings.get("winners"), job.settings.get("networks"))
         for i, network in enumerate(networks):
             chosen = scores[scores["instance"] % len(networks) == i]
             config = configured(about["architecture"], network["config"], study.regression.shape)
@@ -42,12 +42,6 @@ def main() -> None:
             rows.append(row)
     with whole(run / "by_network.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.4g")
-
-
-def networks_of(run: Path, job: Job) -> list[dict[str, Any]]:
-    """What the instances of a training take in turn."""
-    winners = [read_json(run / winner) for winner in job.settings.get("winners", [])]
-    return winners or job.settings["networks"]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The jobs of a study: their order, their fingerprints, and that nothing meant to be independent shares a seed."""
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -230,6 +232,12 @@ def test_a_study_without_any_search_draws_none(quick):
     assert not any(job.kind == "search" for job in plan(study))
     assert figures(study) == tuple(job.settings["name"] for job in plan(study) if job.kind == "figure")
     assert set(FIGURES) - set(figures(study)) == {"search"}
+
+
+def test_a_study_without_given_networks_is_read_without_loading_jax():
+    code = "import sys; from fluxeq.studies.study import load_study; load_study('paper'); print('jax' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
 
 
 STRIDED = {"config": {"blocks": [{"channels": 2, "kernel": 2, "stride": 2}]}}

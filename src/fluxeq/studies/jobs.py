@@ -92,7 +92,7 @@ def train(
     from fluxeq.training.recipe import Recipe
 
     data = load_data(task, _within(run, training), _within(run, validation), n_training)
-    found = [read_json(run / winner) for winner in winners] if winners else networks or [{"config": {}}]
+    found = networks_of(run, winners, networks)
     asked = range(instances) if only is None else only
     for i, network in enumerate(found):
         train_instances(
@@ -106,6 +106,13 @@ def train(
             run / output,
             together=on_gpu(),
         )
+
+
+def networks_of(
+    run: Path, winners: list[str] | None = None, networks: list[dict[str, Any]] | None = None
+) -> list[dict[str, Any]]:
+    """The winners of searches, or given networks; each has a config, and perhaps some of a recipe."""
+    return [read_json(run / winner) for winner in winners] if winners else networks or []
 
 
 def evaluate(run: Path, group: str, models: str, tests: list[tuple[str, list[int]]], output: str) -> None:

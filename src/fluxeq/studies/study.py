@@ -58,6 +58,16 @@ class Given(Frozen):
     recipe: dict[str, Any] = Field(default_factory=dict)
     """Those of the recipe of the task that this network wants otherwise."""
 
+    def require_trainable(self, architecture: str, shape: Shape, recipe: Recipe) -> None:
+        """Raise ValueError for what the architecture, the lattice or the recipe does not know."""
+        from fluxeq.nets.architectures import configured  # takes seconds, which most studies need not wait for
+
+        configured(architecture, self.config, shape)
+        try:
+            Recipe.model_validate(recipe.model_dump() | self.recipe)
+        except ValidationError as error:
+            raise ValueError(f"networks.{architecture}.recipe.{first_problem(error)}") from None
+
 
 class Searched(Training):
     """A task whose networks are found by a search: which architectures, and which also with augmentation."""
@@ -81,8 +91,6 @@ class Searched(Training):
 
     @model_validator(mode="after")
     def _given_networks_can_be_trained(self) -> Self:
-        from fluxeq.nets.architectures import configured
-
         for architecture, networks in self.networks.items():
             if architecture not in self.architectures:
                 names = ", ".join(self.architectures)
@@ -90,11 +98,7 @@ class Searched(Training):
             if not 1 <= len(networks) <= self.instances:
                 raise ValueError(f"networks.{architecture}: 1 to {self.instances} are needed, at most one an instance")
             for network in networks:
-                configured(architecture, network.config, self.shape)
-                try:
-                    Recipe.model_validate(self.recipe.model_dump() | network.recipe)
-                except ValidationError as error:
-                    raise ValueError(f"networks.{architecture}.recipe.{first_problem(error)}") from None
+                network.require_trainable(architecture, self.shape, self.recipe)
         return self
 
     @property

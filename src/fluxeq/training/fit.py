@@ -157,7 +157,7 @@ class Trainer:
 
         One for large networks, whose gradients are themselves too long to be added up many times.
         """
-        if _n_bytes(self._fresh(0)) > CACHED:
+        if 4 * self.n_parameters > CACHED:
             return 1
         longest = max(_n_bytes(array) for array in jax.tree.leaves(self._kept_by_a_batch()))
         divisors = (n for n in range(1, self._batch_size) if self._batch_size % n == 0)
