@@ -48,10 +48,11 @@ def test_a_job_that_has_got_other_settings_meanwhile(record, tmp_path, monkeypat
 
 @pytest.mark.parametrize("source", ["winners", "networks"])
 def test_instances_take_their_networks_in_turn(tmp_path, source):
-    """Also in parts, and each is tested on the lattices that its own strides divide."""
+    """With what each wants of the recipe, also in parts; each is tested on the lattices that its own strides divide."""
     made = {"training": small_ensembles.closed(1), "validation": small_ensembles.closed(2)}
     files = small_ensembles.save(tmp_path, made | {"test": small_ensembles.closed(3, shape=(6, 4))})
     networks = [{"config": {"blocks": [{"channels": 2, "kernel": 1, "stride": stride}]}} for stride in (2, 4)]
+    networks[1]["recipe"] = {"learning_rate": 0.5}
     winners = [f"{i}.json" for i in range(len(networks))]
     for winner, network in zip(winners, networks, strict=True):
         write_json(tmp_path / winner, network)
@@ -62,7 +63,8 @@ def test_instances_take_their_networks_in_turn(tmp_path, source):
     for part in ([0, 1], [2]):
         jobs.train(tmp_path, **settings, only=part)
     models = sorted((tmp_path / "models").glob("*.safetensors"))
-    strides = [describe(path).config["blocks"][0]["stride"] for path in models]
-    assert strides == [2, 4, 2]
+    found = [describe(path) for path in models]
+    assert [about.config["blocks"][0]["stride"] for about in found] == [2, 4, 2]
+    assert [about.recipe.learning_rate for about in found] == [0.01, 0.5, 0.01]
     table = score_table(tmp_path, "study", models, [(files["test"].name, (6, 4))])
     assert list(table["instance"]) == [0, 2]

@@ -284,6 +284,7 @@ def test_the_order_of_the_work(quick):
     ]
     assert sorted(ordered[:-1], key=lambda name: -weight[name]) == ordered[:-1]
     assert weight["train/counting-FL-16000"] == weight["train/regression-EQ-5000"]
+    assert weight["train/regression-EQ-1000"] > weight["train/zhou"]
 
 
 def test_a_winner_that_no_instance_would_have(quick):

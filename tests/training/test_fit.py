@@ -48,18 +48,22 @@ def test_a_batch_in_parts_trains_the_same_network(monkeypatch, augmentation):
     """To rounding; with single examples as the least parts, and in one part on a GPU."""
     settings = {"epochs": 3, "batch_size": 12, "learning_rate": 1e-3}
     whole = trainer(augmentation=augmentation, **settings)
-    found = [leaves(whole.fit(1)[0])]
+    network, curve = whole.fit(1)
+    found = [leaves(network)]
     longest = max(array.size for array in jax.tree.leaves(whole._kept_by_a_batch())) * 4
     assert longest > 48 * whole.n_parameters  # so that it fits into what the weights need
     for n_bytes, n_parts in ((longest / 3.5, 4), (4 * whole.n_parameters, 12), (4 * whole.n_parameters - 1, 1)):
         monkeypatch.setattr(fit, "CACHED", n_bytes)
         parted = trainer(augmentation=augmentation, **settings)
         assert (whole.n_parts, parted.n_parts) == (1, n_parts)
-        found.append(leaves(parted.fit(1)[0]))
+        network, other = parted.fit(1)
+        found.append(leaves(network))
+        np.testing.assert_allclose(other.training, curve.training, rtol=1e-5)
     for a, *others in zip(*found, strict=True):
         for b in others:
             np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
     assert any((a != b).any() for a, b in zip(*found[:2], strict=True))
+    monkeypatch.setattr(fit, "CACHED", 4 * whole.n_parameters)
     monkeypatch.setattr(fit, "on_gpu", lambda: True)
     assert trainer(**settings).n_parts == 1
 
