@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written to a temporary name, synced and renamed."""
+"""Files that are either whole or not there: written to a temporary name, synced and renamed. And what names them."""
 
 import fcntl
 import hashlib
@@ -58,6 +58,11 @@ def digest(content: Any) -> str:
 def derived_seed(*parts: int | str) -> int:
     """A seed that depends on every part: the same names always give it, other names another one."""
     return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:6], "big")
+
+
+def model_file(architecture: str, instance: int) -> str:
+    """The name of the file of a trained instance."""
+    return f"{architecture}-{instance:03d}.safetensors"
 
 
 def remove(path: Path) -> None:

@@ -20,22 +20,22 @@ def record(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(("only", "at_once"), [(([0], [0]), 1), (([0], [1]), 2)], ids=["copies", "parts"])
-def test_copies_wait_for_each_other_and_parts_do_not(record, tmp_path, monkeypatch, only, at_once):
+@pytest.mark.parametrize(("parts", "at_once"), [(([0], [0]), 1), (([0], [1]), 2)], ids=["copies", "parts"])
+def test_copies_wait_for_each_other_and_parts_do_not(record, tmp_path, monkeypatch, parts, at_once):
     """Two of them are given away; how many work at the same time."""
     working, seen = [], []
 
-    def train(run, only):
-        working.append(only)
+    def train(run, instances):
+        working.append(instances)
         deadline = time.monotonic() + 0.5
         while len(working) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         seen.append(len(working))
-        working.remove(only)
+        working.remove(instances)
 
     monkeypatch.setitem(jobs.KINDS, "train", train)
     with ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(jobs.work, tmp_path, "train", {"only": part}, "f", record) for part in only]
+        futures = [pool.submit(jobs.work, tmp_path, "train", {"instances": part}, "f", record) for part in parts]
         assert [future.result() for future in futures] == [None, None]
     assert (len(seen), max(seen)) == (2, at_once)
 
@@ -59,9 +59,9 @@ def test_instances_take_their_networks_in_turn(tmp_path, source):
     settings = {"task": "regression", "training": [files["training"].name], "validation": [files["validation"].name]}
     settings |= {"seed": 1, "architecture": "ST", "augmentation": False, "n_training": 10}
     settings[source] = {"winners": winners, "networks": networks}[source]
-    settings |= {"recipe": {"epochs": 1}, "instances": 3, "output": "models"}
+    settings |= {"recipe": {"epochs": 1}, "output": "models"}
     for part in ([0, 1], [2]):
-        jobs.train(tmp_path, **settings, only=part)
+        jobs.train(tmp_path, **settings, instances=part)
     models = sorted((tmp_path / "models").glob("*.safetensors"))
     found = [describe(path) for path in models]
     assert [about.config["blocks"][0]["stride"] for about in found] == [2, 4, 2]

@@ -38,14 +38,14 @@ def test_each_output_has_one_job(jobs):
 
 def test_each_file_that_is_read_is_made_by_a_job_that_is_needed(jobs):
     """Of what a job builds on, directly or not."""
-    maker = {output: job.name for job in jobs for output in job.outputs}
+    maker = {path: job.name for job in jobs for path in (*job.outputs, *job.places)}
     below = {}
     for job in jobs:
         below[job.name] = set(job.needs).union(*(below[need] for need in job.needs))
     n_read = 0
     for job in jobs:
         for path in paths_in(job.settings):
-            if path in maker and path not in job.outputs:
+            if path in maker and maker[path] != job.name:
                 assert maker[path] in below[job.name], (job.name, path)
                 n_read += 1
     assert n_read > len(jobs) / 2
@@ -78,7 +78,7 @@ def chains_of(jobs, paths):
 
 def test_training_validation_and_test_come_from_different_chains(jobs):
     tested = {
-        job.settings["models"]: [test[0] for test in job.settings["tests"]] for job in jobs if job.kind == "evaluate"
+        job.settings["models"][0]: [test[0] for test in job.settings["tests"]] for job in jobs if job.kind == "evaluate"
     }
     sampled = {job.settings["output"]: str(job.settings) for job in jobs if job.kind == "sample"}
     assert len(set(sampled.values())) == len(sampled)
@@ -86,7 +86,7 @@ def test_training_validation_and_test_come_from_different_chains(jobs):
     for job in jobs:
         if job.kind in ("train", "search"):
             groups = [chains_of(jobs, job.settings[purpose]) for purpose in ("training", "validation")]
-            groups.append(chains_of(jobs, tested.get(job.settings["output"], [])))
+            groups.append(chains_of(jobs, tested.get(job.outputs[0], [])))
             assert all(path in sampled for group in groups for path in group)
             assert len(set().union(*groups)) == sum(map(len, groups))
             n += 1
@@ -121,12 +121,27 @@ def changed_jobs(before, after):
 
 
 def test_a_setting_changes_its_job_and_all_that_builds_on_it(quick):
-    detection = quick.detection.model_copy(update={"instances": quick.detection.instances + 1})
+    recipe = quick.detection.recipe.model_copy(update={"epochs": 7})
+    detection = quick.detection.model_copy(update={"recipe": recipe})
     changed = changed_jobs(quick, quick.model_copy(update={"detection": detection}))
     above = {"metrics", "measurements", "winners", "claims", "report", *(f"figures/{name}" for name in FIGURES)}
     assert above < changed
     assert {name.split("/")[0] for name in changed - above} == {"train", "evaluate"}
     assert all("detection" in name for name in changed - above)
+
+
+def test_with_another_number_of_instances_the_trainings_stay(quick):
+    """Only scores and what builds on them are of all instances, by name."""
+    detection = quick.detection.model_copy(update={"instances": 5})
+    after = quick.model_copy(update={"detection": detection})
+    changed = changed_jobs(quick, after)
+    assert {name for name in changed if name.startswith(("evaluate", "train"))} == {
+        f"evaluate/detection-{name}-4000" for name in ("EQ", "ST", "FL")
+    }
+    assert {"metrics", "measurements", "winners"} < changed
+    (training,) = (job for job in plan(after) if job.name == "train/detection-ST-4000")
+    assert training.outputs == tuple(f"models/detection-ST-4000/ST-00{i}.safetensors" for i in range(5))
+    assert training.places == ("models/detection-ST-4000",)
 
 
 def test_other_data_change_all_that_builds_on_them(quick):
@@ -150,9 +165,9 @@ def test_a_training_is_done_in_parts_and_anything_else_is_not(quick, n_instances
     for job in plan(quick):
         parts = job.parts(n_instances)
         if job.kind == "train" and n_instances and job.name != "train/zhou":
-            assert [instance for part in parts for instance in part["only"]] == [0, 1, 2]
-            assert [len(part["only"]) for part in parts] == sizes
-            assert all({**part, "only": None} == {**job.settings, "only": None} for part in parts)
+            assert [instance for part in parts for instance in part["instances"]] == [0, 1, 2]
+            assert [len(part["instances"]) for part in parts] == sizes
+            assert all({**part, "instances": None} == {**job.settings, "instances": None} for part in parts)
         elif job.kind != "train":
             assert parts == [job.settings]
         else:

@@ -320,7 +320,8 @@ def test_the_winners_are_chosen_without_test_data(killed, tmp_path):
     rows = table[table["model"] == first.relative_to(run).as_posix()]
     worse = rows.assign(model=rows["model"].str.replace("000", "001"), loss=10.0, accuracy=0.25, loss_error=0.5)
     pd.concat([table, worse]).to_csv(run / "metrics.csv", index=False)
-    write_winners(run, {"detection": {"ST": "models/detection-ST-20"}}, tmp_path)
+    files = [f"models/detection-ST-20/ST-00{i}.safetensors" for i in range(2)]
+    write_winners(run, {"detection": {"ST": files}}, tmp_path)
     assert describe(tmp_path / "detection-ST.safetensors") == better
     card = (tmp_path / "detection-ST.md").read_text()
     assert "lowest validation loss of 2 instances in one run of the study `tiny`" in card
@@ -409,6 +410,20 @@ def test_a_changed_setting_undoes_what_builds_on_it(copied, study):
     assert undone == {name for name in after if after[name] != before.get(name)}
     assert "train/regression-EQ-20" not in undone
     assert "evaluate/regression-EQ-20" in undone
+
+
+def test_more_instances_leave_those_that_are_there(copied, study):
+    (copied / "study.toml").write_text(TINY.replace("instances = 2", "instances = 3"))
+    jobs = {job.name: job for job in plan(open_run(copied))}
+    fingerprints = digests(list(jobs.values()))
+    training = jobs["train/counting-EQ-20"]
+    missing = {job.name for job in module._missing(copied, list(jobs.values()), fingerprints)}
+    assert {name for name in missing if name.startswith("train")} == {training.name}
+    assert {"evaluate/counting-EQ-20", "metrics", "report"} < missing
+    before = sorted((copied / "models" / "counting-EQ-20").iterdir())
+    module._prepare(copied, training, fingerprints[training.name])
+    assert sorted((copied / "models" / "counting-EQ-20").iterdir()) == before
+    assert [path for path in training.outputs if (copied / path).exists()] == list(training.outputs[:2])
 
 
 def test_another_study_in_the_same_folder(killed):

@@ -76,13 +76,12 @@ def train(
     augmentation: bool,
     n_training: int,
     recipe: dict[str, Any],
-    instances: int,
+    instances: list[int],
     output: str,
     winners: list[str] | None = None,
     networks: list[dict[str, Any]] | None = None,
-    only: list[int] | None = None,
 ) -> None:
-    """Train instances of one architecture, all or ``only`` some, with the winners of searches or given networks: their
+    """Train instances of one architecture, by their numbers, with the winners of searches or given networks: their
     configs, and what they want of the recipe. Instance i takes network i, counted on from the first after the last one.
     """
     from fluxeq.nets.architectures import configured
@@ -93,7 +92,6 @@ def train(
 
     data = load_data(task, _within(run, training), _within(run, validation), n_training)
     found = networks_of(run, winners, networks)
-    asked = range(instances) if only is None else only
     for i, network in enumerate(found):
         train_instances(
             data,
@@ -101,7 +99,7 @@ def train(
             configured(architecture, network["config"], data.training.shape),
             Recipe.model_validate(recipe).varied(len(data.training), network.get("recipe", {})),
             augmentation,
-            [instance for instance in asked if instance % len(found) == i],
+            [instance for instance in instances if instance % len(found) == i],
             seed,
             run / output,
             together=on_gpu(),
@@ -115,11 +113,11 @@ def networks_of(
     return [read_json(run / winner) for winner in winners] if winners else networks or []
 
 
-def evaluate(run: Path, group: str, models: str, tests: list[tuple[str, list[int]]], output: str) -> None:
-    """Score all instances in a folder on the test sets whose lattice they can take."""
+def evaluate(run: Path, group: str, models: list[str], tests: list[tuple[str, list[int]]], output: str) -> None:
+    """Score instances on the test sets whose lattice they can take."""
     from fluxeq.studies.scores import score_table
 
-    table = score_table(run, group, sorted((run / models).glob("*.safetensors")), tests)
+    table = score_table(run, group, _within(run, models), tests)
     _save_table(run / output, table)
 
 
@@ -131,12 +129,12 @@ def collect(run: Path, scores: list[str]) -> None:
     _save_table(run / "metrics.csv", pandas.concat(tables, ignore_index=True))
 
 
-def measure(run: Path, models: dict[str, dict[str, str]], data: dict[str, str]) -> None:
+def measure(run: Path, models: dict[str, dict[str, list[str]]], data: dict[str, str]) -> None:
     """Make the measurements beside the losses: translation errors, responses, an example and its feature maps."""
     from fluxeq.studies import measurements
 
-    folders = {task: {name: run / path for name, path in found.items()} for task, found in models.items()}
-    for name, table in measurements.tables(folders, {name: run / path for name, path in data.items()}):
+    files = {task: {name: _within(run, paths) for name, paths in found.items()} for task, found in models.items()}
+    for name, table in measurements.tables(files, {name: run / path for name, path in data.items()}):
         _save_table(run / "measurements" / f"{name}.csv", table)
 
 
@@ -154,7 +152,7 @@ def claims(run: Path) -> None:
     write_claims(run)
 
 
-def winners(run: Path, models: dict[str, dict[str, str]], output: str) -> None:
+def winners(run: Path, models: dict[str, dict[str, list[str]]], output: str) -> None:
     """Copy the best network of every task and architecture, with a card for each."""
     from fluxeq.studies.winners import write_winners
 

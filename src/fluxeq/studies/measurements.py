@@ -18,15 +18,15 @@ from fluxeq.training.evaluation import evaluate
 from fluxeq.training.models import Model, load_model
 from fluxeq.training.tasks import examples
 
-Folders = dict[str, dict[str, Path]]
-"""Model folders by task and architecture."""
+Files = dict[str, dict[str, list[Path]]]
+"""Model files by task and architecture."""
 
 
-def tables(folders: Folders, data: dict[str, Path]) -> Iterator[tuple[str, pandas.DataFrame]]:
+def tables(models: Files, data: dict[str, Path]) -> Iterator[tuple[str, pandas.DataFrame]]:
     """All measurements, by the name of their file. ``data`` names a test set of each task, and the closed partner."""
     detection, closed = open_ensemble(data["detection"]), open_ensemble(data["closed"])
-    yield "translation", pandas.DataFrame(_translation_errors(folders, data))
-    scored = list(_detectors(folders["detection"], detection))
+    yield "translation", pandas.DataFrame(_translation_errors(models, data))
+    scored = list(_detectors(models["detection"], detection))
     columns = ["architecture", "instance", "accuracy", "positive", "negative", "selectivity"]
     yield "responses", pandas.DataFrame([row for row, _ in scored], columns=columns)
     index = int(np.argmax(detection.n_worms == 1))
@@ -34,15 +34,11 @@ def tables(folders: Folders, data: dict[str, Path]) -> Iterator[tuple[str, panda
     yield "feature_maps", pandas.concat(_feature_maps(scored, detection.configurations[index]), ignore_index=True)
 
 
-def _models(folder: Path) -> list[Model]:
-    return [load_model(path) for path in sorted(folder.glob("*.safetensors"))]
-
-
-def _translation_errors(folders: Folders, data: dict[str, Path]) -> Iterator[dict[str, Any]]:
+def _translation_errors(models: Files, data: dict[str, Path]) -> Iterator[dict[str, Any]]:
     """Every trained network over all translations, and over those by multiples of its strides."""
-    for task, by_architecture in folders.items():
+    for task, by_architecture in models.items():
         configuration = open_ensemble(data[task]).configurations[0]
-        for model in (model for folder in by_architecture.values() for model in _models(folder)):
+        for model in (load_model(path) for paths in by_architecture.values() for path in paths):
             stride = total_stride(model.config.blocks)
             net = eqx.filter_jit(model.network)
             keeps_strides = "shape" not in model.description.config
@@ -58,11 +54,11 @@ def _translation_errors(folders: Folders, data: dict[str, Path]) -> Iterator[dic
             }
 
 
-def _detectors(folders: dict[str, Path], ensemble: Ensemble) -> Iterator[tuple[dict[str, Any], Model]]:
+def _detectors(models: dict[str, list[Path]], ensemble: Ensemble) -> Iterator[tuple[dict[str, Any], Model]]:
     """Scores of all detectors that pool globally, on configurations with one open worm."""
     opened = ensemble.configurations[ensemble.n_worms == 1]
-    for architecture, folder in folders.items():
-        for model in _models(folder):
+    for architecture, paths in models.items():
+        for model in map(load_model, paths):
             if "shape" in model.description.config:  # flattened: no feature map has a meaning of its own
                 continue
             found = responses(model.config, model.network, opened)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
-from fluxeq.files import derived_seed, digest
+from fluxeq.files import derived_seed, digest, model_file
 from fluxeq.studies.study import TASK_NAMES, Searched, Shape, Study, Worms
 
 
@@ -32,8 +32,22 @@ class Job:
         """
         if self.kind != "train" or n_instances is None:
             return [self.settings]
-        every = range(self.settings["instances"])
-        return [{**self.settings, "only": list(every[i : i + n_instances])} for i in every[::n_instances]]
+        every = self.settings["instances"]
+        starts = range(0, len(every), n_instances)
+        return [{**self.settings, "instances": every[i : i + n_instances]} for i in starts]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that what is there of its outputs must have been made with.
+
+        All but the number of instances: if a study wants more of them, those that it has had stay.
+        """
+        return {name: value for name, value in self.settings.items() if name != "instances"}
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """All that it writes to: its outputs, or the folder of a training with its curves and checkpoints."""
+        return (self.settings["output"],) if self.kind == "train" else self.outputs
 
 
 class Tested(NamedTuple):
@@ -79,7 +93,7 @@ def digests(jobs: list[Job]) -> dict[str, str]:
     """A fingerprint of every job, which changes with its settings and with those of all that it builds on."""
     found: dict[str, str] = {}
     for job in jobs:
-        found[job.name] = digest([job.kind, job.settings, job.outputs, [found[need] for need in job.needs]])
+        found[job.name] = digest([job.kind, job.identity, job.places, [found[need] for need in job.needs]])
     return found
 
 
@@ -238,14 +252,14 @@ def _trained(
                 **_networks(task, architecture, found),
                 "n_training": n_training,
                 "recipe": task.recipe.model_dump(mode="json"),
-                "instances": task.instances,
+                "instances": list(range(task.instances)),
                 "output": f"models/{variant}",
             }
             train = Job(
                 f"train/{variant}",
                 "train",
                 settings,
-                (f"models/{variant}",),
+                _model_files(settings),
                 (*needs, *(f"search/{search}" for search in found)),
                 weight=Weight.LARGEST if n_training == sizes[-1] else Weight.TRAINING - n_training,
             )
@@ -267,10 +281,15 @@ def _networks(task: Searched, architecture: str, searches: dict[str, int]) -> di
     return {"winners": [f"searches/{search}/best.json" for search in searches]}
 
 
+def _model_files(settings: dict[str, Any]) -> tuple[str, ...]:
+    """What a training leaves: one file an instance."""
+    return tuple(f"{settings['output']}/{model_file(settings['architecture'], i)}" for i in settings["instances"])
+
+
 def _evaluated(group: str, variant: str, train: Job, tests: list[Tested]) -> Job:
     settings = {
         "group": group,
-        "models": train.outputs[0],
+        "models": list(train.outputs),
         "tests": [[test.file, list(test.shape)] for test in tests],
         "output": f"scores/{variant}.csv",
     }
@@ -298,11 +317,11 @@ def _reference(study: Study) -> Iterator[Job]:
         "networks": [{"config": reference.config}],
         "n_training": n * len(reference.mu),
         "recipe": reference.recipe.model_dump(mode="json"),
-        "instances": reference.instances,
+        "instances": list(range(reference.instances)),
         "output": "models/zhou",
     }
     late = Weight.TRAINING - reference.n_training  # by far the largest network, for one claim
-    train = Job(_ZHOU, "train", settings, ("models/zhou",), tuple(job.name for job in made), weight=late)
+    train = Job(_ZHOU, "train", settings, _model_files(settings), tuple(job.name for job in made), weight=late)
     tests = [
         _sampled(study, "regression-test", task.eta, task.lam, mu, reference.shape, task.test_configurations)
         for mu in reference.mu
@@ -313,10 +332,10 @@ def _reference(study: Study) -> Iterator[Job]:
 
 def _measured(study: Study, jobs: list[Job]) -> dict[str, Any]:
     """Models and data of the measurements beside the losses: the largest training sets, without augmentation."""
-    models: dict[str, dict[str, str]] = {task: {} for task in TASK_NAMES}
+    models: dict[str, dict[str, list[str]]] = {task: {} for task in TASK_NAMES}
     for job in jobs:
         if job.kind == "train" and job.name != _ZHOU and not job.settings["augmentation"]:
-            models[job.settings["task"]][job.settings["architecture"]] = job.outputs[0]  # larger sets come later
+            models[job.settings["task"]][job.settings["architecture"]] = list(job.outputs)  # larger sets come later
     regression, detection = study.regression, study.detection
     eta, mu = detection.couplings[0]
     closed = f"test-lam{detection.lam:g}-{named(detection.shape)}-eta{eta:g}-mu{mu:g}.h5"

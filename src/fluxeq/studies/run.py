@@ -193,9 +193,9 @@ def _prepare(run: Path, job: Job, fingerprint: str) -> None:
                 f"{run}: a worker of an earlier start is still busy with {job.name} of another version of this study; "
                 "wait for it, or end it"
             )
-        for output in job.outputs:
-            remove(run / output)
-            remove(run / (output + ".parts"))
+        for place in job.places:
+            remove(run / place)
+            remove(run / (place + ".parts"))
         write_json(record, {"fingerprint": fingerprint, "done": False})
 
 

@@ -24,18 +24,17 @@ PREDICTS = {
 }
 
 
-def write_winners(run: Path, models: dict[str, dict[str, str]], output: Path) -> list[Path]:
-    """Write ``TASK-ARCHITECTURE.safetensors`` and its card ``.md`` for every folder of models; the model files."""
+def write_winners(run: Path, models: dict[str, dict[str, list[str]]], output: Path) -> list[Path]:
+    """Write ``TASK-ARCHITECTURE.safetensors`` and its card ``.md``, by task and architecture; the model files."""
     metrics, study, made = tables.metrics(run), tables.study_name(run), []
     for task, by_architecture in models.items():
-        for architecture, folder in by_architecture.items():
-            best = min(sorted((run / folder).glob("*.safetensors")), key=lambda path: describe(path).validation_loss)
+        for architecture, files in by_architecture.items():
+            best = min((run / file for file in files), key=lambda path: describe(path).validation_loss)
             made.append(output / f"{task}-{architecture}.safetensors")
             with whole(made[-1]) as temporary:
                 shutil.copyfile(best, temporary)
             scores = metrics[metrics["model"] == best.relative_to(run).as_posix()]
-            n_instances = len(list(best.parent.glob("*.safetensors")))
-            write_text(made[-1].with_suffix(".md"), card(load_model(made[-1]), scores, study, n_instances))
+            write_text(made[-1].with_suffix(".md"), card(load_model(made[-1]), scores, study, len(files)))
     return made
 
 

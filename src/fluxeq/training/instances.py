@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fluxeq.errors import InputError
-from fluxeq.files import derived_seed, digest, require_writable, write_text
+from fluxeq.files import derived_seed, digest, model_file, require_writable, write_text
 from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import n_parameters
 from fluxeq.training.checkpoints import Checkpoint
@@ -41,7 +41,7 @@ def train_instances(
 
     Raises InputError if a model or a checkpoint there is of other settings, or ``output`` cannot be a folder.
     """
-    paths = {instance: _path(output, architecture, instance) for instance in instances}
+    paths = {instance: output / model_file(architecture, instance) for instance in instances}
     expected: dict[str, Any] = {
         "task": data.task.name,
         "config": config.model_dump(mode="json"),
@@ -84,7 +84,7 @@ def train_instances(
         )
         save_model(paths[instance], network, description)
         missing[instance].remove()
-    if all(_path(output, architecture, instance).exists() for instance in shared.instances):
+    if all((output / model_file(architecture, instance)).exists() for instance in shared.instances):
         shared.remove()
     return list(paths.values())
 
@@ -125,10 +125,6 @@ def _trained(
     for instance, training in ended:
         if instance in checkpoints:  # else it has its model, and has only kept its place in the group
             yield instance, trainer.finished(training, partial(watch_one, instance))
-
-
-def _path(output: Path, architecture: str, instance: int) -> Path:
-    return output / f"{architecture}-{instance:03d}.safetensors"
 
 
 def _require_same(path: Path, expected: dict[str, Any], seed: int) -> None:
