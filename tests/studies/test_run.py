@@ -267,6 +267,8 @@ def test_the_files_of_the_contract(killed, study):
         assert len((run / "figures" / f"{name}.csv").read_text().splitlines()) > 1
     found = json.loads((run / "provenance.json").read_text())
     assert {"fluxeq", "python", "packages", "machine", "seconds_of_work"} <= found.keys()
+    assert found["machine"].keys() == {"system", "architecture", "processor", "processors"}
+    assert all(found["machine"].values())
     jobs = plan(load_study(study))
     logged = [json.loads(line)["job"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert (

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from llvmlite import binding
+
 from fluxeq import __version__
 from fluxeq.files import write_json
 
@@ -24,7 +26,12 @@ def provenance(run: Path) -> dict[str, Any]:
         "fluxeq": __version__,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
-        "machine": {"system": platform.system(), "architecture": platform.machine(), "processors": os.cpu_count()},
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "processor": binding.get_host_cpu_name(),  # the kind that compiled code is made for: others round otherwise
+            "processors": os.cpu_count(),
+        },
         "first_job_done": events[0]["time"],
         "last_job_done": events[-1]["time"],
         "seconds_of_work": {kind: round(total, 1) for kind, total in seconds.items()},
