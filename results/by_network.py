@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fluxeq.errors import InputError
 from fluxeq.figures import tables
 from fluxeq.figures.scores import instance_scores
 from fluxeq.files import whole
@@ -29,7 +30,10 @@ def main() -> None:
         if not job.name.startswith("train/regression-"):
             continue
         about = {name: job.settings[name] for name in ("task", "architecture", "augmentation", "n_training")}
-        scores = tables.select(metrics, group="study", **about, shape=shape)
+        try:
+            scores = tables.select(metrics, group="study", **about, shape=shape)
+        except InputError:  # an unfinished run has not come to them
+            continue
         networks = networks_of(run, job.settings.get("winners"), job.settings.get("networks"))
         for i, network in enumerate(networks):
             chosen = scores[scores["instance"] % len(networks) == i]
