@@ -14,8 +14,8 @@ from fluxeq.statistics import by_chain
 from fluxeq.training.models import Model
 from fluxeq.training.tasks import Examples, Task
 
-BATCH_BYTES = 2**22
-"""Input of one compiled call; larger batches only need more memory."""
+BATCH_BYTES = 2**19
+"""Input of one compiled call: few enough for the caches of a processor, and enough to be worth a call (docs/log.md)."""
 
 
 @dataclass(frozen=True)
