@@ -34,7 +34,7 @@ VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
 
 def main() -> None:
     """Keep the run that the command line names."""
-    run = Path(sys.argv[1])
+    run = Path(sys.argv[1]).resolve()  # a link would be packed as a link
     needed = (*KEPT, *FINISHED) if has_all_scores(run) else KEPT
     missing = [name for name in needed if not (run / name).exists()]
     if missing:
