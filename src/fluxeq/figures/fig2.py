@@ -42,7 +42,8 @@ def draw(numbers: pd.DataFrame) -> Figure:
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.text(0.015, 0.04, title, transform=axes.transAxes)
-    figure.supylabel(r"test loss (mean squared error of $n$ and $|\phi|^2$, lattice units)", fontsize="medium")
+    loss = "test loss (mean squared error\nof $n$ and $|\\phi|^2$, lattice units)"  # one panel is not higher than that
+    figure.supylabel(loss, fontsize="medium", multialignment="center")
     panels[-1].set_xlabel("training configurations")
     bands.legend(figure, numbers)
     return figure
