@@ -34,7 +34,7 @@ VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
 
 def main() -> None:
     """Keep the run that the command line names."""
-    run = Path(sys.argv[1]).resolve()  # a link would be packed as a link
+    run = Path(sys.argv[1])
     needed = (*KEPT, *FINISHED) if has_all_scores(run) else KEPT
     missing = [name for name in needed if not (run / name).exists()]
     if missing:
@@ -56,7 +56,7 @@ def keep(run: Path, root: Path, *, with_state: bool = False) -> None:
     write_json(target / "status.json", counts(progress(run, open_run(run))))
     if with_state:
         with tarfile.open(target / "state.tar.xz", "w:xz") as state:
-            state.add(run, f"runs/{study}", filter=of_state)
+            state.add(run.resolve(), f"runs/{study}", filter=of_state)
     if study == SHIPPED and (run / "winners").exists():
         remove(root / "models")
         shutil.copytree(run / "winners", root / "models")

@@ -59,6 +59,19 @@ def test_phi2(configurations):
     np.testing.assert_allclose(observables.phi2(THEORY, configurations), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("block", [1, 30, 100])
+def test_blocks_change_no_bit(monkeypatch, block):
+    """Seven configurations of twelve sites: one at a time, or two and a last one, or all."""
+    rng = np.random.default_rng(1)
+    configurations = np.abs(rng.integers(-3, 4, (7, 4, 4, 3))).astype(np.int8)
+    whole = observables.phi2(THEORY, configurations), observables.n_worms(configurations)
+    monkeypatch.setattr(observables, "BLOCK", block)
+    for name, values in zip(("phi2", "n_worms"), whole, strict=True):
+        arguments = (THEORY, configurations) if name == "phi2" else (configurations,)
+        np.testing.assert_array_equal(getattr(observables, name)(*arguments), values)
+    assert len(set(whole[0])) == 7
+
+
 def empty(*shape):
     return np.zeros((1, 2 * len(shape), *shape), dtype=np.int8)
 

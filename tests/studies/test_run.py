@@ -548,7 +548,9 @@ def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
     (copied / "scores" / "counting-EQ-20.csv").unlink()
     write_so_far(copied, open_run(copied))
     shutil.rmtree(copied / "winners")
-    keep["keep"](copied, tmp_path, with_state=True)
+    link = tmp_path / "link"
+    link.symlink_to(copied)  # what is behind it is packed
+    keep["keep"](link, tmp_path, with_state=True)
     kept = tmp_path / "results" / "tiny"
     assert read_json(kept / "status.json")["evaluate"] == {"done": 6, "jobs": 7}
     assert not (tmp_path / "models").exists()
