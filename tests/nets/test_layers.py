@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fluxeq.errors import InputError
-from fluxeq.nets.layers import Dense, Flatten, GlobalPooling, PeriodicConvolution, PeriodicPooling, subsampled
+from fluxeq.nets.layers import Dense, Flatten, GlobalPooling, PeriodicConvolution, PeriodicPooling
 from fluxeq.testing import translation_error
 
 ROUNDING = 1e-13
@@ -115,8 +115,6 @@ def test_stride_2_keeps_translations_by_2_alone(name):
 def test_a_stride_that_does_not_divide_the_lattice(layer):
     with pytest.raises(InputError, match="stride of 4 does not divide the lattice 6x4"):
         layer(jax.numpy.asarray(random_lattice(2, 2)))
-    with pytest.raises(InputError, match="stride of 5"):
-        subsampled(jax.numpy.asarray(random_lattice(2, 2)), 5)
 
 
 def test_weights_start_uniform_within_the_fan_in():

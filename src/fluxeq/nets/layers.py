@@ -1,11 +1,10 @@
 """Layers on periodic lattices of any number of dimensions; arrays are ``(*shape, channels)``, one configuration.
 
-A convolution is a gather of shifted copies followed by one matrix product: periodic by construction, and on a CPU far
-faster than XLA's own convolution. Output site X of a layer with stride s sees the input sites s X ... s X + kernel - 1
-in every direction. Products ask for full float32, which a GPU would otherwise round.
+A convolution is a gather of shifted copies, one direction after the other, followed by one matrix product: periodic by
+construction, and on a CPU far faster than XLA's own convolution. Output site X of a layer with stride s sees the input
+sites s X ... s X + kernel - 1 in every direction. Products ask for full float32, which a GPU would otherwise round.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -45,11 +44,11 @@ class PeriodicConvolution(eqx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """``(*shape, channels_in)`` to ``(*shape / stride, channels_out)``."""
-        shifts = itertools.product(range(self.kernel), repeat=self.d)
-        axes = tuple(range(self.d))
-        patches = [subsampled(jnp.roll(x, [-step for step in shift], axes), self.stride) for shift in shifts]
-        gathered = patches[0] if len(patches) == 1 else jnp.concatenate(patches, axis=-1)
-        return jnp.matmul(gathered, self.weight, precision=jax.lax.Precision.HIGHEST) + self.bias
+        require_divisible(x.shape[:-1], self.stride)
+        for axis in reversed(range(self.d)):
+            copies = shifted(x, axis, self.kernel, self.stride)
+            x = copies[0] if len(copies) == 1 else jnp.concatenate(copies, axis=-1)
+        return jnp.matmul(x, self.weight, precision=jax.lax.Precision.HIGHEST) + self.bias
 
 
 class PeriodicPooling(eqx.Module):
@@ -62,10 +61,11 @@ class PeriodicPooling(eqx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """``(*shape, channels)`` to ``(*shape / stride, channels)``."""
+        require_divisible(x.shape[:-1], self.stride)
         for axis in range(self.d):
-            copies = [jnp.roll(x, -step, axis) for step in range(self.extent)]
+            copies = shifted(x, axis, self.extent, self.stride)
             x = sum(copies[1:], copies[0]) / self.extent if self.kind == "average" else jnp.stack(copies).max(axis=0)
-        return subsampled(x, self.stride)
+        return x
 
 
 class GlobalPooling(eqx.Module):
@@ -117,9 +117,13 @@ def uniform_start(rng: np.random.Generator, fan_in: int, n_out: int) -> tuple[Ar
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def subsampled(x: jax.Array, stride: int) -> jax.Array:
-    """Every ``stride``-th site in all directions. Raises InputError if the stride does not divide the lattice."""
-    shape = x.shape[:-1]
+def shifted(x: jax.Array, axis: int, n: int, stride: int) -> list[jax.Array]:
+    """What every ``stride``-th site sees 0 to n - 1 sites further on in one direction."""
+    copies = [jnp.roll(x, -step, axis) for step in range(n)]
+    return copies if stride == 1 else [jax.lax.slice_in_dim(copy, 0, None, stride, axis) for copy in copies]
+
+
+def require_divisible(shape: tuple[int, ...], stride: int) -> None:
+    """Raises InputError if the stride does not divide every extent of the lattice."""
     if any(extent % stride for extent in shape):
         raise InputError(f"a stride of {stride} does not divide the lattice {'x'.join(map(str, shape))}")
-    return x if stride == 1 else x[tuple(slice(None, None, stride) for _ in shape)]
