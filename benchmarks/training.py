@@ -5,9 +5,9 @@ torch==2.13.0``, for this alone); ``--threads 1`` for what one job of a study ha
 instances train together and PyTorch trains them one after another; ``--only`` for one part of it. The costs are drawn
 in docs/training_cost.png.
 
-The PyTorch loop is the usual one: ``nn.Conv2d(padding_mode="circular")``, AdamW, batches of a random permutation, all
-data on the device as float32, losses left there until the end of the epoch. Data are random, since speed does not
-depend on them. Both are timed in turns, an epoch and its validation each; the median of the ratios counts.
+Networks are those of the searches of ``quick``, and with a star the winners of the searches of ``laptop``. Data are
+random, since speed does not depend on them. Both are timed in turns, an epoch and its validation each; the median of
+the ratios counts.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-OUTPUT = Path("docs/training_cost")
+OUTPUT, MODELS = Path("docs/training_cost"), Path("models")
 N_PAIRS = 7
 N_LOOKS = 15  # of which the fastest is taken, where the machine itself is measured
 INSTANCES = 10
@@ -58,15 +58,19 @@ CASES = [
 ]
 
 
-FOUND = [
-    Case("EQ 1", "regression", "EQ", blocks((16, 2, 1), (16, 1, 1), dense=[16]), (60, 4), 1000, 100),
-    Case("EQ 2", "regression", "EQ", blocks((32, 2, 1), (16, 2, 1)), (60, 4), 1000, 100),
-    Case("EQ 3", "regression", "EQ", blocks((8, 3, 1), dense=[32]), (60, 4), 1000, 100),
-    Case("ST 1", "regression", "ST", blocks((16, 2, 2)), (60, 4), 1000, 100),
-    Case("ST 2", "regression", "ST", blocks((16, 2, 1), (32, 2, 1), (4, 3, 2)), (60, 4), 1000, 100),
-    Case("64 channels", "regression", "EQ", blocks((64, 3, 1), (64, 2, 1)), (60, 4), 1000, 100),
-]
-"""Much like what the searches of ``laptop`` found (without its poolings), and a larger one."""
+LARGE = Case("64 ch.", "regression", "EQ", blocks((64, 3, 1), (64, 2, 1)), (60, 4), 1000, 100)
+
+
+def winners() -> list[Case]:
+    """The winners of the searches of ``laptop``, which are kept in ``models/``, with the protocol's batches of 100."""
+    from fluxeq.training.models import load_model
+
+    cases = []
+    for path in sorted(MODELS.glob("*.safetensors")):
+        found = load_model(path).description
+        name = f"{found.architecture} *"
+        cases.append(Case(name, found.task, found.architecture, found.config, found.shape, 1000, 100))
+    return cases
 
 
 def main() -> None:
@@ -101,13 +105,13 @@ def set_threads(n: int) -> None:
 
 def compare(device: str, threads: int) -> None:
     """One line a network: milliseconds of an epoch of both, and the ratio."""
-    import torch
+    from benchmarks.pytorch import torch_epoch, use_threads
 
-    torch.set_num_threads(threads)
+    use_threads(threads)
     print("\nepoch of                      parameters   PyTorch    fluxeq   ratio (median of pairs, least, most)")
-    for case in CASES:
+    for case in CASES + winners():
         ours, n_parameters = fluxeq_epoch(case)
-        theirs = torch_epoch(case, device)
+        theirs = torch_epoch(case, n_parameters, device)
         pairs = [(timed(theirs), timed(ours)) for _ in range(N_PAIRS)]
         ratios = sorted(a / b for a, b in pairs)
         a, b = (sorted(column)[N_PAIRS // 2] * 1e3 for column in zip(*pairs, strict=True))
@@ -118,13 +122,13 @@ def compare(device: str, threads: int) -> None:
 
 def compare_together(device: str, threads: int) -> None:
     """Several instances of an EQ network: together, one after another, and PyTorch one after another."""
-    import torch
+    from benchmarks.pytorch import torch_epoch, use_threads
 
-    torch.set_num_threads(threads)
+    use_threads(threads)
     case = CASES[6]
     print(f"\n{INSTANCES} instances of {label(case).strip()}, an epoch of all")
-    one, _ = fluxeq_epoch(case)
-    theirs, ours = torch_epoch(case, device), together(case, INSTANCES)
+    one, n_parameters = fluxeq_epoch(case)
+    theirs, ours = torch_epoch(case, n_parameters, device), together(case, INSTANCES)
     rows = [(timed(theirs) * INSTANCES, timed(one) * INSTANCES, timed(ours)) for _ in range(N_PAIRS)]
     for name, column in zip(
         ("PyTorch", "fluxeq, one by one", "fluxeq, together"), zip(*rows, strict=True), strict=True
@@ -136,7 +140,7 @@ def compare_together(device: str, threads: int) -> None:
 def compare_parts() -> None:
     """The steps of an epoch with batches in parts that stay in the caches, against whole batches."""
     print("\nsteps of an epoch             whole batch    in parts   ratio (median of pairs, least, most)")
-    for case in [case for case in CASES if case.batch == 100] + FOUND:
+    for case in [case for case in CASES + winners() if case.task == "regression" and case.batch == 100] + [LARGE]:
         parted = trainer_of(case, validation=False)
         with whole_batches():
             whole, _ = fluxeq_epoch(case, validation=False)
@@ -341,58 +345,6 @@ def together(case: Case, n_instances: int) -> Callable[[], Any]:
         nonlocal states
         states, losses = advance(states, trainer.training, trainer.validation)
         jax.block_until_ready(losses)
-
-    epoch()
-    return epoch
-
-
-def torch_epoch(case: Case, device: str) -> Callable[[], Any]:
-    """An epoch of the usual PyTorch loop."""
-    import torch
-    from torch import nn
-
-    torch.manual_seed(1)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    layers: list[nn.Module] = []
-    channels, sites = 2 * len(case.shape), math.prod(case.shape)
-    for block in case.settings["blocks"]:
-        kernel, stride = block["kernel"], block["stride"]
-        padding = "same" if stride == 1 else 0  # kernel and stride agree in all strided layers here
-        layers += [
-            nn.Conv2d(channels, block["channels"], kernel, stride=stride, padding=padding, padding_mode="circular"),
-            nn.GELU(approximate="tanh"),
-        ]
-        channels, sites = block["channels"], sites // stride ** len(case.shape)
-    pools = {"average": nn.AdaptiveAvgPool2d(1), "maximum": nn.AdaptiveMaxPool2d(1)}
-    if case.architecture == "FL":
-        layers += [nn.Flatten(), nn.Linear(channels * sites, n_targets(case))]
-    else:
-        pool = pools[case.settings.get("global_pooling", "average")]
-        layers += [pool, nn.Flatten(), nn.Linear(channels, n_targets(case))]
-    network = nn.Sequential(*layers).to(device)
-    assert sum(parameter.numel() for parameter in network.parameters()) == trainer_of(case).n_parameters
-    loss_of = nn.MSELoss() if case.task == "regression" else nn.BCEWithLogitsLoss()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0, amsgrad=True)
-
-    def made(n: int) -> tuple[Any, Any]:
-        x = torch.randint(-2, 3, (n, 2 * len(case.shape), *case.shape)).float()
-        return x.to(device), torch.randint(0, 2, (n, n_targets(case))).float().to(device)
-
-    (x, y), (x_validation, y_validation) = made(case.n), made(case.n // 10)
-
-    def epoch() -> None:
-        network.train()
-        total = torch.zeros((), device=device)
-        for rows in torch.randperm(case.n, device=device).split(case.batch):
-            optimizer.zero_grad()
-            loss = loss_of(network(x[rows]), y[rows])
-            loss.backward()
-            optimizer.step()
-            total += loss.detach()
-        network.eval()
-        with torch.no_grad():
-            validation = loss_of(network(x_validation), y_validation)
-        float(total), float(validation)
 
     epoch()
     return epoch
