@@ -57,8 +57,8 @@ def test_layouts(monkeypatch, name, n_chains):
     assert found.is_shared == (name in ("in shared memory", "in blocks of five"))
     assert found.n_threads == (5 if name == "in blocks of five" else 32)
     started = chains.start(SHAPE, n_chains, seed=4)
-    plain = plain_record(DENSE, started, 2, 4)
-    assert_equal(gpu.record(DENSE, started, 2, 4), plain)
+    plain = plain_record(DENSE, started, 2, 1)
+    assert_equal(gpu.record(DENSE, started, 2, 1), plain)
     assert plain[0].tally[:, moves.ADD, 1].any()
 
 
@@ -67,38 +67,38 @@ def test_layouts(monkeypatch, name, n_chains):
 )
 def test_dimensions(theory, shape):
     started = chains.start(shape, 3, seed=2)
-    assert_equal(gpu.record(theory, started, 4, 10), plain_record(theory, started, 4, 10))
+    assert_equal(gpu.record(theory, started, 2, 5), plain_record(theory, started, 2, 5))
 
 
 def test_a_wrong_move_is_found_out(monkeypatch):
     """The control: an entry that is accepted a little too often on the GPU, and its chains are others."""
     started = chains.start(SHAPE, 3, seed=3)
-    plain = plain_record(DENSE, started, 3, 8)
+    plain = plain_record(DENSE, started, 3, 3)
 
     def uniform(rng, c):
         return np.int64(random_bits(rng, c) >> np.uint64(11)) * 2.0**-53 * 0.9  # noqa: F821  (that of the moves)
 
     monkeypatch.setattr(moves, "uniform", uniform)
-    assert (gpu.record(DENSE, started, 3, 8)[1] != plain[1]).any()
+    assert (gpu.record(DENSE, started, 3, 3)[1] != plain[1]).any()
 
 
 def test_buffers(monkeypatch):
     """Configurations that do not fit into one buffer: two turns at a time, and one that is left over."""
     started = chains.start(SHAPE, 3, seed=1)
-    once = gpu.record(DENSE, started, 5, 3)
+    once = gpu.record(DENSE, started, 5, 1)
     monkeypatch.setattr(gpu, "BUFFER_BYTES", 2 * 3 * 8 * 8)
-    assert_equal(gpu.record(DENSE, started, 5, 3), once)
-    assert_equal(once, plain_record(DENSE, started, 5, 3))
+    assert_equal(gpu.record(DENSE, started, 5, 1), once)
+    assert_equal(once, plain_record(DENSE, started, 5, 1))
 
 
 def test_half_a_run_and_half_a_run_are_one_run():
     """The second half on a processor."""
     started = chains.start(SHAPE, 3, seed=1)
-    middle, first = gpu.record(DENSE, started, 3, 7)
-    end, second = plain_record(DENSE, middle, 2, 7)
-    assert_equal((end, np.concatenate([first, second], axis=1)), gpu.record(DENSE, started, 5, 7))
+    middle, first = gpu.record(DENSE, started, 3, 2)
+    end, second = plain_record(DENSE, middle, 2, 2)
+    assert_equal((end, np.concatenate([first, second], axis=1)), gpu.record(DENSE, started, 5, 2))
     assert not started.hops.any()  # the start is not changed by what follows it
-    for one, other in zip(gpu.record(DENSE, middle, 0, 7)[0], middle, strict=True):
+    for one, other in zip(gpu.record(DENSE, middle, 0, 2)[0], middle, strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
 
 
@@ -110,9 +110,9 @@ def test_tables_grow(monkeypatch):
         asked.append(int(powers.max()))
         return weight_ratio(theory, asked[-1] + 2)[::2].copy()
 
-    real = plain_record(theory, started, 2, 5)
+    real = plain_record(theory, started, 2, 3)
     monkeypatch.setattr(tables, "ratios", shortest)
-    assert_equal(gpu.record(theory, started, 2, 5), real)
+    assert_equal(gpu.record(theory, started, 2, 3), real)
     assert len(asked) > 5
 
 
