@@ -302,6 +302,18 @@ def test_the_order_of_the_work(quick):
     assert weight["train/regression-EQ-1000"] > weight["train/zhou"]
 
 
+def test_measurements_wait_for_what_they_measure_alone(quick):
+    """Neither for small training sets nor for augmented ones, and come before these."""
+    jobs = {job.name: job for job in plan(quick)}
+    needs = set(jobs["measurements"].needs)
+    trained = {f"train/{name}-{n}" for name, n in (("regression", 500), ("detection", 4000), ("counting", 4000))}
+    assert {need for need in needs if need.startswith("train/")} == {
+        name.replace("-", f"-{architecture}-") for name in trained for architecture in ("EQ", "ST", "FL")
+    }
+    assert {need.split("/")[0] for need in needs} == {"train", "sample", "worms"}
+    assert jobs["measurements"].weight > jobs["train/regression-EQ-250"].weight
+
+
 def test_a_winner_that_no_instance_would_have(quick):
     settings = quick.model_dump() | {"regression": quick.regression.model_dump() | {"searches": 4}}
     with pytest.raises(ValueError, match=r"searches = 4: at most the instances \(3\), one a winner"):

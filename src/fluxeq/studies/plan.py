@@ -65,7 +65,10 @@ def plan(study: Study) -> list[Job]:
     scores = [job.outputs[0] for job in jobs if job.kind == "evaluate"]
     jobs.append(Job("metrics", "collect", {"scores": scores}, ("metrics.csv",), results))
     measured = _measured(study, jobs)
-    jobs.append(Job("measurements", "measure", measured, _MEASUREMENTS, results))
+    of_models = {file for task in measured["models"].values() for files in task.values() for file in files}
+    used = of_models | set(measured["data"].values())
+    makers = tuple(job.name for job in jobs if not used.isdisjoint(job.outputs))
+    jobs.append(Job("measurements", "measure", measured, _MEASUREMENTS, makers))
     best = {"models": measured["models"], "output": "winners"}
     jobs.append(Job("winners", "winners", best, ("winners",), ("metrics",)))
     tables = ("metrics", "measurements")
