@@ -180,7 +180,7 @@ def roofline() -> None:
             trainer = trainer_of(case)
         state = trainer.begin(1).state
         rows = jax.numpy.arange(case.batch)[None]
-        arguments = state, rows, jax.random.split(state.key, 1), *trainer.training
+        arguments = state, rows, jax.random.split(state.key, 1), 1, 1, *trainer.training
         compiled = jax.jit(trainer.steps).lower(*arguments).compile()
         found = compiled.cost_analysis()
         n_bytes, n_operations, in_products = found["bytes accessed"], found["flops"], product_operations(case)

@@ -1,5 +1,7 @@
 """Trainings of tiny networks: what is kept, what decides the result, what is refused."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -96,6 +98,45 @@ def test_the_epoch_is_compiled_once(noisy):
     noisy.fit(1)
     noisy.fit(4)
     assert noisy._steps._cache_size() == 1
+
+
+def test_the_number_of_examples_is_no_part_of_what_is_compiled():
+    """Steps, outputs and Jacobians of trainings on 40 and on 24 configurations are the same programs."""
+
+    def programs(n):
+        data, config = small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE)
+        made, found = Trainer(data, config, Recipe(epochs=3, batch_size=8, schedule="cosine", polish=1)), set()
+
+        def watched(function):
+            return lambda *given: (found.add(function.lower(*given).as_text()), function(*given))[1]
+
+        made._steps, made._outputs = watched(made._steps), watched(made._outputs)
+        made._polisher._linearised = watched(made._polisher._linearised)
+        made.fit(1)
+        return found
+
+    assert len(programs(40)) == 3
+    assert programs(40) == programs(24)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [("constant", np.full(10, 1e-2)), ("cosine", 1e-2 * (1 + np.cos(np.pi * np.arange(10) / 10)) / 2)],
+)
+def test_rates(schedule, rates):
+    """Of Adam without memory every step is the rate, up or down; ten epochs of one step each."""
+    recipe = {"epochs": 10, "patience": 10, "batch_size": 40, "betas": (0.0, 0.0), "amsgrad": False}
+    made = trainer(learning_rate=1e-2, schedule=schedule, **recipe)
+    training = made.begin(1)
+    points = [training.state.network]
+    while made.learns(training):
+        training = training.after(*made.epoch(training.state))
+        points.append(training.state.network)
+    found = [
+        max(np.abs(a - b).max() for a, b in zip(leaves(before), leaves(after), strict=True))
+        for before, after in itertools.pairwise(points)
+    ]
+    assert found == pytest.approx(rates, rel=1e-3)
 
 
 def test_the_number_of_epochs_is_a_limit():

@@ -7,10 +7,15 @@ import pytest
 from fluxeq.training.polish import FALL, RISE, Polisher
 
 
+def polisher_of(network, arrays):
+    """One for a network that acts on any number of examples."""
+    return Polisher(network, lambda arrays, x: np.asarray(network(arrays, x)), arrays)
+
+
 def test_a_step_that_raises_the_loss_is_not_taken():
     """Newton's steps to the zero of arctan diverge from 3; damping grows until one helps, and then falls."""
-    polisher = Polisher(lambda arrays, x: jnp.arctan(arrays["p"]), {"p": jnp.zeros(1)})
-    examples = jnp.zeros((5, 1)), jnp.zeros((5, 1))
+    polisher = polisher_of(lambda arrays, x: jnp.arctan(arrays["p"]), {"p": jnp.zeros(1)})
+    examples = np.zeros((5, 1)), np.zeros((5, 1))
     fit = polisher.start({"p": jnp.full(1, 3.0)})._replace(damping=1e-6)
     losses, n_refused = [float(np.arctan(3.0) ** 2)], 0
     for _ in range(40):
@@ -29,8 +34,8 @@ def linear_network(units, seed=1):
     """Outputs that are linear in parameters measured in some units, on made-up data that they cannot reach."""
     n = len(units)
     inputs, labels = np.random.default_rng(seed).normal(size=(2, 3 * n, n)).astype(np.float32)
-    polisher = Polisher(lambda arrays, x: x * units @ arrays["p"][:, None], {"p": jnp.zeros(n)})
-    return polisher, (jnp.asarray(inputs), jnp.asarray(labels[:, :1]))
+    polisher = polisher_of(lambda arrays, x: x * units @ arrays["p"][:, None], {"p": jnp.zeros(n)})
+    return polisher, (inputs, labels[:, :1])
 
 
 def test_fewer_residuals_than_parameters_give_the_same_step():

@@ -1,23 +1,57 @@
-"""Mapping a function over many examples, in batches of one size, so that it is compiled only once."""
+"""Mapping a function over many examples in batches of one size, and sizes that few compiled functions serve."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
+
+ROOM_BYTES = 2**24
+"""Training sets up to this size share what is compiled, larger ones those with the same power of two above them."""
 
 
 def mapped(function: Callable[[Any], Any], examples: Any, largest: int) -> Any:
     """``function`` of every example: vectorised within batches of at most ``largest``, one batch after another.
 
-    The batch size divides the number of examples; a rest would be compiled a second time.
+    For use in a compiled function. The batch size divides the number of examples; a rest would be compiled a second
+    time.
     """
     n = jax.tree.leaves(examples)[0].shape[0]
-    size = equal_parts(n, largest)
+    size = _equal_parts(n, largest)
     batches = jax.tree.map(lambda values: values.reshape(n // size, size, *values.shape[1:]), examples)
     found = jax.lax.map(jax.vmap(function), batches)
     return jax.tree.map(lambda values: values.reshape(n, *values.shape[2:]), found)
 
 
-def equal_parts(n: int, largest: int) -> int:
+def in_blocks(compiled: Callable[[np.ndarray], Any], examples: np.ndarray, size: int) -> Any:
+    """What a compiled function of ``size`` examples returns for any number of them, as NumPy arrays.
+
+    The last block is filled up with zeros, whose results are left out.
+    """
+    found = []
+    for first in range(0, len(examples), size):
+        block = examples[first : first + size]
+        kept = len(block)
+        block = np.pad(block, [(0, size - kept)] + [(0, 0)] * (block.ndim - 1)) if kept < size else block
+        found.append(jax.tree.map(lambda values, kept=kept: np.asarray(values)[:kept], compiled(block)))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
+def rows_within(n_bytes: int, configuration: np.ndarray) -> int:
+    """How many configurations, as float32, fit into so many bytes; at least 1."""
+    return max(1, n_bytes // (4 * max(1, configuration.size)))
+
+
+def room_for(n: int, n_bytes: int) -> int:
+    """A number of rows of ``n_bytes`` each, at least ``n``: a power of two that is the same for many ``n``."""
+    return max(_power_of_two(n), _power_of_two(ROOM_BYTES // n_bytes))
+
+
+def _power_of_two(n: int) -> int:
+    """The least power of two that is at least ``n``."""
+    return 1 << max(0, n - 1).bit_length()
+
+
+def _equal_parts(n: int, largest: int) -> int:
     """The largest size of at most ``largest`` (or 1) that divides ``n``."""
     return next(size for size in range(max(1, min(largest, n)), 0, -1) if n % size == 0)

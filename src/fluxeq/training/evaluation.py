@@ -1,7 +1,7 @@
 """What a network says of configurations, and how well: exact means over samples, never means of batch means."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from fluxeq.nets.layers import Array
 from fluxeq.nets.network import Network
 from fluxeq.statistics import by_chain
+from fluxeq.training.batches import in_blocks, rows_within
 from fluxeq.training.models import Model
 from fluxeq.training.tasks import Examples, Task
 
@@ -92,16 +93,8 @@ def _error(values: np.ndarray, chain: np.ndarray) -> float | None:
 
 def outputs(network: Network, configurations: np.ndarray) -> np.ndarray:
     """What the network itself returns, float32 ``(n, n_targets)``, in batches of one size: one compilation."""
-    parts = [_compiled(network, jnp.asarray(batch))[:kept] for batch, kept in _batches(configurations)]
-    return np.concatenate([np.asarray(part) for part in parts])
-
-
-def _batches(configurations: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Batches of one size, the last one padded, with how many rows of each count."""
-    size = max(1, min(len(configurations), BATCH_BYTES // (4 * max(1, configurations[0].size))))
-    for first in range(0, len(configurations), size):
-        batch = configurations[first : first + size]
-        yield np.pad(batch, [(0, size - len(batch))] + [(0, 0)] * (batch.ndim - 1)), len(batch)
+    size = min(len(configurations), rows_within(BATCH_BYTES, configurations[0]))
+    return in_blocks(partial(_compiled, network), configurations, size)
 
 
 @eqx.filter_jit

@@ -6,7 +6,7 @@ on, the best weights among it; an epoch is one compiled call, in which the data 
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -18,7 +18,7 @@ import optax
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import Network, n_parameters
-from fluxeq.training.batches import mapped
+from fluxeq.training.batches import in_blocks, mapped, room_for, rows_within
 from fluxeq.training.datasets import Data
 from fluxeq.training.devices import on_gpu
 from fluxeq.training.polish import PATIENCE, Fit, Polisher, can_polish
@@ -26,6 +26,8 @@ from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Examples, squared_error
 
 EVALUATION_BATCH = 100
+BLOCK_BYTES = 2**17
+"""Input of one compiled call for a validation loss: few enough that a short validation set fills it."""
 CACHED = 1e6
 """Bytes of the longest array that a part of a batch keeps for its gradient on a CPU, to stay in its caches."""
 Losses = tuple[jax.Array, jax.Array]
@@ -96,12 +98,13 @@ class Trainer:
         self.training, self.validation = _on_device(data.training), _on_device(data.validation)
         self._d = len(data.training.shape)
         self._batch_size = recipe.batch_for(len(data.training))
-        self._optimizer = _optimizer(recipe, len(data.training))
+        self._optimizer, self._n_steps = _optimizer(recipe), recipe.steps(len(data.training))
         blank = self._fresh(0)
         self.n_parameters = n_parameters(blank)
         _, self._static = eqx.partition(blank, eqx.is_inexact_array_like)
         self.n_parts = 1 if on_gpu() else self._parts_of_a_batch()
-        self._begin, self._steps, self._judge = map(jax.jit, (self._optimizer.init, self.steps, self._judged))
+        self._begin, self._steps, self._kept = map(jax.jit, (self._optimizer.init, self.steps, kept))
+        self._block, self._outputs = rows_within(BLOCK_BYTES, data.training.configurations[0]), jax.jit(self._network)
         self._polisher = self._new_polisher(blank, data.training.labels.size) if recipe.polish else None
 
     def fit(self, seed: int, on_epoch: Callable[[int], None] = lambda epoch: None) -> tuple[Network, Curve]:
@@ -179,8 +182,8 @@ class Trainer:
         x, labels = self.training
         if self._augmentation:
             x, fit = translated(x, shift_key), fit._replace(linear=None)
-        fit, loss = self._polisher.step(fit, (x, labels))
-        state, validation = self._judge(state._replace(key=key, network=self._polisher.weights(fit)), *self.validation)
+        fit, loss = self._polisher.step(fit, (np.asarray(x), np.asarray(labels)))
+        state, validation = self._judged(state._replace(key=key, network=self._polisher.weights(fit)))
         training = training.after(state, (jnp.asarray(loss), validation))
         return training._replace(n_polished=training.n_polished + 1, polish=fit)
 
@@ -197,7 +200,7 @@ class Trainer:
         if not can_polish(self.n_parameters, n_residuals):
             return None
         arrays, _ = eqx.partition(blank, eqx.is_inexact_array_like)
-        return Polisher(lambda arrays, x: eqx.combine(arrays, self._static)(x), arrays)
+        return Polisher(lambda arrays, x: eqx.combine(arrays, self._static)(x), self._outputs_of, arrays)
 
     def _fresh(self, seed: int) -> Network:
         return self._config.build(self._d, len(self._task.targets), np.random.default_rng(seed))
@@ -205,36 +208,64 @@ class Trainer:
     def one_epoch(self, state: State, training: Labelled, validation: Labelled) -> tuple[State, Losses]:
         """Every batch once in random order, then the validation loss; pure, so that it can be mapped and compiled."""
         n = len(training[1])
-        key, order, keys = shuffled(state.key, n, self._batch_size)
-        state, loss = self.steps(state._replace(key=key), order, keys, *training)
-        state, validation_loss = self._judged(state, *validation)
-        return state, (loss, validation_loss)
+        n_batches = n // self._batch_size
+        key, order, keys = shuffled(state.key, n, self._batch_size, n_batches)
+        state, loss = self.steps(state._replace(key=key), order, keys, n_batches, self._n_steps, *training)
+        validation_loss = self._validation_loss(state.network, *validation)
+        return kept(state, validation_loss), (loss, validation_loss)
 
     def epoch(self, state: State) -> tuple[State, Losses]:
-        """The same in three compiled parts; the first and the last serve more than the epochs of one architecture."""
+        """The same in compiled parts, of which none that takes long to compile depends on the number of examples."""
         n = len(self.training[1])
-        key, order, keys = shuffled(state.key, n, self._batch_size)
-        state, loss = self._steps(state._replace(key=key), order, keys, *self.training)
-        state, validation_loss = self._judge(state, *self.validation)
+        x, labels = self._roomy
+        key, order, keys = shuffled(state.key, n, self._batch_size, len(labels) // self._batch_size)
+        now = state._replace(key=key), order, keys, n // self._batch_size, self._n_steps
+        state, loss = self._steps(*now, x, labels)
+        state, validation_loss = self._judged(state)
         return state, (loss, validation_loss)
 
     def steps(
-        self, state: State, order: jax.Array, keys: jax.Array, configurations: jax.Array, labels: jax.Array
+        self,
+        state: State,
+        order: jax.Array,
+        keys: jax.Array,
+        n_batches: int | jax.Array,
+        n_steps: int | jax.Array,
+        configurations: jax.Array,
+        labels: jax.Array,
     ) -> tuple[State, jax.Array]:
-        """The state after one step for every batch, and the mean of their losses."""
+        """The state after one step for each of the first ``n_batches`` batches, and the mean of their losses.
 
-        def step(carry: tuple[Any, Any], now: tuple[jax.Array, jax.Array]) -> tuple[tuple[Any, Any], jax.Array]:
-            network, optimizer = carry
-            rows, step_key = now
-            x = configurations[rows]
+        ``n_steps`` is the number of steps in all epochs, at whose end a rate that falls is zero.
+        """
+
+        def step(i: jax.Array, carry: tuple[Any, Any, jax.Array]) -> tuple[Any, Any, jax.Array]:
+            network, optimizer, total = carry
+            x = configurations[order[i]]
             if self._augmentation:
-                x = translated(x, step_key)
-            loss, gradient = self._gradient(network, x, labels[rows])
+                x = translated(x, keys[i])
+            loss, gradient = self._gradient(network, x, labels[order[i]])
+            rate = self._rate(optimizer[0].count / n_steps)
             updates, optimizer = self._optimizer.update(gradient, optimizer, network)
-            return (optax.apply_updates(network, updates), optimizer), loss
+            updates = jax.tree.map(lambda update: -rate * update, updates)
+            return optax.apply_updates(network, updates), optimizer, total + loss
 
-        (network, optimizer), losses = jax.lax.scan(step, (state.network, state.optimizer), (order, keys))
-        return state._replace(network=network, optimizer=optimizer), losses.mean()
+        start = state.network, state.optimizer, jnp.zeros((), jnp.float32)
+        network, optimizer, total = jax.lax.fori_loop(0, n_batches, step, start)
+        return state._replace(network=network, optimizer=optimizer), total / n_batches
+
+    @cached_property
+    def _roomy(self) -> Labelled:
+        """The training set with rows of zeros behind it, so that one of many sizes needs no code of its own."""
+        x, labels = self.training
+        n_more = room_for(len(x), x[0].nbytes) - len(x)
+        padded = [np.pad(array, [(0, n_more)] + [(0, 0)] * (array.ndim - 1)) for array in (x, labels)]
+        return jnp.asarray(padded[0]), jnp.asarray(padded[1])
+
+    def _rate(self, progress: jax.Array) -> jax.Array | float:
+        """The rate of a step, from the part of all steps that is behind it."""
+        rate = self.recipe.learning_rate
+        return rate if self.recipe.schedule == "constant" else optax.cosine_decay_schedule(rate, 1)(progress)
 
     def _gradient(self, network: Any, x: jax.Array, labels: jax.Array) -> tuple[jax.Array, Any]:
         """The mean loss of a batch and its gradient; on a CPU the sums of those of its parts, which is faster."""
@@ -250,14 +281,22 @@ class Trainer:
         total, _ = jax.lax.scan(add, nothing, tuple(parts))
         return jax.tree.map(lambda value: value / self.n_parts, total)
 
-    def _judged(self, state: State, x: jax.Array, labels: jax.Array) -> tuple[State, jax.Array]:
+    def _judged(self, state: State) -> tuple[State, jax.Array]:
         """The state with its weights as the best ones if they are, and their validation loss."""
-        loss = self._validation_loss(state.network, x, labels)
-        return kept(state, loss), loss
+        x, labels = map(np.asarray, self.validation)
+        losses = losses_of_all(self._task.loss, self._outputs_of(state.network, x), labels)
+        loss = jnp.asarray(np.asarray(losses, dtype=np.float64).mean(), jnp.float32)
+        return self._kept(state, loss), loss
+
+    def _outputs_of(self, arrays: Any, x: np.ndarray) -> np.ndarray:
+        """What the network with these weights returns, ``(n, n_targets)``."""
+        return in_blocks(partial(self._outputs, arrays), x, self._block)
+
+    def _network(self, arrays: Any, x: jax.Array) -> jax.Array:
+        return jax.vmap(eqx.combine(arrays, self._static))(x)
 
     def _mean_loss(self, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
-        network = eqx.combine(arrays, self._static)
-        return jax.vmap(self._task.loss)(jax.vmap(network)(x), labels).mean()
+        return jax.vmap(self._task.loss)(self._network(arrays, x), labels).mean()
 
     def _validation_loss(self, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
         """The mean over all examples, in batches that keep the memory small."""
@@ -266,24 +305,31 @@ class Trainer:
         return losses.mean()
 
 
-def _optimizer(recipe: Recipe, n_training: int) -> optax.GradientTransformation:
-    """AdamW, with AMSGrad or without, at the rate that the recipe prescribes."""
-    rate: float | optax.Schedule = recipe.learning_rate
-    if recipe.schedule == "cosine":
-        rate = optax.cosine_decay_schedule(recipe.learning_rate, recipe.steps(n_training))
+def _optimizer(recipe: Recipe) -> optax.GradientTransformation:
+    """AdamW, with AMSGrad or without, at a rate of -1: the steps multiply by theirs.
+
+    It sees all weights as one array, which makes fewer and longer loops to compile and to run.
+    """
     scale = optax.scale_by_amsgrad if recipe.amsgrad else optax.scale_by_adam
-    return optax.chain(
-        scale(*recipe.betas), optax.add_decayed_weights(recipe.weight_decay), optax.scale_by_learning_rate(rate)
-    )
+    return optax.flatten(optax.chain(scale(*recipe.betas), optax.add_decayed_weights(recipe.weight_decay)))
 
 
-@partial(jax.jit, static_argnames=("n", "batch"))
-def shuffled(key: jax.Array, n: int, batch: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The next key, the rows of every batch ``(n_batches, batch)`` in random order, and a key for each batch."""
+@partial(jax.jit, static_argnums=0)
+def losses_of_all(loss: Callable[[Any, Any], jax.Array], outputs: Any, labels: Any) -> jax.Array:
+    """The loss of each target of every configuration, ``(n, n_targets)``."""
+    return jax.vmap(loss)(outputs, labels)
+
+
+@partial(jax.jit, static_argnames=("n", "batch", "room"))
+def shuffled(key: jax.Array, n: int, batch: int, room: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The next key, the rows of every batch ``(room, batch)`` in random order, and a key for each batch.
+
+    Only the first ``n // batch`` batches are rows of the data; there is room for more.
+    """
     key, order_key, shift_key = jax.random.split(key, 3)
     n_batches = n // batch
     order = jax.random.permutation(order_key, n)[: n_batches * batch].reshape(n_batches, batch)
-    return key, order, jax.random.split(shift_key, n_batches)
+    return key, jnp.pad(order, [(0, room - n_batches), (0, 0)]), jax.random.split(shift_key, room)
 
 
 def translated(x: jax.Array, key: jax.Array) -> jax.Array:

@@ -18,7 +18,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.linalg import cho_factor, cho_solve
 
-from fluxeq.training.batches import equal_parts, mapped
+from fluxeq.training.batches import in_blocks
 
 BATCH = 20  # configurations whose Jacobians are made at once
 LARGEST_JACOBIAN = 2**23  # entries in memory
@@ -27,7 +27,7 @@ PATIENCE = 10  # steps without a lower validation loss
 FALL, RISE = 0.2, 4.0
 START, SMALLEST, LARGEST = 1e-2, 1e-12, 1e12
 
-Examples = tuple[jax.Array, jax.Array]
+Examples = tuple[np.ndarray, np.ndarray]
 
 
 class Linear(NamedTuple):
@@ -48,10 +48,20 @@ class Fit(NamedTuple):
 
 
 class Polisher:
-    """The steps for networks of one structure; ``apply(arrays, x)`` is the network, ``arrays`` any weights of it."""
+    """The steps for networks of one structure.
 
-    def __init__(self, apply: Callable[[Any, jax.Array], jax.Array], arrays: Any) -> None:
+    ``apply(arrays, x)`` is the network of one configuration, ``outputs(arrays, x)`` that of many in NumPy, and
+    ``arrays`` any weights of it.
+    """
+
+    def __init__(
+        self,
+        apply: Callable[[Any, jax.Array], jax.Array],
+        outputs: Callable[[Any, np.ndarray], np.ndarray],
+        arrays: Any,
+    ) -> None:
         _, self._unravel = ravel_pytree(arrays)
+        self._outputs = outputs
 
         def network(parameters: jax.Array, x: jax.Array) -> jax.Array:
             return apply(self._unravel(parameters), x)
@@ -59,8 +69,7 @@ class Polisher:
         def both(parameters: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
             return network(parameters, x), jax.jacrev(network)(parameters, x)
 
-        self._linearised = jax.jit(lambda parameters, x: mapped(partial(both, parameters), x, BATCH))
-        self._outputs = jax.jit(lambda parameters, x: mapped(partial(network, parameters), x, BATCH))
+        self._linearised = jax.jit(jax.vmap(both, in_axes=(None, 0)))
 
     def start(self, arrays: Any) -> Fit:
         """The weights to begin with."""
@@ -84,7 +93,7 @@ class Polisher:
 
     def _loss(self, parameters: np.ndarray, examples: Examples) -> float:
         x, labels = examples
-        return float(np.mean(_residuals(self._outputs(_float32(parameters), x), labels) ** 2))
+        return float(np.mean(_residuals(self._outputs(self._unravel(_float32(parameters)), x), labels) ** 2))
 
     def _near(self, parameters: np.ndarray, examples: Examples) -> Linear:
         n, n_targets = examples[1].shape
@@ -92,7 +101,7 @@ class Polisher:
         if n * n_targets < len(parameters):
             residuals, jacobian = self._part(parameters, examples)
             return Linear(loss, jacobian.T @ residuals, jacobian @ jacobian.T, (residuals, jacobian))
-        size = equal_parts(n, LARGEST_JACOBIAN // (n_targets * len(parameters)))
+        size = max(1, LARGEST_JACOBIAN // (n_targets * len(parameters)))
         gradient, square = np.zeros(len(parameters)), np.zeros((len(parameters), len(parameters)))
         for first in range(0, n, size):
             x, labels = (array[first : first + size] for array in examples)
@@ -104,7 +113,7 @@ class Polisher:
     def _part(self, parameters: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
         """Residuals ``(n_residuals,)`` and Jacobian ``(n_residuals, n_parameters)`` on some examples, float64."""
         x, labels = examples
-        outputs, jacobian = self._linearised(_float32(parameters), x)
+        outputs, jacobian = in_blocks(partial(self._linearised, _float32(parameters)), x, BATCH)
         residuals = _residuals(outputs, labels)
         return residuals, np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1)
 
@@ -127,8 +136,8 @@ def _change(linear: Linear, damping: float) -> np.ndarray:
     return jacobian.T @ cho_solve(cho_factor(matrix), residuals)
 
 
-def _residuals(outputs: jax.Array, labels: jax.Array) -> np.ndarray:
-    return np.asarray(outputs, dtype=np.float64).ravel() - np.asarray(labels, dtype=np.float64).ravel()
+def _residuals(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return outputs.astype(np.float64).ravel() - labels.astype(np.float64).ravel()
 
 
 def _float32(parameters: np.ndarray) -> jax.Array:

@@ -1,0 +1,35 @@
+"""Blocks of one size for any number of examples, and rooms that many numbers of examples share."""
+
+import numpy as np
+import pytest
+
+from fluxeq.training.batches import in_blocks, room_for, rows_within
+
+
+@pytest.mark.parametrize("n", [1, 5, 12, 13])
+def test_blocks_have_one_size_and_their_results_are_those_of_all(n):
+    examples, sizes = np.random.default_rng(n).normal(size=(n, 3, 2)), []
+
+    def function(block):
+        sizes.append(len(block))
+        return block.sum(axis=(1, 2)), {"squares": block**2}
+
+    sums, rest = in_blocks(function, examples, 6)
+    assert sizes == [6] * (1 + (n - 1) // 6)
+    np.testing.assert_array_equal(sums, examples.sum(axis=(1, 2)))
+    np.testing.assert_array_equal(rest["squares"], examples**2)
+
+
+def test_rows_within():
+    configuration = np.zeros((4, 60, 4), np.int8)
+    assert rows_within(2**17, configuration) == 34
+    assert rows_within(100, configuration) == 1
+
+
+@pytest.mark.parametrize(
+    ("n", "n_bytes", "room"),
+    [(1, 960, 32768), (32768, 960, 32768), (32769, 960, 65536), (3, 2**24, 4), (3, 2**30, 4), (1, 2**30, 1)],
+)
+def test_room(n, n_bytes, room):
+    """60x4 has 960 bytes; a lattice that fills the room alone is filled up to a power of two."""
+    assert room_for(n, n_bytes) == room
