@@ -7,6 +7,7 @@ sites s X ... s X + kernel - 1 in every direction. Products ask for full float32
 
 import math
 from collections.abc import Callable
+from functools import reduce
 from typing import Literal
 
 import equinox as eqx
@@ -64,7 +65,7 @@ class PeriodicPooling(eqx.Module):
         require_divisible(x.shape[:-1], self.stride)
         for axis in range(self.d):
             copies = shifted(x, axis, self.extent, self.stride)
-            x = sum(copies[1:], copies[0]) / self.extent if self.kind == "average" else jnp.stack(copies).max(axis=0)
+            x = sum(copies[1:], copies[0]) / self.extent if self.kind == "average" else reduce(jnp.maximum, copies)
         return x
 
 
@@ -119,6 +120,9 @@ def uniform_start(rng: np.random.Generator, fan_in: int, n_out: int) -> tuple[Ar
 
 def shifted(x: jax.Array, axis: int, n: int, stride: int) -> list[jax.Array]:
     """What every ``stride``-th site sees 0 to n - 1 sites further on in one direction."""
+    if n <= stride:  # nobody sees beyond the next one
+        blocks = x.reshape(*x.shape[:axis], -1, stride, *x.shape[axis + 1 :])
+        return [jax.lax.index_in_dim(blocks, step, axis + 1, keepdims=False) for step in range(n)]
     copies = [jnp.roll(x, -step, axis) for step in range(n)]
     return copies if stride == 1 else [jax.lax.slice_in_dim(copy, 0, None, stride, axis) for copy in copies]
 

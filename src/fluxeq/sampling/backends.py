@@ -1,18 +1,22 @@
 """The moves, bound to a compiler: one source, every back end.
 
 ``reference()`` is the file as it stands, in plain Python; ``cpu()`` is the same functions compiled by Numba without the
-global lock. Nothing is cached on disk: Numba's cache does not notice edits in other files and is not safe for many
-processes that start at once, and compiling takes a few seconds.
+global lock, once on a machine (``kept.py``).
 """
 
 import inspect
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from types import FunctionType, SimpleNamespace
 
 import numpy as np
 
 from fluxeq.sampling import moves
+from fluxeq.sampling.kept import kept
+
+CALLED = ("record", "correlate", "add_worms")
+"""The moves that are called from Python: compiled, they hold all others."""
 
 
 @cache
@@ -28,7 +32,9 @@ def cpu() -> SimpleNamespace:
 
     # No move allocates, so Numba need not count references to arrays; that, and the calls between such small functions,
     # would take most of the time.
-    return bind(numba.njit(nogil=True, forceinline=True, _nrt=False))  # type: ignore[call-overload]
+    found = bind(numba.njit(nogil=True, forceinline=True, _nrt=False))  # type: ignore[call-overload]
+    sources = Path(__file__), Path(moves.__file__)
+    return SimpleNamespace(**vars(found) | {name: kept(getattr(found, name), sources) for name in CALLED})
 
 
 @cache

@@ -24,7 +24,7 @@ from fluxeq.training.polish import Fit
 
 SECONDS = 30.0
 """Time between two checkpoints: what a kill can cost."""
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 class Checkpoint:
