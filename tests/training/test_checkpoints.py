@@ -90,7 +90,7 @@ def test_another_training_or_no_checkpoint_is_refused(trainer, tmp_path):
     whole = path.read_bytes()
     with pytest.raises(InputError, match="a training with other settings was stopped here; remove it or choose"):
         Checkpoint(path, {1: "another"}).read(training.state)
-    path.write_bytes(whole.replace(b'format_version\\": 2', b'format_version\\": 1'))
+    path.write_bytes(whole.replace(b'format_version\\": 3', b'format_version\\": 1'))
     with pytest.raises(InputError, match="a checkpoint of another version of fluxeq; remove it"):
         Checkpoint(path, {1: "one"}).read(training.state)
     path.write_bytes(whole[:50])
