@@ -293,11 +293,13 @@ def test_the_order_of_the_work(quick):
         "worms/counting-test-lam1-8x8-eta4.01-mu1",
         "search/counting-FL",
         "train/regression-EQ-5000",
+        "train/regression-FL-augmented-100",
         "train/regression-EQ-100",
         "train/regression-EQ-2000",
         "metrics",
     ]
     assert sorted(ordered[:-1], key=lambda name: -weight[name]) == ordered[:-1]
+    assert weight["train/regression-FL-augmented-5000"] == weight["train/regression-EQ-5000"]
     assert weight["train/counting-FL-16000"] == weight["train/regression-EQ-5000"]
     assert weight["train/regression-EQ-1000"] > weight["train/zhou"]
 

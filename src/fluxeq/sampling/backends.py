@@ -31,8 +31,12 @@ def cpu() -> SimpleNamespace:
     import numba
 
     # No move allocates, so Numba need not count references to arrays; that, and the calls between such small functions,
-    # would take most of the time.
-    found = bind(numba.njit(nogil=True, forceinline=True, _nrt=False))  # type: ignore[call-overload]
+    # would take most of the time. Ways into a function from Python take half of the time to compile it.
+    called = numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[call-overload]
+    held = numba.njit(  # type: ignore[call-overload]
+        nogil=True, forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )
+    found = bind(lambda function: (called if function.__name__ in CALLED else held)(function))
     sources = Path(__file__), Path(moves.__file__)
     return SimpleNamespace(**vars(found) | {name: kept(getattr(found, name), sources) for name in CALLED})
 

@@ -104,7 +104,7 @@ class Weight(float, Enum):
     """The order of the work, so that an unfinished run says as much as it can.
 
     Its claims are judged on the networks of the largest training sets; of the others small ones come first, which cost
-    least.
+    least, and of equal ones those with augmentation, which take longest and would keep the end waiting.
     """
 
     SCORES = 1e15
@@ -247,6 +247,7 @@ def _trained(
     for architecture, augmentation in task.variants:
         found = searches[architecture]
         for n_training in sizes:
+            small = Weight.TRAINING - n_training + augmentation / 2
             variant = f"{name}-{architecture}{'-augmented' if augmentation else ''}-{n_training}"
             settings = {
                 **common,
@@ -264,7 +265,7 @@ def _trained(
                 settings,
                 _model_files(settings),
                 (*needs, *(f"search/{search}" for search in found)),
-                weight=Weight.LARGEST if n_training == sizes[-1] else Weight.TRAINING - n_training,
+                weight=Weight.LARGEST if n_training == sizes[-1] else small,
             )
             yield train
             tested = [test for test in test_sets if n_training == sizes[-1] or test.shape == task.shape]
