@@ -15,8 +15,8 @@ import numpy as np
 from fluxeq.sampling import moves
 from fluxeq.sampling.kept import kept
 
-CALLED = ("record", "correlate", "add_worms")
-"""The moves that are called from Python: compiled, they hold all others."""
+CALLED = ("record", "correlate", "add_worms", "store_fluxes")
+"""What is called from Python, and holds all other moves when it is compiled. No other may be: it would crash."""
 
 
 @cache
@@ -27,7 +27,7 @@ def reference() -> SimpleNamespace:
 
 @cache
 def cpu() -> SimpleNamespace:
-    """The moves compiled for this processor; they release the global lock, so chains run in threads."""
+    """The moves in ``CALLED``, compiled for this processor; they release the global lock, so chains run in threads."""
     import numba
 
     # No move allocates, so Numba need not count references to arrays; that, and the calls between such small functions,
@@ -38,7 +38,7 @@ def cpu() -> SimpleNamespace:
     )
     found = bind(lambda function: (called if function.__name__ in CALLED else held)(function))
     sources = Path(__file__), Path(moves.__file__)
-    return SimpleNamespace(**vars(found) | {name: kept(getattr(found, name), sources) for name in CALLED})
+    return SimpleNamespace(**{name: kept(getattr(found, name), sources) for name in CALLED})
 
 
 @cache
