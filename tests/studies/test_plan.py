@@ -299,6 +299,7 @@ def test_the_order_of_the_work(quick):
         "metrics",
     ]
     assert sorted(ordered[:-1], key=lambda name: -weight[name]) == ordered[:-1]
+    assert weight["train/regression-FL-augmented-100"] > weight["train/regression-EQ-100"]
     assert weight["train/regression-FL-augmented-5000"] == weight["train/regression-EQ-5000"]
     assert weight["train/counting-FL-16000"] == weight["train/regression-EQ-5000"]
     assert weight["train/regression-EQ-1000"] > weight["train/zhou"]
