@@ -1,7 +1,7 @@
 """One training: a pure start, a pure epoch, and the loop that stops early.
 
 AdamW with AMSGrad (Loshchilov and Hutter, ICLR 2019; Reddi et al., ICLR 2018). The state holds all that is needed to go
-on, the best weights among it; an epoch is one compiled call, in which the data stay as int8.
+on, the best weights among it; an epoch is a few compiled calls, in which the data stay as int8.
 """
 
 import math
@@ -26,8 +26,9 @@ from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Examples, squared_error
 
 EVALUATION_BATCH = 100
-BLOCK_BYTES = 2**17
-"""Input of one compiled call for a validation loss: few enough that a short validation set fills it."""
+BLOCK_BYTES, GPU_BLOCK_BYTES = 2**17, 2**23
+"""Input of one compiled call for a validation loss: few enough that a short validation set fills it; on a GPU enough to
+be worth a call."""
 CACHED = 1e6
 """Bytes of the longest array that a part of a batch keeps for its gradient on a CPU, to stay in its caches."""
 Losses = tuple[jax.Array, jax.Array]
@@ -104,7 +105,8 @@ class Trainer:
         _, self._static = eqx.partition(blank, eqx.is_inexact_array_like)
         self.n_parts = 1 if on_gpu() else self._parts_of_a_batch()
         self._begin, self._steps, self._kept = map(jax.jit, (self._optimizer.init, self.steps, kept))
-        self._block, self._outputs = rows_within(BLOCK_BYTES, data.training.configurations[0]), jax.jit(self._network)
+        n_bytes = GPU_BLOCK_BYTES if on_gpu() else BLOCK_BYTES
+        self._block, self._outputs = rows_within(n_bytes, data.training.configurations[0]), jax.jit(self._network)
         self._polisher = self._new_polisher(blank, data.training.labels.size) if recipe.polish else None
 
     def fit(self, seed: int, on_epoch: Callable[[int], None] = lambda epoch: None) -> tuple[Network, Curve]:
