@@ -265,7 +265,7 @@ def test_measure_says_how_the_moves_went_and_draws(fluxeq, tmp_path):
 
 ENDLESS = {
     "sample": (sample(configurations="1000000000", output="out/e.h5"), "e.h5.parts/000000000-tuned.h5"),
-    "train": (train(instances="100000", output="out"), "EQ-001.safetensors"),
+    "train": (train(instances="100000", output="out"), "EQ-002.safetensors"),
     "search": (search(trials="100000", storage="out/journal.log", output="out"), "journal.log"),
 }
 """Commands that would take very long, and a file that shows that one has begun."""

@@ -229,9 +229,10 @@ def train(
     device:
         cpu or cuda, on which all instances train together.
     together:
-        Train all instances together on a CPU as well, which is not faster there.
+        Train all instances in step in one process on a CPU as well, which is slower there than side by side.
     """
     from fluxeq.nets.architectures import configured
+    from fluxeq.studies.side_by_side import train_side_by_side
     from fluxeq.training.compiled import keep_compiled
     from fluxeq.training.datasets import load_data
     from fluxeq.training.devices import on_gpu, use_device
@@ -245,19 +246,16 @@ def train(
     found = load_data(task, data, validation)
     built = configured(architecture, chosen, found.training.shape)
     the_recipe = varied(general, len(found.training), changes, config)
+    asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
+    in_step, n_workers = together or on_gpu(), min(instances, _n_processors())
+    each = the_recipe.epochs + the_recipe.polish
     with _bar("training") as advance:
-        paths = train_instances(
-            found,
-            architecture,
-            built,
-            the_recipe,
-            augmentation,
-            range(instances),
-            seed,
-            output,
-            together or on_gpu(),
-            lambda instance, epoch: advance(instance * the_recipe.epochs + epoch, instances * the_recipe.epochs),
-        )
+        if in_step or n_workers == 1:
+            note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
+            paths = train_instances(found, *asked, in_step, note)
+        else:
+            files = task, data, validation
+            paths = train_side_by_side(files, *asked, n_workers, lambda epochs: advance(epochs, instances * each))
     for path in paths:
         print(path)
 

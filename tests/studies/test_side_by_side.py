@@ -1,0 +1,44 @@
+"""Instances in processes side by side: as one process trains them, and stopped with nothing left behind."""
+
+import pytest
+
+import small_ensembles
+from fluxeq.errors import InputError
+from fluxeq.nets.architectures import configured
+from fluxeq.studies.side_by_side import train_side_by_side
+from fluxeq.training.recipe import Recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    ensembles = {"training": small_ensembles.closed(1), "validation": small_ensembles.closed(2, n=12)}
+    found = small_ensembles.save(tmp_path_factory.mktemp("inputs"), ensembles)
+    return "regression", [found["training"]], [found["validation"]]
+
+
+def train(files, output, n_workers, seen, **changes):
+    """Three instances of a tiny network."""
+    config = configured("EQ", {"blocks": [{"channels": 2, "kernel": 2}]}, small_ensembles.SHAPE)
+    recipe = Recipe(**{"epochs": 3, "patience": 3, "polish": 1} | changes)
+    return train_side_by_side(files, "EQ", config, recipe, False, range(3), 1, output, n_workers, seen.append)
+
+
+def test_whichever_process_trains_them(files, tmp_path):
+    seen = []
+    paths = train(files, tmp_path / "two", 2, seen)
+    assert [path.name for path in paths] == ["EQ-000.safetensors", "EQ-001.safetensors", "EQ-002.safetensors"]
+    assert seen == sorted(seen)
+    assert seen[-1] == 3 * (3 + 1)
+    alone = train(files, tmp_path / "one", 1, [])
+    assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in alone]
+    before = [path.stat().st_mtime_ns for path in paths]
+    assert train(files, tmp_path / "two", 2, []) == paths
+    assert [path.stat().st_mtime_ns for path in paths] == before
+
+    half = tmp_path / "two" / ".EQ-001.0a1b2c3d.unfinished.safetensors"
+    half.touch()  # as from a process that was killed while it wrote
+    with pytest.raises(InputError, match=r"EQ-00[012]\.safetensors: trained with recipe = .*; choose another output"):
+        train(files, tmp_path / "two", 2, [], epochs=4)
+    assert not half.exists()
