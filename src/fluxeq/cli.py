@@ -254,7 +254,7 @@ def train(
             note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
             paths = train_instances(found, *asked, in_step, note)
         else:
-            files = task, data, validation
+            files = task, tuple(data), tuple(validation)
             paths = train_side_by_side(files, *asked, n_workers, lambda epochs: advance(epochs, instances * each))
     for path in paths:
         print(path)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:Deprec
 def files(tmp_path_factory):
     ensembles = {"training": small_ensembles.closed(1), "validation": small_ensembles.closed(2, n=12)}
     found = small_ensembles.save(tmp_path_factory.mktemp("inputs"), ensembles)
-    return "regression", [found["training"]], [found["validation"]]
+    return "regression", (found["training"],), (found["validation"],)
 
 
 def train(files, output, n_workers, seen, **changes):

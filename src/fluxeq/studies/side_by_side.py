@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,10 @@ from fluxeq.studies.executors import processes, start_worker
 
 if TYPE_CHECKING:
     from fluxeq.nets.architectures import Architecture
+    from fluxeq.training.datasets import Data
     from fluxeq.training.recipe import Recipe
 
-Files = tuple[str, Sequence[Path], Sequence[Path]]
+Files = tuple[str, tuple[Path, ...], tuple[Path, ...]]
 """Task, training data and validation data."""
 
 LOOK = 0.5
@@ -58,6 +59,14 @@ _epochs: Any = None
 """In a process that trains: where it says how many epochs each instance has gone through."""
 
 
+@cache
+def _data(files: Files) -> "Data":
+    """What is read once in every process."""
+    from fluxeq.training.datasets import load_data
+
+    return load_data(*files)
+
+
 def _start(epochs: Any) -> None:
     """Begin as a worker."""
     global _epochs
@@ -77,14 +86,13 @@ def _train(
 ) -> list[Path]:
     """Train one instance here."""
     from fluxeq.training.compiled import keep_compiled
-    from fluxeq.training.datasets import load_data
     from fluxeq.training.instances import train_instances
 
     def note(instance: int, epoch: int) -> None:
         _epochs[instance] = epoch
 
     keep_compiled()
-    asked = load_data(*files), architecture, config, recipe, augmentation, [instance], seed, output
+    asked = _data(files), architecture, config, recipe, augmentation, [instance], seed, output
     paths = train_instances(*asked, progress=note)
     note(instance, recipe.epochs + recipe.polish)
     return paths

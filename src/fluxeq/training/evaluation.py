@@ -54,7 +54,7 @@ def predict(model: Model, configurations: np.ndarray) -> np.ndarray:
 def score(task: Task, found: Array, labels: Array, chain: np.ndarray) -> Score:
     """Score of what a network returned for configurations with these labels, from these chains, in float64."""
     found, labels = jnp.asarray(found), jnp.asarray(labels)
-    losses = np.asarray(jax.vmap(task.loss)(found, labels), dtype=np.float64)
+    losses = task.losses(found, labels)
     values = np.asarray(jax.vmap(task.value)(found), dtype=np.float64)
     by_configuration = losses.mean(axis=1)
     n = len(by_configuration)

@@ -95,8 +95,8 @@ class Trainer:
             if not len(part):
                 raise InputError(f"no {purpose} examples: at least one is needed")
             config.require_shape(part.shape)
-        self.recipe, self._task, self._config, self._augmentation = recipe, data.task, config, augmentation
-        self.training, self.validation = _on_device(data.training), _on_device(data.validation)
+        self.recipe, self._data, self._config, self._augmentation = recipe, data, config, augmentation
+        self._task = data.task
         self._d = len(data.training.shape)
         self._batch_size = recipe.batch_for(len(data.training))
         self._optimizer, self._n_steps = _optimizer(recipe), recipe.steps(len(data.training))
@@ -153,7 +153,8 @@ class Trainer:
 
     def _kept_by_a_batch(self) -> Any:
         """Shapes of the arrays that a whole batch keeps for its gradient."""
-        batch = [part[: self._batch_size] for part in self.training]
+        data = self._data.training
+        batch = [part[: self._batch_size] for part in (data.configurations, data.labels)]
         arrays, _ = eqx.partition(self._fresh(0), eqx.is_inexact_array_like)
         return jax.eval_shape(lambda arrays: jax.vjp(lambda arrays: self._mean_loss(arrays, *batch), arrays)[1], arrays)
 
@@ -181,10 +182,10 @@ class Trainer:
         if fit is None:
             fit, state = self._polisher.start(state.best), state._replace(since_best=jnp.array(0, jnp.int32))
         key, shift_key = jax.random.split(state.key)
-        x, labels = self.training
+        x, labels = self._data.training.configurations, self._data.training.labels
         if self._augmentation:
-            x, fit = translated(x, shift_key), fit._replace(linear=None)
-        fit, loss = self._polisher.step(fit, (np.asarray(x), np.asarray(labels)))
+            x, fit = np.asarray(translated(jnp.asarray(x), shift_key)), fit._replace(linear=None)
+        fit, loss = self._polisher.step(fit, (x, labels))
         state, validation = self._judged(state._replace(key=key, network=self._polisher.weights(fit)))
         training = training.after(state, (jnp.asarray(loss), validation))
         return training._replace(n_polished=training.n_polished + 1, polish=fit)
@@ -218,7 +219,7 @@ class Trainer:
 
     def epoch(self, state: State) -> tuple[State, Losses]:
         """The same in compiled parts, of which none that takes long to compile depends on the number of examples."""
-        n = len(self.training[1])
+        n = len(self._data.training)
         x, labels = self._roomy
         key, order, keys = shuffled(state.key, n, self._batch_size, len(labels) // self._batch_size)
         now = state._replace(key=key), order, keys, n // self._batch_size, self._n_steps
@@ -257,12 +258,25 @@ class Trainer:
         return state._replace(network=network, optimizer=optimizer), total / n_batches
 
     @cached_property
+    def training(self) -> Labelled:
+        """The training set on the device, for ``one_epoch``."""
+        return _on_device(self._data.training)
+
+    @cached_property
+    def validation(self) -> Labelled:
+        """The validation set on the device, for ``one_epoch``."""
+        return _on_device(self._data.validation)
+
+    @cached_property
     def _roomy(self) -> Labelled:
-        """The training set with rows of zeros behind it, so that one of many sizes needs no code of its own."""
-        x, labels = self.training
-        n_more = room_for(len(x), x[0].nbytes) - len(x)
-        padded = [np.pad(array, [(0, n_more)] + [(0, 0)] * (array.ndim - 1)) for array in (x, labels)]
-        return jnp.asarray(padded[0]), jnp.asarray(padded[1])
+        """The same with rows of zeros behind it, so that one of many sizes needs no code of its own."""
+        data = self._data.training
+        n_more = room_for(len(data), data.configurations[0].nbytes) - len(data)
+        x, labels = (
+            jnp.asarray(np.pad(array, [(0, n_more)] + [(0, 0)] * (array.ndim - 1)))
+            for array in (data.configurations, data.labels)
+        )
+        return x, labels
 
     def _rate(self, progress: jax.Array) -> jax.Array | float:
         """The rate of a step, from the part of all steps that is behind it."""
@@ -285,9 +299,9 @@ class Trainer:
 
     def _judged(self, state: State) -> tuple[State, jax.Array]:
         """The state with its weights as the best ones if they are, and their validation loss."""
-        x, labels = map(np.asarray, self.validation)
-        losses = losses_of_all(self._task.loss, self._outputs_of(state.network, x), labels)
-        loss = jnp.asarray(np.asarray(losses, dtype=np.float64).mean(), jnp.float32)
+        data = self._data.validation
+        losses = self._task.losses(self._outputs_of(state.network, data.configurations), data.labels)
+        loss = jnp.asarray(losses.mean(), jnp.float32)
         return self._kept(state, loss), loss
 
     def _outputs_of(self, arrays: Any, x: np.ndarray) -> np.ndarray:
@@ -297,7 +311,7 @@ class Trainer:
     def _network(self, arrays: Any, x: jax.Array) -> jax.Array:
         return jax.vmap(eqx.combine(arrays, self._static))(x)
 
-    def _mean_loss(self, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
+    def _mean_loss(self, arrays: Any, x: Any, labels: Any) -> jax.Array:
         return jax.vmap(self._task.loss)(self._network(arrays, x), labels).mean()
 
     def _validation_loss(self, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
@@ -314,12 +328,6 @@ def _optimizer(recipe: Recipe) -> optax.GradientTransformation:
     """
     scale = optax.scale_by_amsgrad if recipe.amsgrad else optax.scale_by_adam
     return optax.flatten(optax.chain(scale(*recipe.betas), optax.add_decayed_weights(recipe.weight_decay)))
-
-
-@partial(jax.jit, static_argnums=0)
-def losses_of_all(loss: Callable[[Any, Any], jax.Array], outputs: Any, labels: Any) -> jax.Array:
-    """The loss of each target of every configuration, ``(n, n_targets)``."""
-    return jax.vmap(loss)(outputs, labels)
 
 
 @partial(jax.jit, static_argnames=("n", "batch", "room"))

@@ -7,6 +7,8 @@ counting    the number of worms     squared error; accuracy of the rounded numbe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +30,15 @@ class Task:
     """Output of the network to what it predicts, in the units of the label."""
     correct: Callable[[jax.Array, jax.Array], jax.Array] | None
     """Prediction and label to whether it is right; None where there is no right or wrong."""
+
+    def losses(self, outputs: Any, labels: Any) -> np.ndarray:
+        """The loss of each target of every configuration, float64 ``(n, n_targets)``."""
+        return np.asarray(_mapped(self.loss, outputs, labels), dtype=np.float64)
+
+
+@partial(jax.jit, static_argnums=0)
+def _mapped(function: Callable[[jax.Array, jax.Array], jax.Array], outputs: Any, labels: Any) -> jax.Array:
+    return jax.vmap(function)(outputs, labels)
 
 
 def squared_error(output: jax.Array, label: jax.Array) -> jax.Array:
