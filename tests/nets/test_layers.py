@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 from fluxeq.errors import InputError
 from fluxeq.nets.layers import Dense, Flatten, GlobalPooling, PeriodicConvolution, PeriodicPooling
@@ -58,6 +59,18 @@ def test_pooling_against_a_loop(d, extent, stride, kind):
     with jax.enable_x64(True):
         found = np.asarray(eqx.filter_jit(PeriodicPooling(d, extent, stride, kind))(x))
     np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING, strict=True)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("extent", [1, 2, 3])
+@pytest.mark.parametrize("d", SHAPES)
+def test_gradients_against_differences(d, extent, stride):
+    x = random_lattice(d, 2)
+    with jax.enable_x64(True):
+        layers = [promoted(PeriodicConvolution(d, 2, 3, extent, stride, np.random.default_rng(1)))]
+        layers += [PeriodicPooling(d, extent, stride, kind) for kind in ("average", "maximum")]
+        for layer in layers:
+            check_grads(eqx.filter_jit(layer), (x,), order=1, modes=["rev"])
 
 
 @pytest.mark.parametrize(("kind", "reduce"), [("average", np.mean), ("sum", np.sum), ("maximum", np.max)])

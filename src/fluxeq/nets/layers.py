@@ -7,7 +7,7 @@ sites s X ... s X + kernel - 1 in every direction. Products ask for full float32
 
 import math
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Literal
 
 import equinox as eqx
@@ -48,7 +48,7 @@ class PeriodicConvolution(eqx.Module):
         require_divisible(x.shape[:-1], self.stride)
         for axis in reversed(range(self.d)):
             copies = shifted(x, axis, self.kernel, self.stride)
-            x = copies[0] if len(copies) == 1 else jnp.concatenate(copies, axis=-1)
+            x = copies[0] if len(copies) == 1 else apart(jnp.concatenate(copies, axis=-1))
         return jnp.matmul(x, self.weight, precision=jax.lax.Precision.HIGHEST) + self.bias
 
 
@@ -65,8 +65,13 @@ class PeriodicPooling(eqx.Module):
         require_divisible(x.shape[:-1], self.stride)
         for axis in range(self.d):
             copies = shifted(x, axis, self.extent, self.stride)
-            x = sum(copies[1:], copies[0]) / self.extent if self.kind == "average" else reduce(jnp.maximum, copies)
+            x = copies[0] if len(copies) == 1 else apart(self._pooled(copies))
         return x
+
+    def _pooled(self, copies: list[jax.Array]) -> jax.Array:
+        if self.kind == "average":
+            return sum(copies[1:], copies[0]) / self.extent
+        return reduce(jnp.maximum, copies)
 
 
 class GlobalPooling(eqx.Module):
@@ -123,8 +128,28 @@ def shifted(x: jax.Array, axis: int, n: int, stride: int) -> list[jax.Array]:
     if n <= stride:  # nobody sees beyond the next one
         blocks = x.reshape(*x.shape[:axis], -1, stride, *x.shape[axis + 1 :])
         return [jax.lax.index_in_dim(blocks, step, axis + 1, keepdims=False) for step in range(n)]
-    copies = [jnp.roll(x, -step, axis) for step in range(n)]
+    copies = [x, *(rolled(x, -step, axis) for step in range(1, n))]
     return copies if stride == 1 else [jax.lax.slice_in_dim(copy, 0, None, stride, axis) for copy in copies]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def rolled(x: jax.Array, step: int, axis: int) -> jax.Array:
+    """``jnp.roll``, whose gradient is rolled back; JAX would take it apart, fill it up with zeros and add that."""
+    return jnp.roll(x, step, axis)
+
+
+def _rolled(x: jax.Array, step: int, axis: int) -> tuple[jax.Array, None]:
+    return rolled(x, step, axis), None
+
+
+def _rolled_back(step: int, axis: int, _: None, gradient: jax.Array) -> tuple[jax.Array]:
+    return (jnp.roll(gradient, -step, axis),)
+
+
+rolled.defvjp(_rolled, _rolled_back)
+
+apart = jax.lax.optimization_barrier
+"""The same array, made before what uses it. Copies of copies in one loop would take XLA twice as long to compile."""
 
 
 def require_divisible(shape: tuple[int, ...], stride: int) -> None:
