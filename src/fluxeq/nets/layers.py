@@ -149,7 +149,7 @@ def _rolled_back(step: int, axis: int, _: None, gradient: jax.Array) -> tuple[ja
 rolled.defvjp(_rolled, _rolled_back)
 
 apart = jax.lax.optimization_barrier
-"""The same array, made before what uses it. Copies of copies in one loop would take XLA twice as long to compile."""
+"""The same array, made before what uses it: XLA takes long to compile copies of copies in one loop."""
 
 
 def require_divisible(shape: tuple[int, ...], stride: int) -> None:
