@@ -16,22 +16,21 @@ import pandas as pd
 from fluxeq.data.ensembles import open_ensemble
 from fluxeq.files import whole
 from fluxeq.nets.architectures import takes
-from fluxeq.studies.plan import plan
+from fluxeq.studies.plan import named, plan
 from fluxeq.studies.study import load_study
 from fluxeq.training.evaluation import predict
 from fluxeq.training.models import Model, load_model
 
 ROOT = Path(__file__).parent.parent
+SCORES = ("evaluate/counting-EQ", "evaluate/counting-ST")
 
 
 def main() -> None:
     """Make the table."""
     run = Path(sys.argv[1])
     study = load_study(run / "study.toml")
-    scores = ("evaluate/counting-EQ", "evaluate/counting-ST")
-    jobs = [job.settings for job in plan(study) if job.name.startswith(scores)]
     rows = []
-    for settings in jobs:
+    for settings in [job.settings for job in plan(study) if job.name.startswith(SCORES)]:
         for path in settings["models"]:
             model = load_model(run / path)
             for shape in study.counting.test_shapes:
@@ -52,7 +51,7 @@ def row(model: Model, files: list[Path], shape: tuple[int, ...], trained: tuple[
     return {
         "architecture": model.description.architecture,
         "instance": model.description.instance,
-        "shape": "x".join(map(str, shape)),
+        "shape": named(shape),
         "mean_error": mean,
         "standard_deviation": errors.std(),
         "mean_error_a_site": mean / more if more else None,
