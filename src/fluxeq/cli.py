@@ -231,6 +231,7 @@ def train(
     together:
         Train all instances in step in one process on a CPU as well, which is slower there than side by side.
     """
+    from fluxeq.files import model_file
     from fluxeq.nets.architectures import configured
     from fluxeq.studies.side_by_side import train_side_by_side
     from fluxeq.training.compiled import keep_compiled
@@ -249,8 +250,9 @@ def train(
     asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
     in_step, n_workers = together or on_gpu(), min(instances, _n_processors())
     each = the_recipe.epochs + the_recipe.polish
+    complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
     with _bar("training") as advance:
-        if in_step or n_workers == 1:
+        if in_step or n_workers == 1 or complete:
             note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
             paths = train_instances(found, *asked, in_step, note)
         else:

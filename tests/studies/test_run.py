@@ -517,6 +517,15 @@ def test_the_report_of_an_unfinished_run(copied):
     assert after["D2"] == before["D2"]
 
 
+def test_the_report_says_which_scores_are_of_other_settings(copied):
+    (copied / "study.toml").write_text((copied / "study.toml").read_text().replace("searches = 2", "searches = 1"))
+    record = copied / ".jobs" / "metrics.json"
+    record.write_text(record.read_text().replace("true", "false"))
+    text = write_so_far(copied, open_run(copied)).read_text()
+    assert "Left out: scores of 1 jobs with other settings, which &#x27;fluxeq reproduce&#x27; makes anew." in text
+    assert set(pd.read_csv(copied / "metrics.csv")["task"]) == {"regression", "detection"}
+
+
 @pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning")
 def test_one_task_alone(copied, study, capsys, monkeypatch):
     """Only what it needs is done; the report is that of an unfinished run, and the rest can follow."""

@@ -118,11 +118,27 @@ def has_all_scores(run: Path) -> bool:
     return not records.is_dir() or (record.exists() and bool(read_json(record)["done"]))
 
 
-def scores_so_far(run: Path, study: Study) -> list[str]:
-    """The tables of scores that are done, paths in the run folder, in the order of the study."""
+class Scores(NamedTuple):
+    """The tables of scores that a run has, paths in its folder, in the order of the study."""
+
+    done: list[str]
+    outdated: list[str]
+    """Made for another version of the study, or by another version of fluxeq."""
+
+
+def scores_so_far(run: Path, study: Study) -> Scores:
+    """The tables of scores that are there."""
     jobs = plan(study)
     fingerprints = digests(jobs)
-    return [job.outputs[0] for job in jobs if job.kind == "evaluate" and is_done(run, job, fingerprints[job.name])]
+    found = Scores([], [])
+    for job in jobs:
+        if job.kind != "evaluate" or not (run / job.outputs[0]).exists():
+            continue
+        if is_done(run, job, fingerprints[job.name]):
+            found.done.append(job.outputs[0])
+        elif read_json(_record(run, job))["fingerprint"] != fingerprints[job.name]:
+            found.outdated.append(job.outputs[0])
+    return found
 
 
 def is_done(run: Path, job: Job, fingerprint: str) -> bool:

@@ -24,8 +24,9 @@ def write_so_far(run: Path, study: Study) -> Path:
     """
     if not (run / "log.jsonl").exists():
         raise InputError(f"{run}: no job is done yet; go on with 'fluxeq reproduce'")
-    if scores := scores_so_far(run, study):
-        collect(run, scores)
+    scores = scores_so_far(run, study)
+    if scores.done:
+        collect(run, scores.done)
     else:
         remove(run / "metrics.csv")  # of an earlier version of the study
     for name in figures(study):
@@ -37,4 +38,8 @@ def write_so_far(run: Path, study: Study) -> Path:
     write_claims(run)
     write_provenance(run)
     kinds = (f"{kind} {n_done} of {n_jobs}" for kind, n_done, n_jobs in progress(run, study) if n_done < n_jobs)
-    return write_report(run, study, f"Jobs done: {', '.join(kinds)}.")
+    told = [f"Jobs done: {', '.join(kinds)}."]
+    if scores.outdated:
+        n = len(scores.outdated)
+        told.append(f"Left out: scores of {n} jobs with other settings, which 'fluxeq reproduce' makes anew.")
+    return write_report(run, study, " ".join(told))
