@@ -1,10 +1,11 @@
 """The share of a search that goes into compiling: those of a study, on made-up data.
 
-``python -m benchmarks.compilation [STUDY]`` in the root of the repository, STUDY ``quick`` unless given, whose short
-searches compile most; those of ``laptop`` take an hour. Every search runs in a process of its own with the
-settings of a job, first with an empty cache of compiled functions, then with what that one has left there.
+``python -m benchmarks.compilation [STUDY [TASK ARCHITECTURE]]`` in the root of the repository, STUDY ``quick`` unless
+given, whose short searches compile most; one of ``laptop`` takes some minutes. Every search runs in a process of its
+own with the settings of a job, first with an empty cache of compiled functions, then with what that one has left there.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,11 @@ import tempfile
 import time
 from collections import defaultdict
 
+from benchmarks.tables import keep
+
 SEARCHES = [("regression", "EQ"), ("regression", "FL"), ("detection", "EQ")]
+ONCE = "--once"
+"""Do the search here."""
 PARTS = {
     "compiling": "/jax/core/compile/backend_compile_duration",
     "tracing": "/jax/core/compile/jaxpr_trace_duration",
@@ -20,20 +25,20 @@ PARTS = {
 }
 
 
-def main(study: str = "quick") -> None:
-    """One line a search and state of the cache."""
-    print("search           cache   seconds  compiling  tracing  lowering   share of all three")
-    for task, architecture in SEARCHES:
+def main(study: str = "quick", *only: str) -> None:
+    """A row for each search and state of the cache."""
+    for task, architecture in [only] if only else SEARCHES:
         with tempfile.TemporaryDirectory() as folder:
             for cache in ("empty", "filled"):
-                command = [sys.executable, "-m", "benchmarks.compilation", study, task, architecture]
+                command = [sys.executable, "-m", "benchmarks.compilation", study, task, architecture, ONCE]
                 environment = {**os.environ, "FLUXEQ_CACHE": folder}
-                found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-                print(f"{task:10} {architecture:5} {cache:7}{found.strip()}", flush=True)
+                found = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+                where = {"study": study, "task": task, "architecture": architecture, "cache": cache}
+                keep("compilation", {**where, **json.loads(found)}, 4)
 
 
 def search_once(study: str, task: str, architecture: str) -> None:
-    """Do one search; print its seconds, those of the parts, and their share."""
+    """Do one search; print its seconds, those of the parts, and their share, as JSON."""
     from fluxeq.studies.executors import ONE_THREAD
 
     for name, value in ONE_THREAD.items():
@@ -61,9 +66,9 @@ def search_once(study: str, task: str, architecture: str) -> None:
     start = time.perf_counter()
     search(data, architecture, *given)
     total = time.perf_counter() - start
-    parts = [seconds[event] for event in PARTS.values()]
-    print(f"{total:9.1f} {parts[0]:10.1f} {parts[1]:8.1f} {parts[2]:9.1f} {sum(parts) / total:10.0%}")
+    parts = {name: seconds[event] for name, event in PARTS.items()}
+    print(json.dumps({"seconds": total, **parts, "share": sum(parts.values()) / total}))
 
 
 if __name__ == "__main__":
-    search_once(*sys.argv[1:]) if len(sys.argv) > 2 else main(*sys.argv[1:])
+    search_once(*sys.argv[1:-1]) if sys.argv[-1] == ONCE else main(*sys.argv[1:])

@@ -3,19 +3,18 @@
 ``python -m benchmarks.floor [CONFIGURATIONS] [INSTANCES] [FOLDER]`` in the root of the repository: 20000, 5 and
 ``runs/floor-CONFIGURATIONS`` unless given. Trains on 60x4 at mu = 1.05 and tests on 60x4 and 200x10 at eight mu from
 0.91 to 1.05, on other chains. Instances train side by side, one a processor; the same command again goes on where it
-was. Each one that is done adds a row for each lattice to ``docs/floor.csv``.
+was. Each one that is done adds a row for each lattice to ``results/benchmarks/floor.csv``.
 """
 
 import os
 import sys
+from collections.abc import Iterator
 from concurrent.futures import Future, as_completed
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import pandas as pd
-
+from benchmarks.tables import keep, read
 from fluxeq.data.generation import Settings, sample_to_file
-from fluxeq.files import whole
 from fluxeq.nets.architectures import configured
 from fluxeq.studies.executors import keep_to_one_thread, processes
 from fluxeq.studies.plan import named
@@ -47,8 +46,6 @@ RECIPES = {
     ),
     "protocol": Recipe(),
 }
-TABLE = Path("docs/floor.csv")
-COLUMNS = ["configurations", "recipe", "instance", "shape", "validation_loss", "test_loss"]
 
 
 class Training(NamedTuple):
@@ -76,11 +73,14 @@ def main(n: str = "20000", n_instances: str = "5", folder: str = "") -> None:
         ]
         for future in as_completed(trainings):
             done = future.result()
-            losses = ", ".join(f"{shape} {loss:.3g}" for shape, loss in done.losses.items())
-            print(f"{done.recipe:9} {done.instance}  validation {done.validation_loss:.3g}  test {losses}", flush=True)
-            save(n_training, done)
-    table = pd.read_csv(TABLE)
-    print(table.groupby([*COLUMNS[:2], "shape"])["test_loss"].agg(["min", "median", "max"]).to_string())
+            for row in rows(n_training, done):
+                keep("floor", row, 4)
+    print(
+        read("floor")
+        .groupby(["configurations", "recipe", "shape"])["test_loss"]
+        .agg(["min", "median", "max"])
+        .to_string()
+    )
 
 
 def sample(path: Path, n: int, mu: float, shape: tuple[int, ...], seed: int) -> None:
@@ -113,14 +113,11 @@ def trained(run: Path, name: str, instance: int) -> Training:
     return Training(name, instance, model.description.validation_loss, losses)
 
 
-def save(n: int, done: Training) -> None:
-    """Put the rows of one instance into the table, in place of those of an earlier run."""
-    rows = [(n, done.recipe, done.instance, shape, done.validation_loss, loss) for shape, loss in done.losses.items()]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    if TABLE.exists():
-        table = pd.concat([pd.read_csv(TABLE), table]).drop_duplicates(COLUMNS[:4], keep="last")
-    with whole(TABLE) as temporary:
-        table.sort_values(COLUMNS[:4]).to_csv(temporary, index=False)
+def rows(n: int, done: Training) -> Iterator[dict[str, Any]]:
+    """One row for each lattice."""
+    for shape, loss in done.losses.items():
+        trained = {"configurations": n, "recipe": done.recipe, "instance": done.instance}
+        yield {**trained, "shape": shape, "validation_loss": done.validation_loss, "test_loss": loss}
 
 
 if __name__ == "__main__":

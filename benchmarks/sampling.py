@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.tables import keep
 from fluxeq import observables
 from fluxeq.sampling import chains, tuning
 from fluxeq.statistics import estimate
@@ -28,15 +29,22 @@ N_CHAINS = 32
 
 
 def main() -> None:
-    """Print one line a point."""
-    print("point                      textbook (worms, entry)       fluxeq    ratio   ns a move")
+    """One line a point."""
     for theory, shape, ratios in POINTS:
         others = {(worms, entry): textbook(theory, shape, worms, entry) for worms in ratios for entry in ENTRIES}
         best = min(others, key=lambda key: others[key])
         ours, move = fluxeq_cost(theory, shape)
-        where = f"{'x'.join(map(str, shape))} mu {theory.mu:g}"
-        setting = f"{others[best]:8.3f} ms ({best[0]}, {best[1]:g})"
-        print(f"{where:24} {setting:26} {ours:9.3f} ms {others[best] / ours:8.2f} {move:9.1f}", flush=True)
+        row = {
+            "shape": "x".join(map(str, shape)),
+            "mu": theory.mu,
+            "textbook_ms": others[best],
+            "worms_a_sweep": best[0],
+            "entry": best[1],
+            "fluxeq_ms": ours,
+            "ratio": others[best] / ours,
+            "ns_a_move": move,
+        }
+        keep("sampling", row, 2)
 
 
 def textbook(theory: Theory, shape: tuple[int, ...], worms: int, entry: float) -> float:

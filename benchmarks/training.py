@@ -5,7 +5,7 @@ torch==2.13.0``, for this alone); ``--threads 1`` for what one job of a study ha
 instances train together and PyTorch trains them one after another; ``--only`` for one part of it. The costs are drawn
 in docs/training_cost.png.
 
-Networks are those of the searches of ``quick``, and with a star the winners of the searches of ``laptop``. Data are
+Networks are those of the searches of ``quick``, and the winners of the searches of ``laptop``. Data are
 random, since speed does not depend on them. Both are timed in turns, an epoch and its validation each; the median of
 the ratios counts.
 """
@@ -19,7 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-OUTPUT, MODELS = Path("docs/training_cost"), Path("models")
+from benchmarks.tables import keep
+
+PICTURE, MODELS = Path("docs/training_cost.png"), Path("models")
 N_PAIRS = 7
 N_LOOKS = 15  # of which the fastest is taken, where the machine itself is measured
 INSTANCES = 10
@@ -68,7 +70,7 @@ def winners() -> list[Case]:
     cases = []
     for path in sorted(MODELS.glob("*.safetensors")):
         found = load_model(path).description
-        name = f"{found.architecture} *"
+        name = f"{found.architecture} winner"
         cases.append(Case(name, found.task, found.architecture, found.config, found.shape, 1000, 100))
     return cases
 
@@ -84,7 +86,6 @@ def main() -> None:
     from fluxeq.training.devices import use_device
 
     use_device(given.device)
-    print(f"{given.device}, {given.threads} threads")
     parts = {
         "compare": lambda: compare(given.device, given.threads),
         "together": lambda: compare_together(given.device, given.threads),
@@ -104,20 +105,16 @@ def set_threads(n: int) -> None:
 
 
 def compare(device: str, threads: int) -> None:
-    """One line a network: milliseconds of an epoch of both, and the ratio."""
+    """An epoch with its validation, of both."""
     from benchmarks.pytorch import torch_epoch, use_threads
 
     use_threads(threads)
-    print("\nepoch of                      parameters   PyTorch    fluxeq   ratio (median of pairs, least, most)")
     for case in CASES + winners():
         ours, n_parameters = fluxeq_epoch(case)
         theirs = torch_epoch(case, n_parameters, device)
-        pairs = [(timed(theirs), timed(ours)) for _ in range(N_PAIRS)]
-        ratios = sorted(a / b for a, b in pairs)
-        a, b = (sorted(column)[N_PAIRS // 2] * 1e3 for column in zip(*pairs, strict=True))
-        middle = ratios[N_PAIRS // 2]
-        both = f"{a:8.1f} ms {b:6.1f} ms"
-        print(f"{label(case)} {n_parameters:10d} {both} {middle:6.2f} ({ratios[0]:.2f}, {ratios[-1]:.2f})", flush=True)
+        timed_both = in_turns("pytorch", theirs, "fluxeq", ours)
+        where = {"device": device, "threads": threads, "parameters": n_parameters}
+        keep("pytorch", {**label(case), **where, **timed_both}, 6)
 
 
 def compare_together(device: str, threads: int) -> None:
@@ -126,33 +123,23 @@ def compare_together(device: str, threads: int) -> None:
 
     use_threads(threads)
     case = CASES[6]
-    print(f"\n{INSTANCES} instances of {label(case).strip()}, an epoch of all")
     one, n_parameters = fluxeq_epoch(case)
     theirs, ours = torch_epoch(case, n_parameters, device), together(case, INSTANCES)
-    rows = [(timed(theirs) * INSTANCES, timed(one) * INSTANCES, timed(ours)) for _ in range(N_PAIRS)]
-    for name, column in zip(
-        ("PyTorch", "fluxeq, one by one", "fluxeq, together"), zip(*rows, strict=True), strict=True
-    ):
-        ratio = sorted(a / b for (a, *_), b in zip(rows, column, strict=True))[N_PAIRS // 2]
-        print(f"{name:20} {sorted(column)[N_PAIRS // 2] * 1e3:8.1f} ms   {ratio:6.2f} times as fast as PyTorch")
+    all_theirs, all_ours = ([run] * INSTANCES for run in (theirs, one))
+    for how, run in (("one by one", lambda: [each() for each in all_ours]), ("together", ours)):
+        timed_both = in_turns("pytorch", lambda: [each() for each in all_theirs], "fluxeq", run)
+        where = {"device": device, "threads": threads, "instances": INSTANCES, "fluxeq": how}
+        keep("together", {**label(case), **where, **timed_both}, 8)
 
 
 def compare_parts() -> None:
     """The steps of an epoch with batches in parts that stay in the caches, against whole batches."""
-    print("\nsteps of an epoch             whole batch    in parts   ratio (median of pairs, least, most)")
     for case in [case for case in CASES + winners() if case.task == "regression" and case.batch == 100] + [LARGE]:
         parted = trainer_of(case, validation=False)
         with whole_batches():
             whole, _ = fluxeq_epoch(case, validation=False)
         parts, _ = fluxeq_epoch(case, validation=False)
-        pairs = [(timed(whole), timed(parts)) for _ in range(N_PAIRS)]
-        ratios = sorted(a / b for a, b in pairs)
-        a, b = (sorted(column)[N_PAIRS // 2] * 1e3 for column in zip(*pairs, strict=True))
-        print(
-            f"{label(case)} {a:8.1f} ms {b:8.1f} ms in {parted.n_parts:3d} {ratios[N_PAIRS // 2]:6.2f} "
-            f"({ratios[0]:.2f}, {ratios[-1]:.2f})",
-            flush=True,
-        )
+        keep("parts", {**label(case), "parts": parted.n_parts, **in_turns("whole", whole, "parts", parts)}, 4)
 
 
 @contextmanager
@@ -172,9 +159,7 @@ def roofline() -> None:
     import jax
 
     products, copies = peaks()
-    print(f"\npeaks seen here: {products / 1e9:.1f} GFLOP/s (product of matrices), {copies / 1e9:.1f} GB/s (copy)")
-    print("step of                             MFLOP   of these     MB   FLOP/B     ms   GFLOP/s   GB/s   of the peaks")
-    print("                                           in products")
+    peak = {"peak_gflop_a_second": products / 1e9, "peak_gb_a_second": copies / 1e9}
     for case in CASES:
         with whole_batches():  # operations in loops are counted once
             trainer = trainer_of(case)
@@ -186,12 +171,17 @@ def roofline() -> None:
         n_bytes, n_operations, in_products = found["bytes accessed"], found["flops"], product_operations(case)
         n_steps = case.n // case.batch
         seconds = fastest(fluxeq_epoch(case, validation=False)[0]) / n_steps
-        speed, rate = n_operations / seconds, n_bytes / seconds
-        print(
-            f"{label(case)} {n_operations / 1e6:11.2f} {in_products / n_operations:9.0%} {n_bytes / 1e6:8.2f} "
-            f"{n_operations / n_bytes:8.2f} {seconds * 1e3:7.3f} {speed / 1e9:8.2f} {rate / 1e9:7.2f}   "
-            f"{speed / products:.0%}, {rate / copies:.0%}"
-        )
+        counted = {
+            "mflop": n_operations / 1e6,
+            "in_products": in_products / n_operations,
+            "mb": n_bytes / 1e6,
+            "ms": seconds * 1e3,
+            "gflop_a_second": n_operations / seconds / 1e9,
+            "gb_a_second": n_bytes / seconds / 1e9,
+            "of_peak_product": n_operations / seconds / products,
+            "of_peak_copy": n_bytes / seconds / copies,
+        }
+        keep("roofline", {**label(case), **counted, **peak}, 4)
 
 
 def peaks() -> tuple[float, float]:
@@ -223,9 +213,8 @@ def product_operations(case: Case) -> int:
     return case.batch * (total + 3 * 2 * n_features * n_targets(case))
 
 
-def costs() -> list[dict[str, Any]]:
+def costs() -> Any:
     """Microseconds of a training step for a configuration and an instance, against volume, channels and instances."""
-    rows = []
     sweeps = {
         "volume": [((extent, extent), 16, 1) for extent in (8, 16, 32, 64)],
         "channels": [((16, 16), channels, 1) for channels in (4, 8, 16, 32, 64)],
@@ -238,14 +227,12 @@ def costs() -> list[dict[str, Any]]:
             epoch = together(case, instances) if instances > 1 else fluxeq_epoch(case)[0]
             cost = fastest(epoch) / (case.n * instances) * 1e6
             value = {"volume": math.prod(shape), "channels": channels, "instances": instances}[quantity]
-            rows.append({"quantity": quantity, "value": value, "microseconds": cost})
-            print(f"{quantity} {value}: {cost:.1f} us for a configuration and an instance", flush=True)
-    return rows
+            table = keep("training_cost", {"quantity": quantity, "value": value, "microseconds": cost}, 2)
+    return table
 
 
-def draw(rows: list[dict[str, Any]]) -> None:
-    """The costs as a table and a picture."""
-    import pandas
+def draw(table: Any) -> None:
+    """A picture of the costs."""
     from matplotlib.figure import Figure
 
     from fluxeq.figures.canvas import save, styled
@@ -264,9 +251,7 @@ def draw(rows: list[dict[str, Any]]) -> None:
         panels[0].set(ylabel="microseconds of a training step\nfor a configuration and instance")
         return figure
 
-    table = pandas.DataFrame(rows)
-    table.to_csv(OUTPUT.with_suffix(".csv"), index=False, float_format="%.4g")
-    save(picture(table), OUTPUT.with_suffix(".png"))
+    save(picture(table), PICTURE)
 
 
 def timed(run: Callable[[], Any]) -> float:
@@ -281,9 +266,18 @@ def fastest(run: Callable[[], Any]) -> float:
     return min(timed(run) for _ in range(N_LOOKS))
 
 
-def label(case: Case) -> str:
-    """What a line is about."""
-    return f"{case.name} {case.task:10} {'x'.join(map(str, case.shape)):>6}, batch {case.batch:3d}"
+def in_turns(first: str, run: Callable[[], Any], second: str, other: Callable[[], Any]) -> dict[str, float]:
+    """Medians in milliseconds of two that are timed in turns; the median of their ratios, the least and the largest."""
+    pairs = [(timed(run), timed(other)) for _ in range(N_PAIRS)]
+    ratios = sorted(a / b for a, b in pairs)
+    a, b = (sorted(column)[N_PAIRS // 2] * 1e3 for column in zip(*pairs, strict=True))
+    ratio = {"ratio": ratios[N_PAIRS // 2], "least": ratios[0], "most": ratios[-1]}
+    return {f"{first}_ms": a, f"{second}_ms": b, **ratio}
+
+
+def label(case: Case) -> dict[str, Any]:
+    """What a row is about: four columns."""
+    return {"network": case.name, "task": case.task, "shape": "x".join(map(str, case.shape)), "batch": case.batch}
 
 
 def n_targets(case: Case) -> int:

@@ -1,6 +1,6 @@
 """What the parts of a study cost here, and what a study on a thousand GPUs would cost at these prices.
 
-``python -m benchmarks.unit_costs`` in the root of the repository prints the tables of docs/scale.md. Prices are seconds
+``python -m benchmarks.unit_costs`` in the root of the repository measures what docs/scale.md shows. Prices are seconds
 of one processor (CPU time of this process, so that other work on the machine does not count), except for Dask, whose
 tasks wait for each other; those of configurations are taken from the table of ``benchmarks.volume``. Everything in the
 second table follows from the first one by the rules that it names.
@@ -17,8 +17,8 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 import optuna
-import pandas as pd
 
+from benchmarks.tables import keep, read
 from fluxeq.data.ensembles import save_ensemble
 from fluxeq.data.generation import sample
 from fluxeq.nets.architectures import configured
@@ -34,8 +34,6 @@ from fluxeq.training.recipe import Recipe
 
 THEORY = Theory(4.01, 1.0, 1.05)
 SHAPES = ((64, 64), (256, 256), (1024, 1024))
-VOLUME = Path("docs/volume.csv")
-"""What ``benchmarks.volume`` has measured."""
 NETWORK = {"blocks": [{"channels": 16, "kernel": kernel} for kernel in (2, 1, 1)]}
 TRIALS = (100, 1000)
 N_TASKS = 300
@@ -66,8 +64,8 @@ def main() -> None:
     task = task_overhead()
     with executor("local", 1) as pool:
         prices = pool.submit(measured).result()._replace(task=task)
-    print_rows("measured", rows(prices))
-    print_rows("extrapolated", plan(prices))
+    show("measured", rows(prices))
+    show("extrapolated", plan(prices))
 
 
 def measured() -> Prices:
@@ -82,7 +80,7 @@ def measured() -> Prices:
 
 def sampled() -> tuple[float, dict[int, float]]:
     """Seconds for a step of a head on the lattice of the plan, and for an independent configuration by sites."""
-    table = pd.read_csv(VOLUME)
+    table = read("volume")  # what benchmarks.volume has measured
     table = table[table["mu"] == THEORY.mu].set_index("extent")
     configuration = {extent**2: ms / 1e3 for extent, ms in table["ms_an_independent_configuration"].items()}
     return table["ns_a_step"][SHAPE[0]] / 1e9, {math.prod(shape): configuration[math.prod(shape)] for shape in SHAPES}
@@ -193,12 +191,10 @@ def quantity(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def print_rows(title: str, found: Iterator[tuple[str, str]]) -> None:
-    """A table as docs/scale.md shows it."""
-    print(f"| {title} | |\n|---|---|")
+def show(title: str, found: Iterator[tuple[str, str]]) -> None:
+    """A line for each price."""
     for name, value in found:
-        print(f"| {name} | {value} |", flush=True)
-    print()
+        keep("unit_costs", {"table": title, "what": name, "value": value}, 2)
 
 
 if __name__ == "__main__":

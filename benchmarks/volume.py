@@ -1,4 +1,4 @@
-"""Cost of an independent configuration against volume and mu, as a table and a figure in ``docs``.
+"""Cost of an independent configuration against volume and mu, as a table and a figure (``docs/volume.png``).
 
 ``python -m benchmarks.volume [LARGEST]`` in the root of the repository, LARGEST the largest extent, 1024 unless given.
 For square lattices at eta = 4.01, lam = 1, on one core: 2 tau_int of the slowest of n, |phi|^2 and the mean of l, in
@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks.tables import keep, read
 from fluxeq.figures import canvas
-from fluxeq.files import whole
 from fluxeq.sampling import chains, tuning
 from fluxeq.theory import Theory
 
@@ -22,21 +22,19 @@ EXTENTS = (8, 16, 32, 64, 128, 256, 512, 1024)
 MU = (0.8, 0.95, 1.05, 1.5)
 MOST_CHAINS, FEWEST_CHAINS, SITES = 32, 4, 2**18  # as many chains as have so many sites together
 SECONDS = 3.0  # of the measurement of a worm's time
-TABLE, PICTURE = Path("docs/volume.csv"), Path("docs/volume.png")
+PICTURE = Path("docs/volume.png")
 STYLES = {0.8: ("#56B4E9", "v"), 0.95: ("#009E73", "^"), 1.05: ("#0072B2", "o"), 1.5: ("#D55E00", "s")}
 
 
 def main() -> None:
     """Measure what the table lacks, and draw it."""
     largest = int(sys.argv[1]) if len(sys.argv) > 1 else EXTENTS[-1]
-    rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
-    known = {(row["extent"], row["mu"]) for row in rows}
+    known = {(row["extent"], row["mu"]) for row in read("volume").to_dict("records")}
     for extent in (extent for extent in EXTENTS if extent <= largest):
         for mu in MU:
             if (extent, mu) not in known:
-                rows.append(measured(extent, mu))
-                print(rows[-1], flush=True)
-                save(rows)
+                table = keep("volume", measured(extent, mu), 2)
+                canvas.save(draw(table.sort_values("extent")), PICTURE)
 
 
 def measured(extent: int, mu: float) -> dict[str, float]:
@@ -60,14 +58,6 @@ def measured(extent: int, mu: float) -> dict[str, float]:
         "ns_a_step": round(seconds / steps * 1e9, 2),
         "ms_an_independent_configuration": float(f"{1e3 * cost:.4g}"),
     }
-
-
-def save(rows: list[dict[str, float]]) -> None:
-    """Write the table and the picture of it."""
-    table = pd.DataFrame(rows).sort_values(["extent", "mu"])
-    with whole(TABLE) as temporary:
-        table.to_csv(temporary, index=False)
-    canvas.save(draw(table), PICTURE)
 
 
 @canvas.styled

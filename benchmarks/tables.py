@@ -1,0 +1,30 @@
+"""The tables of what was measured, ``results/benchmarks/NAME.csv``, which the documents quote."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fluxeq.files import whole
+
+FOLDER = Path("results/benchmarks")
+
+
+def read(name: str) -> pd.DataFrame:
+    """A table as it is kept; an empty one if there is none."""
+    path = FOLDER / f"{name}.csv"
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+
+def keep(name: str, row: dict[str, Any], keys: int) -> pd.DataFrame:
+    """Print a row and put it into its table, in place of one with the same first ``keys`` columns; the whole table."""
+    print(", ".join(f"{column} {shown(value)}" for column, value in row.items()), flush=True)
+    table = pd.concat([read(name), pd.DataFrame([row])]).drop_duplicates([*row][:keys], keep="last")
+    with whole(FOLDER / f"{name}.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+    return table
+
+
+def shown(value: object) -> str:
+    """Numbers with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
