@@ -4,7 +4,7 @@ The tables, figures, claims, searches and provenance of the run go to ``results/
 table of claims in README.md is written anew from all that is kept. The networks of the study ``laptop`` go to
 ``models``. Of an unfinished run what ``fluxeq report`` has written is kept; with ``--state`` also what it needs to go
 on anywhere: ``tar xf results/NAME/state.tar.xz`` in the root makes ``runs/NAME`` again, all but its ensembles, which
-are sampled again, bit for bit, as far as they are still needed.
+are sampled again, bit for bit, as far as they are still needed, and what is too large to keep.
 """
 
 import shutil
@@ -29,6 +29,8 @@ SHOWN = ("laptop", "paper")
 """Studies in the table of claims; ``quick`` only shows that everything works."""
 SHIPPED = "laptop"
 BEGIN, END = "<!-- claims -->\n", "<!-- end of claims -->"
+LARGE = 2**23
+"""Bytes of a file that is too large for the repository: networks of millions of parameters are trained again."""
 VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
 
 
@@ -65,7 +67,7 @@ def keep(run: Path, root: Path, *, with_state: bool = False) -> None:
 def of_state(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     """What is put away of a run, the same whenever it is the same."""
     name = Path(member.name)
-    if name.parts[2:3] == ("ensembles",) or name.suffix == ".lock" or ".unfinished" in name.name:
+    if name.parts[2:3] == ("ensembles",) or name.suffix == ".lock" or ".unfinished" in name.name or member.size > LARGE:
         return None
     member.mtime = member.uid = member.gid = 0
     member.uname = member.gname = ""
