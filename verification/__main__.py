@@ -18,7 +18,7 @@ CHECKS = {
     "agreement": agreement.check,
     "silver_blaze": silver_blaze.check,
 }
-RESULTS = {"cpu": "results.json", "cuda": "results-cuda.json"}
+RESULTS = Path("results/verification")
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CHECKS)}; all of them unless given")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--output", type=Path, help="verification/results.json, or results-cuda.json, unless given")
+    parser.add_argument("--output", type=Path, help=f"{RESULTS}/DEVICE.json unless given")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(CHECKS):
         parser.error(f"{sorted(unknown)}: the checks are {', '.join(CHECKS)}")
@@ -36,7 +36,7 @@ def main() -> int:
     except InputError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    output = arguments.output or Path("verification", RESULTS[arguments.device])
+    output = arguments.output or RESULTS / f"{arguments.device}.json"
     verdicts = []
     for name in arguments.names or CHECKS:
         for verdict in CHECKS[name](arguments.seed, arguments.device):
