@@ -557,6 +557,8 @@ def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
     (copied / "scores" / "counting-EQ-20.csv").unlink()
     write_so_far(copied, open_run(copied))
     shutil.rmtree(copied / "winners")
+    large = Path("models", "large.checkpoint")
+    (copied / large).write_bytes(bytes(2**23 + 1))
     link = tmp_path / "link"
     link.symlink_to(copied)  # what is behind it is packed
     keep["keep"](link, tmp_path, with_state=True)
@@ -565,6 +567,7 @@ def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
     assert not (tmp_path / "models").exists()
     subprocess.run(["tar", "xf", kept / "state.tar.xz"], cwd=tmp_path, check=True)
     assert not (tmp_path / "runs" / "tiny" / "ensembles").exists()
+    assert not (tmp_path / "runs" / "tiny" / large).exists()
     assert undone(tmp_path / "runs" / "tiny") == undone(copied) > {"evaluate/counting-EQ-20", "metrics", "winners"}
     kept.rename(kept.with_name("paper"))
     lines = {line.split(" | ")[0]: line for line in keep["claims_table"](tmp_path / "results").splitlines()}
