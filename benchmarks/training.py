@@ -1,17 +1,18 @@
 """Training: fluxeq against PyTorch loops in one run, the fraction of the machine's peaks, and what an epoch costs.
 
 ``python -m benchmarks.training`` in the root of the repository, in an environment with PyTorch (``pip install
-torch==2.13.0``, for this alone); ``--threads 1`` for what one job of a study has, ``--device cuda`` on a GPU, where ten
-instances train together and PyTorch trains them one after another; ``--only`` for one part of it. The costs are drawn
-in docs/training_cost.png.
+torch==2.13.0``, for this alone); ``--threads 1`` for what one job of a study has, with ``--processes 2`` while another
+process does the same, as in a study on two cores; ``--device cuda`` on a GPU, where ten instances train together and
+PyTorch trains them one after another; ``--only`` for one part of it. The costs are drawn in docs/training_cost.png.
 
-Networks are those of the searches of ``quick``, and the winners of the searches of ``laptop``. Data are
-random, since speed does not depend on them. Both are timed in turns, an epoch and its validation each; the median of
-the ratios counts.
+Networks are those of the searches of ``quick``, and the winners of the searches of ``laptop``. Data are random, since
+speed does not depend on them. Both are timed in turns, an epoch and its validation each; the median of the ratios
+counts.
 """
 
 import argparse
 import math
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -79,6 +80,7 @@ def main() -> None:
     """Print all numbers, and draw the costs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processes", type=int, default=1, help="that compare at the same time; one of them counts")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--only", choices=("compare", "together", "roofline", "costs", "parts"))
     given = parser.parse_args()
@@ -87,7 +89,7 @@ def main() -> None:
 
     use_device(given.device)
     parts = {
-        "compare": lambda: compare(given.device, given.threads),
+        "compare": lambda: compare(given.device, given.threads, given.processes),
         "together": lambda: compare_together(given.device, given.threads),
         "roofline": roofline,
         "costs": lambda: draw(costs()),
@@ -104,17 +106,54 @@ def set_threads(n: int) -> None:
     os.environ |= {"NPROC": str(n), "OMP_NUM_THREADS": str(n), "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}"}
 
 
-def compare(device: str, threads: int) -> None:
+def compare(device: str, threads: int, n_processes: int) -> None:
     """An epoch with its validation, of both."""
+    for case in CASES + winners():
+        theirs, ours, n_parameters = both(case, device, threads)
+        with busy(n_processes - 1, case, device, threads):
+            timed_both = in_turns("pytorch", theirs, "fluxeq", ours)
+        where = {"device": device, "threads": threads, "processes": n_processes, "parameters": n_parameters}
+        keep("pytorch", {**label(case), **where, **timed_both}, 7)
+
+
+def both(case: Case, device: str, threads: int) -> tuple[Callable[[], Any], Callable[[], Any], int]:
+    """An epoch in PyTorch and one in fluxeq, ready to run, and the number of parameters of the network."""
     from benchmarks.pytorch import torch_epoch, use_threads
 
     use_threads(threads)
-    for case in CASES + winners():
-        ours, n_parameters = fluxeq_epoch(case)
-        theirs = torch_epoch(case, n_parameters, device)
-        timed_both = in_turns("pytorch", theirs, "fluxeq", ours)
-        where = {"device": device, "threads": threads, "parameters": n_parameters}
-        keep("pytorch", {**label(case), **where, **timed_both}, 6)
+    ours, n_parameters = fluxeq_epoch(case)
+    return torch_epoch(case, n_parameters, device), ours, n_parameters
+
+
+@contextmanager
+def busy(n_processes: int, case: Case, device: str, threads: int) -> Iterator[None]:
+    """Other processes do the same all the time, from before this block to its end."""
+    begun = multiprocessing.get_context("spawn").Semaphore(0)
+    others = [
+        multiprocessing.get_context("spawn").Process(target=compare_always, args=(begun, case, device, threads))
+        for _ in range(n_processes)
+    ]
+    for other in others:
+        other.start()
+    for _ in others:
+        begun.acquire()
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.join()
+
+
+def compare_always(begun: Any, case: Case, device: str, threads: int) -> None:
+    """Run both in turns until this process is killed."""
+    from fluxeq.training.devices import use_device
+
+    use_device(device)
+    theirs, ours, _ = both(case, device, threads)
+    begun.release()
+    while True:
+        in_turns("", theirs, "", ours)
 
 
 def compare_together(device: str, threads: int) -> None:
