@@ -1,6 +1,7 @@
 """A real Dask scheduler and workers, as processes of their own on the loopback device."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from distributed import Client
 
 from fluxeq.studies.executors import ONE_THREAD
@@ -52,6 +54,15 @@ def kill(process, address):
 def environment():
     """What a job finds in its process."""
     return {name: os.environ.get(name) for name in ONE_THREAD}
+
+
+def pages_fetched():
+    """How many pages of memory the system hands out for a hundred arrays of a megabyte, one after another."""
+    np.ones(2**17)  # shows glibc that there are such
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        np.ones(2**17)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def use_jax():

@@ -30,6 +30,12 @@ def test_a_job_finds_one_thread_and_no_trace_of_another(scheduler, tmp_path):
             assert pool.submit(dask.environment).result() == ONE_THREAD
 
 
+def test_a_job_keeps_memory_for_the_next_step(scheduler, tmp_path):
+    """Dask has freed memory given back at once; with that, there are 256 pages for each array."""
+    with dask.worker(scheduler, tmp_path), executor("dask", 1, scheduler) as pool:
+        assert pool.submit(dask.pages_fetched).result() < 1000
+
+
 def test_a_worker_with_threads(scheduler, tmp_path):
     refused = pytest.raises(InputError, match="has 2 threads; start it with --nthreads 1")
     with dask.worker(scheduler, tmp_path, n_threads=2), executor("dask", 1, scheduler) as pool, refused:

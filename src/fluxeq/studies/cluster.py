@@ -4,12 +4,13 @@ Dask gives a job away again when its worker dies, up to ``distributed.scheduler.
 keeps the copies of a job apart.
 """
 
+import ctypes
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from fluxeq.errors import ClusterLostError, InputError
@@ -19,6 +20,8 @@ SCHEDULER_PATIENCE = 10
 """Seconds for the scheduler to answer."""
 WORKER_PATIENCE = 60
 """Seconds for the first worker to be there."""
+GLIBC_LIMITS = {-3: 2**25, -1: 2**26}
+"""M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h in bytes, as large as they become where nothing sets them."""
 
 
 class Cluster(Executor):
@@ -107,7 +110,20 @@ def on_worker(function: Callable[..., Any], *arguments: Any) -> Any:
     if "jax" in sys.modules and not ONE_THREAD.keys() <= os.environ.keys():
         raise InputError(f"worker {worker.address}: has used JAX with other settings; start a new one for this work")
     keep_to_one_thread()
+    keep_memory()
     return function(*arguments)
+
+
+def keep_memory() -> None:
+    """Have this process keep the memory that it frees, up to the limits that glibc finds by itself.
+
+    Dask's nannies have it given back at once (``MALLOC_TRIM_THRESHOLD_``), so that every step of a network fetches it
+    again (docs/log.md).
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, limit in GLIBC_LIMITS.items():
+            mallopt(parameter, limit)
 
 
 def _distributed() -> Any:
