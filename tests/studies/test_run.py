@@ -522,7 +522,7 @@ def test_the_report_says_which_scores_are_of_other_settings(copied):
     record = copied / ".jobs" / "metrics.json"
     record.write_text(record.read_text().replace("true", "false"))
     text = write_so_far(copied, open_run(copied)).read_text()
-    assert "Left out: scores of 1 jobs with other settings, which &#x27;fluxeq reproduce&#x27; makes anew." in text
+    assert "Left out: evaluate 1, of other settings; &#x27;fluxeq reproduce&#x27; makes it anew." in text
     assert set(pd.read_csv(copied / "metrics.csv")["task"]) == {"regression", "detection"}
 
 

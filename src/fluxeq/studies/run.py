@@ -136,7 +136,7 @@ def scores_so_far(run: Path, study: Study) -> Scores:
             continue
         if is_done(run, job, fingerprints[job.name]):
             found.done.append(job.outputs[0])
-        elif read_json(_record(run, job))["fingerprint"] != fingerprints[job.name]:
+        elif _prepared_as(_record(run, job)) != fingerprints[job.name]:
             found.outdated.append(job.outputs[0])
     return found
 
@@ -151,6 +151,11 @@ def is_done(run: Path, job: Job, fingerprint: str) -> bool:
 
 def _record(run: Path, job: Job) -> Path:
     return run / ".jobs" / f"{job.name.replace('/', '.')}.json"
+
+
+def _prepared_as(record: Path) -> str | None:
+    """The fingerprint of the settings that a job was last prepared with; None if it never was."""
+    return read_json(record)["fingerprint"] if record.exists() else None
 
 
 def _work_off(
@@ -199,8 +204,7 @@ def _prepare(run: Path, job: Job, fingerprint: str) -> None:
     Raises InputError if the job is still being done with those other settings.
     """
     record = _record(run, job)
-    before = read_json(record)["fingerprint"] if record.exists() else None
-    if before == fingerprint:
+    if _prepared_as(record) == fingerprint:
         return
     record.parent.mkdir(exist_ok=True)
     with locked(record.with_suffix(".lock"), wait=False) as free:

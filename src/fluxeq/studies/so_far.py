@@ -40,6 +40,5 @@ def write_so_far(run: Path, study: Study) -> Path:
     kinds = (f"{kind} {n_done} of {n_jobs}" for kind, n_done, n_jobs in progress(run, study) if n_done < n_jobs)
     told = [f"Jobs done: {', '.join(kinds)}."]
     if scores.outdated:
-        n = len(scores.outdated)
-        told.append(f"Left out: scores of {n} jobs with other settings, which 'fluxeq reproduce' makes anew.")
+        told.append(f"Left out: evaluate {len(scores.outdated)}, of other settings; 'fluxeq reproduce' makes it anew.")
     return write_report(run, study, " ".join(told))
