@@ -128,11 +128,10 @@ def both(case: Case, device: str, threads: int) -> tuple[Callable[[], Any], Call
 @contextmanager
 def busy(n_processes: int, case: Case, device: str, threads: int) -> Iterator[None]:
     """Other processes do the same all the time, from before this block to its end."""
-    begun = multiprocessing.get_context("spawn").Semaphore(0)
-    others = [
-        multiprocessing.get_context("spawn").Process(target=compare_always, args=(begun, case, device, threads))
-        for _ in range(n_processes)
-    ]
+    spawn = multiprocessing.get_context("spawn")
+    begun = spawn.Semaphore(0)
+    given = begun, case, device, threads
+    others = [spawn.Process(target=compare_always, args=given) for _ in range(n_processes)]
     for other in others:
         other.start()
     for _ in others:
@@ -153,7 +152,8 @@ def compare_always(begun: Any, case: Case, device: str, threads: int) -> None:
     theirs, ours, _ = both(case, device, threads)
     begun.release()
     while True:
-        in_turns("", theirs, "", ours)
+        theirs()
+        ours()
 
 
 def compare_together(device: str, threads: int) -> None:
@@ -164,11 +164,15 @@ def compare_together(device: str, threads: int) -> None:
     case = CASES[6]
     one, n_parameters = fluxeq_epoch(case)
     theirs, ours = torch_epoch(case, n_parameters, device), together(case, INSTANCES)
-    all_theirs, all_ours = ([run] * INSTANCES for run in (theirs, one))
-    for how, run in (("one by one", lambda: [each() for each in all_ours]), ("together", ours)):
-        timed_both = in_turns("pytorch", lambda: [each() for each in all_theirs], "fluxeq", run)
+    for how, run in (("one by one", repeated(one)), ("together", ours)):
+        timed_both = in_turns("pytorch", repeated(theirs), "fluxeq", run)
         where = {"device": device, "threads": threads, "instances": INSTANCES, "fluxeq": how}
         keep("together", {**label(case), **where, **timed_both}, 8)
+
+
+def repeated(run: Callable[[], Any]) -> Callable[[], Any]:
+    """An epoch of every instance, one after another."""
+    return lambda: [run() for _ in range(INSTANCES)]
 
 
 def compare_parts() -> None:

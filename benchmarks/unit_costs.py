@@ -27,6 +27,7 @@ from fluxeq.search.space import Space
 from fluxeq.search.storage import open_storage
 from fluxeq.search.suggestion import suggest
 from fluxeq.studies.executors import executor, keep_to_one_thread
+from fluxeq.studies.plan import named
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.evaluation import outputs
@@ -120,18 +121,20 @@ def asked(journal: Path, n_trials: int) -> float:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     rng, space = np.random.default_rng(1), Space()
     study = optuna.create_study(storage=open_storage(str(journal)), sampler=optuna.samplers.RandomSampler(1))
-    for _ in range(n_trials):
+
+    def propose() -> None:
         trial = study.ask()
         suggest(space, "EQ", trial)
         study.tell(trial, float(rng.random()))
+
+    for _ in range(n_trials):
+        propose()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.sampler = optuna.samplers.TPESampler(multivariate=True, group=True, seed=1)
     marks = [time.process_time()]
     for _ in range(N_LOOKS):
-        trial = study.ask()
-        suggest(space, "EQ", trial)
-        study.tell(trial, float(rng.random()))
+        propose()
         marks.append(time.process_time())
     return fastest(marks)
 
@@ -148,7 +151,7 @@ def task_overhead() -> float:
 
 def rows(prices: Prices) -> Iterator[tuple[str, str]]:
     """The measured prices."""
-    yield "a move of the worm", quantity(prices.move)
+    yield f"a move of the worm, {named(SHAPE)}", quantity(prices.move)
     for sites, seconds in prices.configuration.items():
         extent = math.isqrt(sites)
         yield f"an independent configuration, {extent}x{extent}", quantity(seconds)
