@@ -2,23 +2,26 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from fluxeq.errors import InputError
 from fluxeq.files import write_json
 from fluxeq.sampling.devices import recorder
 from verification import agreement, enumeration, free_field, silver_blaze, transfer_matrix, two_point
+from verification.verdicts import Verdict
 
-CHECKS = {
+CHECKS: dict[str, Callable[..., Iterator[Verdict]]] = {
     "free_field": free_field.check,
     "transfer_matrix": transfer_matrix.check,
     "enumeration": enumeration.check,
     "two_point": two_point.check,
     "agreement": agreement.check,
-    "silver_blaze": silver_blaze.check,
+    "silver_blaze": silver_blaze.check,  # draws its curves, too
 }
-RESULTS = Path("results/verification")
+OUTPUT = Path("runs/verification")
 
 
 def main() -> int:
@@ -27,7 +30,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CHECKS)}; all of them unless given")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--output", type=Path, help=f"{RESULTS}/DEVICE.json unless given")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"a folder, {OUTPUT} unless given")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(CHECKS):
         parser.error(f"{sorted(unknown)}: the checks are {', '.join(CHECKS)}")
@@ -36,10 +39,11 @@ def main() -> int:
     except InputError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    output = arguments.output or RESULTS / f"{arguments.device}.json"
+    output = arguments.output / f"{arguments.device}.json"
+    checks = CHECKS | {"silver_blaze": partial(silver_blaze.check, folder=arguments.output)}
     verdicts = []
     for name in arguments.names or CHECKS:
-        for verdict in CHECKS[name](arguments.seed, arguments.device):
+        for verdict in checks[name](arguments.seed, arguments.device):
             print(verdict, flush=True)
             verdicts.append(verdict)
     settings = {"seed": arguments.seed, "device": arguments.device}

@@ -24,7 +24,7 @@ def phi2(theory: Theory, shape: Sequence[int], n_chains: int, n_sweeps: int, see
     total, first = np.zeros(n_chains), n_sweeps // 5
     for sweep in range(n_sweeps):
         for colour in (even, ~even):
-            force = sum(np.roll(phi, step, axis) for axis in axes for step in (1, -1))[:, colour]
+            force = np.sum([np.roll(phi, step, axis) for axis in axes for step in (1, -1)], axis=0)[:, colour]
             here = phi[:, colour]
             for _ in range(HITS):
                 move = rng.uniform(-STEP, STEP, (2, *here.shape))

@@ -4,7 +4,7 @@ In two dimensions on a long lattice, |phi|^2 below the onset is that of mu = 0. 
 lam = 1, the published onset is near mu = 1.15 (C. Gattringer and T. Kloiber, Nucl. Phys. B 869 (2013) 56; G. Aarts,
 Phys. Rev. Lett. 102 (2009) 131601). On L^4 the temperature is 1 / L, so that the density below the onset is small, not
 zero.
-The curves n(mu) are written to ``results/verification/silver_blaze.csv`` and drawn in ``docs/silver_blaze.png``.
+The curves n(mu) are written to ``silver_blaze.csv`` in the folder of the verdicts, and drawn in ``silver_blaze.png``.
 """
 
 import math
@@ -29,10 +29,9 @@ MU = (1.0, 1.05, 1.1, 1.125, 1.15, 1.175, 1.2, 1.25, 1.3)
 LATTICES = {4: 200, 6: 60, 8: 20}  # extent in every direction, and configurations of each chain
 PUBLISHED, READ_TO = 1.15, 0.02  # the onset, and how well it can be read off the published figures
 LINE = (1.2, 1.25)  # the onset is where the straight line through n at these mu meets n = 0
-TABLE, PICTURE = Path("results/verification/silver_blaze.csv"), Path("docs/silver_blaze.png")
 
 
-def check(seed: int, device: str) -> Iterator[Verdict]:
+def check(seed: int, device: str, folder: Path) -> Iterator[Verdict]:
     """|phi|^2 below the onset in two dimensions, with a control above it; the onset in four on each lattice."""
     vacuum = chain_means(Theory(4.01, 1.0, 0.0), LONG, LONG_CONFIGURATIONS, seed, device)["phi2"]
     expected, error = float(vacuum.mean()), float(vacuum.std(ddof=1) / math.sqrt(len(vacuum)))
@@ -51,9 +50,9 @@ def check(seed: int, device: str) -> Iterator[Verdict]:
         for mu, n in density.items():
             rows.append({"extent": extent, "mu": mu, "n": n.mean(), "error": n.std(ddof=1) / math.sqrt(len(n))})
     table = pd.DataFrame(rows)
-    with whole(TABLE) as path:
+    with whole(folder / "silver_blaze.csv") as path:
         table.to_csv(path, index=False, float_format="%.6g")
-    save(drawn(table), PICTURE)
+    save(drawn(table), folder / "silver_blaze.png")
 
 
 def onsets(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -40,7 +40,13 @@ class Verdict:
 
 
 def number(
-    check: str, what: str, chains: Sequence[float], exact: float, exact_error: float = 0.0, *, is_control: bool = False
+    check: str,
+    what: str,
+    chains: Sequence[float] | np.ndarray,
+    exact: float,
+    exact_error: float = 0.0,
+    *,
+    is_control: bool = False,
 ) -> Verdict:
     """The mean over independent chains against an exact number, or one with an error of its own."""
     values = np.asarray(chains, dtype=np.float64)
