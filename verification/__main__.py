@@ -13,37 +13,41 @@ from fluxeq.sampling.devices import recorder
 from verification import agreement, enumeration, free_field, silver_blaze, transfer_matrix, two_point
 from verification.verdicts import Verdict
 
-CHECKS: dict[str, Callable[..., Iterator[Verdict]]] = {
-    "free_field": free_field.check,
-    "transfer_matrix": transfer_matrix.check,
-    "enumeration": enumeration.check,
-    "two_point": two_point.check,
-    "agreement": agreement.check,
-    "silver_blaze": silver_blaze.check,  # draws its curves, too
-}
 OUTPUT = Path("runs/verification")
+
+
+def checks(folder: Path) -> dict[str, Callable[[int, str], Iterator[Verdict]]]:
+    """What can be run, by name: a seed and a device give verdicts. Pictures go to the folder."""
+    return {
+        "free_field": free_field.check,
+        "transfer_matrix": transfer_matrix.check,
+        "enumeration": enumeration.check,
+        "two_point": two_point.check,
+        "agreement": agreement.check,
+        "silver_blaze": partial(silver_blaze.check, folder=folder),
+    }
 
 
 def main() -> int:
     """Print a line for each number, write the verdicts, and say whether all of them passed."""
     parser = argparse.ArgumentParser(prog="python -m verification", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CHECKS)}; all of them unless given")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="checks to run; all of them unless given")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"a folder, {OUTPUT} unless given")
     arguments = parser.parse_args()
-    if unknown := set(arguments.names) - set(CHECKS):
-        parser.error(f"{sorted(unknown)}: the checks are {', '.join(CHECKS)}")
+    known = checks(arguments.output)
+    if unknown := set(arguments.names) - set(known):
+        parser.error(f"{sorted(unknown)}: the checks are {', '.join(known)}")
     try:
         recorder(arguments.device)
     except InputError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     output = arguments.output / f"{arguments.device}.json"
-    checks = CHECKS | {"silver_blaze": partial(silver_blaze.check, folder=arguments.output)}
     verdicts = []
-    for name in arguments.names or CHECKS:
-        for verdict in checks[name](arguments.seed, arguments.device):
+    for name in arguments.names or known:
+        for verdict in known[name](arguments.seed, arguments.device):
             print(verdict, flush=True)
             verdicts.append(verdict)
     settings = {"seed": arguments.seed, "device": arguments.device}

@@ -128,21 +128,18 @@ def finish(study, run):
     return printed
 
 
+def log(run):
+    """What has been written about jobs that are done, a line each."""
+    return (run / "log.jsonl").read_text() if (run / "log.jsonl").exists() else ""
+
+
 def n_logged(run):
-    log = run / "log.jsonl"
-    return len(log.read_text().splitlines()) if log.exists() else 0
+    return len(log(run).splitlines())
 
 
-def until_logged(run, n_jobs, process):
-    """Wait until so many jobs have been done."""
-    while n_logged(run) < n_jobs:
-        assert process.poll() is None, process.stdout.read()
-        time.sleep(0.01)
-
-
-def until_done(run, job, process):
-    """Wait until this job has been done."""
-    while not (run / "log.jsonl").exists() or f'"job": "{job}"' not in (run / "log.jsonl").read_text():
+def until(happened, process):
+    """Wait until something has happened to a run that goes on."""
+    while not happened():
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.01)
 
@@ -152,7 +149,7 @@ def stopped(study, tmp_path_factory):
     """A run that was told, all processes at once, that its time is up; to be finished by one test only."""
     run = tmp_path_factory.mktemp("runs") / "tiny"
     process = start(study, run)
-    until_logged(run, 2, process)
+    until(lambda: n_logged(run) >= 2, process)
     os.killpg(process.pid, signal.SIGUSR1)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 75, printed
@@ -175,7 +172,7 @@ def killed(stopped, study):
     run, jobs = stopped, plan(load_study(study))
     killed_at = random.Random(5).randrange(n_logged(run) + 2, n_numbers(jobs) - 4)
     process = start(study, run)
-    until_logged(run, killed_at, process)
+    until(lambda: n_logged(run) >= killed_at, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     n_done = n_logged(run)
@@ -204,9 +201,9 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_numbers(killed, study,
     run, jobs = tmp_path / "tiny", plan(load_study(study))
     with dask.scheduler(tmp_path) as address, dask.worker(address, tmp_path), dask.worker(address, tmp_path) as victim:
         process = start(study, os.path.relpath(run), "--executor", "dask", "--scheduler", address)
-        until_logged(run, n_numbers(jobs) // 2, process)
+        until(lambda: n_logged(run) >= n_numbers(jobs) // 2, process)
         assert dask.kill(victim, address) >= 1  # jobs that it had
-        until_done(run, "metrics", process)
+        until(lambda: '"job": "metrics"' in log(run), process)
         process.send_signal(signal.SIGTERM)
         printed, _ = process.communicate(timeout=60)
     assert (process.returncode, printed.splitlines()[-1].split(";")[0]) == (75, "fluxeq: time is up"), printed
