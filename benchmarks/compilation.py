@@ -11,18 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 
 from benchmarks.tables import keep
 
 SEARCHES = [("regression", "EQ"), ("regression", "FL"), ("detection", "EQ")]
 ONCE = "--once"
 """Do the search here."""
-PARTS = {
-    "compiling": "/jax/core/compile/backend_compile_duration",
-    "tracing": "/jax/core/compile/jaxpr_trace_duration",
-    "lowering": "/jax/core/compile/jaxpr_to_mlir_module_duration",
-}
 
 
 def main(study: str = "quick", *only: str) -> None:
@@ -43,20 +37,13 @@ def search_once(study: str, task: str, architecture: str) -> None:
 
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)
-    import jax.monitoring
     import optuna
 
     from benchmarks.training import Case, trainer_data
     from fluxeq.search.search import search
     from fluxeq.studies.study import load_study
-    from fluxeq.training.compiled import keep_compiled
+    from fluxeq.training.compiled import keep_compiled, stopwatch
 
-    seconds: dict[str, float] = defaultdict(float)
-
-    def note(event: str, duration: float, **_: object) -> None:
-        seconds[event] += duration
-
-    jax.monitoring.register_event_duration_secs_listener(note)
     keep_compiled()
     of_task = getattr(load_study(study), task)
     settings = of_task.search
@@ -64,10 +51,10 @@ def search_once(study: str, task: str, architecture: str) -> None:
     storage = optuna.storages.InMemoryStorage()
     given = settings.space, settings.recipe, settings.trials, settings.repeats, 7, storage, "search"
     start = time.perf_counter()
-    search(data, architecture, *given)
+    with stopwatch() as stages:
+        search(data, architecture, *given)
     total = time.perf_counter() - start
-    parts = {name: seconds[event] for name, event in PARTS.items()}
-    print(json.dumps({"seconds": total, **parts, "share": sum(parts.values()) / total}))
+    print(json.dumps({"seconds": total, **stages, "share": sum(stages.values()) / total}))
 
 
 if __name__ == "__main__":

@@ -270,11 +270,16 @@ def test_the_files_of_the_contract(killed, study):
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert len((run / "figures" / f"{name}.csv").read_text().splitlines()) > 1
     found = json.loads((run / "provenance.json").read_text())
-    assert {"fluxeq", "python", "packages", "machine", "seconds_of_work"} <= found.keys()
+    assert {"fluxeq", "python", "packages", "machine", "seconds_of_work", "seconds_of_compiling"} <= found.keys()
     assert found["machine"].keys() == {"system", "architecture", "processor", "processors"}
     assert all(found["machine"].values())
     jobs = plan(load_study(study))
-    logged = [json.loads(line)["job"] for line in (run / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in log(run).splitlines()]
+    logged = [line["job"] for line in lines]
+    with_networks = {line["job"].partition("/")[0] for line in lines if line["compiling"] > 0}
+    assert {"search", "train"} <= with_networks <= {"search", "train", "evaluate", "measurements"}
+    assert set(found["seconds_of_compiling"]) == with_networks
+    assert all(0 <= line["compiling"] < line["seconds"] for line in lines)
     assert (
         len(logged) == len(set(logged)) >= len(jobs) - N_WORKERS
     )  # one a worker may have been done when it was killed
@@ -473,7 +478,7 @@ class OneAtATime(Executor):
             (run / output).parent.mkdir(exist_ok=True, parents=True)
             (run / output).touch()
         future = Future()
-        future.set_result(0.0)
+        future.set_result(module.Spent(0.0, 0.0))
         return future
 
 

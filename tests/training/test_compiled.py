@@ -52,6 +52,25 @@ def test_the_weights_are_the_same_with_and_without_it(tmp_path):
     assert "warn" not in done.stderr.lower()
 
 
+def test_the_stopwatch_counts_what_is_compiled_within_it():
+    """A function that is compiled before, within, and after; the second call of one compiles nothing."""
+
+    def function(x):
+        return jax.numpy.sin(x) @ x
+
+    jax.jit(function)(np.eye(2))
+    with compiled.stopwatch() as nothing:
+        pass
+    with compiled.stopwatch() as once:
+        jax.jit(function)(np.eye(3))
+    with compiled.stopwatch() as again:
+        jax.jit(function)(np.eye(3))
+    jax.jit(function)(np.eye(4))
+    assert set(once) == {"compiling", "tracing", "lowering"}
+    assert all(seconds > 0 for seconds in once.values())
+    assert not any([*nothing.values(), *again.values()])
+
+
 def test_it_keeps_to_its_size(tmp_path):
     for i in range(10):
         path = tmp_path / str(i)

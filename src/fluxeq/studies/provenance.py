@@ -18,10 +18,6 @@ PACKAGES = ("numpy", "numba", "jax", "jaxlib", "equinox", "optax", "optuna", "py
 def provenance(run: Path) -> dict[str, Any]:
     """What is known of how the run came to be; times are summed over all starts, from its log."""
     events = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    seconds: dict[str, float] = {}
-    for event in events:
-        kind = event["job"].partition("/")[0]
-        seconds[kind] = seconds.get(kind, 0.0) + event["seconds"]
     return {
         "fluxeq": __version__,
         "python": platform.python_version(),
@@ -34,8 +30,18 @@ def provenance(run: Path) -> dict[str, Any]:
         },
         "first_job_done": events[0]["time"],
         "last_job_done": events[-1]["time"],
-        "seconds_of_work": {kind: round(total, 1) for kind, total in seconds.items()},
+        "seconds_of_work": _by_kind(events, "seconds"),
+        "seconds_of_compiling": _by_kind(events, "compiling"),
     }
+
+
+def _by_kind(events: list[dict[str, Any]], what: str) -> dict[str, float]:
+    """Sums over the jobs of each kind that spent any; earlier versions did not log all of it."""
+    seconds: dict[str, float] = {}
+    for event in events:
+        kind = event["job"].partition("/")[0]
+        seconds[kind] = seconds.get(kind, 0.0) + event.get(what, 0.0)
+    return {kind: round(total, 1) for kind, total in seconds.items() if total}
 
 
 def write_provenance(run: Path) -> None:

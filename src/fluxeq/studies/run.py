@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 from fluxeq.errors import InputError
 from fluxeq.files import locked, read_json, remove, remove_unfinished, write_json, write_text
 from fluxeq.studies.executors import has_room
-from fluxeq.studies.jobs import work
+from fluxeq.studies.jobs import WITH_NETWORKS, work
 from fluxeq.studies.plan import Job, digests, part, plan
 from fluxeq.studies.study import TASK_NAMES, Study, load_study, study_text
+from fluxeq.training.compiled import stopwatch
 
 INGREDIENTS = ("sample", "worms")
 """Kinds whose outputs only matter for what is built on them."""
@@ -33,6 +34,14 @@ class Event(NamedTuple):
     seconds: float
     n_done: int
     n_jobs: int
+
+
+class Spent(NamedTuple):
+    """Seconds of a job, or of a part of one."""
+
+    total: float
+    compiling: float
+    """Of these, on making networks into machine code, or on loading it."""
 
 
 class Progress(NamedTuple):
@@ -170,8 +179,8 @@ def _work_off(
     """Give each job away, part by part, when all that it needs is done: of those at hand the heaviest first."""
     waiting = {job.name: job for job in missing}
     at_hand: list[tuple[Job, dict[str, Any]]] = []
-    running: dict[Future[float], Job] = {}
-    seconds: dict[str, list[float]] = {job.name: [] for job in missing}
+    running: dict[Future[Spent], Job] = {}
+    spent: dict[str, list[Spent]] = {job.name: [] for job in missing}
     n_done = n_jobs - len(missing)
     blocked = set(waiting)
     run = run.absolute()  # workers may have been started in another folder
@@ -187,15 +196,15 @@ def _work_off(
                 running[future] = job
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             job = running.pop(future)
-            seconds[job.name].append(future.result())
+            spent[job.name].append(future.result())
             if job in running.values() or any(other is job for other, _ in at_hand):
                 continue
             write_json(_record(run, job), {"fingerprint": fingerprints[job.name], "done": True})
             blocked.remove(job.name)
             n_done += 1
-            total = sum(seconds[job.name])
-            _log(run, job, total)
-            report(Event(job, total, n_done, n_jobs))
+            found = Spent(*map(sum, zip(*spent[job.name], strict=True)))
+            _log(run, job, found)
+            report(Event(job, found.total, n_done, n_jobs))
 
 
 def _prepare(run: Path, job: Job, fingerprint: str) -> None:
@@ -219,15 +228,22 @@ def _prepare(run: Path, job: Job, fingerprint: str) -> None:
         write_json(record, {"fingerprint": fingerprint, "done": False})
 
 
-def timed(*arguments: object) -> float:
-    """Do a job or a part of one; the seconds that it took."""
+def timed(run: Path, kind: str, *arguments: Any) -> Spent:
+    """Do a job or a part of one, as ``work`` does; the seconds that it took."""
     start = time.monotonic()
-    work(*arguments)  # type: ignore[arg-type]
-    return time.monotonic() - start
+    watch: AbstractContextManager[dict[str, float]] = stopwatch() if kind in WITH_NETWORKS else nullcontext({})
+    with watch as stages:
+        work(run, kind, *arguments)
+    return Spent(time.monotonic() - start, sum(stages.values()))
 
 
-def _log(run: Path, job: Job, seconds: float) -> None:
-    line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "job": job.name, "seconds": round(seconds, 3)}
+def _log(run: Path, job: Job, spent: Spent) -> None:
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "job": job.name,
+        "seconds": round(spent.total, 3),
+        "compiling": round(spent.compiling, 3),
+    }
     with (run / "log.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
