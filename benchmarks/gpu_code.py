@@ -1,21 +1,23 @@
 """What the kernels become on a GPU that need not be here: registers, local and shared memory.
 
 ``python -m benchmarks.gpu_code [EXTENTS ...]`` in the root of the repository, 60x4 unless given; needs
-``pip install ".[cuda]"``, and for the numbers ``ptxas`` on the path (in the package nvidia-cuda-nvcc). Compiles the
-kernels with the types that a launch gives them, for compute capability 9.0. Where this fails, so does every launch.
+``pip install ".[cuda]"``, and ``ptxas`` on the path (in the package nvidia-cuda-nvcc). Compiles the kernels with the
+types that a launch gives them, for compute capability 9.0. Where this fails, so does every launch.
 """
 
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 from numba import cuda, types
 from numba.cuda import compiler, dispatcher
 
+from benchmarks.tables import keep
 from fluxeq.arguments import parsed_shape
 from fluxeq.sampling import kernels
 
@@ -24,16 +26,17 @@ N_DIRECTIONS = 2  # of each dimension
 
 
 def main() -> None:
-    """Compile, and print what the assembler says."""
+    """Compile, and keep what the assembler says, a row for each kernel."""
+    device = SimpleNamespace(compute_capability=CAPABILITY)
     for module in (compiler, dispatcher):  # which ask the device that is here for what it can do
-        module.get_current_device = lambda: SimpleNamespace(compute_capability=CAPABILITY)
+        mock.patch.object(module, "get_current_device", return_value=device).start()
     for text in sys.argv[1:] or ["60x4"]:
         where = kernels.layout(parsed_shape(text))
         place = "shared" if where.is_shared else "global"
         record, unpack = signatures(where)
         for name, made, signature in ((place, kernels.kernel(where), record), ("unpack", kernels.unpack(), unpack)):
             code, _ = cuda.compile_ptx(made.py_func, signature, cc=CAPABILITY, device=False)
-            print(f"{text} {name}: {len(code.splitlines())} lines of PTX; {assembled(code)}", flush=True)
+            keep("gpu_code", {"shape": text, "kernel": name, **assembled(code)}, 2)
 
 
 def signatures(where: kernels.Layout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -51,20 +54,21 @@ def array(of: Any, n_dimensions: int) -> Any:
     return types.Array(of, n_dimensions, "C")
 
 
-def assembled(code: str) -> str:
-    """What ``ptxas`` says of the registers and memories of a kernel."""
-    assembler = shutil.which("ptxas")
-    if assembler is None:
-        return "no ptxas here to say more"
+def assembled(code: str) -> dict[str, int]:
+    """Registers of a thread, its bytes in local memory, and those of a block in shared memory, as ``ptxas`` says."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.ptx"
         path.write_text(code, encoding="utf-8")
-        command = [assembler, "--gpu-name", f"sm_{CAPABILITY[0]}{CAPABILITY[1]}", "--verbose", str(path)]
-        done = subprocess.run([*command, "-o", f"{folder}/kernel.cubin"], capture_output=True, text=True, check=False)
-    said = (done.stdout + done.stderr).splitlines()
-    if done.returncode:
-        return said[0]
-    return "; ".join(line.split(":")[-1].strip() for line in said if "stack frame" in line or "Used" in line)
+        command = ["ptxas", "--gpu-name", f"sm_{CAPABILITY[0]}{CAPABILITY[1]}", "--verbose", str(path)]
+        done = subprocess.run([*command, "-o", f"{folder}/kernel.cubin"], capture_output=True, text=True, check=True)
+    said = done.stdout + done.stderr
+    numbers = {
+        "registers": r"Used (\d+) registers",
+        "stack_bytes": r"(\d+) bytes stack frame",
+        "spilled_bytes": r"(\d+) bytes spill stores",
+        "shared_bytes": r"(\d+) bytes smem",
+    }
+    return {name: sum(map(int, re.findall(pattern, said))) for name, pattern in numbers.items()}
 
 
 if __name__ == "__main__":

@@ -210,7 +210,7 @@ def roofline() -> None:
         rows = jax.numpy.arange(case.batch)[None]
         arguments = state, rows, jax.random.split(state.key, 1), 1, 1, *trainer.training
         compiled = jax.jit(trainer.steps).lower(*arguments).compile()
-        found = compiled.cost_analysis()
+        found = compiled.cost_analysis() or {}
         n_bytes, n_operations, in_products = found["bytes accessed"], found["flops"], product_operations(case)
         n_steps = case.n // case.batch
         seconds = fastest(fluxeq_epoch(case, validation=False)[0]) / n_steps
