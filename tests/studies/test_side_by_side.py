@@ -1,10 +1,13 @@
 """Instances in processes side by side: as one process trains them, and stopped with nothing left behind."""
 
+from contextlib import contextmanager
+
 import pytest
 
 import small_ensembles
 from fluxeq.errors import InputError
 from fluxeq.nets.architectures import configured
+from fluxeq.studies import side_by_side as module
 from fluxeq.studies.side_by_side import train_side_by_side
 from fluxeq.training.recipe import Recipe
 
@@ -42,3 +45,25 @@ def test_whichever_process_trains_them(files, tmp_path):
     with pytest.raises(InputError, match=r"EQ-00[012]\.safetensors: trained with recipe = .*; choose another output"):
         train(files, tmp_path / "two", 2, [], epochs=4)
     assert not half.exists()
+
+
+def test_no_more_are_given_away_than_begin_at_once(files, tmp_path, monkeypatch):
+    """Whoever stops this process then hits it while it waits, not in the midst of thousands of submissions."""
+    under_way, processes = [], module.processes
+
+    @contextmanager
+    def counted(*arguments):
+        with processes(*arguments) as pool:
+            submit, given = pool.submit, []
+
+            def counting(*work):
+                given.append(submit(*work))
+                under_way.append(sum(not future.done() for future in given))
+                return given[-1]
+
+            pool.submit = counting
+            yield pool
+
+    monkeypatch.setattr(module, "processes", counted)
+    assert len(train(files, tmp_path, 1, [])) == 3
+    assert under_way == [1, 1, 1]

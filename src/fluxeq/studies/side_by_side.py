@@ -1,8 +1,9 @@
 """Instances of one architecture side by side: one process of one thread for each processor."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import cache, partial
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,12 +40,17 @@ def train_side_by_side(
     """
     epochs = get_context("spawn").RawArray("q", max(instances) + 1)
     asked = files, architecture, config, recipe, augmentation, seed, output
+    waiting, futures, running = iter(instances), [], set[Future[list[Path]]]()
     try:
         with processes(n_workers, partial(_start, epochs)) as pool:
-            futures = [pool.submit(_train, instance, *asked) for instance in instances]
-            left: set[Future[list[Path]]] = set(futures)
-            while left:
-                done, left = wait(left, timeout=LOOK, return_when=FIRST_EXCEPTION)
+            while True:
+                # no more than begin at once: a signal to stop in the midst of a submission leaves its locks closed
+                for instance in islice(waiting, n_workers - len(running)):
+                    futures.append(pool.submit(_train, instance, *asked))
+                    running.add(futures[-1])
+                if not running:
+                    break
+                done, running = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()  # raises what it raised
                 progress(sum(epochs[:]))
