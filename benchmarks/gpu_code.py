@@ -60,8 +60,10 @@ def assembled(code: str) -> dict[str, int]:
         path = Path(folder) / "kernel.ptx"
         path.write_text(code, encoding="utf-8")
         command = ["ptxas", "--gpu-name", f"sm_{CAPABILITY[0]}{CAPABILITY[1]}", "--verbose", str(path)]
-        done = subprocess.run([*command, "-o", f"{folder}/kernel.cubin"], capture_output=True, text=True, check=True)
+        done = subprocess.run([*command, "-o", f"{folder}/kernel.cubin"], capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
+    if done.returncode:
+        sys.exit(said)
     numbers = {
         "registers": r"Used (\d+) registers",
         "stack_bytes": r"(\d+) bytes stack frame",

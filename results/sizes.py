@@ -23,11 +23,7 @@ def main() -> None:
         for power, found in tried.groupby(tried["n_parameters"].map(lambda n: math.floor(math.log10(n)))):
             best = found.loc[found["value"].idxmin()]
             row = {"search": path.parent.name, "from": 10**power, "settings": len(found)}
-            row |= {
-                "in_full": int((~found["pruned"]).sum()),
-                "lowest": best["value"],
-                "parameters": best["n_parameters"],
-            }
+            row |= {"in_full": (~found["pruned"]).sum(), "lowest": best["value"], "parameters": best["n_parameters"]}
             rows.append(row)
     with whole(run / "sizes.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.4g")
