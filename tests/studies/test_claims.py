@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -180,6 +181,15 @@ def test_networks_that_were_given_say_nothing_of_a_search(tables, tmp_path):
 def test_the_sizes_of_all_winners_are_listed(tables, tmp_path):
     becomes("n_parameters", 300, **REGRESSION, **EQ, **LARGEST, instance=2)(tables)
     assert "regression EQ 300 and 1200, ST 5000, FL 60000;" in claim(tables, tmp_path, "S1").measured
+
+
+def test_accuracies_are_listed_point_by_point_for_each_architecture(tables, tmp_path):
+    becomes("accuracy", 0.25, task="detection", **FL, mu=1.25)(tables)
+    measured = claim(tables, tmp_path, "D1").measured
+    where, *listed = re.fullmatch(r"median accuracy at mu = (.*): EQ (.*); ST (.*); FL (.*)", measured).groups()
+    assert where == "1.0, 1.25, 1.5"
+    assert all(len(points.split(", ")) == 3 for points in listed)
+    assert re.fullmatch(r"0.\d+ \[0.\d+ ... 0.\d+\], 0.25, 0.\d+ \[0.\d+ ... 0.\d+\]", listed[-1])
 
 
 def test_a_failed_instance_is_the_worst_one_and_does_not_drop_out(tables, tmp_path):

@@ -239,7 +239,7 @@ def _beats_published_network(evidence: Evidence) -> Verdict:
 def _ranks_detection(evidence: Evidence) -> Verdict:
     table, intervals = (_detection_over_mu(evidence, ("EQ", "ST", "FL"), found) for found in (np.median, _range))
     fl_below, st_close = table["FL"] < table["EQ"], (table["ST"] - table["EQ"]).abs() <= CLOSE
-    return Verdict(f"median accuracy: {_listed(table, 'mu', intervals)}", fl_below.all() and st_close.all())
+    return Verdict(f"median accuracy at mu = {_listed(table, intervals)}", fl_below.all() and st_close.all())
 
 
 def _ignores_mu(evidence: Evidence) -> Verdict:
@@ -264,7 +264,7 @@ def _suffers_from_size(evidence: Evidence) -> Verdict:
     )
     if len(table) < 2:
         raise InputError("EQ and ST were tested on one common lattice only; sizes need at least two")
-    return Verdict(f"median accuracy: {_listed(table, '', intervals)}", (table.iloc[-1] < table.iloc[0]).all())
+    return Verdict(f"median accuracy on {_listed(table, intervals)}", (table.iloc[-1] < table.iloc[0]).all())
 
 
 def _is_one_sided(evidence: Evidence) -> Verdict:
@@ -292,7 +292,7 @@ def _counts_every_number(evidence: Evidence) -> Verdict:
     if small.empty:
         raise InputError(f"counting was not tested with {', '.join(map(str, SMALL_NUMBERS))} worms")
     holds = (table["EQ"] >= GOOD).all() and (small.min() < FAILS).all()
-    return Verdict(f"median accuracy on {rows['shape'].iloc[0]}: {_listed(table, 'N')}", holds)
+    return Verdict(f"median accuracy on {rows['shape'].iloc[0]} with N = {_listed(table)}", holds)
 
 
 def _counts_without_error(evidence: Evidence) -> Verdict:
@@ -366,15 +366,13 @@ def _over_instances(
     return table.sort_index(key=lambda index: index.map(n_sites) if by == "shape" else index)
 
 
-def _listed(table: pd.DataFrame, name: str, intervals: pd.DataFrame | None = None) -> str:
-    """All medians in words, with their intervals if these are given."""
-    at = f"{name} = " if name else ""
-    rows = []
-    for where, row in table.iterrows():
-        after = {key: "" if intervals is None else intervals.loc[where, key] for key in row.index}
-        values = ", ".join(f"{key} {value:.4g}{after[key]}" for key, value in row.items())
-        rows.append(f"{at}{where}: {values}")
-    return "; ".join(rows)
+def _listed(table: pd.DataFrame, intervals: pd.DataFrame | None = None) -> str:
+    """Where the medians were taken, then those of each architecture, with their intervals if these are given."""
+    medians = table.map("{:.4g}".format)
+    if intervals is not None:
+        medians += intervals.loc[table.index]
+    values = (f"{architecture} {', '.join(medians[architecture])}" for architecture in medians)
+    return f"{', '.join(map(str, table.index))}: {'; '.join(values)}"
 
 
 def _all_at_least(times: dict[str, Factor], factor: float) -> bool:
