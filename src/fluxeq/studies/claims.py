@@ -372,7 +372,8 @@ def _listed(table: pd.DataFrame, intervals: pd.DataFrame | None = None) -> str:
     if intervals is not None:
         medians += intervals.loc[table.index]
     values = (f"{architecture} {', '.join(medians[architecture])}" for architecture in medians)
-    return f"{', '.join(map(str, table.index))}: {'; '.join(values)}"
+    places = (f"{place:g}" if isinstance(place, float) else str(place) for place in table.index)
+    return f"{', '.join(places)}: {'; '.join(values)}"
 
 
 def _all_at_least(times: dict[str, Factor], factor: float) -> bool:
