@@ -90,14 +90,28 @@ def test_a_setting_is_free_unless_another_trial_has_chosen_it():
 
 
 def test_a_trial_that_nobody_signs_is_given_up(monkeypatch, tmp_path):
+    """In time while others work, for it may be theirs; at once when nobody else does, whatever a killed one left."""
     study = optuna.create_study(storage=open_storage(str(tmp_path / "journal.log")))
+    here, there = (workers.OneMachine(tmp_path / "journal.log") for _ in range(2))
+
+    def states():
+        return [found.state for found in study.trials]
+
     study.ask()
-    others = workers.OneMachine(tmp_path / "journal.log")
-    others.bury(study)
-    assert [found.state for found in study.trials] == [RUNNING]
-    monkeypatch.setattr(workers, "UNSIGNED", 0.0)
-    others.bury(study)
-    assert [found.state for found in study.trials] == [FAIL]
+    with here.working(), there.working():
+        here.bury(study)
+        assert states() == [RUNNING]
+        with monkeypatch.context() as patch:
+            patch.setattr(workers, "UNSIGNED", 0.0)
+            here.bury(study)
+        assert states() == [FAIL]
+        study.ask()
+        here.bury(study)
+        assert states() == [FAIL, RUNNING]
+    (tmp_path / "journal.log.worker-killed").touch()
+    with here.working():
+        here.bury(study)
+    assert states() == [FAIL, FAIL]
 
 
 def test_the_lock_tells_a_living_worker_from_one_that_left(tmp_path):

@@ -2,7 +2,8 @@
 
 On one machine every worker holds a lock on a file beside the journal; the kernel frees it however the worker ends, so
 that neither clocks nor process numbers matter. Across machines the storage keeps a heartbeat for every trial that runs.
-A trial is signed as soon as it is there; one that stays unsigned was killed in between.
+A trial is signed as soon as it is there; one that stays unsigned, or that no worker is left to sign, was killed in
+between.
 """
 
 import fcntl
@@ -55,9 +56,14 @@ class Workers(ABC):
         unsigned = [trial for trial in running(study) if SIGNED not in trial.user_attrs]
         now = time.monotonic()
         self._unsigned = {trial.number: self._unsigned.get(trial.number, now) for trial in unsigned}
+        patience = 0.0 if unsigned and self._are_gone() else UNSIGNED
         for trial in unsigned:
-            if now - self._unsigned[trial.number] >= UNSIGNED:
+            if now - self._unsigned[trial.number] >= patience:
                 fail(study, trial)
+
+    def _are_gone(self) -> bool:
+        """Whether there is surely no other worker."""
+        return False
 
 
 class Alone(Workers):
@@ -92,20 +98,33 @@ class OneMachine(Workers):
                 fail(study, trial)
 
     def _is_alive(self, name: str) -> bool:
-        """Whether somebody holds the lock of a worker; what a killed one left behind is removed."""
+        """Whether a worker holds its lock; what a killed one left behind is removed."""
         path = self._lock_file(name)
-        if name == self.name or not path.exists():
+        if name == self.name:
             return False  # this worker is not training, or it could not ask
-        with path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
+        alive = _is_held(path)
+        if not alive:
             path.unlink(missing_ok=True)
-        return False
+        return alive
+
+    def _are_gone(self) -> bool:
+        # A worker asks for trials only once it holds the lock, so a file that nobody holds is of no harm.
+        own = self._lock_file(self.name)
+        beside = (path for path in own.parent.iterdir() if path.name.startswith(self._lock_file("").name))
+        return not any(_is_held(path) for path in beside if path != own)
 
     def _lock_file(self, name: str) -> Path:
         return self._journal.with_name(f"{self._journal.name}.worker-{name}")
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process holds the lock of a file; not if it is not there."""
+    with suppress(FileNotFoundError), path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 class ManyMachines(Workers):
