@@ -127,26 +127,26 @@ def has_all_scores(run: Path) -> bool:
     return not records.is_dir() or (record.exists() and bool(read_json(record)["done"]))
 
 
-class Scores(NamedTuple):
-    """The tables of scores that a run has, paths in its folder, in the order of the study."""
+class Found(NamedTuple):
+    """Jobs of one kind whose outputs are there, in the order of the study."""
 
-    done: list[str]
-    outdated: list[str]
-    """Made for another version of the study, or by another version of fluxeq."""
+    done: list[Job]
+    outdated: list[Job]
+    """Done for another version of the study, or by another version of fluxeq."""
 
 
-def scores_so_far(run: Path, study: Study) -> Scores:
-    """The tables of scores that are there."""
+def found_so_far(run: Path, study: Study, kind: str) -> Found:
+    """The jobs of one kind that a run has something of."""
     jobs = plan(study)
     fingerprints = digests(jobs)
-    found = Scores([], [])
+    found = Found([], [])
     for job in jobs:
-        if job.kind != "evaluate" or not (run / job.outputs[0]).exists():
+        if job.kind != kind or not any((run / output).exists() for output in job.outputs):
             continue
         if is_done(run, job, fingerprints[job.name]):
-            found.done.append(job.outputs[0])
+            found.done.append(job)
         elif _prepared_as(_record(run, job)) != fingerprints[job.name]:
-            found.outdated.append(job.outputs[0])
+            found.outdated.append(job)
     return found
 
 

@@ -13,7 +13,7 @@ from fluxeq.studies.jobs import collect
 from fluxeq.studies.plan import figure_files, figures
 from fluxeq.studies.provenance import write_provenance
 from fluxeq.studies.report import write_report
-from fluxeq.studies.run import progress, scores_so_far
+from fluxeq.studies.run import found_so_far, progress
 from fluxeq.studies.study import Study
 
 
@@ -24,11 +24,14 @@ def write_so_far(run: Path, study: Study) -> Path:
     """
     if not (run / "log.jsonl").exists():
         raise InputError(f"{run}: no job is done yet; go on with 'fluxeq reproduce'")
-    scores = scores_so_far(run, study)
-    if scores.done:
-        collect(run, scores.done)
+    found = {kind: found_so_far(run, study, kind) for kind in ("evaluate", "measure")}
+    if scores := [job.outputs[0] for job in found["evaluate"].done]:
+        collect(run, scores)
     else:
         remove(run / "metrics.csv")  # of an earlier version of the study
+    for job in found["measure"].outdated:
+        for output in job.outputs:
+            remove(run / output)
     for name in figures(study):
         try:
             write_figure(run, name)
@@ -39,6 +42,6 @@ def write_so_far(run: Path, study: Study) -> Path:
     write_provenance(run)
     kinds = (f"{kind} {n_done} of {n_jobs}" for kind, n_done, n_jobs in progress(run, study) if n_done < n_jobs)
     told = [f"Jobs done: {', '.join(kinds)}."]
-    if scores.outdated:
-        told.append(f"Left out: evaluate {len(scores.outdated)}, of other settings; 'fluxeq reproduce' makes it anew.")
+    if left_out := ", ".join(f"{kind} {len(jobs.outdated)}" for kind, jobs in found.items() if jobs.outdated):
+        told.append(f"Left out: {left_out}, of other settings; 'fluxeq reproduce' makes it anew.")
     return write_report(run, study, " ".join(told))
