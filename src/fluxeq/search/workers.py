@@ -56,12 +56,12 @@ class Workers(ABC):
         unsigned = [trial for trial in running(study) if SIGNED not in trial.user_attrs]
         now = time.monotonic()
         self._unsigned = {trial.number: self._unsigned.get(trial.number, now) for trial in unsigned}
-        patience = 0.0 if unsigned and self._are_gone() else UNSIGNED
+        patience = 0.0 if unsigned and self._others_are_gone() else UNSIGNED
         for trial in unsigned:
             if now - self._unsigned[trial.number] >= patience:
                 fail(study, trial)
 
-    def _are_gone(self) -> bool:
+    def _others_are_gone(self) -> bool:
         """Whether there is surely no other worker."""
         return False
 
@@ -107,7 +107,7 @@ class OneMachine(Workers):
             path.unlink(missing_ok=True)
         return alive
 
-    def _are_gone(self) -> bool:
+    def _others_are_gone(self) -> bool:
         # A worker asks for trials only once it holds the lock, so a file that nobody holds is of no harm.
         own = self._lock_file(self.name)
         beside = (path for path in own.parent.iterdir() if path.name.startswith(self._lock_file("").name))
