@@ -183,13 +183,22 @@ def test_the_sizes_of_all_winners_are_listed(tables, tmp_path):
     assert "regression EQ 300 and 1200, ST 5000, FL 60000;" in claim(tables, tmp_path, "S1").measured
 
 
-def test_accuracies_are_listed_point_by_point_for_each_architecture(tables, tmp_path):
-    becomes("accuracy", 0.25, task="detection", **FL, mu=1.25)(tables)
-    measured = claim(tables, tmp_path, "D1").measured
-    where, *listed = re.fullmatch(r"median accuracy at mu = (.*): EQ (.*); ST (.*); FL (.*)", measured).groups()
-    assert where == "1, 1.25, 1.5"
-    assert all(len(points.split(", ")) == 3 for points in listed)
-    assert re.fullmatch(r"0.\d+ \[0.\d+ ... 0.\d+\], 0.25, 0.\d+ \[0.\d+ ... 0.\d+\]", listed[-1])
+@pytest.mark.parametrize(
+    ("wanted", "second", "places"),
+    [
+        ("D1", {"task": "detection", "mu": 1.25}, "at mu = 1, 1.25, 1.5"),
+        ("C1", {"task": "counting", "n_worms": 1}, f"on 8x8 with N = {', '.join(map(str, range(11)))}"),
+    ],
+    ids=["D1", "C1"],
+)
+def test_accuracies_are_listed_point_by_point_for_each_architecture(tables, tmp_path, wanted, second, places):
+    becomes("accuracy", 0.25, **FL, **second)(tables)
+    measured = claim(tables, tmp_path, wanted).measured
+    where, *listed = re.fullmatch(r"median accuracy (.*): EQ (.*); ST (.*); FL (.*)", measured).groups()
+    assert where == places
+    n = len(places.split(", "))
+    assert all(len(points.split(", ")) == n for points in listed)
+    assert re.fullmatch(r"0.\d+ \[0.\d+ ... 0.\d+\], 0.25(, 0.\d+ \[0.\d+ ... 0.\d+\])+", listed[-1])
 
 
 def test_a_failed_instance_is_the_worst_one_and_does_not_drop_out(tables, tmp_path):

@@ -75,10 +75,6 @@ class Evidence(NamedTuple):
         return tables.final(self.run, self.metrics, task, **conditions)
 
 
-Statistic = Callable[[pd.Series], float | str]
-"""Of the scores of all instances."""
-
-
 class Verdict(NamedTuple):
     """What was measured, in words, and whether the claim holds."""
 
@@ -210,7 +206,7 @@ def _onset(mu: np.ndarray, n: np.ndarray) -> float | None:
 
 def _beats_at_every_size(evidence: Evidence) -> Verdict:
     rows = evidence.final("regression", augmentation=False)
-    shapes = _over_instances(rows, "loss", "shape", ("EQ", "ST"), np.median).index
+    shapes = _over_instances(rows, "loss", "shape", ("EQ", "ST")).medians.index
     on = {shape: select(rows, shape=shape) for shape in shapes}
     times = {shape: _factor(_losses(there, "ST"), _losses(there, "EQ")) for shape, there in on.items()}
     listed = ", ".join(f"{shape} {factor}" for shape, factor in times.items())
@@ -237,13 +233,14 @@ def _beats_published_network(evidence: Evidence) -> Verdict:
 
 
 def _ranks_detection(evidence: Evidence) -> Verdict:
-    table, intervals = (_detection_over_mu(evidence, ("EQ", "ST", "FL"), found) for found in (np.median, _range))
-    fl_below, st_close = table["FL"] < table["EQ"], (table["ST"] - table["EQ"]).abs() <= CLOSE
-    return Verdict(f"median accuracy at mu = {_listed(table, intervals)}", fl_below.all() and st_close.all())
+    found = _detection_over_mu(evidence, ("EQ", "ST", "FL"))
+    eq, st, fl = (found.medians[name] for name in ("EQ", "ST", "FL"))
+    holds = (fl < eq).all() and ((st - eq).abs() <= CLOSE).all()
+    return Verdict(f"median accuracy at mu = {found}", holds)
 
 
 def _ignores_mu(evidence: Evidence) -> Verdict:
-    accuracy = _detection_over_mu(evidence, ("EQ",), np.median)["EQ"]
+    accuracy = _detection_over_mu(evidence, ("EQ",)).medians["EQ"]
     if len(accuracy) < 2:
         raise InputError("detection was tested at one mu only; a spread needs at least two")
     spread = accuracy.max() - accuracy.min()
@@ -251,20 +248,19 @@ def _ignores_mu(evidence: Evidence) -> Verdict:
     return Verdict(f"{measured} over mu = {', '.join(f'{mu:g}' for mu in accuracy.index)}", spread <= CLOSE)
 
 
-def _detection_over_mu(evidence: Evidence, architectures: Sequence[str], statistic: Statistic) -> pd.DataFrame:
+def _detection_over_mu(evidence: Evidence, architectures: Sequence[str]) -> "OverInstances":
     shape = tables.training_shape(evidence.run, "detection")
     rows = evidence.final("detection", augmentation=False, shape=shape)
-    return _over_instances(rows, "accuracy", "mu", architectures, statistic)
+    return _over_instances(rows, "accuracy", "mu", architectures)
 
 
 def _suffers_from_size(evidence: Evidence) -> Verdict:
     rows = evidence.final("detection", augmentation=False)
-    table, intervals = (
-        _over_instances(rows, "accuracy", "shape", ("EQ", "ST"), found) for found in (np.median, _range)
-    )
-    if len(table) < 2:
+    found = _over_instances(rows, "accuracy", "shape", ("EQ", "ST"))
+    if len(found.medians) < 2:
         raise InputError("EQ and ST were tested on one common lattice only; sizes need at least two")
-    return Verdict(f"median accuracy on {_listed(table, intervals)}", (table.iloc[-1] < table.iloc[0]).all())
+    smallest, largest = found.medians.iloc[0], found.medians.iloc[-1]
+    return Verdict(f"median accuracy on {found}", (largest < smallest).all())
 
 
 def _is_one_sided(evidence: Evidence) -> Verdict:
@@ -287,12 +283,12 @@ def _is_one_sided(evidence: Evidence) -> Verdict:
 def _counts_every_number(evidence: Evidence) -> Verdict:
     rows = evidence.final("counting", augmentation=False)
     rows = select(rows, shape=tables.shapes(rows)[0])
-    table = _over_instances(rows, "accuracy", "n_worms", ("EQ", "ST", "FL"), np.median)
-    small = table.loc[table.index.isin(SMALL_NUMBERS), ["ST", "FL"]]
+    found = _over_instances(rows, "accuracy", "n_worms", ("EQ", "ST", "FL"))
+    small = found.medians.loc[found.medians.index.isin(SMALL_NUMBERS), ["ST", "FL"]]
     if small.empty:
         raise InputError(f"counting was not tested with {', '.join(map(str, SMALL_NUMBERS))} worms")
-    holds = (table["EQ"] >= GOOD).all() and (small.min() < FAILS).all()
-    return Verdict(f"median accuracy on {rows['shape'].iloc[0]} with N = {_listed(table)}", holds)
+    holds = (found.medians["EQ"] >= GOOD).all() and (small.min() < FAILS).all()
+    return Verdict(f"median accuracy on {rows['shape'].iloc[0]} with N = {found}", holds)
 
 
 def _counts_without_error(evidence: Evidence) -> Verdict:
@@ -343,37 +339,40 @@ def _factor(larger: np.ndarray, smaller: np.ndarray) -> Factor:
     return Factor(float(ratio_of_medians(larger, smaller)), interval(ratio_of_medians, larger, smaller))
 
 
+class OverInstances(NamedTuple):
+    """Medians over instances and their intervals, in words: a row for each place, a column for each architecture."""
+
+    medians: pd.DataFrame
+    intervals: pd.DataFrame
+
+    def __str__(self) -> str:
+        """The places, then the medians of each architecture with their intervals."""
+        listed = self.medians.map("{:.4g}".format) + self.intervals
+        values = (f"{architecture} {', '.join(listed[architecture])}" for architecture in listed)
+        places = (f"{place:g}" if isinstance(place, float) else str(place) for place in listed.index)
+        return f"{', '.join(places)}: {'; '.join(values)}"
+
+
+def _over_instances(rows: pd.DataFrame, value: str, by: str, architectures: Sequence[str]) -> OverInstances:
+    """What the instances of each architecture reach, at each value of ``by`` that all of them have.
+
+    Raises InputError if an architecture has no rows, or they have none in common.
+    """
+    medians, intervals = {}, {}
+    for name in architectures:
+        scores = instance_scores(select(rows, architecture=name), value, [by]).groupby(by)[value]
+        medians[name], intervals[name] = scores.median(), scores.agg(_range)
+    table = pd.DataFrame(medians).dropna()
+    if table.empty:
+        raise InputError(f"{' and '.join(architectures)} were tested at no common {by}")
+    table = table.sort_index(key=lambda index: index.map(n_sites) if by == "shape" else index)
+    return OverInstances(table, pd.DataFrame(intervals).loc[table.index])
+
+
 def _range(scores: pd.Series) -> str:
     """The interval of the median in words; nothing where it has no width."""
     low, high = (f"{end:.3g}" for end in interval(median, scores.to_numpy()))
     return "" if low == high else f" [{low} ... {high}]"
-
-
-def _over_instances(
-    rows: pd.DataFrame, value: str, by: str, architectures: Sequence[str], statistic: Statistic
-) -> pd.DataFrame:
-    """A statistic of the instances: a row for each value of ``by`` that all architectures have, a column for each.
-
-    Raises InputError if an architecture has no rows, or they have none in common.
-    """
-    columns = {}
-    for name in architectures:
-        scores = instance_scores(select(rows, architecture=name), value, [by])
-        columns[name] = scores.groupby(by)[value].agg(statistic)
-    table = pd.DataFrame(columns).dropna()
-    if table.empty:
-        raise InputError(f"{' and '.join(architectures)} were tested at no common {by}")
-    return table.sort_index(key=lambda index: index.map(n_sites) if by == "shape" else index)
-
-
-def _listed(table: pd.DataFrame, intervals: pd.DataFrame | None = None) -> str:
-    """Where the medians were taken, then those of each architecture, with their intervals if these are given."""
-    medians = table.map("{:.4g}".format)
-    if intervals is not None:
-        medians += intervals.loc[table.index]
-    values = (f"{architecture} {', '.join(medians[architecture])}" for architecture in medians)
-    places = (f"{place:g}" if isinstance(place, float) else str(place) for place in table.index)
-    return f"{', '.join(places)}: {'; '.join(values)}"
 
 
 def _all_at_least(times: dict[str, Factor], factor: float) -> bool:
