@@ -132,7 +132,7 @@ def legend(figure: Figure, numbers: pd.DataFrame) -> None:
     ]
     meaning: list[Artist] = [
         Patch(color="0.5", alpha=0.25, linewidth=0, label="best to worst instance"),
-        Patch(color="0.5", alpha=0.6, linewidth=0, label="95 % of the median"),
+        Patch(color="0.5", alpha=0.6, linewidth=0, label="95 % interval of the median"),
         Line2D([], [], color="0.35", linestyle="--", linewidth=1, label="mean"),
         Line2D([], [], color="0.35", label="median"),
     ]
