@@ -75,6 +75,20 @@ class Evidence(NamedTuple):
         return tables.final(self.run, self.metrics, task, **conditions)
 
 
+class OverInstances(NamedTuple):
+    """Medians over instances and their intervals, in words: a row for each place, a column for each architecture."""
+
+    medians: pd.DataFrame
+    intervals: pd.DataFrame
+
+    def __str__(self) -> str:
+        """The places, then the medians of each architecture with their intervals."""
+        listed = self.medians.map("{:.4g}".format) + self.intervals
+        values = (f"{architecture} {', '.join(listed[architecture])}" for architecture in listed)
+        places = (f"{place:g}" if isinstance(place, float) else str(place) for place in listed.index)
+        return f"{', '.join(places)}: {'; '.join(values)}"
+
+
 class Verdict(NamedTuple):
     """What was measured, in words, and whether the claim holds."""
 
@@ -248,7 +262,7 @@ def _ignores_mu(evidence: Evidence) -> Verdict:
     return Verdict(f"{measured} over mu = {', '.join(f'{mu:g}' for mu in accuracy.index)}", spread <= CLOSE)
 
 
-def _detection_over_mu(evidence: Evidence, architectures: Sequence[str]) -> "OverInstances":
+def _detection_over_mu(evidence: Evidence, architectures: Sequence[str]) -> OverInstances:
     shape = tables.training_shape(evidence.run, "detection")
     rows = evidence.final("detection", augmentation=False, shape=shape)
     return _over_instances(rows, "accuracy", "mu", architectures)
@@ -337,20 +351,6 @@ class Factor(NamedTuple):
 def _factor(larger: np.ndarray, smaller: np.ndarray) -> Factor:
     """The ratio of two medians over instances; infinite over zero, and not a number where both are 0 or infinite."""
     return Factor(float(ratio_of_medians(larger, smaller)), interval(ratio_of_medians, larger, smaller))
-
-
-class OverInstances(NamedTuple):
-    """Medians over instances and their intervals, in words: a row for each place, a column for each architecture."""
-
-    medians: pd.DataFrame
-    intervals: pd.DataFrame
-
-    def __str__(self) -> str:
-        """The places, then the medians of each architecture with their intervals."""
-        listed = self.medians.map("{:.4g}".format) + self.intervals
-        values = (f"{architecture} {', '.join(listed[architecture])}" for architecture in listed)
-        places = (f"{place:g}" if isinstance(place, float) else str(place) for place in listed.index)
-        return f"{', '.join(places)}: {'; '.join(values)}"
 
 
 def _over_instances(rows: pd.DataFrame, value: str, by: str, architectures: Sequence[str]) -> OverInstances:
