@@ -201,6 +201,22 @@ def test_accuracies_are_listed_point_by_point_for_each_architecture(tables, tmp_
     assert re.fullmatch(r"0.\d+ \[0.\d+ ... 0.\d+\], 0.25(, 0.\d+ \[0.\d+ ... 0.\d+\])+", listed[-1])
 
 
+def test_the_spread_over_mu_stands_beside_the_medians(tables, tmp_path):
+    becomes("accuracy", 0.25, task="detection", **EQ, mu=1.25)(tables)
+    measured = claim(tables, tmp_path, "D2").measured
+    *medians, spread = re.fullmatch(
+        r"median accuracy at mu = 1, 1.25, 1.5: EQ (\S+)\D.*, (0.25), (\S+)\D.*; a spread of (.*)", measured
+    ).groups()
+    assert float(spread) == pytest.approx(max(map(float, medians)) - 0.25, abs=1e-3)
+
+
+def test_the_selectivity_has_an_interval(tables, tmp_path):
+    table = tables.measurements["responses"]
+    chosen = table["architecture"] == "EQ"
+    table.loc[chosen, "selectivity"] = np.linspace(0.6, 0.9, chosen.sum())
+    assert re.search(r"EQ 0.75 \[0.6 ... 0.9\] over", claim(tables, tmp_path, "D4").measured)
+
+
 def test_a_failed_instance_is_the_worst_one_and_does_not_drop_out(tables, tmp_path):
     becomes("loss", np.nan, **REGRESSION, **EQ, **LARGEST, instance=[0, 1])(tables)
     found = claim(tables, tmp_path, "R1")

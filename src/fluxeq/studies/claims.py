@@ -18,7 +18,16 @@ import pandas as pd
 
 from fluxeq.errors import InputError
 from fluxeq.figures import tables
-from fluxeq.figures.scores import Interval, best_instance, instance_scores, interval, median, ratio_of_medians
+from fluxeq.figures.scores import (
+    Interval,
+    best_instance,
+    instance_scores,
+    interval,
+    median,
+    ratio_of_medians,
+    sizes,
+    spread,
+)
 from fluxeq.figures.tables import n_sites, select
 from fluxeq.files import write_json
 
@@ -254,12 +263,12 @@ def _ranks_detection(evidence: Evidence) -> Verdict:
 
 
 def _ignores_mu(evidence: Evidence) -> Verdict:
-    accuracy = _detection_over_mu(evidence, ("EQ",)).medians["EQ"]
+    found = _detection_over_mu(evidence, ("EQ",))
+    accuracy = found.medians["EQ"]
     if len(accuracy) < 2:
         raise InputError("detection was tested at one mu only; a spread needs at least two")
-    spread = accuracy.max() - accuracy.min()
-    measured = f"median accuracy of EQ from {accuracy.min():.4g} to {accuracy.max():.4g}, a spread of {spread:.3g}"
-    return Verdict(f"{measured} over mu = {', '.join(f'{mu:g}' for mu in accuracy.index)}", spread <= CLOSE)
+    difference = accuracy.max() - accuracy.min()
+    return Verdict(f"median accuracy at mu = {found}; a spread of {difference:.3g}", difference <= CLOSE)
 
 
 def _detection_over_mu(evidence: Evidence, architectures: Sequence[str]) -> OverInstances:
@@ -288,7 +297,8 @@ def _is_one_sided(evidence: Evidence) -> Verdict:
             parts.append(f"no {name} model reaches an accuracy of {SUCCESSFUL}")
             continue
         medians.append(float(found.median()))
-        parts.append(f"{name} {medians[-1]:.3g} over {len(found)} models")
+        ends = _in_brackets(interval(median, found.to_numpy()))
+        parts.append(f"{name} {medians[-1]:.3g}{ends} over {len(found)} models")
     if not medians:
         raise InputError("; ".join(parts))
     return Verdict(f"median selectivity: {'; '.join(parts)}", min(medians) >= ONE_SIDED)
@@ -308,7 +318,7 @@ def _counts_every_number(evidence: Evidence) -> Verdict:
 def _counts_without_error(evidence: Evidence) -> Verdict:
     rows = evidence.final("counting", architecture="EQ", augmentation=False)
     worst = instance_scores(rows, "accuracy", ["shape"]).groupby("shape")["accuracy"].min()
-    worst = worst.sort_index(key=lambda shapes: shapes.map(n_sites))
+    worst = worst.sort_index(key=sizes)
     listed = ", ".join(f"{shape} {accuracy:.6g}" for shape, accuracy in worst.items())
     return Verdict(f"worst of {rows['instance'].nunique()} instances: {listed}", (worst == 1.0).all())
 
@@ -344,8 +354,7 @@ class Factor(NamedTuple):
     interval: Interval
 
     def __str__(self) -> str:
-        low, high = (f"{end:.3g}" for end in self.interval)
-        return f"{self.value:.3g}" if low == high else f"{self.value:.3g} [{low} ... {high}]"
+        return f"{self.value:.3g}{_in_brackets(self.interval)}"
 
 
 def _factor(larger: np.ndarray, smaller: np.ndarray) -> Factor:
@@ -358,20 +367,19 @@ def _over_instances(rows: pd.DataFrame, value: str, by: str, architectures: Sequ
 
     Raises InputError if an architecture has no rows, or they have none in common.
     """
-    medians, intervals = {}, {}
-    for name in architectures:
-        scores = instance_scores(select(rows, architecture=name), value, [by]).groupby(by)[value]
-        medians[name], intervals[name] = scores.median(), scores.agg(_range)
-    table = pd.DataFrame(medians).dropna()
-    if table.empty:
+    found = pd.concat(spread(select(rows, architecture=name), value, by) for name in architectures)
+    ends = zip(found["median_low"], found["median_high"], strict=True)
+    found["interval"] = [_in_brackets(Interval(low, high)) for low, high in ends]
+    medians, intervals = (found.pivot(index=by, columns="architecture", values=name) for name in ("median", "interval"))
+    medians = medians[list(architectures)].dropna().sort_index(key=sizes if by == "shape" else None)
+    if medians.empty:
         raise InputError(f"{' and '.join(architectures)} were tested at no common {by}")
-    table = table.sort_index(key=lambda index: index.map(n_sites) if by == "shape" else index)
-    return OverInstances(table, pd.DataFrame(intervals).loc[table.index])
+    return OverInstances(medians, intervals.reindex_like(medians))
 
 
-def _range(scores: pd.Series) -> str:
-    """The interval of the median in words; nothing where it has no width."""
-    low, high = (f"{end:.3g}" for end in interval(median, scores.to_numpy()))
+def _in_brackets(ends: Interval) -> str:
+    """An interval in words; nothing where it has no width."""
+    low, high = (f"{end:.3g}" for end in ends)
     return "" if low == high else f" [{low} ... {high}]"
 
 
