@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 import small_ensembles
-from fluxeq import arguments, cli
+from fluxeq import __version__, arguments
+from fluxeq.__main__ import main
 from fluxeq.data.ensembles import open_ensemble
 from fluxeq.training.models import describe
 
@@ -56,6 +57,7 @@ def places(tmp_path_factory):
         "small": json.dumps({"blocks": [{"channels": 2, "kernel": 1}]}),
         "unknown field": json.dumps({"depth": 3}),
         "bad recipe": json.dumps({"epochs": 0}),
+        "misspelled": json.dumps({"learning_rat": 0.01}),
         "list": "[1]",
         "broken": "{",
     }
@@ -83,7 +85,7 @@ def fluxeq(monkeypatch, tmp_path, places, capsys):
         monkeypatch.setattr(sys, "argv", ["fluxeq", *given])
         code = 0
         try:
-            cli.main()
+            main()
         except SystemExit as stopped:
             code = stopped.code
         out, err = capsys.readouterr()
@@ -99,7 +101,7 @@ def model(places, tmp_path_factory):
     given = words("train", TRAIN, architecture="FL", output=str(folder), config="{small}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["fluxeq", *(word.format(**places) for word in given)])
-        cli.main()
+        main()
     places["model"] = folder / "FL-000.safetensors"
     return places["model"]
 
@@ -152,7 +154,7 @@ WRONG = [
     (sample(threads="0"), "threads = 0"),
     (sample(threads="-1"), "threads = -1"),
     (sample(eta=None), "--eta"),
-    (sample(device="tpu"), "device 'tpu'"),
+    (sample(device="tpu"), 'Invalid value "tpu" for --device. Choose from: "cpu", "cuda"'),
     (sample(output="{folder}"), "is a folder; name a file in it"),
     (sample(output="{text}/e.h5"), "is not a folder that can be written to"),
     (sample(output="{text}"), "not an ensemble of fluxeq"),
@@ -173,15 +175,16 @@ WRONG = [
     (worms(ensemble="{worms}"), "has open worms already"),
     (worms(output="{worms}"), "exists; remove it or choose another output"),
     (worms(output="{folder}"), "is a folder"),
-    (train(task="sorting"), "task 'sorting': choose one of regression, detection, counting"),
-    (train(architecture="XX"), "architecture 'XX': choose one of EQ, ST, FL"),
+    (train(task="sorting"), 'Choose from: "regression", "detection", "counting"'),
+    (train(architecture="XX"), 'Choose from: "EQ", "ST", "FL"'),
     (train(validation="{one}"), "share chains"),
     (train(architecture="ST", data="{odd}", validation="{odd2}"), "divisible by 2"),
-    (train(config="{unknown field}"), "EQ depth = 3"),
+    (train(config="{unknown field}"), "EQ depth is unknown; the fields are blocks, pooling"),
     (train(config="{list}"), "a JSON object"),
     (train(config="missing.json"), "missing.json: no such file"),
     (train(recipe="{bad recipe}"), "epochs = 0"),
     (train(recipe="{broken}"), "not a JSON file"),
+    (train(recipe="{misspelled}"), "learning_rat is unknown; did you mean learning_rate?"),
     (train(instances="0"), "instances = 0: at least 1"),
     (train(output="{text}"), "is not a folder that can be written to"),
     (train(seed="x"), "seed"),
@@ -198,19 +201,19 @@ WRONG = [
     (search(repeats="0"), "repeats = 0: at least 1"),
     (search(heartbeat="0"), "heartbeat = 0: at least 1 second"),
     (search(space="{bad recipe}"), "epochs"),
-    (search(architecture="XX"), "architecture 'XX'"),
+    (search(architecture="XX"), '"XX" for --architecture'),
     (["reproduce", "slow", "--output", "run"], "study 'slow': choose quick, laptop, paper"),
-    (["reproduce", "{bad study}", "--output", "run"], "seeds = 2: "),
+    (["reproduce", "{bad study}", "--output", "run"], "seeds is unknown; did you mean seed?"),
     (["reproduce", "{bad toml}", "--output", "run"], "not a TOML file"),
     (["reproduce", "quick", "--output", "{text}"], "is a file; choose a folder for the run"),
     (["reproduce", "quick", "--output", "{folder}"], "is not empty and not a run"),
-    (["reproduce", "quick", "--output", "run", "--executor", "nonsense"], "executor 'nonsense'"),
+    (["reproduce", "quick", "--output", "run", "--executor", "nonsense"], '"nonsense" for --executor'),
     (["reproduce", "quick", "--output", "run", "--workers", "0"], "workers = 0: at least 1"),
-    (["reproduce", "quick", "--output", "run", "--device", "tpu"], "device 'tpu': choose one of cpu, cuda"),
+    (["reproduce", "quick", "--output", "run", "--device", "tpu"], '"tpu" for --device'),
     (train(device="cuda"), "device 'cuda': JAX finds no GPU here"),
-    (train(device="tpu"), "device 'tpu': choose one of cpu, cuda"),
+    (train(device="tpu"), '"tpu" for --device'),
     (["reproduce", "quick", "--output", "run", "--device", "cuda"], "device 'cuda': JAX finds no GPU here"),
-    (reproduce(task="detecting"), "task 'detecting': choose among regression, detection, counting"),
+    (reproduce(task="detecting"), 'Did you mean "detection"?'),
     (reproduce(instances_per_task="0"), "instances_per_task = 0: at least 1"),
     (reproduce(scheduler="tcp://h:1"), "scheduler 'tcp://h:1': belongs to --executor dask"),
     (reproduce(executor="dask", scheduler="tcp://h:1", workers="2"), "leave --workers out"),
@@ -276,7 +279,7 @@ def test_a_command_whose_time_is_up_is_gone_on_with(fluxeq, places, tmp_path, co
     """What it had finished is there, nothing is half written, and the same command does the rest."""
     given, begun = ENDLESS[command]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from fluxeq.cli import main; main()", *(word.format(**places) for word in given)],
+        [sys.executable, "-c", "from fluxeq.__main__ import main; main()", *(word.format(**places) for word in given)],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -400,7 +403,7 @@ def test_shapes(text, shape):
 
 
 def test_version_and_help(fluxeq):
-    assert fluxeq("--version")[:2] == (0, f"{cli.__version__}\n")
+    assert fluxeq("--version")[:2] == (0, f"{__version__}\n")
     code, out, _ = fluxeq("--help")
     assert code == 0
     assert all(name in out for name in ("sample", "worms", "train", "reproduce", "report"))

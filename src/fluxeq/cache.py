@@ -12,12 +12,12 @@ from pathlib import Path
 
 def folder_for(kind: str) -> Path | None:
     """The folder for one kind of compiled functions; None where it cannot be made or written to."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    chosen = os.environ.get("FLUXEQ_CACHE") or Path(home) / "fluxeq"
-    folder = Path(chosen) / hashlib.sha256(_processor().encode()).hexdigest()[:12] / kind
     try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        chosen = os.environ.get("FLUXEQ_CACHE") or Path(home) / "fluxeq"
+        folder = Path(chosen) / hashlib.sha256(_processor().encode()).hexdigest()[:12] / kind
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # the latter from a user without a home
         return None
     return folder if os.access(folder, os.W_OK) else None
 

@@ -1,54 +1,40 @@
 """The command line. Heavy modules are imported inside the commands, so that help answers at once.
 
-Exit code 0 on success; 2 for what the user got wrong, with one line on standard error; 75 when the work was cut off, by
-SIGTERM, SIGUSR1 or the loss of a cluster, and the same command goes on with it; 1 for anything else.
+How a command ends is in ``ending``.
 """
 
 import json
 import os
 import secrets
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
 from cyclopts import Parameter
 
 from fluxeq import __version__
 from fluxeq.arguments import config_of, parsed_goal, parsed_integers, parsed_shape, recipe_of, space_of, varied
-from fluxeq.ending import TRY_AGAIN, fail, leave, stoppable
-from fluxeq.errors import ClusterLostError, InputError
+from fluxeq.errors import InputError
+from fluxeq.progress import progress
+
+if TYPE_CHECKING:
+    from fluxeq.data.ensembles import Ensemble
 
 app = cyclopts.App(
     name="fluxeq",
     version=__version__,
     help="Sample lattice field theory in its flux representation, and measure what network symmetries are worth on it.",
+    default_parameter=Parameter(negative=""),
+    suppress_keyboard_interrupt=False,  # a signal ends every command in the same way
 )
 
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
-
-
-def main() -> None:
-    """The command ``fluxeq``."""
-    try:
-        with stoppable():
-            app(exit_on_error=False, print_error=False, result_action="return_value")
-    except cyclopts.CycloptsError as error:
-        fail(2, " ".join(str(error).split()))
-    except InputError as error:
-        fail(2, " ".join(str(error).split()))
-    except BrokenPipeError:  # the reader of our output has gone, as in ``| head``
-        sys.stderr.close()
-        sys.exit(1)
-    except ClusterLostError as error:
-        fail(TRY_AGAIN, str(error))
-    except KeyboardInterrupt:
-        leave(130, "stopped; the same command goes on where it was")
+TaskName = Literal["regression", "detection", "counting"]
+ArchitectureName = Literal["EQ", "ST", "FL"]
+Device = Literal["cpu", "cuda"]
 
 
 @app.command
@@ -63,7 +49,7 @@ def sample(
     chains: int = 4,
     seed: int = 0,
     threads: int | None = None,
-    device: str = "cpu",
+    device: Device = "cpu",
     until: str | None = None,
     start: Path | None = None,
 ) -> None:
@@ -90,7 +76,7 @@ def sample(
     threads:
         Chains that run at the same time; as many as there are processors, unless given.
     device:
-        cpu, or cuda for a GPU, which needs thousands of chains; the chains are the same.
+        cuda is a GPU, which needs thousands of chains to be worth it; the chains are the same.
     until:
         Stop when the error of an observable is small enough, as in n=0.001 or phi2=1e-4.
     start:
@@ -107,7 +93,7 @@ def sample(
     warm = open_ensemble(start, 1) if start else None
     origin = warm.origin if warm else ""
     settings = Settings(Theory(eta, lam, mu), parsed_shape(shape), configurations, chains, seed, origin)
-    with _bar("sampling") as advance:
+    with progress("sampling") as advance:
         made = sample_to_file(
             output,
             settings,
@@ -131,7 +117,7 @@ def measure(
     ensemble: Path,
     /,
     *,
-    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
     plot: Path | None = None,
 ) -> None:
     """Measure n and |phi|^2 of an ensemble: value, error, tau_int in stored configurations, R-hat over the chains.
@@ -188,8 +174,8 @@ def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> Non
 @app.command
 def train(
     *,
-    task: str,
-    architecture: str,
+    task: TaskName,
+    architecture: ArchitectureName,
     data: Many,
     validation: Many,
     output: Path,
@@ -197,18 +183,18 @@ def train(
     seed: int = 0,
     config: Path | None = None,
     recipe: Path | None = None,
-    augmentation: Annotated[bool, Parameter(negative="")] = False,
-    device: str = "cpu",
-    together: Annotated[bool, Parameter(negative="")] = False,
+    augmentation: bool = False,
+    device: Device = "cpu",
+    together: bool = False,
 ) -> None:
     """Train instances of one architecture; finished ones are kept, so the same command again trains what is missing.
 
     Parameters
     ----------
     task:
-        regression, detection or counting.
+        What the networks are to learn.
     architecture:
-        EQ, ST or FL.
+        Which symmetry the networks have: EQ keeps translations, ST weakens them by strides, FL breaks them.
     data:
         Ensembles to train on; several of one lattice are mixed.
     validation:
@@ -227,7 +213,7 @@ def train(
     augmentation:
         Translate every configuration at random in every epoch.
     device:
-        cpu or cuda, on which all instances train together.
+        cuda is a GPU, on which all instances train together.
     together:
         Train all instances in step in one process on a CPU as well, which is slower there than side by side.
     """
@@ -251,7 +237,7 @@ def train(
     in_step, n_workers = together or on_gpu(), min(instances, _n_processors())
     each = the_recipe.epochs + the_recipe.polish
     complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
-    with _bar("training") as advance:
+    with progress("training") as advance:
         if in_step or n_workers == 1 or complete:
             note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
             paths = train_instances(found, *asked, in_step, note)
@@ -268,7 +254,7 @@ def evaluate(
     /,
     *,
     data: Path,
-    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
     """Score models on labelled configurations: exact means over all of them.
 
@@ -281,18 +267,37 @@ def evaluate(
     json_:
         Print JSON.
     """
-    from fluxeq.data.ensembles import open_ensemble
-    from fluxeq.training.evaluation import evaluate as scored
+    with progress("scoring") as advance:
+        from fluxeq.data.ensembles import open_ensemble
+        from fluxeq.training.compiled import keep_compiled
+        from fluxeq.training.devices import use_device
+
+        use_device("cpu")
+        keep_compiled()
+        ensemble, rows = open_ensemble(data), []
+        for i, path in enumerate(models):
+            advance(i, len(models), str(path))
+            rows.append(_scored(path, ensemble))
+    unfit = [row for row in rows if "error" in row]
+    if len(unfit) < len(rows):
+        print(json.dumps(rows, indent=2) if json_ else "\n".join(map(_score_line, rows)))
+    if unfit:
+        raise InputError(f"{len(unfit)} of {len(rows)} models cannot be scored: {unfit[0]['error']}")
+
+
+def _scored(path: Path, ensemble: "Ensemble") -> dict[str, Any]:
+    """The score of one model, or why there is none."""
+    from fluxeq.training.evaluation import evaluate as score
     from fluxeq.training.models import load_model
     from fluxeq.training.tasks import examples
 
-    ensemble, rows = open_ensemble(data), []
-    for path in models:
+    try:
         model = load_model(path)
         if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
             print(f"fluxeq: {path}: was trained on these chains; this is no test of it", file=sys.stderr)
-        rows.append({"model": str(path), **asdict(scored(model, examples(model.task, [ensemble])))})
-    print(json.dumps(rows, indent=2) if json_ else "\n".join(map(_score_line, rows)))
+        return {"model": str(path), **asdict(score(model, examples(model.task, [ensemble])))}
+    except InputError as error:
+        return {"model": str(path), "error": str(error)}
 
 
 @app.command
@@ -308,25 +313,29 @@ def predict(model: Path, /, *, data: Path, output: Path) -> None:
     output:
         The CSV file to make.
     """
-    from fluxeq.data.ensembles import open_ensemble
-    from fluxeq.files import require_writable, whole
-    from fluxeq.training.evaluation import predict as predicted
-    from fluxeq.training.models import load_model
+    with progress("predicting"):
+        from fluxeq.data.ensembles import open_ensemble
+        from fluxeq.files import require_writable, write_text
+        from fluxeq.training.compiled import keep_compiled
+        from fluxeq.training.devices import use_device
+        from fluxeq.training.evaluation import predict as predicted
+        from fluxeq.training.models import load_model
 
-    require_writable(output)
-    loaded = load_model(model)
-    values = predicted(loaded, open_ensemble(data).configurations)
-    rows = (",".join([str(i), *(f"{value:.9g}" for value in row)]) for i, row in enumerate(values))
-    with whole(output) as temporary:
-        temporary.write_text("\n".join([",".join(("configuration", *loaded.task.targets)), *rows]) + "\n")
+        require_writable(output)
+        use_device("cpu")
+        keep_compiled()
+        loaded = load_model(model)
+        values = predicted(loaded, open_ensemble(data).configurations)
+        rows = (",".join([str(i), *(f"{value:.9g}" for value in row)]) for i, row in enumerate(values))
+        write_text(output, "\n".join([",".join(("configuration", *loaded.task.targets)), *rows]) + "\n")
     print(f"{output}: {len(values)} predictions")
 
 
 @app.command
 def search(
     *,
-    task: str,
-    architecture: str,
+    task: TaskName,
+    architecture: ArchitectureName,
     data: Many,
     validation: Many,
     storage: str,
@@ -336,7 +345,7 @@ def search(
     seed: int | None = None,
     space: Path | None = None,
     recipe: Path | None = None,
-    prune: Annotated[bool, Parameter(negative="")] = False,
+    prune: bool = False,
     heartbeat: int = 60,
 ) -> None:
     """Search the best setting of an architecture; the same command again goes on.
@@ -344,9 +353,9 @@ def search(
     Parameters
     ----------
     task:
-        regression, detection or counting.
+        What the networks are to learn.
     architecture:
-        EQ, ST or FL.
+        Which symmetry the networks have: EQ keeps translations, ST weakens them by strides, FL breaks them.
     data:
         Ensembles to train on.
     validation:
@@ -389,7 +398,7 @@ def search(
     opened = open_storage(storage, heartbeat)
     allowed = budget(the_recipe, len(found.training), trials, repeats)
     print(f"budget of {architecture}: {allowed}")
-    with _bar("searching") as advance:
+    with progress("searching") as advance:
         settings = find(
             found,
             architecture,
@@ -416,12 +425,12 @@ def reproduce(
     /,
     *,
     output: Path,
-    executor: str = "local",
+    executor: Literal["local", "dask"] = "local",
     scheduler: str | None = None,
-    device: str = "cpu",
+    device: Device = "cpu",
     workers: int | None = None,
     instances_per_task: int | None = None,
-    task: tuple[str, ...] = (),
+    task: Annotated[tuple[TaskName, ...], Parameter(show_default=False)] = (),
 ) -> None:
     """Do a whole study: sample, search, train, evaluate, draw, judge, report. The same command again goes on.
 
@@ -432,18 +441,18 @@ def reproduce(
     output:
         Folder of the run.
     executor:
-        local, or dask for a Dask cluster.
+        Processes on this machine, or a Dask cluster.
     scheduler:
         Address of the scheduler of that cluster, as in tcp://host:8786; a cluster on this machine, unless given.
     device:
-        cpu, or cuda: networks learn on a GPU, held by one process; all else stays on the CPU.
+        cuda: networks learn on a GPU, held by one process; the rest stays on the CPU.
     workers:
         Processes that work at the same time; as many as there are processors, unless given.
     instances_per_task:
         Instances that one process trains one after another; all those of a training, or 1 on a Dask cluster, unless
         given. More are compiled only once, fewer are spread over more processes; results are the same.
     task:
-        regression, detection or counting: do only what this task needs, and report that; may be given several times.
+        Do only what this task needs, and report that; may be given several times.
         The same command without it does the rest.
     """
     from fluxeq.studies.executors import executor as opened
@@ -461,7 +470,7 @@ def reproduce(
     if instances_per_task is None and executor == "dask":
         instances_per_task = 1
     processes = partial(opened, executor, workers or _n_processors(), scheduler)
-    with _bar("jobs") as advance:
+    with progress("jobs") as advance:
         n = run(
             study,
             output,
@@ -477,7 +486,7 @@ def reproduce(
 
 
 @app.command
-def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
     """Say how far a run is.
 
     Parameters
@@ -534,6 +543,8 @@ def report(run: Path, /) -> None:
 
 
 def _score_line(row: dict[str, Any]) -> str:
+    if "error" in row:
+        return f"{row['model']}: not scored: {row['error']}"
     parts = [f"{row['model']}: loss {row['loss']:.3e}"]
     if row["loss_error"] is not None:
         parts[0] += f" +- {row['loss_error']:.1e}"
@@ -546,34 +557,3 @@ def _score_line(row: dict[str, Any]) -> str:
 
 def _n_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[..., None]]:
-    """A progress bar on a terminal, and plain lines elsewhere; call it with what is done, the total and a remark."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (
-            TextColumn(title),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}"),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            row = bar.add_task("", total=None)
-            yield lambda done, total, remark="": bar.update(row, completed=done, total=total, description=remark)
-        return
-    before = 0.0
-
-    def line(done: int, total: int, remark: str = "") -> None:
-        """At most one line every two seconds, and one at the end."""
-        nonlocal before
-        now = time.monotonic()
-        if now - before > 2 or done == total:
-            before = now
-            print(f"{title}: {done} of {total} {remark}".rstrip(), file=sys.stderr, flush=True)
-
-    yield line

@@ -1,6 +1,12 @@
 """The base of every config: immutable, hashable, and strict about unknown fields."""
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+UNKNOWN = "unknown_field"
 
 
 class Frozen(BaseModel):
@@ -8,12 +14,21 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields_only(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            for name in given.keys() - cls.model_fields.keys():
+                near = get_close_matches(str(name), cls.model_fields, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(cls.model_fields)}"
+                raise PydanticCustomError(UNKNOWN, "{name} is unknown; {hint}", {"name": str(name), "hint": hint})
+        return given
+
 
 def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong with a config, in one line: where, the value, the rule."""
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]  # a misspelled name before the field that it leaves missing
+    problem = error.errors()[0]
     where, message = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
     value = repr(problem["input"])
-    shown = f" = {value}" if len(value) < 80 else ""
+    shown = f" = {value}" if len(value) < 80 and problem["type"] != UNKNOWN else ""
     return f"{where}{shown}: {message}" if where else message

@@ -1,72 +1,185 @@
-"""How a command ends: exit codes, one line on standard error, and signals that say that the time is up."""
+"""How a command ends: with an exit code and, unless that is 0, one line on standard error.
 
+    0    done
+    1    it could not be done here: a full disk, too little memory, a goal that was missed, a fault of ours
+    2    the user got something wrong; the line says what, the rule and the way out
+    75   cut off by SIGTERM, SIGUSR1 or the loss of a cluster; the same command goes on (EX_TEMPFAIL of sysexits.h)
+    130  stopped by Ctrl-C; the same command goes on
+
+A signal raises an exception in the main thread. If that is in compiled code, which may run for minutes, a thread of its
+own ends the process after a short patience.
+"""
+
+import errno
 import os
 import signal
 import sys
+import threading
+import time
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from fluxeq.environment import debugging
+from fluxeq.errors import ClusterLostError, InputError
+from fluxeq.files import remove_own_unfinished
 
 if TYPE_CHECKING:
     from types import FrameType
 
-TRY_AGAIN = 75
-"""EX_TEMPFAIL of sysexits.h: the same command goes on where it was."""
-STOPS = (signal.SIGTERM, signal.SIGUSR1)
-"""With these a machine says that the time is up."""
-STOP_PATIENCE, STOP_AGAIN = 10.0, 0.01  # seconds
+FAILED, WRONG, TRY_AGAIN, INTERRUPTED = 1, 2, 75, 130
+GO_ON = "the same command goes on where it was"
+
+
+class Stop(NamedTuple):
+    """What a signal ends a command with."""
+
+    code: int
+    message: str
+    patience: float
+    """Seconds for an orderly end."""
+
+
+STOPS = {
+    signal.SIGINT: Stop(INTERRUPTED, f"stopped; {GO_ON}", 0.7),
+    signal.SIGTERM: Stop(TRY_AGAIN, f"time is up; {GO_ON}", 5.0),
+    signal.SIGUSR1: Stop(TRY_AGAIN, f"time is up; {GO_ON}", 5.0),
+}
+_leaving = threading.Lock()
+AGAIN = 0.01  # seconds until the exception is raised once more, if it was lost in a destructor
 
 
 class _Stopped(BaseException):
-    """The time is up."""
+    """A signal has come."""
 
 
-def fail(code: int, message: str) -> None:
-    """Say what is wrong, and exit."""
-    print(f"fluxeq: {message}", file=sys.stderr)
+@contextmanager
+def ended_well() -> Iterator[None]:
+    """Run a command in the main thread, and end the process as the table above says, unless the command succeeds."""
+    try:
+        with stoppable():
+            yield
+            sys.stdout.flush()
+    except Exception as error:
+        if debugging():
+            traceback.print_exc()
+        _end(*_told(error))
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """The exit code and the line for an exception."""
+    if isinstance(error, InputError) or type(error).__module__.startswith("cyclopts"):
+        return WRONG, str(error)
+    if isinstance(error, ClusterLostError):
+        return TRY_AGAIN, str(error)
+    if type(error).__module__ == ClusterLostError.__module__:
+        return FAILED, str(error)
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # the latter is XLA's
+        return FAILED, f"out of memory ({error}); a smaller lattice, network or number of chains needs less"
+    if isinstance(error, BrokenPipeError):
+        return FAILED, "nobody reads the output any more"
+    if isinstance(error, OSError):
+        return FAILED, _told_of_system(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    return FAILED, f"a fault of fluxeq: {error!r} in {place}; please report it, with what FLUXEQ_DEBUG=1 shows"
+
+
+def _told_of_system(error: OSError) -> str:
+    """What the system refused, and the way out."""
+    place = f"{error.filename}: " if error.filename else ""
+    reason = error.strerror or str(error)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return f"{place}{reason}{f'; make room, and {GO_ON}' if full else ''}"
+
+
+def _end(code: int, message: str) -> NoReturn:
+    """Say what is wrong, and exit; at once, if threads still compute what nobody wants any more."""
+    _say(message)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # else Python tries once more on its way out, and fails with a code of its own
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
+        os._exit(code)
     sys.exit(code)
 
 
-def leave(code: int, message: str) -> None:
-    """Fail without waiting for threads that still compute: what they make is nowhere yet."""
-    print(f"fluxeq: {message}", file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def _say(message: str) -> None:
+    with suppress(OSError):
+        print("fluxeq:", " ".join(message.split()), file=sys.stderr, flush=True)
+
+
+def leave(stop: Stop) -> NoReturn:
+    """Say that the command was stopped, and exit without waiting for what still computes: it is nowhere yet."""
+    if not _leaving.acquire(blocking=False):
+        time.sleep(stop.patience)  # another thread is on its way out
+    remove_own_unfinished()
+    if sys.stderr.isatty():
+        with suppress(OSError):
+            print("\r\x1b[K\x1b[?25h", end="", file=sys.stderr)  # a progress bar may have hidden the cursor
+    _say(stop.message)
+    with suppress(OSError):
+        sys.stdout.flush()
+    os._exit(stop.code)
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Stop what runs here when the time is up, as Ctrl-C would: files are whole or not there, processes end."""
-    stopped = False
+    """Stop what runs here when a signal of ``STOPS`` comes: files are whole or not there, processes end."""
+    first: list[Stop] = []
     report = sys.unraisablehook
 
     def stop(number: int, frame: "FrameType | None") -> None:
-        """A signal has come: raise, and hear no other meanwhile."""
-        nonlocal stopped
-        stopped = True
+        """A signal has come: raise in the main thread, and hear no other meanwhile."""
+        if number in STOPS:
+            first.append(STOPS[signal.Signals(number)])
         for each in STOPS:
             signal.signal(each, signal.SIG_IGN)
-        signal.setitimer(signal.ITIMER_REAL, STOP_PATIENCE)  # once more, for code that catches everything
         raise _Stopped
 
     def lost(unraisable: "sys.UnraisableHookArgs") -> None:
         """Python is about to print an exception and forget it."""
         if isinstance(unraisable.exc_value, _Stopped):  # it came while a destructor or the like was running
-            signal.setitimer(signal.ITIMER_REAL, STOP_AGAIN)
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
         else:
             report(unraisable)
 
     before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGALRM)}
     sys.unraisablehook = lost
     try:
-        yield
+        with _ended_after_patience():
+            yield
     except BaseException:
-        if stopped:  # whatever it has become on its way
-            leave(TRY_AGAIN, "time is up; the same command goes on where it was")
+        if first:  # whatever it has become on its way
+            leave(first[0])
         raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.unraisablehook = report
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _ended_after_patience() -> Iterator[None]:
+    """Leave when a signal has come and the main thread, which may be in compiled code, has not left in time."""
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while numbers := os.read(told, 1):
+            if stop := {int(number): stop for number, stop in STOPS.items()}.get(numbers[0]):
+                time.sleep(stop.patience)
+                leave(stop)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(tell)  # which ends the thread

@@ -1,4 +1,4 @@
-"""Errors that the user can mend: one line with the value, the rule and the way out."""
+"""Errors that the user is told of, each in one line: the value, the rule and the way out."""
 
 
 class InputError(ValueError):

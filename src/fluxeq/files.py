@@ -13,6 +13,9 @@ from typing import Any
 
 from fluxeq.errors import InputError
 
+_being_written: set[Path] = set()
+"""By this process."""
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -20,6 +23,7 @@ def whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some writers choose the format by it. Process numbers repeat on other machines.
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.unfinished{path.suffix}")
+    _being_written.add(temporary)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -27,6 +31,7 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        _being_written.discard(temporary)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -70,6 +75,12 @@ def remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     else:
+        path.unlink(missing_ok=True)
+
+
+def remove_own_unfinished() -> None:
+    """Remove what this process is writing, right before it ends at once."""
+    for path in list(_being_written):
         path.unlink(missing_ok=True)
 
 

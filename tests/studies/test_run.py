@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 import dask_processes as dask
-from fluxeq.cli import main
+from fluxeq.__main__ import main
 from fluxeq.errors import InputError
 from fluxeq.figures.registry import write_figure
 from fluxeq.files import locked, read_json
@@ -109,7 +109,7 @@ def study(tmp_path_factory):
 
 def start(study, run, *where):
     """A process of its own, the leader of a group, that does the study."""
-    command = "from fluxeq.cli import main; main()"
+    command = "from fluxeq.__main__ import main; main()"
     where = where or ("--workers", str(N_WORKERS))
     return subprocess.Popen(
         [sys.executable, "-c", command, "reproduce", str(study), "--output", str(run), *where],

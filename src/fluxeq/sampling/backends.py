@@ -30,6 +30,8 @@ def cpu() -> SimpleNamespace:
     """The moves in ``CALLED``, compiled for this processor; they release the global lock, so chains run in threads."""
     import numba
 
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT, for debugging
+        return reference()
     # No move allocates, so Numba need not count references to arrays; that, and the calls between such small functions,
     # would take most of the time. Ways into a function from Python take half of the time to compile it.
     called = numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[call-overload]

@@ -8,12 +8,13 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import wait
 from typing import Any, Protocol, runtime_checkable
 
+from fluxeq.environment import prepare
 from fluxeq.errors import InputError
 
 NAMES = ("local", "dask")
@@ -120,17 +121,18 @@ def children_deaf_to_stops() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
 
-def keep_to_one_thread() -> None:
+def keep_to_one_thread(settings: Mapping[str, str] = ONE_THREAD) -> None:
     """What a process must do before it imports NumPy or JAX for its first job."""
-    for name, value in ONE_THREAD.items():
+    prepare()
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
 
 
-def start_worker() -> None:
+def start_worker(settings: Mapping[str, str] = ONE_THREAD) -> None:
     """Keep this process to one thread, and end it when the one that started it ends, however that ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # they are for the process that gave the work
-    keep_to_one_thread()
+    keep_to_one_thread(settings)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

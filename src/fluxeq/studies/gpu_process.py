@@ -1,12 +1,11 @@
 """Jobs on a machine with a GPU: one process holds it and does the trainings one after another, all others beside it."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from fluxeq.studies.executors import has_room, processes, start_worker
+from fluxeq.studies.executors import ONE_THREAD, has_room, processes, start_worker
 from fluxeq.training.devices import ON_GPU
 
 LEARNING = ("search", "train")
@@ -41,6 +40,4 @@ def with_gpu(others: AbstractContextManager[Executor]) -> Iterator[Executor]:
 
 def start_gpu_worker() -> None:
     """Let JAX find the GPU in this process; all else is as in other workers."""
-    for name, value in {**ON_GPU, "XLA_FLAGS": ""}.items():  # the flags of other workers are for a CPU
-        os.environ.setdefault(name, value)
-    start_worker()
+    start_worker({**ONE_THREAD, **ON_GPU, "XLA_FLAGS": ""})  # the flags of other workers are for a CPU

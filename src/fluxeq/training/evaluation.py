@@ -37,7 +37,7 @@ class Score:
 
 def evaluate(model: Model, data: Examples) -> Score:
     """Score a model on labelled configurations. Raises InputError for a lattice that it cannot take."""
-    model.config.require_shape(data.shape)
+    model.require_shape(data.shape)
     return score(model.task, outputs(model.network, data.configurations), data.labels, data.chain)
 
 
@@ -46,7 +46,7 @@ def predict(model: Model, configurations: np.ndarray) -> np.ndarray:
 
     Raises InputError for a lattice that the network cannot take.
     """
-    model.config.require_shape(configurations.shape[2:])
+    model.require_shape(configurations.shape[2:])
     found = jnp.asarray(outputs(model.network, configurations))
     return np.asarray(jax.vmap(model.task.value)(found), dtype=np.float64)
 

@@ -67,6 +67,14 @@ class Model:
         """The config of its architecture."""
         return configured(self.description.architecture, self.description.config, self.description.shape)
 
+    def require_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise InputError for a lattice that the network cannot take."""
+        trained = self.description.shape
+        if len(shape) != len(trained):
+            lattice = "x".join(map(str, shape))
+            raise InputError(f"{lattice}: trained on {len(trained)} dimensions, the lattice has {len(shape)}")
+        self.config.require_shape(shape)
+
 
 def save_model(path: Path, network: Network, description: Description) -> None:
     """Write one safetensors file, which is whole or not there."""
