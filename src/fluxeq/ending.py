@@ -47,6 +47,11 @@ STOPS = {
     signal.SIGTERM: Stop(TRY_AGAIN, f"time is up; {GO_ON}", 5.0),
     signal.SIGUSR1: Stop(TRY_AGAIN, f"time is up; {GO_ON}", 5.0),
 }
+PLACES = {
+    getattr(errno, name)
+    for name in ("ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "EACCES", "EPERM", "EROFS", "ELOOP", "ENXIO")
+}
+"""What the system says of a place that the user should not have named."""
 _leaving = threading.Lock()
 AGAIN = 0.01  # seconds until the exception is raised once more, if it was lost in a destructor
 
@@ -81,7 +86,7 @@ def _told(error: Exception) -> tuple[int, str]:
     if isinstance(error, BrokenPipeError):
         return FAILED, "nobody reads the output any more"
     if isinstance(error, OSError):
-        return FAILED, _told_of_system(error)
+        return WRONG if error.errno in PLACES else FAILED, _told_of_system(error)
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(where.filename).name}:{where.lineno}"
     return FAILED, f"a fault of fluxeq: {error!r} in {place}; please report it, with what FLUXEQ_DEBUG=1 shows"
@@ -91,8 +96,9 @@ def _told_of_system(error: OSError) -> str:
     """What the system refused, and the way out."""
     place = f"{error.filename}: " if error.filename else ""
     reason = error.strerror or str(error)
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return f"{place}{reason}{f'; make room, and {GO_ON}' if full else ''}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{place}{reason}; make room, and {GO_ON}"
+    return f"{place}{reason}{'; choose another place' if error.errno in PLACES else ''}"
 
 
 def _end(code: int, message: str) -> NoReturn:
