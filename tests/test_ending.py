@@ -36,12 +36,10 @@ def ended(body, **options):
         (MemoryError("2 GiB"), 1, "out of memory (2 GiB)"),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 1, "out of memory (RESOURCE"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, "nobody reads the output"),
-        (
-            OSError(errno.ENOSPC, "No space left on device", "e.h5"),
-            1,
-            "e.h5: No space left on device; make room, and the",
-        ),
-        (PermissionError(errno.EACCES, "Permission denied", "e.h5"), 1, "e.h5: Permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device", "e.h5"), 1, "e.h5: No space left on device; make room, and"),
+        (OSError(errno.EIO, "Input/output error", "e.h5"), 1, "e.h5: Input/output error"),
+        (PermissionError(errno.EACCES, "Permission denied", "e.h5"), 2, "e.h5: Permission denied; choose another"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "e"), 2, "e: File name too long; choose another place"),
     ],
 )
 def test_every_error_has_a_code_and_a_line(error, code, line):

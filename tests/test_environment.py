@@ -1,6 +1,7 @@
 """Commands do what their arguments say, whatever notebooks, containers and batch systems leave in the environment."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,10 @@ import pytest
 import small_ensembles
 from fluxeq.data.ensembles import open_ensemble, save_ensemble
 
-SAMPLE = "sample --shape 4x2 --eta 4.01 --lam 1 --mu 1.5 --configurations 8 --output e.h5".split()
+SAMPLE = shlex.split("sample --shape 4x2 --eta 4.01 --lam 1 --mu 1.5 --configurations 8 --output e.h5")
 MODEL = Path(__file__).parents[1] / "models" / "regression-EQ.safetensors"
-PREDICT = ["predict", str(MODEL), *"--data c.h5 --output p.csv".split()]
-PLOT = "measure c.h5 --plot c.png".split()
+PREDICT = ["predict", str(MODEL), "--data", "c.h5", "--output", "p.csv"]
+PLOT = ["measure", "c.h5", "--plot", "c.png"]
 
 
 def run(words, folder, **environment):
