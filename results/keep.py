@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fluxeq.errors import InputError
 from fluxeq.files import read_json, remove, write_json, write_text
-from fluxeq.studies.run import counts, has_all_scores, open_run, progress
+from fluxeq.studies.run import counts, is_whole, open_run, progress
 
 ROOT = Path(__file__).parent.parent
 KEPT = ("study.toml", "claims.json", "provenance.json", "log.jsonl")
@@ -37,7 +37,7 @@ VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
 def main() -> None:
     """Keep the run that the command line names."""
     run = Path(sys.argv[1])
-    needed = (*KEPT, *FINISHED) if has_all_scores(run) else KEPT
+    needed = (*KEPT, *FINISHED) if is_whole(run, open_run(run)) else KEPT
     missing = [name for name in needed if not (run / name).exists()]
     if missing:
         way_out = "finish it with 'fluxeq reproduce', or let 'fluxeq report' write what there is"

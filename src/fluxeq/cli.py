@@ -431,6 +431,7 @@ def reproduce(
     workers: int | None = None,
     instances_per_task: int | None = None,
     task: Annotated[tuple[TaskName, ...], Parameter(show_default=False)] = (),
+    replace: bool = False,
 ) -> None:
     """Do a whole study: sample, search, train, evaluate, draw, judge, report. The same command again goes on.
 
@@ -454,11 +455,14 @@ def reproduce(
     task:
         Do only what this task needs, and report that; may be given several times.
         The same command without it does the rest.
+    replace:
+        Discard the searches, trained models and ensembles of another version of the study that are in the place of its
+        own; without it they are named, and stay.
     """
     from fluxeq.studies.executors import executor as opened
     from fluxeq.studies.executors import require_executor
     from fluxeq.studies.gpu_process import with_gpu
-    from fluxeq.studies.run import has_all_scores, open_run
+    from fluxeq.studies.run import open_run
     from fluxeq.studies.run import reproduce as run
     from fluxeq.studies.so_far import write_so_far
     from fluxeq.training.devices import require_device
@@ -478,10 +482,11 @@ def reproduce(
             lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
             instances_per_task,
             task,
+            replace=replace,
         )
-    if task and n and not has_all_scores(output):
+    if task and (n or not (output / "report.html").exists()):
         write_so_far(output, open_run(output))
-    part = f"{' and '.join(task)} " if task else ""
+    part = f"{' and '.join(dict.fromkeys(task))} " if task else ""
     print(f"{output / 'report.html'}: {part}{f'complete, {n} jobs done now' if n else 'was complete already'}")
 
 
@@ -508,7 +513,7 @@ def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = F
 
 @app.command
 def figure(run: Path, name: str, /) -> None:
-    """Draw one figure again from the stored numbers.
+    """Draw one figure again from the stored numbers; of an unfinished run, with what there is so far.
 
     Parameters
     ----------
@@ -517,11 +522,10 @@ def figure(run: Path, name: str, /) -> None:
     name:
         fig1, fig2, fig3, fig4, fig5a, fig5b, fig6a, fig6b, fig7a, fig7b or search.
     """
-    from fluxeq.figures.registry import write_figure
     from fluxeq.studies.run import open_run
+    from fluxeq.studies.so_far import draw
 
-    open_run(run)
-    for path in write_figure(run, name):
+    for path in draw(run, open_run(run), name):
         print(path)
 
 
@@ -534,12 +538,10 @@ def report(run: Path, /) -> None:
     run:
         Folder of a run.
     """
-    from fluxeq.studies.report import write_report
-    from fluxeq.studies.run import has_all_scores, open_run
+    from fluxeq.studies.run import open_run
     from fluxeq.studies.so_far import write_so_far
 
-    study = open_run(run)
-    print(write_report(run, study) if has_all_scores(run) else write_so_far(run, study))
+    print(write_so_far(run, open_run(run)))
 
 
 def _score_line(row: dict[str, Any]) -> str:

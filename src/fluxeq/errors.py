@@ -19,3 +19,11 @@ class DivergedError(InputError):
 
 class ClusterLostError(RuntimeError):
     """The machines that did the work have gone; what they finished is kept, and the same call goes on with the rest."""
+
+
+class JobError(RuntimeError):
+    """A job of a study failed by a fault of ours; the message is one line, and what was finished is kept."""
+
+
+class WorkerLostError(RuntimeError):
+    """A process that did some of the work was killed; what it finished is kept, and the same call goes on."""

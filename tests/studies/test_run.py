@@ -25,7 +25,8 @@ from fluxeq.studies import run as module
 from fluxeq.studies.executors import executor
 from fluxeq.studies.plan import FIGURES, digests, plan
 from fluxeq.studies.report import write_report
-from fluxeq.studies.run import has_all_scores, open_run, progress, reproduce
+from fluxeq.studies.records import is_done, prepare
+from fluxeq.studies.run import is_whole, open_run, progress, reproduce
 from fluxeq.studies.so_far import write_so_far
 from fluxeq.studies.study import load_study
 from fluxeq.studies.winners import write_winners
@@ -365,9 +366,9 @@ def test_a_job_of_another_version_of_the_study_that_is_still_at_work(copied, stu
     """Its files are not touched; once it has ended, they make way for those of this version."""
     job = next(job for job in plan(load_study(study)) if job.name == "train/zhou")
     with locked(copied / ".jobs" / "train.zhou.lock", shared=True), pytest.raises(InputError, match="still busy with"):
-        module._prepare(copied, job, "another fingerprint")
+        prepare(copied, job, "another fingerprint")
     assert (copied / "models" / "zhou").is_dir()
-    module._prepare(copied, job, "another fingerprint")
+    prepare(copied, job, "another fingerprint")
     assert not (copied / "models" / "zhou").exists()
 
 
@@ -417,7 +418,7 @@ def test_a_changed_setting_undoes_what_builds_on_it(copied, study):
     changed = open_run(copied)
     before, after = digests(plan(load_study(study))), digests(plan(changed))
     jobs = plan(changed)
-    undone = {job.name for job in jobs if not module.is_done(copied, job, after[job.name])}
+    undone = {job.name for job in jobs if not is_done(copied, job, after[job.name])}
     assert undone == {name for name in after if after[name] != before.get(name)}
     assert "train/regression-EQ-20" not in undone
     assert "evaluate/regression-EQ-20" in undone
@@ -432,7 +433,7 @@ def test_more_instances_leave_those_that_are_there(copied, study):
     assert {name for name in missing if name.startswith("train")} == {training.name}
     assert {"evaluate/counting-EQ-20", "metrics", "report"} < missing
     before = sorted((copied / "models" / "counting-EQ-20").iterdir())
-    module._prepare(copied, training, fingerprints[training.name])
+    prepare(copied, training, fingerprints[training.name])
     assert sorted((copied / "models" / "counting-EQ-20").iterdir()) == before
     assert [path for path in training.outputs if (copied / path).exists()] == list(training.outputs[:2])
 
@@ -509,11 +510,11 @@ def test_a_figure_is_drawn_again_from_the_numbers(copied):
 
 def test_the_report_of_an_unfinished_run(copied):
     """With the claims that its scores are enough for; the others are open, and figures without numbers go."""
-    assert has_all_scores(copied)
+    assert is_whole(copied, open_run(copied))
     for name in ("metrics", "evaluate.counting-EQ-20"):
         record = copied / ".jobs" / f"{name}.json"
         record.write_text(record.read_text().replace("true", "false"))
-    assert not has_all_scores(copied)
+    assert not is_whole(copied, open_run(copied))
     before = {claim["id"]: claim for claim in read_json(copied / "claims.json")}
     text = write_so_far(copied, open_run(copied)).read_text()
     assert "<strong>Unfinished.</strong> Jobs done: evaluate 6 of 7, collect 0 of 1" in text
@@ -592,7 +593,7 @@ def undone(run):
     return {
         job.name
         for job in jobs
-        if job.kind not in module.INGREDIENTS and not module.is_done(run, job, fingerprints[job.name])
+        if job.kind not in module.INGREDIENTS and not is_done(run, job, fingerprints[job.name])
     }
 
 

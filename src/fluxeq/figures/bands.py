@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from fluxeq.couplings import written
 from fluxeq.figures.scores import SERIES
 
 Series = tuple[str, bool]
@@ -121,7 +122,7 @@ def ticks_at(axes: Axes, values: Iterable[float]) -> None:
     at = sorted(set(values))
     axes.xaxis.set_major_locator(FixedLocator(at))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(at, [f"{value:g}" for value in at])
+    axes.set_xticks(at, [written(value) for value in at])
 
 
 def legend(figure: Figure, numbers: pd.DataFrame) -> None:

@@ -3,7 +3,7 @@
 A further figure is a module with ``numbers`` and ``draw`` beside the others, and an entry here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +55,11 @@ def write_figure(run: Path, name: str) -> list[Path]:
 def write_search(folder: Path) -> list[Path]:
     """Write the figure of a single search into its folder, beside its results."""
     return _write(FIGURES["search"], search.numbers_of([folder]), folder, "search")
+
+
+def write_searches(run: Path, folders: Sequence[Path]) -> list[Path]:
+    """Write the figure of some of the searches of a run into its folder ``figures``."""
+    return _write(FIGURES["search"], search.numbers_of(folders), run / "figures", "search")
 
 
 def _write(figure: PaperFigure, numbers: pd.DataFrame, folder: Path, name: str) -> list[Path]:

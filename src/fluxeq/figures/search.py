@@ -37,14 +37,16 @@ COLUMNS = {
 
 def numbers(run: Path) -> pd.DataFrame:
     """One row for each setting of all searches of a run, in the order of the search, and one for each importance."""
-    folders = sorted(path.parent for path in run.glob("searches/*/trials.json"))
-    if not folders:
-        raise InputError(f"{run / 'searches'}: no searches; {WAY_OUT}")
-    return numbers_of(folders)
+    return numbers_of(sorted(path.parent for path in run.glob("searches/*/trials.json")))
 
 
 def numbers_of(folders: Sequence[Path]) -> pd.DataFrame:
-    """The same for the folders of some searches. Raises InputError if one does not hold what a search leaves behind."""
+    """The same for the folders of some searches.
+
+    Raises InputError if there are none, or one does not hold what a search leaves behind.
+    """
+    if not folders:
+        raise InputError(f"searches: none is done; {WAY_OUT}")
     tables = pd.concat([_one(folder, i) for i, folder in enumerate(folders, 1)])
     order = {task: i for i, task in enumerate(TASKS)}
     architectures = list(bands.KNOWN)
@@ -67,7 +69,7 @@ def _one(folder: Path, i: int) -> pd.DataFrame:
     try:
         rows = [*_settings(trials), *_importances(trials)]
         named = {"task": best["task"], "architecture": best["architecture"], "search": i}
-    except (KeyError, TypeError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder}: not what a search leaves behind ({error!r}); {WAY_OUT}") from None
     table = pd.DataFrame([{**named, **row} for row in rows], columns=list(COLUMNS))
     return table.fillna({"pruned": False, "winner": False}).astype(COLUMNS)

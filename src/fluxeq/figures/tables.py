@@ -1,5 +1,7 @@
 """The tables of a run as data frames with typed columns: all that the figures and the claims know of it.
 
+Couplings are written and read with all their digits: two are the same if they are equal.
+
 ``metrics.csv`` has one row per model and test set, ``measurements/NAME.csv`` what was measured on trained networks, and
 ``study.toml`` says on what the networks were trained. An empty cell is a missing value; a loss that is not a number is
 infinite, so that a network that failed counts as the worst one and does not drop out of a median.
@@ -67,7 +69,10 @@ MEASUREMENTS = {
 
 def metrics(run: Path) -> pd.DataFrame:
     """How every model did on every test set. Raises InputError if the run has no such table, or not a whole one."""
-    table = _read(run / "metrics.csv", METRICS)
+    path = run / "metrics.csv"
+    table = _read(path, METRICS)
+    if not table["shape"].str.fullmatch(r"\d+(x\d+)*").all():
+        raise InputError(f"{path}: a shape in it is none; {WAY_OUT}")
     return table.assign(loss=table["loss"].fillna(np.inf))
 
 
@@ -78,7 +83,7 @@ def measurement(run: Path, name: str) -> pd.DataFrame:
 
 def training_shape(run: Path, task: str) -> str:
     """The lattice on which the networks of a task were trained, as in the tables: 60x4."""
-    return "x".join(map(str, _study(run, task, "shape")))
+    return "x".join(str(int(extent)) for extent in _study(run, task, "shape"))
 
 
 def training_mu(run: Path) -> float:
@@ -100,8 +105,7 @@ def select(table: pd.DataFrame, **conditions: Any) -> pd.DataFrame:
     """The rows in which every named column has the given value. Raises InputError if there are none."""
     rows = table
     for column, value in conditions.items():
-        equal = np.isclose(rows[column], value) if isinstance(value, float) else rows[column] == value
-        rows = rows[equal]
+        rows = rows[rows[column] == value]
     if rows.empty:
         asked = ", ".join(f"{column} = {value}" for column, value in conditions.items())
         raise InputError(f"metrics.csv: no rows with {asked}; {WAY_OUT}, of a study that has them")
@@ -115,7 +119,7 @@ def final(run: Path, table: pd.DataFrame, task: str, **conditions: Any) -> pd.Da
     """
     rows = select(table, group="study", task=task)
     sizes = _study(run, task).get("n_training", rows["n_training"])
-    return select(rows, task=task, n_training=int(max(sizes)), **conditions)
+    return select(rows, task=task, n_training=max(map(int, sizes)), **conditions)
 
 
 def require_searches(run: Path, task: str) -> None:
@@ -138,7 +142,7 @@ def _study(run: Path, *keys: str) -> Any:
     """An entry of the study file. Raises InputError if there is none."""
     path = run / "study.toml"
     try:
-        entry: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        entry: Any = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         for key in keys:
             entry = entry[key]
     except FileNotFoundError:
@@ -154,7 +158,7 @@ def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
         raise InputError(f"{path}: no such file; {WAY_OUT}")
     try:
         table = pd.read_csv(path, dtype=dict(columns), keep_default_na=False, na_values=["", "nan"])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {WAY_OUT}") from None
     missing = [name for name in columns if name not in table]
     if missing or table.empty:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from fluxeq.couplings import written
 from fluxeq.errors import InputError
 from fluxeq.figures import tables
 from fluxeq.figures.scores import (
@@ -94,7 +95,7 @@ class OverInstances(NamedTuple):
         """The places, then the medians of each architecture with their intervals."""
         listed = self.medians.map("{:.4g}".format) + self.intervals
         values = (f"{architecture} {', '.join(listed[architecture])}" for architecture in listed)
-        places = (f"{place:g}" if isinstance(place, float) else str(place) for place in listed.index)
+        places = (written(place) if isinstance(place, float) else str(place) for place in listed.index)
         return f"{', '.join(places)}: {'; '.join(values)}"
 
 
@@ -241,14 +242,14 @@ def _beats_published_network(evidence: Evidence) -> Verdict:
     rows = evidence.final("regression", architecture="EQ", augmentation=False)
     shape = published["shape"].iloc[0]
     rows = select(rows, shape=shape)
-    mu = np.intersect1d(rows["mu"].round(9), published["mu"].round(9))
-    same = [part[part["mu"].round(9).isin(mu)] for part in (rows, published)]
+    mu = np.intersect1d(rows["mu"], published["mu"])
+    same = [part[part["mu"].isin(mu)] for part in (rows, published)]
     if not len(mu):
         raise InputError(f"EQ and the published network were tested at no common mu on {shape}")
     eq, zhou = (instance_scores(part, "loss")["loss"].to_numpy() for part in same)
     times = _factor(zhou, eq)
     measured = (
-        f"{shape}, mu = {', '.join(f'{value:g}' for value in mu)}: EQ {np.median(eq):.2g}, the network of Zhou et al. "
+        f"{shape}, mu = {', '.join(map(written, mu))}: EQ {np.median(eq):.2g}, the network of Zhou et al. "
         f"({published['n_parameters'].iloc[0]:.2g} parameters, {published['n_training'].iloc[0]} configurations) "
         f"{np.median(zhou):.2g}, {times} times as much"
     )

@@ -13,8 +13,8 @@ from concurrent.futures import CancelledError, Executor, Future
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
-from fluxeq.errors import ClusterLostError, InputError
-from fluxeq.studies.executors import ONE_THREAD, children_deaf_to_stops, keep_to_one_thread
+from fluxeq.errors import ClusterLostError, InputError, WorkerLostError
+from fluxeq.studies.executors import LOST, ONE_THREAD, children_deaf_to_stops, keep_to_one_thread
 
 SCHEDULER_PATIENCE = 10
 """Seconds for the scheduler to answer."""
@@ -86,6 +86,8 @@ def _started(distributed: Any, n_workers: int) -> Iterator[Executor]:
 
 @contextmanager
 def _used(client: Any) -> Iterator[Executor]:
+    from distributed import KilledWorker
+
     address = client.scheduler.address
     with client:
         pool = Cluster(client)
@@ -93,6 +95,8 @@ def _used(client: Any) -> Iterator[Executor]:
             yield pool
         except CancelledError:
             raise ClusterLostError(f"the scheduler at {address} has gone; the same command goes on") from None
+        except KilledWorker:  # each time that a job was given away
+            raise WorkerLostError(LOST) from None
         finally:
             pool.shutdown(wait=False)
 

@@ -9,13 +9,13 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import wait
 from typing import Any, Protocol, runtime_checkable
 
 from fluxeq.environment import prepare
-from fluxeq.errors import InputError
+from fluxeq.errors import InputError, WorkerLostError
 
 NAMES = ("local", "dask")
 ADDRESS = "tcp://host:8786"
@@ -31,6 +31,13 @@ ONE_THREAD = {
 
 Level 1 compiles a third faster than the default, and the compiled steps are as fast (docs/log.md)."""
 
+MOST_WORKERS = 8
+"""For each processor; more of them only wait, and need memory for it."""
+LOST = (
+    "a worker process was killed, by the system if memory ran out; the same command goes on; "
+    "fewer processes at a time (--workers of reproduce) need less memory"
+)
+
 
 def require_executor(name: str, scheduler: str | None = None, n_workers: int | None = None) -> None:
     """Raise InputError for an executor that does not exist, or that cannot have these settings."""
@@ -38,6 +45,10 @@ def require_executor(name: str, scheduler: str | None = None, n_workers: int | N
         raise InputError(f"executor {name!r}: choose one of {', '.join(NAMES)}")
     if n_workers is not None and n_workers < 1:
         raise InputError(f"workers = {n_workers}: at least 1 is needed")
+    if n_workers is not None and n_workers > MOST_WORKERS * n_processors():
+        raise InputError(
+            f"workers = {n_workers}: at most {MOST_WORKERS} for each of the {n_processors()} processors here"
+        )
     if scheduler is None:
         return
     if name != "dask":
@@ -63,6 +74,11 @@ def executor(name: str, n_workers: int, scheduler: str | None = None) -> Abstrac
     return cluster.own(n_workers) if scheduler is None else cluster.joined(scheduler)
 
 
+def n_processors() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @runtime_checkable
 class HasRoom(Protocol):
     """An executor that knows whether a job of a kind would begin at once, while jobs of some kinds run in it."""
@@ -86,16 +102,21 @@ class Processes(ProcessPoolExecutor):
 
 @contextmanager
 def processes(n_workers: int, start: Callable[[], None] | None = None) -> Iterator[Executor]:
-    """Processes on this machine, which begin with ``start`` (as workers, unless given) and end with the block."""
+    """Processes on this machine, which begin with ``start`` (as workers, unless given) and end with the block.
+
+    Raises WorkerLostError, inside, if one of them is killed.
+    """
     context = multiprocessing.get_context("spawn")
     with children_deaf_to_stops():
         pool = Processes(n_workers, mp_context=context, initializer=start or start_worker)
     try:
         yield pool
-    except BaseException:
-        for process in list(pool._processes.values()):
+    except BaseException as error:
+        for process in list((pool._processes or {}).values()):  # a pool that has lost one has none left
             process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
+        if isinstance(error, BrokenExecutor):
+            raise WorkerLostError(LOST) from None
         raise
     pool.shutdown()
 

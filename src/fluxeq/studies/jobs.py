@@ -9,6 +9,7 @@ from typing import Any
 
 from fluxeq.errors import InputError
 from fluxeq.files import digest, locked, read_json, whole
+from fluxeq.studies.records import fingerprint_in, is_done
 from fluxeq.training.compiled import keep_compiled
 
 
@@ -109,8 +110,15 @@ def train(
 def networks_of(
     run: Path, winners: list[str] | None = None, networks: list[dict[str, Any]] | None = None
 ) -> list[dict[str, Any]]:
-    """The winners of searches, or given networks; each has a config, and perhaps some of a recipe."""
-    return [read_json(run / winner) for winner in winners] if winners else networks or []
+    """The winners of searches, or given networks; each has a config, and perhaps some of a recipe.
+
+    Raises InputError if a file is not that of a winner.
+    """
+    found = [read_json(run / winner) for winner in winners] if winners else networks or []
+    for path, network in zip(winners or [], found, strict=False):
+        if not isinstance(network, dict) or not isinstance(network.get("config"), dict):
+            raise InputError(f"{run / path}: not the winner of a search; remove it; the same command makes it again")
+    return found
 
 
 def evaluate(run: Path, group: str, models: list[str], tests: list[tuple[str, list[int]]], output: str) -> None:
@@ -125,8 +133,16 @@ def collect(run: Path, scores: list[str]) -> None:
     """Put all scores into one table."""
     import pandas
 
-    tables = [pandas.read_csv(run / path) for path in scores]
-    _save_table(run / "metrics.csv", pandas.concat(tables, ignore_index=True))
+    found = []
+    for path in scores:
+        try:
+            found.append(pandas.read_csv(run / path))
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{run / path}: cannot be read ({reason}); remove it; 'fluxeq reproduce' makes it again"
+            ) from None
+    _save_table(run / "metrics.csv", pandas.concat(found, ignore_index=True))
 
 
 def measure(run: Path, models: dict[str, dict[str, list[str]]], data: dict[str, str]) -> None:
@@ -139,10 +155,18 @@ def measure(run: Path, models: dict[str, dict[str, list[str]]], data: dict[str, 
 
 
 def figure(run: Path, name: str) -> None:
-    """Draw one figure from the stored numbers."""
-    from fluxeq.figures.registry import write_figure
+    """Draw one figure from the stored numbers; that of the searches from those of the study that are done."""
+    from fluxeq.figures.registry import write_figure, write_searches
+    from fluxeq.studies.plan import digests, plan
+    from fluxeq.studies.study import load_study
 
-    write_figure(run, name)
+    if name != "search":
+        write_figure(run, name)
+        return
+    jobs = plan(load_study(run / "study.toml"))
+    fingerprints = digests(jobs)
+    searches = [job for job in jobs if job.kind == "search" and is_done(run, job, fingerprints[job.name])]
+    write_searches(run, sorted(run / job.outputs[0] for job in searches))
 
 
 def claims(run: Path) -> None:
@@ -161,12 +185,14 @@ def winners(run: Path, models: dict[str, dict[str, list[str]]], output: str) -> 
 
 def report(run: Path) -> None:
     """Write down how the run was made, and the report."""
+    from fluxeq.studies.plan import digests, plan
     from fluxeq.studies.provenance import write_provenance
     from fluxeq.studies.report import write_report
     from fluxeq.studies.study import load_study
 
-    write_provenance(run)
-    write_report(run, load_study(run / "study.toml"))
+    study = load_study(run / "study.toml")
+    write_provenance(run, digests(plan(study)))
+    write_report(run, study)
 
 
 KINDS: dict[str, Callable[..., None]] = {
@@ -189,7 +215,7 @@ def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, recor
     if kind in WITH_NETWORKS:
         keep_compiled()
     with locked(record.with_suffix(".lock"), shared=True):  # against the preparation
-        if read_json(record)["fingerprint"] != fingerprint:
+        if fingerprint_in(record) != fingerprint:
             raise InputError(f"{record}: this job has got other settings meanwhile; start the run again")
         with locked(record.with_suffix(f".{digest(settings)}.lock")):  # against a copy
             KINDS[kind](run, **settings)

@@ -20,6 +20,8 @@ from fluxeq.training.tasks import examples
 
 Files = dict[str, dict[str, list[Path]]]
 """Model files by task and architecture."""
+MAPS = ["architecture", "channel", "t", "x", "value", "selected"]
+"""Columns of the table of feature maps, which has no rows if all networks are flattened."""
 
 
 def tables(models: Files, data: dict[str, Path]) -> Iterator[tuple[str, pandas.DataFrame]]:
@@ -31,7 +33,8 @@ def tables(models: Files, data: dict[str, Path]) -> Iterator[tuple[str, pandas.D
     yield "responses", pandas.DataFrame([row for row, _ in scored], columns=columns)
     index = int(np.argmax(detection.n_worms == 1))
     yield "example", _example(detection.configurations[index], closed.configurations[index])
-    yield "feature_maps", pandas.concat(_feature_maps(scored, detection.configurations[index]), ignore_index=True)
+    maps = [pandas.DataFrame(columns=MAPS), *_feature_maps(scored, detection.configurations[index])]
+    yield "feature_maps", pandas.concat(maps[1:] or maps, ignore_index=True)
 
 
 def _translation_errors(models: Files, data: dict[str, Path]) -> Iterator[dict[str, Any]]:
@@ -87,6 +90,5 @@ def _feature_maps(scored: list[tuple[dict[str, Any], Model]], example: np.ndarra
         t, x = np.array(site) * total_stride(model.config.blocks)
         columns = {"channel": channel, "t": t, "x": x, "value": maps}
         table = pandas.DataFrame({name: values.ravel() for name, values in columns.items()})
-        table.insert(0, "architecture", architecture)
-        table["selected"] = table["channel"] == int(np.argmax(row["by_channel"]))
-        yield table
+        selected = table["channel"] == int(np.argmax(row["by_channel"]))
+        yield table.assign(architecture=architecture, selected=selected)[MAPS]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
+from fluxeq.couplings import written
 from fluxeq.files import derived_seed, digest, model_file
 from fluxeq.studies.study import TASK_NAMES, Searched, Shape, Study, Worms
 
@@ -114,14 +115,21 @@ class Weight(float, Enum):
     TRAINING = 0.0
 
 
+FLATTENING = "FL"
+"""The architecture that is bound to one lattice, and has no feature maps."""
 FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b", "search")
 
 
 def figures(study: Study) -> tuple[str, ...]:
-    """The figures that a study draws: all of them, but that of the searches only if there is one."""
-    tasks = (study.regression, study.detection, study.counting)
-    searched = any(architecture not in task.networks for task in tasks for architecture in task.architectures)
-    return tuple(name for name in FIGURES if name != "search" or searched)
+    """The figures that a study draws: those that it has networks for, and that of the searches only if there is one."""
+    tasks = {"fig4": study.regression, "fig5b": study.detection, "fig6b": study.detection, "fig7b": study.counting}
+    missing = {name for name, task in tasks.items() if not set(task.architectures) - {FLATTENING}}
+    if "EQ" not in study.regression.architectures:
+        missing.add("fig3")
+    every = (study.regression, study.detection, study.counting)
+    if all(architecture in task.networks for task in every for architecture in task.architectures):
+        missing.add("search")
+    return tuple(name for name in FIGURES if name not in missing)
 
 
 def figure_files(name: str) -> tuple[str, ...]:
@@ -135,7 +143,7 @@ _MEASUREMENTS = tuple(f"measurements/{name}.csv" for name in ("translation", "re
 
 def _sampled(study: Study, purpose: str, eta: float, lam: float, mu: float, shape: Shape, n: int) -> Job:
     """The job that samples one ensemble; its chains depend on the purpose, so purposes never share any."""
-    name = f"{purpose}-{named(shape)}-eta{eta:g}-mu{mu:g}"
+    name = _named_ensemble(purpose, eta, mu, shape)
     settings = {
         "output": f"ensembles/{name}.h5",
         "couplings": [eta, lam, mu],
@@ -146,6 +154,16 @@ def _sampled(study: Study, purpose: str, eta: float, lam: float, mu: float, shap
     }
     sites = math.prod(shape)
     return Job(f"sample/{name}", "sample", settings, (f"ensembles/{name}.h5",), weight=Weight.DATA + sites * (n + 200))
+
+
+def _named_ensemble(purpose: str, eta: float, mu: float, shape: Shape) -> str:
+    """The name of an ensemble, from which its seed is derived; there is one lam for each purpose."""
+    return f"{purpose}-{named(shape)}-eta{written(eta)}-mu{written(mu)}"
+
+
+def _test_of_worms(lam: float) -> str:
+    """The purpose of ensembles in which the worms of tests are opened; tasks with the same lam share them."""
+    return f"test-lam{written(lam)}"
 
 
 def _opened(study: Study, closed: Job, task: str, numbers: tuple[int, ...]) -> Job:
@@ -192,7 +210,7 @@ def _worms(study: Study) -> Iterator[Job]:
             n = task.test_configurations * len(task.test_n_worms)
             sizes[point] = max(sizes.get(point, 0), n)
     closed = {
-        (eta, lam, mu, shape): _sampled(study, f"test-lam{lam:g}", eta, lam, mu, shape, n)
+        (eta, lam, mu, shape): _sampled(study, _test_of_worms(lam), eta, lam, mu, shape, n)
         for (eta, lam, mu, shape), n in sizes.items()
     }
     yield from closed.values()
@@ -200,7 +218,8 @@ def _worms(study: Study) -> Iterator[Job]:
         data: dict[str, list[str]] = {}
         made: list[Job] = []
         per_coupling = task.configurations * len(task.n_worms)
-        for purpose, n in (("training", per_coupling), ("validation", _tenth(per_coupling))):
+        sizes_of = {"training": per_coupling, "validation": _share_of_tenth(per_coupling, len(task.couplings))}
+        for purpose, n in sizes_of.items():
             for eta, mu in task.couplings:
                 ensemble = _sampled(study, f"{name}-{purpose}", eta, task.lam, mu, task.shape, n)
                 opened = _opened(study, ensemble, "open", task.n_worms)
@@ -221,6 +240,11 @@ def _test_points(task: Worms) -> list[tuple[float, float, float, Shape]]:
 
 def _tenth(n: int) -> int:
     return max(1, n // 10)
+
+
+def _share_of_tenth(n: int, n_ensembles: int) -> int:
+    """What each of some ensembles gives to a validation set of a tenth of the training, ``n`` from each."""
+    return max(1, -(-(n * n_ensembles // 10) // n_ensembles))
 
 
 def _trained(
@@ -307,7 +331,7 @@ def _reference(study: Study) -> Iterator[Job]:
     n = reference.n_training // len(reference.mu)
     data: dict[str, list[str]] = {}
     made = []
-    for purpose, size in (("training", n), ("validation", _tenth(n))):
+    for purpose, size in (("training", n), ("validation", _share_of_tenth(n, len(reference.mu)))):
         for mu in reference.mu:
             job = _sampled(study, f"zhou-{purpose}", reference.eta, reference.lam, mu, reference.shape, size)
             data.setdefault(purpose, []).append(job.outputs[0])
@@ -340,10 +364,16 @@ def _measured(study: Study, jobs: list[Job]) -> dict[str, Any]:
     for job in jobs:
         if job.kind == "train" and job.name != _ZHOU and not job.settings["augmentation"]:
             models[job.settings["task"]][job.settings["architecture"]] = list(job.outputs)  # larger sets come later
-    regression, detection = study.regression, study.detection
-    eta, mu = detection.couplings[0]
-    closed = f"test-lam{detection.lam:g}-{named(detection.shape)}-eta{eta:g}-mu{mu:g}.h5"
-    trained = f"regression-test-{named(regression.shape)}-eta{regression.eta:g}-mu{regression.mu:g}.h5"
-    data = {"regression": f"ensembles/{trained}", "closed": f"ensembles/{closed}"}
-    data |= {task: f"ensembles/{task}-{closed}" for task in ("detection", "counting")}
-    return {"models": models, "data": data}
+    regression = study.regression
+    shown = {name: _at_first_coupling(getattr(study, name)) for name in ("detection", "counting")}
+    data = {
+        "regression": _named_ensemble("regression-test", regression.eta, regression.mu, regression.shape),
+        "closed": shown["detection"],
+    }
+    data |= {task: f"{task}-{closed}" for task, closed in shown.items()}
+    return {"models": models, "data": {name: f"ensembles/{ensemble}.h5" for name, ensemble in data.items()}}
+
+
+def _at_first_coupling(task: Worms) -> str:
+    """The name of the closed test ensemble at the first coupling of the training, on its lattice."""
+    return _named_ensemble(_test_of_worms(task.lam), *task.couplings[0], task.shape)

@@ -10,7 +10,7 @@ import pandas
 from fluxeq.errors import InputError
 from fluxeq.files import read_json, write_text
 from fluxeq.studies.plan import figures
-from fluxeq.studies.study import Study
+from fluxeq.studies.study import Study, study_text
 
 CAPTIONS = {
     "fig1": "Figure 1. How far translations change the output of a trained network: over all translations, and over "
@@ -59,6 +59,8 @@ figcaption { font-size: 0.92rem; color: #444; max-width: 48rem; margin: 0.5rem a
 pre { background: #f4f6f8; padding: 0.8rem 1rem; overflow-x: auto; font-size: 0.82rem; }
 """.strip()
 
+COLUMNS = ("id", "statement", "paper", "measured")
+"""Of the table of claims, before the verdict."""
 VERDICTS = {True: ("holds", "yes"), False: ("does not hold", "no"), None: ("not measured", "unknown")}
 
 
@@ -67,7 +69,7 @@ def write_report(run: Path, study: Study, so_far: str = "") -> Path:
 
     Raises InputError if the run has no claims, or is finished and lacks a figure.
     """
-    claims = read_json(run / "claims.json")
+    claims = _claims(run)
     path = run / "report.html"
     sections = [
         f"<h1>fluxeq: study {escape(study.name)}</h1>",
@@ -78,14 +80,33 @@ def write_report(run: Path, study: Study, so_far: str = "") -> Path:
         "<h2>Figures</h2>",
         *(_figure(run, name) for name in figures(study) if not so_far or _picture(run, name).is_file()),
         "<h2>How it was made</h2>",
-        _provenance_table(read_json(run / "provenance.json")),
+        _provenance_table(_provenance(run)),
         "<h3>Study file</h3>",
-        f"<pre>{escape((run / 'study.toml').read_text(encoding='utf-8'))}</pre>",
+        f"<pre>{escape(study_text(run / 'study.toml'))}</pre>",
     ]
     title, body = f"<title>fluxeq: {escape(study.name)}</title>", "\n".join(sections)
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{title}<style>{STYLE}</style>'
     write_text(path, f"<!doctype html>\n<html lang=en><head>{head}</head>\n<body>{body}</body></html>\n")
     return path
+
+
+def _claims(run: Path) -> list[dict[str, Any]]:
+    """The claims of a run. Raises InputError if there are none, or their file is damaged."""
+    found = read_json(run / "claims.json")
+    if not isinstance(found, list) or not all(map(_is_claim, found)):
+        raise InputError(f"{run / 'claims.json'}: damaged; remove it; 'fluxeq reproduce' makes it again")
+    return found
+
+
+def _is_claim(row: Any) -> bool:
+    return isinstance(row, dict) and {*COLUMNS, "holds"} <= row.keys() and row["holds"] in list(VERDICTS)
+
+
+def _provenance(run: Path) -> dict[str, Any]:
+    found = read_json(run / "provenance.json")
+    if not isinstance(found, dict):
+        raise InputError(f"{run / 'provenance.json'}: damaged; remove it; 'fluxeq reproduce' makes it again")
+    return found
 
 
 def _summary(claims: list[dict[str, Any]]) -> str:
@@ -103,7 +124,7 @@ def _claims_table(claims: list[dict[str, Any]]) -> str:
 
 
 def _claim_row(claim: dict[str, Any]) -> str:
-    cells = "".join(f"<td>{escape(claim[key])}</td>" for key in ("id", "statement", "paper", "measured"))
+    cells = "".join(f"<td>{escape(str(claim[key]))}</td>" for key in COLUMNS)
     verdict, kind = VERDICTS[claim["holds"]]
     return f'<tr>{cells}<td class="verdict {kind}">{verdict}</td></tr>'
 
@@ -124,7 +145,11 @@ def _picture(run: Path, name: str) -> Path:
 
 def _spread(run: Path, name: str) -> str:
     """The numbers of a figure that shows a spread over instances, folded away; nothing for other figures."""
-    numbers = pandas.read_csv(run / "figures" / f"{name}.csv", dtype=str, keep_default_na=False)
+    path = run / "figures" / f"{name}.csv"
+    try:
+        numbers = pandas.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); 'fluxeq figure' draws it") from None
     if "median_low" not in numbers:
         return ""
     hidden = ("instances", "mean", "panel", "augmentation")

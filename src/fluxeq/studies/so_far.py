@@ -1,20 +1,63 @@
-"""What an unfinished run knows: its scores, the figures that they are enough for, the claims, and a report.
+"""What a run knows, finished or not: its scores, the figures that they are enough for, the claims, and a report.
 
-All of it is written anew when the run comes to these jobs.
+All of it belongs to the study file beside it: scores that were made with other settings do not count, and what is shown
+of another version of the study is removed. What has all that it needs is what the run would make of it, and is noted as
+done; the rest is written anew when the run comes to it.
 """
 
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from fluxeq.errors import InputError
-from fluxeq.figures.registry import write_figure
+from fluxeq.figures.registry import require_figure, write_figure
 from fluxeq.files import remove
 from fluxeq.studies.claims import write_claims
-from fluxeq.studies.jobs import collect
-from fluxeq.studies.plan import figure_files, figures
+from fluxeq.studies.jobs import collect, figure
+from fluxeq.studies.plan import Job, digests, figure_files, plan
 from fluxeq.studies.provenance import write_provenance
+from fluxeq.studies.records import is_done, is_kept, mark, prepared, prepared_as
 from fluxeq.studies.report import write_report
-from fluxeq.studies.run import found_so_far, progress
+from fluxeq.studies.run import progress, withdraw
 from fluxeq.studies.study import Study
+
+
+class Version(NamedTuple):
+    """A run and one version of its study."""
+
+    run: Path
+    study: Study
+    jobs: list[Job]
+    fingerprints: dict[str, str]
+
+    @classmethod
+    def of(cls, run: Path, study: Study) -> Self:
+        """The run and its study as it is now. Raises InputError if no job is done for it."""
+        jobs = plan(study)
+        found = cls(run, study, jobs, digests(jobs))
+        if not any(found.has_done(job) for job in jobs):
+            raise InputError(f"{run}: no job is done yet; go on with 'fluxeq reproduce'")
+        return found
+
+    def has_done(self, job: Job) -> bool:
+        """Whether the outputs of a job are there and belong to this version."""
+        return is_done(self.run, job, self.fingerprints[job.name])
+
+    def has_needs(self, job: Job) -> bool:
+        """Whether all is done that a job needs."""
+        return all(self.has_done(other) for other in self.jobs if other.name in job.needs)
+
+    def done(self, kind: str) -> list[Job]:
+        """The jobs of one kind that are done."""
+        return [job for job in self.jobs if job.kind == kind and self.has_done(job)]
+
+    def outdated_scores(self) -> int:
+        """How many tables of scores belong to other settings."""
+        return sum(
+            (self.run / job.outputs[0]).exists() and prepared_as(self.run, job) != self.fingerprints[job.name]
+            for job in self.jobs
+            if job.kind == "evaluate"
+        )
 
 
 def write_so_far(run: Path, study: Study) -> Path:
@@ -22,26 +65,81 @@ def write_so_far(run: Path, study: Study) -> Path:
 
     Raises InputError if nothing is.
     """
-    if not (run / "log.jsonl").exists():
-        raise InputError(f"{run}: no job is done yet; go on with 'fluxeq reproduce'")
-    found = {kind: found_so_far(run, study, kind) for kind in ("evaluate", "measure")}
-    if scores := [job.outputs[0] for job in found["evaluate"].done]:
-        collect(run, scores)
+    if is_kept(run):
+        return write_report(run, study)
+    version = Version.of(run, study)
+    withdraw(run, version.jobs, version.fingerprints)
+    for job in version.jobs:
+        if job.kind in DO:
+            with suppress(InputError) if job.kind == "figure" else nullcontext():  # without it then
+                _make(version, job, anew=job.kind == "report")
+    return run / "report.html"
+
+
+def draw(run: Path, study: Study, name: str) -> list[Path]:
+    """Draw one figure of what is done; its files. Raises InputError if that is not enough for it."""
+    require_figure(name)
+    if is_kept(run):
+        return write_figure(run, name)
+    version = Version.of(run, study)
+    withdraw(run, version.jobs, version.fingerprints)
+    wanted = {job.name: job for job in version.jobs}
+    if f"figures/{name}" not in wanted:
+        raise InputError(f"figure {name!r}: this study has no networks that it would show")
+    _make(version, wanted["metrics"])
+    _make(version, wanted[f"figures/{name}"], anew=True)
+    return [run / path for path in figure_files(name)]
+
+
+def _make(version: Version, job: Job, *, anew: bool = False) -> None:
+    """Do a job with what there is, unless it is done; then it is done if that is all. Raises what the job raises."""
+    run, fingerprint = version.run, version.fingerprints[job.name]
+    with prepared(run, job, fingerprint):
+        complete = version.has_needs(job)
+        if complete and version.has_done(job):
+            if not anew:
+                return
+        else:
+            mark(run, job, fingerprint, done=False)
+        DO[job.kind](version, job)
+        if complete and all((run / output).exists() for output in job.outputs):
+            mark(run, job, fingerprint, done=True)
+
+
+def _collect(version: Version, job: Job) -> None:
+    if scores := [other.outputs[0] for other in version.done("evaluate")]:
+        collect(version.run, scores)
     else:
-        remove(run / "metrics.csv")  # of an earlier version of the study
-    for job in found["measure"].outdated:
-        for output in job.outputs:
-            remove(run / output)
-    for name in figures(study):
-        try:
-            write_figure(run, name)
-        except InputError:  # it needs more than there is
-            for path in figure_files(name):
-                remove(run / path)
-    write_claims(run)
-    write_provenance(run)
-    kinds = (f"{kind} {n_done} of {n_jobs}" for kind, n_done, n_jobs in progress(run, study) if n_done < n_jobs)
-    told = [f"Jobs done: {', '.join(kinds)}."]
-    if left_out := ", ".join(f"{kind} {len(jobs.outdated)}" for kind, jobs in found.items() if jobs.outdated):
-        told.append(f"Left out: {left_out}, of other settings; 'fluxeq reproduce' makes it anew.")
-    return write_report(run, study, " ".join(told))
+        remove(version.run / job.outputs[0])
+
+
+def _draw(version: Version, job: Job) -> None:
+    try:
+        figure(version.run, job.settings["name"])
+    except InputError:  # it needs more than there is
+        for path in job.outputs:
+            remove(version.run / path)
+        raise
+
+
+def _claims(version: Version, job: Job) -> None:
+    write_claims(version.run)
+
+
+def _report(version: Version, job: Job) -> None:
+    if not version.has_done(job):  # it may have been made elsewhere
+        write_provenance(version.run, version.fingerprints)
+    write_report(version.run, version.study, "" if version.has_needs(job) else _told(version))
+
+
+DO = {"collect": _collect, "figure": _draw, "claims": _claims, "report": _report}
+"""What needs no networks and no configurations, in the order of the plan."""
+
+
+def _told(version: Version) -> str:
+    """How far an unfinished run is."""
+    kinds = (f"{kind} {n} of {n_jobs}" for kind, n, n_jobs in progress(version.run, version.study) if n < n_jobs)
+    told = f"Jobs done: {', '.join(kinds)}."
+    if n := version.outdated_scores():
+        told += f" Left out: scores of {n} trainings, of other settings; 'fluxeq reproduce' makes them anew."
+    return told

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fluxeq.couplings import written
 from fluxeq.figures import tables
 from fluxeq.figures.scores import sizes
 from fluxeq.files import whole, write_text
@@ -95,8 +96,8 @@ def _tested(scores: pd.DataFrame) -> str:
 def _values(column: pd.Series) -> str:
     values = sorted(column.unique())
     if len(values) > 3:
-        return f"{values[0]:g} ... {values[-1]:g} ({len(values)} values)"
-    return ", ".join(f"{value:g}" for value in values)
+        return f"{written(values[0])} ... {written(values[-1])} ({len(values)} values)"
+    return ", ".join(map(written, values))
 
 
 def _results(task: str, scores: pd.DataFrame, trained: str) -> list[str]:
