@@ -33,9 +33,9 @@ def main(n_configurations: str = "20000") -> None:
         for _ in range(TURNS):
             for name, packed in FILTERS.items():
                 ensembles.PACKED = packed
-                work = ensembles.save_ensemble, ensembles.open_ensemble, check
-                times = [seconds(part, path, *rest) for part, rest in zip(work, ([made], [], []), strict=True)]
-                found[name].append((*times, path.stat().st_size))
+                written = seconds(ensembles.save_ensemble, path, made)
+                read, checked = seconds(ensembles.open_ensemble, path), seconds(check, path)
+                found[name].append((written, read, checked, path.stat().st_size))
     least = {name: [min(column) for column in zip(*rows, strict=True)] for name, rows in found.items()}
     for name, (written, read, checked, n_bytes) in least.items():
         row = {"filter": name, "configurations": len(made), "write_seconds": written, "read_seconds": read}

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import full_disks
-
 from fluxeq.errors import InputError
 from fluxeq.files import (
     derived_seed,

@@ -17,6 +17,10 @@ LONGEST_STEM = 40
 """Characters of a name that its temporary one repeats, which must not become too long."""
 
 
+class DamagedError(ValueError):
+    """The content of a file is not what was written, or of another kind; the message is a clause, without the path."""
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path that becomes ``path`` when the block ends well, and is removed when it does not.
@@ -61,15 +65,36 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises InputError if the file cannot be read or is not JSON."""
+    """The content of a JSON file, without the digest of one that was sealed.
+
+    Raises InputError if the file cannot be read, is not JSON, or has a digest that is another one.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return unsealed(content) if isinstance(content, dict) and "digest" in content else content
+    except DamagedError as error:
+        raise InputError(f"{path}: {error}; make it again, or remove the digest if that is meant") from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """Content for a JSON file, with its digest."""
+    return {**content, "digest": digest(content)}
+
+
+def unsealed(content: Any) -> dict[str, Any]:
+    """What was sealed, without the digest. Raises DamagedError if that is missing or another one."""
+    if not isinstance(content, dict) or "digest" not in content:
+        raise DamagedError("no digest: of an earlier version, of another program, or damaged")
+    found = dict(content)
+    if found.pop("digest") != digest(found):
+        raise DamagedError("its digest is another one: damaged, or changed since it was written")
+    return found
 
 
 def digest(content: Any) -> str:
@@ -121,8 +146,8 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[b
 
 
 def require_writable(path: Path) -> None:
-    """Raise InputError if ``path`` cannot be a new file: it is there and is a folder, a device or read-only, or its folder
-    is a file or read-only, or its name is too long. A link stands for what it names.
+    """Raise InputError if ``path`` cannot be a new file: it is a folder, a device or read-only, its folder is a file or
+    read-only, or its name is too long. A link stands for what it names.
     """
     try:
         _require_writable(path, _target(path).absolute())

@@ -277,7 +277,7 @@ def blocks_of(path: Path, stop: int) -> Iterator[Ensemble]:
 
 
 def read_series(path: str | Path) -> Series:
-    """The observables of an ensemble. Raises InputError like ``open_ensemble``, also where configurations are damaged."""
+    """The observables of an ensemble. Raises InputError like ``open_ensemble``, also for damaged configurations."""
     with _opened(path) as file:
         chain = file["chain"][:]
         state = Chains(*(file[f"state/{name}"][:] for name in Chains._fields)) if "state" in file else None

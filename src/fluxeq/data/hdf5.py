@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 
@@ -39,7 +39,7 @@ class Device(io.RawIOBase):
         if self._error is not None:
             raise self._error
 
-    def write(self, data: "memoryview") -> int:  # type: ignore[override]
+    def write(self, data: Any) -> int:
         """Write all of it, or keep the reason why not."""
         left = memoryview(data).cast("B")
         n_bytes = len(left)
@@ -59,7 +59,7 @@ class Device(io.RawIOBase):
             self._error = error
         return size or 0
 
-    def readinto(self, buffer: "memoryview") -> int | None:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int | None:
         """Read back."""
         return self._file.readinto(buffer)
 
