@@ -1,5 +1,7 @@
 """The public checks, on functions of which the answer is known, and on some that must fail."""
 
+import equinox as eqx
+import jax
 import numpy as np
 import pytest
 
@@ -94,3 +96,14 @@ def test_z_score_without_an_error():
         z_score([1.0, 2.0, 3.0], 2.0)
     with pytest.raises(InputError, match="no error can be told"):
         z_score([1.0] * 8, 2.0)
+
+
+@pytest.mark.parametrize(("mode", "symmetric"), [("CIRCULAR", True), ("ZEROS", False)])
+def test_any_module_can_be_checked(mode, symmetric):
+    """One with functions among its leaves."""
+    first, second = (
+        eqx.nn.Conv2d(2, 2, 3, padding=1, padding_mode=mode, key=jax.random.key(seed)) for seed in range(2)
+    )
+    net = eqx.nn.Sequential([first, eqx.nn.Lambda(jax.nn.gelu), second])
+    error = translation_error(net, X)
+    assert error < 1e-12 if symmetric else error > 1e-4

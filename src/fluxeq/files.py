@@ -7,31 +7,54 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fluxeq.errors import InputError
 
+LONGEST_STEM = 40
+"""Characters of a name that its temporary one repeats, which must not become too long."""
 _being_written: set[Path] = set()
 """By this process."""
 
 
+class DamagedError(ValueError):
+    """The content of a file is not what was written, or of another kind; the message is a clause, without the path."""
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes ``path`` when the block ends well, and is removed when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary path that becomes ``path`` when the block ends well, and is removed when it does not.
+
+    A link stays, and the file that it names is replaced. Raises InputError for what is no file, such as a device, and
+    OSError with the name of ``path`` where the disk is full or refuses.
+    """
+    target = _target(path)
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is not a file; choose another place")
+    target.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some writers choose the format by it. Process numbers repeat on other machines.
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.unfinished{path.suffix}")
+    temporary = target.with_name(f".{target.stem[:LONGEST_STEM]}.{secrets.token_hex(4)}.unfinished{target.suffix}")
     _being_written.add(temporary)
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, temporary, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may have gone
+            temporary.unlink(missing_ok=True)
         _being_written.discard(temporary)
+
+
+def _target(path: Path) -> Path:
+    """The file that a link names, over all further links; any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def write_text(path: Path, text: str) -> None:
@@ -46,13 +69,36 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises InputError if the file is missing or not JSON."""
+    """The content of a JSON file, without the digest of one that was sealed.
+
+    Raises InputError if the file cannot be read, is not JSON, or has a digest that is another one.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return unsealed(content) if isinstance(content, dict) and "digest" in content else content
+    except DamagedError as error:
+        raise InputError(f"{path}: {error}; make it again, or remove the digest if that is meant") from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except ValueError as error:
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """Content for a JSON file, with its digest."""
+    return {**content, "digest": digest(content)}
+
+
+def unsealed(content: Any) -> dict[str, Any]:
+    """What was sealed, without the digest. Raises DamagedError if that is missing or another one."""
+    if not isinstance(content, dict) or "digest" not in content:
+        raise DamagedError("no digest: of an earlier version, of another program, or damaged")
+    found = dict(content)
+    if found.pop("digest") != digest(found):
+        raise DamagedError("its digest is another one: damaged, or changed since it was written")
+    return found
 
 
 def digest(content: Any) -> str:
@@ -110,9 +156,24 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[b
 
 
 def require_writable(path: Path) -> None:
-    """Raise InputError if ``path`` cannot be a new file: it is a folder, or its folder is a file or read-only."""
+    """Raise InputError if ``path`` cannot be a new file: it is a folder, a device or read-only, its folder is a file or
+    read-only, or its name is too long. A link stands for what it names.
+    """
+    try:
+        _require_writable(path, _target(path).absolute())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; choose another place") from None
+
+
+def _require_writable(path: Path, target: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is not a file; choose another place")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"{path}: is read-only; make it writable, or choose another place")
+    folder = next(parent for parent in target.parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise InputError(f"{path}: {folder} is not a folder that can be written to; choose another place")
+    if len(os.fsencode(target.name)) > os.pathconf(folder, "PC_NAME_MAX"):
+        raise InputError(f"{path}: the name is too long; choose a shorter one")

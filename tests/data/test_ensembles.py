@@ -1,6 +1,8 @@
 """Ensemble files: what goes in comes out, and damage is found."""
 
+import hashlib
 import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 
 import h5py
@@ -8,8 +10,19 @@ import numpy as np
 import pytest
 
 import fluxeq
+import full_disks
 import small_ensembles
-from fluxeq.data.ensembles import joined, open_ensemble, origins, require_disjoint, save_blocks, save_ensemble
+from damage import damages
+from fluxeq.data import ensembles, hdf5
+from fluxeq.data.ensembles import (
+    joined,
+    open_ensemble,
+    origins,
+    read_series,
+    require_disjoint,
+    save_blocks,
+    save_ensemble,
+)
 from fluxeq.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
@@ -65,49 +78,104 @@ def test_turns_and_sweeps():
     assert ensemble.state.worms[0] == ensemble.sweep[-1]
 
 
+def test_any_hdf5_library_reads_the_file(saved):
+    """From version 1.10 on: filters that each has, and the file behind no other bytes."""
+    with h5py.File(saved["opened"]) as file:
+        for name in all_names(file):
+            if isinstance(file[name], h5py.Dataset):
+                assert file[name].compression == "gzip", name
+                assert file[name].shuffle
+                assert file[name].fletcher32
+    assert saved["opened"].read_bytes().startswith(b"\x89HDF\r\n")
+
+
+def test_a_small_ensemble_is_a_small_file(tmp_path):
+    save_ensemble(tmp_path / "e.h5", small_ensembles.closed(1, n=10, shape=(6, 4)))
+    assert (tmp_path / "e.h5").stat().st_size < 13_000
+
+
 def test_not_an_ensemble(tmp_path):
     path = tmp_path / "e.h5"
     with pytest.raises(InputError, match=r"e\.h5: no such ensemble; make one with 'fluxeq sample"):
         open_ensemble(path)
-    path.write_text("a text")
-    with pytest.raises(InputError, match=r"e\.h5: not an ensemble of fluxeq"):
-        open_ensemble(path)
+    for content in (b"", b"a text", b"\0" * 1000):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"e\.h5: not an ensemble of fluxeq, or of an earlier format, or damaged"):
+            open_ensemble(path)
     with h5py.File(path, "w") as file:
         file["x"] = [1, 2]
-    with pytest.raises(InputError, match=r"e\.h5: an HDF5 file, but not an ensemble of fluxeq"):
+    with pytest.raises(
+        InputError, match=r"e\.h5: not an ensemble of fluxeq, or .* does not end in a checksum; sample it"
+    ):
+        open_ensemble(path)
+    seal(path)
+    with pytest.raises(InputError, match=r"e\.h5: not an ensemble of fluxeq \("):
         open_ensemble(path)
     with pytest.raises(InputError, match="no such ensemble"):
         open_ensemble(tmp_path)
 
 
+def seal(path):
+    """Give a file a checksum of its own."""
+    content = path.read_bytes()
+    path.write_bytes(content + hdf5.MARK + hashlib.sha256(content).hexdigest().encode())
+
+
+@contextmanager
+def changed(path):
+    """A file to change, with a checksum as if it had been made like this."""
+    with h5py.File(path, "r+") as file:
+        yield file
+    seal(path)
+
+
 def test_another_format_version(paths):
-    with h5py.File(paths["closed"], "r+") as file:
+    with changed(paths["closed"]) as file:
         file.attrs["format_version"] = 99
-    with pytest.raises(InputError, match=r"closed\.h5: format version 99, this fluxeq reads 3; sample it again"):
+    with pytest.raises(InputError, match=r"closed\.h5: format version 99, this fluxeq reads 4; sample it again"):
         open_ensemble(paths["closed"])
 
 
 @pytest.mark.parametrize("name", ["configurations", "chain", "observables/phi2", "labels/heads"])
 def test_a_missing_part(paths, name):
-    with h5py.File(paths["opened"], "r+") as file:
+    with changed(paths["opened"]) as file:
         del file[name]
     with pytest.raises(InputError, match="not an ensemble of fluxeq"):
         open_ensemble(paths["opened"])
 
 
-@pytest.mark.parametrize("name", ["eta", "seed", "worm_seed"])
+@pytest.mark.parametrize("name", ["eta", "seed", "worm_seed", "format_version"])
 def test_a_missing_attribute(paths, name):
-    with h5py.File(paths["opened"], "r+") as file:
+    with changed(paths["opened"]) as file:
         del file.attrs[name]
     with pytest.raises(InputError, match="not an ensemble of fluxeq"):
         open_ensemble(paths["opened"])
 
 
-def test_half_a_file(paths):
-    content = paths["closed"].read_bytes()
-    paths["closed"].write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match="not an ensemble of fluxeq"):
+def test_changed_by_another_program(paths):
+    with h5py.File(paths["closed"], "r+") as file:
+        file.attrs["mu"] = 1.0
+    with pytest.raises(InputError, match=r"does not end in a checksum|changed since it was"):
         open_ensemble(paths["closed"])
+
+
+READS = (open_ensemble, read_series, lambda path: open_ensemble(path, 1))
+
+
+def test_every_byte_counts(tmp_path):
+    """HDF5 never sees a damaged file, on which it may crash, or find another value of mu."""
+    path = tmp_path / "e.h5"
+    save_ensemble(path, small_ensembles.closed(1, n=8))
+    whole = path.read_bytes()
+    for i, content in enumerate(damages(whole)):
+        path.unlink()  # some disks sync a file that is written over
+        path.write_bytes(content)
+        with pytest.raises(InputError) as failed:
+            READS[i % len(READS)](path)
+        assert "damaged" in str(failed.value)
+        assert "\n" not in str(failed.value)
+    path.write_bytes(whole)
+    open_ensemble(path).verify()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +191,7 @@ def test_half_a_file(paths):
     ],
 )
 def test_any_damage_is_found(paths, name, index, change):
-    with h5py.File(paths["opened"], "r+") as file:
+    with changed(paths["opened"]) as file:
         file[name][index] += change
     with pytest.raises(InputError, match=r"of configuration 7 is stored as .*the file is damaged, sample it again"):
         open_ensemble(paths["opened"]).verify()
@@ -145,13 +213,32 @@ def test_every_part_of_the_origin_counts(change):
     require_disjoint({"training": [one], "test": [replace(one, **change)]})
 
 
-def test_an_empty_first_block_does_not_make_tiny_chunks(tmp_path):
+def test_blocks_of_any_size_make_one_file(tmp_path):
+    """Empty ones too: chunks are made when there is enough for one, or nothing more to come."""
+    made = small_ensembles.closed(1)
+    save_ensemble(tmp_path / "whole.h5", made)
+    parts = [replace(joined([made], 0)), *(block(made, i, i + 3) for i in range(0, 40, 3))]
+    save_blocks(tmp_path / "parts.h5", parts)
+    assert small_ensembles.arrays(open_ensemble(tmp_path / "parts.h5")) == small_ensembles.arrays(made)
+    with h5py.File(tmp_path / "parts.h5") as file:
+        assert file["configurations"].chunks[0] == file["chain"].chunks[0] == len(made)
+
+
+def block(ensemble, first, stop):
+    """A part of an ensemble."""
+    names = ("configurations", "chain", "sweep", "n", "phi2")
+    return replace(ensemble, **{name: getattr(ensemble, name)[first:stop] for name in names})
+
+
+def test_a_long_file_has_chunks_of_many_rows(tmp_path, monkeypatch):
     """HDF5 keeps something of every chunk in memory: a million chunks of one row take gigabytes."""
     made = small_ensembles.closed(1)
-    save_blocks(tmp_path / "a.h5", [joined([made], 0), made])
+    monkeypatch.setattr(ensembles, "CHUNK_BYTES", 10 * made.configurations[0].nbytes)
+    save_blocks(tmp_path / "a.h5", [joined([made], 0), *(block(made, i, i + 4) for i in range(0, 40, 4))])
     with h5py.File(tmp_path / "a.h5") as file:
-        assert all(file[name].chunks[0] > 1000 for name in ("configurations", "observables/n", "chain"))
-        assert len(file["configurations"]) == len(made.configurations)
+        assert file["configurations"].chunks[0] == 10
+        assert all(file[name].chunks[0] > 1000 for name in ("observables/n", "chain"))
+    assert small_ensembles.arrays(open_ensemble(tmp_path / "a.h5")) == small_ensembles.arrays(made)
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):
@@ -162,3 +249,42 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
         save_ensemble(path, replace(small_ensembles.closed(2), worms=object(), worm_seed=1))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@full_disks.needed
+@pytest.mark.parametrize("n", [8, 4000])
+def test_a_full_disk(tmp_path, n):
+    """HDF5 itself would crash at the end of the process. Sizes are of the last bytes, and of many blocks."""
+    made = small_ensembles.closed(1, n=8)
+    blocks = [block(made, i, i + 1) for i in range(8)] * (n // 8)
+    save_blocks(tmp_path / "e.h5", blocks)
+    with full_disks.of(tmp_path / "disk", "1m") as disk:
+        room = (tmp_path / "e.h5").stat().st_size
+        for size in range(4096, room, max(4096, room // 10 // 4096 * 4096)):
+            full_disks.resize(disk, str(size))
+            with pytest.raises(OSError, match="No space left on device") as failed:
+                save_blocks(disk / "e.h5", blocks)
+            assert failed.value.filename == str(disk / "e.h5")
+            assert list(disk.iterdir()) == []
+        full_disks.resize(disk, "1m")
+        save_blocks(disk / "e.h5", blocks)
+        assert (disk / "e.h5").read_bytes() == (tmp_path / "e.h5").read_bytes()
+
+
+def test_a_signal_while_hdf5_writes(tmp_path, monkeypatch):
+    """HDF5 does not hear of it either; it is raised as soon as that has ended."""
+
+    class StoppedError(BaseException):
+        pass
+
+    written = hdf5.Device.write
+
+    def write(self, data):
+        if self.tell() > 3000 and self._error is None:
+            self._error = StoppedError()
+        return written(self, data)
+
+    monkeypatch.setattr(hdf5.Device, "write", write)
+    with pytest.raises(StoppedError):
+        save_ensemble(tmp_path / "e.h5", small_ensembles.closed(1))
+    assert list(tmp_path.iterdir()) == []

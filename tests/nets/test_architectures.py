@@ -154,6 +154,14 @@ def test_number_of_parameters(name, expected):
     assert n_parameters(build(name, **{k: v for k, v in BASE[name].items() if k != "shape"})) == expected
 
 
+def test_only_weights_are_parameters_of_any_module():
+    """Not functions, nor numbers that a module holds beside its arrays."""
+    key = jax.random.key(0)
+    layers = [eqx.nn.Conv2d(4, 3, 1, key=key), eqx.nn.PReLU(), eqx.nn.Lambda(jax.nn.relu), eqx.nn.Dropout(0.5)]
+    assert n_parameters(eqx.nn.Sequential(layers)) == 4 * 3 + 3 + 1
+    assert n_parameters(eqx.nn.Sequential([eqx.nn.Lambda(lambda x: x)])) == 0
+
+
 def test_stride_and_receptive_field():
     blocks = [Block(channels=1, kernel=2, stride=2), Block(channels=1, kernel=3, pooling=2, stride=3)]
     assert total_stride(blocks) == 6

@@ -21,6 +21,7 @@ from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.fit import Trainer
 from fluxeq.training.instances import train_instances
 from fluxeq.training.recipe import Recipe
+from fluxeq.training.tensors import read_tensors, save_tensors
 from fluxeq.training.together import Together
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
@@ -90,12 +91,14 @@ def test_another_training_or_no_checkpoint_is_refused(trainer, tmp_path):
     whole = path.read_bytes()
     with pytest.raises(InputError, match="a training with other settings was stopped here; remove it or choose"):
         Checkpoint(path, {1: "another"}).read(training.state)
-    path.write_bytes(whole.replace(b'format_version\\": 3', b'format_version\\": 1'))
+    header, tensors = read_tensors(path)
+    save_tensors(path, tensors, header | {"format_version": 1})
     with pytest.raises(InputError, match="a checkpoint of another version of fluxeq; remove it"):
         Checkpoint(path, {1: "one"}).read(training.state)
-    path.write_bytes(whole[:50])
-    with pytest.raises(InputError, match="not a checkpoint of fluxeq"):
-        Checkpoint(path, {1: "one"}).read(training.state)
+    for damaged in (whole[:50], b"", whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), whole.replace(b"one", b"two")):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"a\.checkpoint: not a checkpoint of fluxeq .*; remove it, and"):
+            Checkpoint(path, {1: "one"}).read(training.state)
 
 
 def test_they_are_written_by_the_clock(tmp_path, monkeypatch, trainer):

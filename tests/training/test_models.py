@@ -1,19 +1,23 @@
 """Model files: what goes in comes out, and what is none is said to be none."""
 
 import json
+from contextlib import suppress
 
 import jax
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
+import full_disks
 import small_ensembles
+from damage import damages
 from fluxeq.errors import InputError
 from fluxeq.nets.architectures import ARCHITECTURES, configured
 from fluxeq.nets.network import n_parameters
 from fluxeq.training.evaluation import predict
 from fluxeq.training.models import Description, Model, describe, load_model, save_model
 from fluxeq.training.recipe import Recipe
+from fluxeq.training.tensors import read_tensors, save_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
@@ -67,26 +71,113 @@ def test_every_field_of_the_description_is_in_the_header(tmp_path):
 
 
 def with_header(path, **changes):
-    """The same tensors under a changed header."""
-    header = describe(path).model_dump(mode="json")
-    tensors = load_file(path)
-    header = {name: value for name, value in (header | changes).items() if value is not ...}
-    save_file(tensors, path, metadata={"fluxeq": json.dumps(header)})
+    """The same tensors under a changed header, as if they had been written like this."""
+    header, tensors = read_tensors(path)
+    save_tensors(path, tensors, {name: value for name, value in (header | changes).items() if value is not ...})
 
 
 def test_another_format_version(tmp_path):
     path = saved(tmp_path / "m.safetensors").path
-    with_header(path, format_version=2)
-    with pytest.raises(InputError, match=r"m\.safetensors: format version 2, this fluxeq reads 1"):
+    with_header(path, format_version=3)
+    with pytest.raises(InputError, match=r"m\.safetensors: format version 3, this fluxeq reads 2"):
         load_model(path)
 
 
-@pytest.mark.parametrize("changes", [{"config": ...}, {"hidden": 1}, {"format_version": ...}, {"shape": "4x4"}])
+@pytest.mark.parametrize("changes", [{"config": ...}, {"hidden": 1}, {"shape": "4x4"}, {"seed": "x"}])
 def test_a_header_with_other_fields(tmp_path, changes):
     path = saved(tmp_path / "m.safetensors").path
     with_header(path, **changes)
     with pytest.raises(InputError, match="not a model of fluxeq"):
         load_model(path)
+
+
+NO_NETWORK = [{"task": "x"}, {"architecture": "XX"}, {"config": {"depth": 1}}, {"shape": [1] * 9}]
+
+
+@pytest.mark.parametrize("changes", NO_NETWORK)
+def test_a_header_that_describes_no_network(tmp_path, changes):
+    """Of another version, since it is not damaged."""
+    path = saved(tmp_path / "m.safetensors").path
+    with_header(path, **changes)
+    with pytest.raises(InputError, match=r"m\.safetensors: "):
+        load_model(path)
+
+
+def renamed(tensors):
+    return {name.replace("blocks", "layers"): tensor for name, tensor in tensors.items()}
+
+
+def missing(tensors):
+    return dict(list(tensors.items())[1:])
+
+
+def additional(tensors):
+    return tensors | {"more": np.zeros(1, np.float32)}
+
+
+def shortened(tensors):
+    return {name: tensor[:-1] for name, tensor in tensors.items()}
+
+
+def doubles(tensors):
+    return {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("change", [renamed, missing, additional, shortened, doubles])
+def test_other_tensors(tmp_path, change):
+    path = saved(tmp_path / "m.safetensors").path
+    header, tensors = read_tensors(path)
+    save_tensors(path, change(tensors), header)
+    with pytest.raises(InputError, match=r"m\.safetensors: its tensors are not those of the network that it describes"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite(tmp_path, value):
+    path = saved(tmp_path / "m.safetensors").path
+    header, tensors = read_tensors(path)
+    tensors["dense[0].bias"][1] = value
+    save_tensors(path, tensors, header)
+    with pytest.raises(InputError, match="its weights are not finite; train it again"):
+        load_model(path)
+
+
+def test_every_byte_counts(tmp_path):
+    """A damaged file is refused, whatever is changed; only blanks at the end of the header do not matter."""
+    before, path = saved(tmp_path / "m.safetensors"), tmp_path / "damaged.safetensors"
+    x, n_read = small_ensembles.closed(1).configurations[:5], 0
+    for content in damages(before.path.read_bytes()):
+        path.write_bytes(content)
+        with suppress(InputError):
+            after = load_model(path)
+            n_read += 1
+            assert after.description == before.description
+            np.testing.assert_array_equal(predict(after, x), predict(before, x))
+        path.unlink()
+    assert n_read < 8
+
+
+def test_a_description_is_checked_without_the_weights(tmp_path):
+    path = saved(tmp_path / "m.safetensors").path
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    describe(path)
+    path.write_bytes(content.replace(b"0.125", b"0.126"))
+    with pytest.raises(InputError, match="its digest is another one"):
+        describe(path)
+
+
+def test_the_file_is_the_same_every_time(tmp_path):
+    assert len({saved(tmp_path / f"{i}.safetensors").path.read_bytes() for i in range(8)}) == 1
+
+
+@full_disks.needed
+def test_a_full_disk(tmp_path):
+    with full_disks.of(tmp_path / "disk", "4k") as disk:
+        (disk / "filling").write_bytes(bytes(2048))
+        with pytest.raises(OSError, match="No space left on device"):
+            saved(disk / "m.safetensors")
+        assert list(disk.iterdir()) == [disk / "filling"]
 
 
 def text(path):
@@ -110,7 +201,15 @@ def nothing(path):
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("write", [text, truncated, no_header, no_json, nothing])
+def no_object(path):
+    save_file({"a": np.zeros(2)}, path, metadata={"fluxeq": "[1]"})
+
+
+def earlier(path):
+    save_file({"a": np.zeros(2)}, path, metadata={"fluxeq": json.dumps({"format_version": 1})})
+
+
+@pytest.mark.parametrize("write", [text, truncated, no_header, no_json, no_object, nothing, earlier])
 def test_not_a_model(tmp_path, write):
     path = tmp_path / "m.safetensors"
     write(path)

@@ -107,9 +107,9 @@ def assemble(
     return Network(tuple(layers), readout, tuple(linear), config.activation)
 
 
-def n_parameters(network: Network) -> int:
-    """Number of trainable numbers in a network."""
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(network))
+def n_parameters(network: eqx.Module) -> int:
+    """Number of trainable numbers in a network, of any module; what else it holds, as functions, does not count."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array)))
 
 
 def total_stride(blocks: Sequence[Block]) -> int:

@@ -6,25 +6,26 @@ damping of the polish in float64: all that is needed to go on, on any device and
 entry ``fluxeq`` says which trainings they are of. Short ones that go alone never write one.
 """
 
-import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from fluxeq.errors import InputError
-from fluxeq.files import whole
+from fluxeq.files import DamagedError
 from fluxeq.training.fit import State, Training, Trainings
 from fluxeq.training.polish import Fit
+from fluxeq.training.tensors import read_about, read_tensors, save_tensors
 
 SECONDS = 30.0
 """Time between two checkpoints: what a kill can cost."""
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+
+Read = TypeVar("Read")
 
 
 class Checkpoint:
@@ -45,28 +46,24 @@ class Checkpoint:
             str(instance): {"identity": self._identities[instance], "n_polished": training.n_polished}
             for instance, training in begun.items()
         }
-        header = json.dumps({"format_version": FORMAT_VERSION, "trainings": about})
         tensors = {
             f"{instance}/{name}": tensor
             for instance, training in begun.items()
             for name, tensor in _tensors(training).items()
         }
-        # not save_file, whose own temporary file a kill would leave behind
-        with whole(self.path) as temporary:
-            temporary.write_bytes(save(tensors, metadata={"fluxeq": header}))
+        save_tensors(self.path, tensors, {"format_version": FORMAT_VERSION, "trainings": about})
         self._written = time.monotonic()
 
     def read(self, like: State) -> Trainings:
         """The trainings in the file that have an identity here; ``like`` is any state of one of them.
 
-        The clock starts now. Raises InputError if one of them is another training.
+        The clock starts now. Raises InputError if one of them is another training, or the file is damaged.
         """
         there = self.require_same()
         self._written = time.monotonic()
         if not there:
             return {}
-        with safe_open(self.path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dictionary
+        _, tensors = self._read(read_tensors)
         found = {}
         for instance, about in there.items():
             if instance in self._identities:
@@ -105,16 +102,20 @@ class Checkpoint:
     def _trainings(self) -> dict[int, dict[str, Any]]:
         """What the header says of each training; of none if there is no file."""
         try:
-            with safe_open(self.path, framework="numpy") as file:
-                header = json.loads((file.metadata() or {}).get("fluxeq", "{}"))
+            header = self._read(read_about)
         except FileNotFoundError:
             return {}
-        except (SafetensorError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{self.path}: not a checkpoint of fluxeq ({reason}); remove it") from None
         if header.get("format_version") != FORMAT_VERSION:
             raise InputError(f"{self.path}: a checkpoint of another version of fluxeq; remove it")
         return {int(instance): about for instance, about in header["trainings"].items()}
+
+    def _read(self, read: Callable[[Path], Read]) -> Read:
+        try:
+            return read(self.path)
+        except DamagedError as error:
+            raise InputError(
+                f"{self.path}: not a checkpoint of fluxeq ({error}); remove it, and the training begins anew"
+            ) from None
 
 
 def _tensors(training: Training) -> dict[str, np.ndarray]:

@@ -102,7 +102,7 @@ class Trainer:
         self._optimizer, self._n_steps = _optimizer(recipe), recipe.steps(len(data.training))
         blank = self._fresh(0)
         self.n_parameters = n_parameters(blank)
-        _, self._static = eqx.partition(blank, eqx.is_inexact_array_like)
+        _, self._static = eqx.partition(blank, eqx.is_inexact_array)
         self.n_parts = 1 if on_gpu() else self._parts_of_a_batch()
         self._begin, self._steps, self._kept = map(jax.jit, (self._optimizer.init, self.steps, kept))
         n_bytes = GPU_BLOCK_BYTES if on_gpu() else BLOCK_BYTES
@@ -155,7 +155,7 @@ class Trainer:
         """Shapes of the arrays that a whole batch keeps for its gradient."""
         data = self._data.training
         batch = [part[: self._batch_size] for part in (data.configurations, data.labels)]
-        arrays, _ = eqx.partition(self._fresh(0), eqx.is_inexact_array_like)
+        arrays, _ = eqx.partition(self._fresh(0), eqx.is_inexact_array)
         return jax.eval_shape(lambda arrays: jax.vjp(lambda arrays: self._mean_loss(arrays, *batch), arrays)[1], arrays)
 
     def _parts_of_a_batch(self) -> int:
@@ -192,7 +192,7 @@ class Trainer:
 
     def start(self, seed: int) -> State:
         """Fresh weights and optimizer, all from the seed."""
-        arrays, _ = eqx.partition(self._fresh(seed), eqx.is_inexact_array_like)
+        arrays, _ = eqx.partition(self._fresh(seed), eqx.is_inexact_array)
         arrays = jax.tree.map(jnp.asarray, arrays)
         unknown, none = jnp.array(jnp.inf, jnp.float32), jnp.array(0, jnp.int32)
         return State(arrays, self._begin(arrays), jax.random.key(seed), arrays, unknown, none)
@@ -202,7 +202,7 @@ class Trainer:
             raise InputError(f"polish = {self.recipe.polish}: {self._task.name} has no squared error; set it to 0")
         if not can_polish(self.n_parameters, n_residuals):
             return None
-        arrays, _ = eqx.partition(blank, eqx.is_inexact_array_like)
+        arrays, _ = eqx.partition(blank, eqx.is_inexact_array)
         return Polisher(lambda arrays, x: eqx.combine(arrays, self._static)(x), self._outputs_of, arrays)
 
     def _fresh(self, seed: int) -> Network:

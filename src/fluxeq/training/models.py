@@ -1,29 +1,33 @@
 """Trained networks as safetensors files, with all that is needed to load and apply them in the header.
 
-The header's entry ``fluxeq`` is the ``Description`` as JSON; the tensors are named by their place in the network.
+The header's entry ``fluxeq`` is the ``Description`` as JSON; the tensors are named by their place in the network, and
+checked whenever they are loaded (``tensors``).
 """
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from pydantic import ValidationError
 
 from fluxeq import __version__
-from fluxeq.config import Frozen
+from fluxeq.config import Frozen, first_problem
 from fluxeq.errors import InputError
-from fluxeq.files import whole
+from fluxeq.files import DamagedError
 from fluxeq.nets.architectures import Architecture, configured
 from fluxeq.nets.network import Network
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Task, task_named
+from fluxeq.training.tensors import About, Tensors, read_about, read_tensors, save_tensors
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+Read = TypeVar("Read")
 
 
 class Description(Frozen):
@@ -78,40 +82,60 @@ class Model:
 
 def save_model(path: Path, network: Network, description: Description) -> None:
     """Write one safetensors file, which is whole or not there."""
-    tensors = {name: np.asarray(leaf) for name, leaf in _named_leaves(network)}
-    # not save_file, whose own temporary file a kill would leave behind
-    with whole(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={"fluxeq": description.model_dump_json()}))
+    save_tensors(path, _named_arrays(network), description.model_dump(mode="json"))
 
 
 def load_model(path: str | Path) -> Model:
-    """Read a model file. Raises InputError if it is not one, or of another format version."""
+    """Read a model file. Raises InputError if it is not one, is damaged, or is of another format version."""
     path = Path(path)
-    description = describe(path)
-    task = task_named(description.task)
-    config = configured(description.architecture, description.config, description.shape)
-    blank = config.build(len(description.shape), len(task.targets), np.random.default_rng(0))
-    with safe_open(path, framework="numpy") as file:
-        leaves = [file.get_tensor(name) for name, _ in _named_leaves(blank)]
-    return Model(jax.tree.unflatten(jax.tree.structure(blank), map(jnp.asarray, leaves)), description, path)
+    about, tensors = _read(path, read_tensors)
+    description = _description(path, about)
+    try:
+        task = task_named(description.task)
+        config = configured(description.architecture, description.config, description.shape)
+        blank = config.build(len(description.shape), len(task.targets), np.random.default_rng(0))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    _require_fitting(path, tensors, _named_arrays(blank))
+    arrays, rest = eqx.partition(blank, eqx.is_array)
+    found = [jnp.asarray(tensors[name]) for name in _named_arrays(blank)]
+    return Model(eqx.combine(jax.tree.unflatten(jax.tree.structure(arrays), found), rest), description, path)
 
 
 def describe(path: Path) -> Description:
-    """The description in the header of a model file, without its weights. Raises InputError if there is none."""
+    """The description in the header of a model file, without its weights. Raises InputError like ``load_model``."""
+    return _description(path, _read(path, read_about))
+
+
+def _read(path: Path, read: Callable[[Path], Read]) -> Read:
     if not path.is_file():
         raise InputError(f"{path}: no such model; train one with 'fluxeq train ... --output DIR'")
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})["fluxeq"])
-        found = header["format_version"]
-        description = Description.model_validate(header) if found == FORMAT_VERSION else None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # ValueError: also what JSON and pydantic raise
-        raise InputError(f"{path}: not a model of fluxeq ({str(error).splitlines()[0]})") from None
-    if description is None:
+        return read(path)
+    except DamagedError as error:
+        raise InputError(f"{path}: not a model of fluxeq ({error}); train it again") from None
+
+
+def _description(path: Path, about: About) -> Description:
+    found = about.get("format_version", "unknown")
+    if found != FORMAT_VERSION:
         raise InputError(f"{path}: format version {found}, this fluxeq reads {FORMAT_VERSION}; train it again")
-    return description
+    try:
+        return Description.model_validate(about)
+    except ValidationError as error:
+        raise InputError(f"{path}: not a model of fluxeq ({first_problem(error)})") from None
 
 
-def _named_leaves(network: Network) -> list[tuple[str, Any]]:
-    leaves, _ = jax.tree_util.tree_flatten_with_path(network)
-    return [(jax.tree_util.keystr(path).lstrip("."), leaf) for path, leaf in leaves]
+def _require_fitting(path: Path, tensors: Tensors, expected: Tensors) -> None:
+    """Raise InputError unless these are finite weights of that network."""
+    kinds = [{name: (array.shape, array.dtype) for name, array in some.items()} for some in (tensors, expected)]
+    if kinds[0] != kinds[1]:
+        raise InputError(f"{path}: its tensors are not those of the network that it describes; train it again")
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+        raise InputError(f"{path}: its weights are not finite; train it again")
+
+
+def _named_arrays(network: Network) -> dict[str, np.ndarray]:
+    """All arrays of a network by their place in it."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(network, eqx.is_array))
+    return {jax.tree_util.keystr(path).lstrip("."): np.asarray(leaf) for path, leaf in leaves}
