@@ -522,10 +522,12 @@ def figure(run: Path, name: str, /) -> None:
     name:
         fig1, fig2, fig3, fig4, fig5a, fig5b, fig6a, fig6b, fig7a, fig7b or search.
     """
-    from fluxeq.studies.run import open_run
-    from fluxeq.studies.so_far import draw
+    with progress("drawing"):
+        from fluxeq.studies.run import open_run
+        from fluxeq.studies.so_far import draw
 
-    for path in draw(run, open_run(run), name):
+        paths = draw(run, open_run(run), name)
+    for path in paths:
         print(path)
 
 
@@ -538,10 +540,12 @@ def report(run: Path, /) -> None:
     run:
         Folder of a run.
     """
-    from fluxeq.studies.run import open_run
-    from fluxeq.studies.so_far import write_so_far
+    with progress("reporting"):
+        from fluxeq.studies.run import open_run
+        from fluxeq.studies.so_far import write_so_far
 
-    print(write_so_far(run, open_run(run)))
+        written = write_so_far(run, open_run(run))
+    print(written)
 
 
 def _score_line(row: dict[str, Any]) -> str:

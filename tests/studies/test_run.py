@@ -24,8 +24,8 @@ from fluxeq.files import locked, read_json
 from fluxeq.studies import run as module
 from fluxeq.studies.executors import executor
 from fluxeq.studies.plan import FIGURES, digests, plan
-from fluxeq.studies.report import write_report
 from fluxeq.studies.records import is_done, prepare
+from fluxeq.studies.report import write_report
 from fluxeq.studies.run import is_whole, open_run, progress, reproduce
 from fluxeq.studies.so_far import write_so_far
 from fluxeq.studies.study import load_study
@@ -591,9 +591,7 @@ def undone(run):
     jobs = plan(open_run(run))
     fingerprints = digests(jobs)
     return {
-        job.name
-        for job in jobs
-        if job.kind not in module.INGREDIENTS and not is_done(run, job, fingerprints[job.name])
+        job.name for job in jobs if job.kind not in module.INGREDIENTS and not is_done(run, job, fingerprints[job.name])
     }
 
 
