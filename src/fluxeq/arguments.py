@@ -6,22 +6,25 @@ from typing import TYPE_CHECKING, Any
 from fluxeq.errors import InputError
 
 if TYPE_CHECKING:
-    from fluxeq.data.generation import Goal
+    from fluxeq.data.goal import Goal
     from fluxeq.search.space import Space
     from fluxeq.training.recipe import Recipe
+
+MOST_DIGITS = 100
+"""Of a whole number; beyond some thousand Python reads none."""
 
 
 def parsed_shape(text: str) -> tuple[int, ...]:
     """The extents in 60x4. Raises InputError for anything else."""
     parts = text.lower().split("x")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise InputError(f"shape {text!r}: extents separated by x are needed, time first, as in 60x4")
+    if not all(map(_is_number, parts)):
+        raise InputError(f"shape {text!r:.80}: extents separated by x are needed, time first, as in 60x4")
     return tuple(map(int, parts))
 
 
 def parsed_goal(text: str) -> "Goal":
     """The observable and its error in n=0.001. Raises InputError for anything else."""
-    from fluxeq.data.generation import Goal
+    from fluxeq.data.goal import Goal
 
     name, _, number = text.partition("=")
     try:
@@ -29,16 +32,21 @@ def parsed_goal(text: str) -> "Goal":
     except ValueError:
         error = 0.0
     if name not in ("n", "phi2") or not 0 < error < float("inf"):
-        raise InputError(f"until {text!r}: an observable and the error to reach are needed, as in n=0.001 or phi2=1e-4")
+        raise InputError(f"until {text!r:.80}: an observable and the error to reach are needed, as in n=0.001 or phi2=1e-4")
     return Goal("n" if name == "n" else "phi2", error)
 
 
 def parsed_integers(name: str, text: str) -> list[int]:
     """The whole numbers in 0,5. Raises InputError for anything else."""
     parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise InputError(f"{name} {text!r}: whole numbers separated by commas are needed, as in 0,5")
+    if not all(map(_is_number, parts)):
+        raise InputError(f"{name} {text!r:.80}: whole numbers separated by commas are needed, as in 0,5")
     return list(map(int, parts))
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a whole number, of no more digits than are read."""
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
 
 
 def config_of(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:

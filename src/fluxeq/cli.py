@@ -17,7 +17,7 @@ from cyclopts import Parameter
 
 from fluxeq import __version__
 from fluxeq.arguments import config_of, parsed_goal, parsed_integers, parsed_shape, recipe_of, space_of, varied
-from fluxeq.errors import InputError
+from fluxeq.errors import GoalMissedError, InputError
 from fluxeq.progress import progress
 
 if TYPE_CHECKING:
@@ -82,13 +82,11 @@ def sample(
     start:
         An ensemble of the same lattice at a neighbouring mu, with whose last configurations the chains start.
     """
-    from fluxeq.data.ensembles import open_ensemble
+    from fluxeq.data.ensembles import open_ensemble, read_series
     from fluxeq.data.generation import Settings, sample_to_file
     from fluxeq.data.measurement import as_text, measured
     from fluxeq.theory import Theory
 
-    if threads is not None and threads < 1:
-        raise InputError(f"threads = {threads}: at least 1 is needed")
     goal = parsed_goal(until) if until else None
     warm = open_ensemble(start, 1) if start else None
     origin = warm.origin if warm else ""
@@ -100,16 +98,17 @@ def sample(
             goal=goal,
             start=warm,
             device=device,
-            threads=threads or _n_processors(),
+            threads=_n_processors() if threads is None else threads,
             progress=advance,
         )
     found = measured(output)
-    print(f"{output}: {'complete' if made else 'was complete already'}, {found.n_configurations} configurations")
+    missed = goal.missed(getattr(read_series(output), goal.observable), settings.shape) if goal else ""
+    says = "kept" if missed else "complete" if made else "was complete already"
+    print(f"{output}: {says}, {found.n_configurations} configurations")
     if goal:
         print(as_text(found))
-        error = getattr(found, goal.observable).error
-        if error is None or error > goal.error:
-            print(f"fluxeq: {until} is not reached with {configurations} configurations; allow more", file=sys.stderr)
+    if missed:
+        raise GoalMissedError(missed)
 
 
 @app.command
@@ -160,14 +159,16 @@ def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> Non
         The same seed gives the same file.
     """
     from fluxeq.data.ensembles import open_ensemble, save_ensemble
-    from fluxeq.data.generation import with_worms
+    from fluxeq.data.generation import sole_maker, with_worms
     from fluxeq.files import require_writable
 
+    numbers = parsed_integers("number", number)
     require_writable(output)
-    if output.exists():
-        raise InputError(f"{output}: exists; remove it or choose another output")
-    opened = with_worms(open_ensemble(ensemble), parsed_integers("number", number), seed)
-    save_ensemble(output, opened)
+    with sole_maker(output):
+        if output.exists():
+            raise InputError(f"{output}: exists; remove it or choose another output")
+        opened = with_worms(open_ensemble(ensemble), numbers, seed)
+        save_ensemble(output, opened)
     print(f"{output}: {len(opened)} configurations with {number} open worms")
 
 

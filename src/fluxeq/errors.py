@@ -10,11 +10,15 @@ class StabilityError(InputError):
 
 
 class FluxOverflowError(InputError):
-    """A flux no longer fits into the int8 of a stored configuration; the message names the link."""
+    """A flux does not fit into the int8 of a stored configuration; the message names the link, or the couplings."""
 
 
 class DivergedError(InputError):
     """A training whose loss was never finite."""
+
+
+class GoalMissedError(RuntimeError):
+    """An error that was to be reached is not, with as many configurations as were allowed; what was made is kept."""
 
 
 class ClusterLostError(RuntimeError):

@@ -34,6 +34,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fluxeq.capacity import require_memory
 from fluxeq.errors import InputError
 from fluxeq.lattice import require_shape
 from fluxeq.theory import Theory, log_weight
@@ -89,6 +90,7 @@ def _in_momenta(theory: Theory, shape: Sequence[int]) -> tuple[np.ndarray, np.nd
     if theory.lam != 0:
         raise InputError(f"lam = {theory.lam:g}: the free field has lam = 0; on N_t x 2 use transfer_matrix")
     theory.require_stable(len(shape))
+    require_memory(f"the momenta of {'x'.join(map(str, shape))}", 16 * (2 * len(shape) + 4) * math.prod(shape))
     momenta = [2 * np.pi * np.arange(extent) / extent for extent in shape]
     p_t, *p_space = np.meshgrid(momenta[0] - 1j * theory.mu, *momenta[1:], indexing="ij")
     return p_t, 1 / (theory.eta - 2 * np.cos(p_t) - sum(2 * np.cos(p) for p in p_space))
@@ -101,7 +103,11 @@ def transfer_matrix(theory: Theory, n_t: int) -> Exact:
     """
     require_shape((n_t, 2))
     theory.require_stable(2)
-    coarse, fine = (_truncated(theory, n_t, *truncation) for truncation in (COARSE, FINE))
+    try:
+        with np.errstate(divide="raise", invalid="raise", over="raise"):
+            coarse, fine = (_truncated(theory, n_t, *truncation) for truncation in (COARSE, FINE))
+    except (FloatingPointError, InputError):  # matrix elements beyond double precision, or the bound at eta - 2
+        raise _too_large(theory, n_t) from None
     change = np.abs(fine - coarse)
     if np.any(change > ACCURACY * np.abs(fine)):
         raise _too_large(theory, n_t)
@@ -190,7 +196,7 @@ def _largest(matrix: np.ndarray, smallest: float) -> tuple[np.ndarray, np.ndarra
 def _kept(site: _Site, q: int, smallest: float) -> dict[int, np.ndarray]:
     """For each k0, the pairs of states (a flat index) of the two sites whose bound is not negligible at Q = ``q``."""
     bound = {k: np.outer(site.bound[abs(k)], site.bound[abs(q - k)]) for k in range(q - site.m_max, site.m_max + 1)}
-    largest = max(product.max() for product in bound.values())
+    largest = max(product.max(initial=0) for product in bound.values())
     kept = {k: np.flatnonzero(product > smallest * largest) for k, product in bound.items()}
     return {k: pairs for k, pairs in kept.items() if len(pairs)}
 

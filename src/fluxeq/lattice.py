@@ -6,16 +6,24 @@ Verified in the tests against coordinates stepped one by one.
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 
 from fluxeq.errors import InputError
 
 
+MOST_SITES = 2**31
+"""So that 32 bits count the sites."""
+
+
 def require_shape(shape: Sequence[int]) -> None:
     """Raise InputError unless every extent is at least 2 (on an extent of 1 a link would join a site to itself)."""
-    if not shape or any(extent < 2 for extent in shape):
-        raise InputError(f"shape {'x'.join(map(str, shape)) or 'empty'}: every extent is at least 2, time first")
+    name = "x".join(map(str, shape)) or "empty"
+    if not shape or any(not isinstance(extent, Integral) or extent < 2 for extent in shape):
+        raise InputError(f"shape {name:.80}: every extent is at least 2, a whole number, time first")
+    if math.prod(map(int, shape)) > MOST_SITES:
+        raise InputError(f"shape {name:.80}: choose smaller extents, of at most {MOST_SITES} sites together")
 
 
 def neighbours(shape: Sequence[int]) -> np.ndarray:

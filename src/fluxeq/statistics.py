@@ -13,10 +13,15 @@ from typing import Literal
 
 import numpy as np
 
+from fluxeq.errors import InputError
+
 Status = Literal["ok", "constant", "frozen", "short"]
 
 SHORTEST = 100
 """Chains that together span fewer tau_int than this have an error that cannot be trusted."""
+
+ROUNDING = 1e-13
+"""Relative difference of numbers that are equal but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +42,18 @@ class Estimate:
 def estimate(series: Sequence[np.ndarray]) -> Estimate:
     """Mean, error, tau_int (in steps of the series) and R-hat of one observable, one series a chain.
 
-    Raises ValueError if there is no measurement at all.
+    Raises InputError if there is no measurement at all.
     """
     chains = [np.asarray(chain, dtype=np.float64) for chain in series if len(chain)]
     if not chains:
-        raise ValueError("no measurements: an estimate needs at least one")
+        raise InputError("no measurements: an estimate needs at least one; sample more configurations")
     everything = np.concatenate(chains)
     value = float(everything.mean())
     if min(map(len, chains)) < 8:
         return Estimate(value, None, None, None, "short")
-    if np.ptp(everything) == 0:
+    if is_constant(everything):
         return Estimate(value, None, None, None, "constant")
-    if all(np.ptp(chain) == 0 for chain in chains):
+    if all(map(is_constant, chains)):
         return Estimate(value, None, None, None, "frozen")
     import pyerrors
 
@@ -60,6 +65,11 @@ def estimate(series: Sequence[np.ndarray]) -> Estimate:
     tau_int = float(observable.e_tauint["chain"])
     short = len(everything) < SHORTEST * tau_int
     return Estimate(value, float(observable.dvalue), tau_int, r_hat(chains), "short" if short else "ok")
+
+
+def is_constant(values: np.ndarray) -> bool:
+    """Whether values differ by no more than sums of the same numbers in another order do."""
+    return bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
 
 
 def r_hat(series: Sequence[np.ndarray]) -> float | None:

@@ -18,6 +18,14 @@ import numpy as np
 
 from fluxeq.errors import InputError, StabilityError
 
+LARGEST_COUPLING = 1e100
+"""Of eta and lam in size; one over it is the smallest that is not 0. Their squares and ratios fit into a double."""
+LARGEST_MU = 700.0
+"""e^mu, the weight of a hop, fits into a double."""
+DEEPEST_WELL = 1e8
+"""eta^2 / (4 lam) at eta < 0, the depth of the potential: ln W is as large, and W has as many digits less than 16."""
+LARGEST_POWER = 10**4
+"""f beyond which a table of W is refused; ensembles stay below 4000 (see ``sampling.moves``)."""
 NEGLIGIBLE = -80.0
 """ln of the integrand, relative to its maximum, below which it is dropped (e^-80 is far below one rounding error)."""
 
@@ -26,7 +34,8 @@ NEGLIGIBLE = -80.0
 class Theory:
     """A complex scalar field with couplings eta = 2 d + m^2 and lam, at chemical potential mu (lattice units, a = 1).
 
-    Raises InputError if a coupling is not finite, lam is negative, or lam = 0 without a positive eta.
+    Raises InputError if a coupling is not finite, lam is negative, or lam = 0 without a positive eta, and for couplings
+    whose weights cannot be computed in double precision.
     """
 
     eta: float
@@ -35,14 +44,12 @@ class Theory:
 
     def __post_init__(self) -> None:
         for name in ("eta", "lam", "mu"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-                raise InputError(f"{name} = {value!r}: a coupling is a finite number")
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
         if self.lam < 0:
             raise InputError(f"lam = {self.lam:g}: the action is bounded from below only for lam >= 0")
         if self.lam == 0 and self.eta <= 0:
             raise InputError(f"eta = {self.eta:g} at lam = 0: the integral over the field needs eta > 0 or lam > 0")
+        _require_precise(self.eta, self.lam, self.mu)
 
     def require_stable(self, d: int) -> None:
         """Raise StabilityError if the free theory in ``d`` dimensions has no ground state."""
@@ -54,14 +61,44 @@ class Theory:
             )
 
 
+def _number(name: str, value: object) -> float:
+    """A coupling as a float; InputError if it is no finite number."""
+    try:
+        if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        raise InputError(f"{name} is beyond all floating-point numbers: a coupling is a finite number") from None
+    raise InputError(f"{name} = {value!r:.40}: a coupling is a finite number")
+
+
+def _require_precise(eta: float, lam: float, mu: float) -> None:
+    """Raise InputError for couplings beyond double precision."""
+    for name, value in (("eta", eta), ("lam", lam)):
+        if value and not 1 / LARGEST_COUPLING <= abs(value) <= LARGEST_COUPLING:
+            sizes = f"from {1 / LARGEST_COUPLING:g} to {LARGEST_COUPLING:g}"
+            raise InputError(f"{name} = {value:g}: weights need double precision; choose 0, or a size {sizes}")
+    if abs(mu) > LARGEST_MU:
+        raise InputError(f"mu = {mu:g}: e^mu needs double precision; choose |mu| <= {LARGEST_MU:g}")
+    if eta < 0 and eta**2 > 4 * lam * DEEPEST_WELL:
+        raise InputError(
+            f"eta = {eta:g}, lam = {lam:g}: the potential is eta^2 / (4 lam) = {eta**2 / (4 * lam):g} deep, and weights "
+            f"need double precision up to {DEEPEST_WELL:g} only; raise eta or lam"
+        )
+
+
 def log_weight(theory: Theory, f_max: int) -> np.ndarray:
     """ln W(f) for f = 0 ... ``f_max``, to machine precision; float64 ``(f_max + 1,)``.
 
-    Raises InputError if ``f_max`` is negative.
+    Raises InputError if ``f_max`` is negative or far larger than in any ensemble.
     """
-    if f_max < 0:
-        raise InputError(f"f_max = {f_max}: powers of the field start at 0")
-    powers = np.arange(f_max + 1) + 2.0  # of r, with the r of du = dr / r
+    if not 0 <= f_max <= LARGEST_POWER:
+        raise InputError(f"f_max = {f_max}: powers of the field are tabulated from 0 to {LARGEST_POWER}")
+    return log_weight_at(theory, np.arange(f_max + 1))
+
+
+def log_weight_at(theory: Theory, f: np.ndarray) -> np.ndarray:
+    """ln W at the given f only."""
+    powers = f + 2.0  # of r, with the r of du = dr / r
     if theory.lam == 0:
         log_gamma = np.array([math.lgamma(power / 2) for power in powers])
         return log_gamma - powers / 2 * math.log(theory.eta) - math.log(2)

@@ -5,24 +5,27 @@ chains at its end. Parts do not change the result: half a run continued by the o
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import chain as chained
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fluxeq import observables
+from fluxeq.capacity import require_disk, require_memory
 from fluxeq.data.ensembles import Ensemble, blocks_of, closed, joined, open_ensemble, read_series, save_blocks
+from fluxeq.data.goal import Goal
 from fluxeq.errors import InputError
-from fluxeq.files import derived_seed, remove, require_writable
+from fluxeq.files import derived_seed, locked, remove, require_writable
 from fluxeq.sampling import chains as sampling
 from fluxeq.sampling import open_worms
-from fluxeq.sampling.chains import Chains, Recorder
+from fluxeq.sampling.chains import Chains, Recorder, require_seed, require_start, require_whole
 from fluxeq.sampling.devices import recorder
-from fluxeq.sampling.tuning import Tuning, tune
-from fluxeq.statistics import estimate
+from fluxeq.sampling.tables import require_storable
+from fluxeq.sampling.tuning import FEWEST_CHAINS, Report, Tuning, tune
 from fluxeq.theory import Theory
 
 PART_BYTES = 2**25
@@ -30,7 +33,8 @@ PART_BYTES = 2**25
 FIRST_TURNS = 64
 """Configurations of each chain before the error is looked at for the first time; then each time half as many more."""
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, str], None]
+"""Called with the configurations that are made, those that are to be made, and a remark."""
 
 
 class Settings(NamedTuple):
@@ -50,18 +54,6 @@ class Settings(NamedTuple):
         return self.n_configurations // self.n_chains
 
 
-class Goal(NamedTuple):
-    """The error of an observable that is small enough to stop."""
-
-    observable: Literal["n", "phi2"]
-    error: float
-
-    def reached(self, series: Sequence[np.ndarray]) -> bool:
-        """Whether the error, from one series a chain, can be trusted and is small enough."""
-        found = estimate(series)
-        return found.status == "ok" and found.error is not None and found.error <= self.error
-
-
 def sample(
     theory: Theory,
     shape: Sequence[int],
@@ -79,18 +71,42 @@ def sample(
     """
     settings = Settings(theory, tuple(shape), configurations, chains, seed)
     require_settings(settings)
+    require_memory(f"configurations = {configurations}", int(configurations) * 2 * len(shape) * math.prod(shape))
     record = recorder(device, threads)
-    state, tuning = tune(theory, sampling.start(shape, chains, seed), record=record)
+    state, tuning = _thermalised(settings, None, record, lambda line: None)
     state, part = _part(settings, state, tuning, settings.n_turns, record)
     return joined([part, *_rest(settings, state, tuning, record)])
 
 
 def require_settings(settings: Settings) -> None:
     """Raise InputError for a lattice, theory or number that cannot be sampled."""
-    sampling.start(settings.shape, settings.n_chains, settings.seed)
-    settings.theory.require_stable(len(settings.shape))
-    if settings.n_configurations < 1:
-        raise InputError(f"configurations = {settings.n_configurations}: at least 1 is needed")
+    require_start(settings.shape, settings.n_chains, settings.seed)
+    require_storable(settings.theory, len(settings.shape))
+    require_whole("configurations", settings.n_configurations, 1)
+
+
+@contextmanager
+def sole_maker(output: Path) -> Iterator[Path]:
+    """The folder for the parts of a file, which is gone afterwards unless they are to be gone on with.
+
+    Raises InputError at once if another process holds it, because it makes the same file.
+    """
+    folder = output.with_name(output.name + ".parts")
+    lock = folder / "lock"
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        try:
+            is_free = held.enter_context(locked(lock, wait=False)) and lock.exists()
+        except InputError:  # a file system without locks
+            is_free = True
+        if not is_free:
+            raise InputError(f"{output}: another process is making it; wait for it, or choose another output")
+        try:
+            yield folder
+        finally:
+            with suppress(OSError):  # there are parts, or another process has come for the lock
+                lock.unlink()
+                folder.rmdir()
 
 
 def sample_to_file(
@@ -107,36 +123,60 @@ def sample_to_file(
 
     A file with fewer configurations of the same chains is extended. With a goal the file is complete, with fewer
     configurations, as soon as the error is small enough. ``start`` is the ensemble that the settings name, of the same
-    lattice. Raises InputError if the file holds other settings.
+    lattice. Raises InputError if the file holds other settings, or another process is making it.
     """
     require_settings(settings)
     require_writable(output)
+    require_disk(f"configurations = {settings.n_configurations}", 8 * settings.n_configurations, output.parent)
     record = recorder(device, threads)
-    folder = output.with_name(output.name + ".parts")
+    output = output.resolve() if output.is_symlink() else output
+    with sole_maker(output) as folder:
+        return _completed(output, folder, settings, goal, start, record, progress)
+
+
+def _completed(
+    output: Path,
+    folder: Path,
+    settings: Settings,
+    goal: Goal | None,
+    start: Ensemble | None,
+    record: Recorder,
+    progress: Progress,
+) -> bool:
+    """The same, with the folder for the parts."""
     found = open_ensemble(output, 1) if output.exists() else None
     n_found = 0
     if found is not None:
         _require_same(output, settings, found)
         series = read_series(output)
         n_found = sum(map(len, series.n))
-        if n_found >= settings.n_configurations or (goal and goal.reached(getattr(series, goal.observable))):
+        if n_found >= settings.n_configurations or (
+            goal and goal.reached(getattr(series, goal.observable), settings.shape)
+        ):
             return False
     files = _part_files(folder, n_found // settings.n_chains)
-    state, tuning = _resume(folder, files, settings, found, start, record)
+
+    def report(line: str) -> None:
+        progress(0, settings.n_configurations, f"thermalising, {line}")
+
+    state, tuning = _resume(folder, files, settings, found, start, record, report)
     turn = (int(state.worms[0]) - tuning.thermalisation) // tuning.spacing
-    progress(turn * settings.n_chains, settings.n_configurations)
-    while turn < settings.n_turns and not (goal and _next_look(turn - 1) == turn and _reached(goal, output, files)):
+    progress(turn * settings.n_chains, settings.n_configurations, "")
+    while turn < settings.n_turns and not (
+        goal and _next_look(turn - 1) == turn and _reached(goal, settings.shape, output, files)
+    ):
         stop = _next_stop(settings, goal, turn)
         state, part = _part(settings, state, tuning, stop - turn, record)
         files.append(folder / f"{turn:09d}.h5")
         save_blocks(files[-1], [part])
         turn = stop
-        progress(turn * settings.n_chains, settings.n_configurations)
+        progress(turn * settings.n_chains, settings.n_configurations, "")
     made = map(open_ensemble, files)
     kept = blocks_of(output, n_found - n_found % settings.n_chains) if n_found else iter([])
     rest = _rest(settings, state, tuning, record) if turn == settings.n_turns else []
     save_blocks(output, chained(kept, made, rest))
-    remove(folder)
+    for path in folder.glob("*.h5"):
+        remove(path)
     return True
 
 
@@ -149,11 +189,11 @@ def with_worms(ensemble: Ensemble, numbers: Sequence[int], seed: int) -> Ensembl
     if ensemble.worms is not None:
         raise InputError("the ensemble has open worms already; draw them from the closed ensemble")
     if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-        raise InputError(f"number = {list(numbers)}: different whole numbers from 0 on are needed, as in 0,5")
+        raise InputError(f"number = {str(list(numbers)):.80}: different whole numbers from 0 on are needed, as in 0,5")
     if len(ensemble) < len(numbers):
         raise InputError(f"{len(ensemble)} configurations for {len(numbers)} numbers of worms: sample more of them")
-    if seed < 0:
-        raise InputError(f"seed = {seed}: a seed is a whole number from 0 on")
+    require_seed(seed)
+    open_worms.require_drawable(ensemble.theory, ensemble.shape, max(numbers))
     dealt = np.resize(numbers, len(ensemble))
     np.random.default_rng(derived_seed(seed, "deal")).shuffle(dealt)
     worms = open_worms.draw(ensemble.theory, ensemble.configurations, dealt, seed)
@@ -205,11 +245,11 @@ def _next_look(turn: int) -> int:
     return look
 
 
-def _reached(goal: Goal, output: Path, files: Sequence[Path]) -> bool:
+def _reached(goal: Goal, shape: Sequence[int], output: Path, files: Sequence[Path]) -> bool:
     """Whether what has been made so far is enough."""
     made = [getattr(read_series(path), goal.observable) for path in ([output] if output.exists() else []) + [*files]]
     made = [series for series in made if series]
-    return bool(made) and goal.reached([np.concatenate(parts) for parts in zip(*made, strict=True)])
+    return bool(made) and goal.reached([np.concatenate(parts) for parts in zip(*made, strict=True)], shape)
 
 
 def _require_same(output: Path, settings: Settings, found: Ensemble) -> None:
@@ -237,6 +277,7 @@ def _resume(
     found: Ensemble | None,
     start: Ensemble | None,
     record: Recorder,
+    report: Report,
 ) -> tuple[Chains, Tuning]:
     """State of the chains and waiting times: from the last part, the file to extend, or a new start."""
     if files:
@@ -246,13 +287,22 @@ def _resume(
         return part.state, part.tuning
     if found is not None and found.state is not None:
         return found.state, found.tuning
-    state = sampling.start(settings.shape, settings.n_chains, settings.seed)
-    if start is not None:
-        state = _continued(state, start)
-    state, tuning = tune(settings.theory, state, record=record)
+    state, tuning = _thermalised(settings, start, record, report)
     files.append(folder / "000000000-tuned.h5")
     save_blocks(files[-1], [joined([_part(settings, state, tuning, 1, record)[1]], 0, state)])
     return state, tuning
+
+
+def _thermalised(
+    settings: Settings, start: Ensemble | None, record: Recorder, report: Report
+) -> tuple[Chains, Tuning]:
+    """Chains at rest, the first of those that pilots need, with which each of them is what it is among more chains."""
+    report("from the last configurations of others" if start else "from both sides of the density")
+    state = sampling.start(settings.shape, max(settings.n_chains, FEWEST_CHAINS), settings.seed)
+    if start is not None:
+        state = _continued(state, start)
+    state, tuning = tune(settings.theory, state, record=record, report=report)
+    return Chains(*(array[: settings.n_chains] for array in state)), tuning
 
 
 def _continued(state: Chains, start: Ensemble) -> Chains:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fluxeq.data.ensembles import read_series
+from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains
 from fluxeq.statistics import SHORTEST, Estimate, estimate
 
@@ -21,8 +22,13 @@ class Measured(NamedTuple):
 
 
 def measured(path: Path) -> Measured:
-    """Means over an ensemble with errors from the Gamma method; tau_int in stored configurations."""
+    """Means over an ensemble with errors from the Gamma method; tau_int in stored configurations.
+
+    Raises InputError if there is nothing to measure.
+    """
     series = read_series(path)
+    if not series.n:
+        raise InputError(f"{path}: holds no configurations; sample it again")
     n, phi2 = estimate(series.n), estimate(series.phi2)
     return Measured(n, phi2, sum(map(len, series.n)), len(series.n), series.state)
 
@@ -64,9 +70,13 @@ def as_text(found: Measured) -> str:
 
 
 def _line(name: str, result: Estimate, n_configurations: int) -> str:
+    if result.status == "constant":
+        return (
+            f"{name:8} {result.value:.6g}, constant: the same in all {n_configurations} configurations; "
+            "if anything fluctuates, it is too rare for them to show it"
+        )
     if result.error is None or result.tau_int is None:
         reasons = {
-            "constant": "the same in every configuration",
             "frozen": "every chain keeps a value of its own; sample far longer",
             "short": "fewer than 8 configurations a chain",
         }

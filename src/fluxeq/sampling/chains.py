@@ -7,12 +7,14 @@ half a run continued by the other half is one run.
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 
 from fluxeq import observables
+from fluxeq.capacity import require_memory
 from fluxeq.errors import FluxOverflowError, InputError
 from fluxeq.lattice import require_shape
 from fluxeq.sampling import backends
@@ -38,6 +40,9 @@ from fluxeq.theory import Theory
 
 IN_STEP = 32
 """Chains that go in step on one processor; with fewer it waits, with more it gains nothing."""
+
+BYTES_A_SITE, BYTES_A_CHAIN = 64, 2**15
+"""Memory that chains take at least, while they are tuned: a site in each direction, and what is known of each chain."""
 
 Moves = SimpleNamespace
 Recorder = Callable[..., tuple["Chains", np.ndarray]]
@@ -80,16 +85,34 @@ class Chains(NamedTuple):
 def start(shape: Sequence[int], n_chains: int, seed: int) -> Chains:
     """Empty lattices, one for each chain, each with its own random stream.
 
-    Raises InputError for a lattice or a number of chains that cannot be.
+    Raises InputError as ``require_start`` does.
     """
-    require_shape(shape)
-    if n_chains < 1:
-        raise InputError(f"chains = {n_chains}: at least 1 is needed; 4 or more allow a test of their agreement")
-    if seed < 0:
-        raise InputError(f"seed = {seed}: a seed is a whole number from 0 on")
+    require_start(shape, n_chains, seed)
     streams = [child.generate_state(2, np.uint64) for child in np.random.SeedSequence(seed).spawn(n_chains)]
     hops = np.zeros((n_chains, 2, len(shape), *shape), dtype=np.uint16)
     return Chains(hops, np.array(streams), np.zeros((n_chains, 4, 2), dtype=np.int64))
+
+
+def require_start(shape: Sequence[int], n_chains: int, seed: int) -> None:
+    """Raise InputError for a lattice, a number of chains or a seed that cannot be, or that no memory here can hold."""
+    require_shape(shape)
+    require_whole("chains", n_chains, 1)
+    require_seed(seed)
+    n_bytes = BYTES_A_CHAIN + BYTES_A_SITE * len(shape) * math.prod(map(int, shape))
+    require_memory(f"chains = {n_chains} on {'x'.join(map(str, shape))}", int(n_chains) * n_bytes)
+
+
+def require_seed(seed: int) -> None:
+    """Raise InputError for a number that is no seed, or that files cannot hold."""
+    require_whole("seed", seed, 0)
+    if seed >= 2**64:
+        raise InputError(f"seed = {str(seed):.40}: choose one below 2^64")
+
+
+def require_whole(name: str, value: int, least: int) -> None:
+    """Raise InputError unless ``value`` is a whole number from ``least`` on."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name} = {value}: at least {least} is needed, a whole number")
 
 
 def hops_of(configurations: np.ndarray) -> np.ndarray:
@@ -208,5 +231,5 @@ def overflow_error(hops: np.ndarray, first_chain: int) -> FluxOverflowError:
     direction = "t" if nu == 0 else f"x{nu}"
     return FluxOverflowError(
         f"|{name}_{direction}| = {values.max()} on the link from site {tuple(site)} of chain {first_chain + chain}: "
-        "a stored flux is at most 127 (int8); choose a smaller mu or larger eta or lam"
+        "a stored flux is at most 127 (int8); choose a smaller |mu| or larger eta or lam"
     )

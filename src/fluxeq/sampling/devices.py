@@ -1,5 +1,6 @@
 """Where chains run: on the processors of this machine, or on a CUDA GPU. The chains are the same, bit for bit."""
 
+import os
 from functools import partial
 
 from fluxeq.errors import InputError
@@ -10,14 +11,15 @@ DEVICES = ("cpu", "cuda")
 
 
 def recorder(device: str, n_threads: int = 1) -> Recorder:
-    """The function that advances chains on a device; ``n_threads`` is for processors.
+    """The function that advances chains on a device; ``n_threads`` is for processors, more than there are gain nothing.
 
     Raises InputError, with the reason, for a device that is not there.
     """
+    chains.require_whole("threads", n_threads, 1)
     if device not in DEVICES:
         raise InputError(f"device {device!r}: chains run on {' or '.join(DEVICES)}")
     if device == "cpu":
-        return partial(chains.record, n_threads=n_threads)
+        return partial(chains.record, n_threads=min(n_threads, os.cpu_count() or 1))
     try:
         from fluxeq.sampling import gpu
     except ImportError as error:

@@ -6,6 +6,7 @@ head is on a site of its own. All 2 N end sites are distinct: N is half the sum 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +24,11 @@ from fluxeq.sampling.chains import (
     require_in_bounds,
 )
 from fluxeq.sampling.moves import TABLE_TOO_SHORT
-from fluxeq.sampling.tables import tables
-from fluxeq.theory import Theory
+from fluxeq.sampling.tables import hop_weights, tables
+from fluxeq.theory import Theory, weight_ratio
+
+RAREST = 1e-5
+"""Acceptance of a hop from which on worms are drawn; below, each takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def draw(
 ) -> OpenWorms:
     """Open ``n_worms[i]`` worms in the closed configuration i.
 
-    Raises InputError if there are more ends than sites, FluxOverflowError if a flux does not fit into int8.
+    Raises InputError as ``require_drawable`` does, FluxOverflowError if a flux does not fit into int8.
     """
     if len(n_worms) != len(configurations):
         raise InputError(
@@ -50,11 +54,7 @@ def draw(
         )
     shape = configurations.shape[2:]
     d, n_sites, most = len(shape), math.prod(shape), int(n_worms.max(initial=0))
-    if most and 2 * most > n_sites // 2:
-        raise InputError(
-            f"{most} worms on {'x'.join(map(str, shape))}: their ends need sites of their own, at most half of all; "
-            f"draw at most {n_sites // 4}"
-        )
+    require_drawable(theory, shape, most)
     arrivals = arrivals_of(hops_of(configurations))
     rng, tally = np.random.SeedSequence(seed).generate_state(2, np.uint64)[:, None], np.zeros((4, 2, 1), dtype=np.int64)
     heads, tails = (np.full((len(configurations), most), -1) for _ in range(2))
@@ -70,6 +70,24 @@ def draw(
             raise overflow_error(links_of(state.arrivals, shape), i)
     sites = [_coordinates(ends, shape) for ends in (heads, tails)]
     return OpenWorms(stored.reshape(configurations.shape), np.asarray(n_worms, dtype=np.int64), *sites)
+
+
+def require_drawable(theory: Theory, shape: Sequence[int], most: int) -> None:
+    """Raise InputError for more ends than sites, and where hops are so rare that a worm would hardly ever move."""
+    if not most:
+        return
+    n_sites = math.prod(shape)
+    if 2 * most > n_sites // 2:
+        raise InputError(
+            f"{most} worms on {'x'.join(map(str, shape))}: their ends need sites of their own, at most half of all; "
+            f"draw at most {n_sites // 4}"
+        )
+    g = hop_weights(theory, len(shape)).sum() * weight_ratio(theory, 0)[0]  # of an empty site, see ``moves``
+    if g < RAREST:
+        raise InputError(
+            f"eta = {theory.eta:g}, lam = {theory.lam:g}, mu = {theory.mu:g}: open worms need hops, of which one in "
+            f"{1 / g:.1g} is accepted; choose a smaller eta or lam, or a larger |mu|"
+        )
 
 
 def _coordinates(sites: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -6,9 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from fluxeq.errors import FluxOverflowError
 from fluxeq.lattice import neighbours
-from fluxeq.sampling.moves import MOST_POWERS, Tables
-from fluxeq.theory import Theory, weight_ratio
+from fluxeq.sampling.moves import LARGEST, MOST_POWERS, Tables
+from fluxeq.theory import Theory, log_weight_at, weight_ratio
 
 
 def tables(theory: Theory, shape: Sequence[int], powers: np.ndarray, entry: float) -> Tables:
@@ -25,6 +26,25 @@ def hop_weights(theory: Theory, d: int) -> np.ndarray:
     e = np.ones(2 * d)
     e[[0, d]] = math.exp(theory.mu), math.exp(-theory.mu)
     return e
+
+
+def require_storable(theory: Theory, d: int) -> None:
+    """Raise FluxOverflowError, and StabilityError, where the weights say beforehand that no configuration fits into int8.
+
+    If all p that arrive at a site were independent, they would weigh L^p W(2 p) / p! (see ``moves``), which falls from
+    the p on at which g(p) = 1. The theory is refused if that is not below the p whose mean flux on some link, k_t or
+    the smaller number of hops to and fro, is 127. Means are good to some 10 %, and each of many links has to fit.
+    """
+    theory.require_stable(d)
+    e = hop_weights(theory, d)
+    share = max(abs(e[0] - e[d]), min(e[0], e[d]), *e[1:d]) / e.sum()
+    p = min(math.ceil(LARGEST / share), MOST_POWERS)
+    log_w = log_weight_at(theory, np.array([2 * p, 2 * p + 2]))
+    if theory.lam and math.log(e.sum()) + log_w[1] - log_w[0] > math.log(p + 1):
+        raise FluxOverflowError(
+            f"eta = {theory.eta:g}, lam = {theory.lam:g}, mu = {theory.mu:g}: fluxes are larger than {LARGEST}, the most "
+            "that is stored (int8); choose a smaller |mu| or larger eta or lam"
+        )
 
 
 def ratios(theory: Theory, powers: np.ndarray) -> np.ndarray:

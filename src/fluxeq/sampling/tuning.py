@@ -9,16 +9,20 @@ from scipy.special import gammaln
 
 from fluxeq import observables, statistics
 from fluxeq.errors import InputError
-from fluxeq.sampling.chains import Chains, Recorder, record
+from fluxeq.sampling.chains import Chains, Recorder, record, require_whole
 from fluxeq.sampling.moves import LARGEST
-from fluxeq.sampling.tables import hop_weights, ratios, vacancy
+from fluxeq.sampling.tables import hop_weights, ratios, require_storable, vacancy
 from fluxeq.theory import Theory, log_weight
+
+Report = Callable[[str], None]
 
 PILOT_LENGTH = 64  # recorded configurations a chain, in one pilot
 PILOT_TAU = 400  # autocorrelation times that all chains of a pilot must span together
+FEWEST_CHAINS = math.ceil(PILOT_TAU / 2 / PILOT_LENGTH)  # fewer never span them, since tau_int is at least 1/2
 LARGEST_R_HAT = 1.1  # also for chains that agree, if each spans fewer than some 17 tau_int
 LONGEST_STRIDE = 2**22  # worms between two configurations of a pilot
-PILOT_MEMORY = 2**28  # bytes of configurations that a pilot may hold at once
+WORMS_A_SITE = 4  # that begin between two configurations of a pilot, on average; e^-4 of the sites have none
+PILOT_MEMORY = 2**25  # bytes of configurations that a pilot may hold at once
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,7 @@ class Tuning:
 
 
 def tune(
-    theory: Theory,
-    chains: Chains,
-    *,
-    record: Recorder = record,
-    report: Callable[[str], None] = lambda line: None,
+    theory: Theory, chains: Chains, *, record: Recorder = record, report: Report = lambda line: None
 ) -> tuple[Chains, Tuning]:
     """Thermalise the chains and choose spacing and entry: pilots of growing length until one spans many tau_int.
 
@@ -46,31 +46,48 @@ def tune(
     agree (R-hat below 1.1, which shorter chains than some 17 tau_int each do not reach). All pilots are thrown away;
     the spacing is 2 tau_int. Entry is 1 over the mean of g (see ``moves``) in the pilot before, with which entering is
     as likely as leaving. ``record`` says on which device.
-    Raises InputError if no pilot is long enough.
+
+    Where hops are rare, nothing may fluctuate in a pilot, but what is left of the start. It is accepted if all chains
+    keep one value of each of the three in its second half, though they began on both sides, and if 4 worms began on
+    every site, on average, between two configurations: a hop is made and undone by worms that begin beside it, so that
+    there was time for both. Configurations count as independent then, and tau_int as half of their distance.
+
+    Raises InputError for fewer than 4 chains, which no pilot would let pass, and if no pilot is long enough.
     """
-    theory.require_stable(len(chains.shape))
+    require_storable(theory, len(chains.shape))
+    require_whole("chains of a pilot", len(chains.hops), FEWEST_CHAINS)
     if not chains.hops.any():
         chains = dispersed(theory, chains)
     stride, before, entry = 1, int(chains.worms[0]), 1.0
-    while True:
+    while stride <= LONGEST_STRIDE:
         chains, series, g = _measured(theory, chains, stride, entry, record)
-        estimates = [estimate for estimate in map(statistics.estimate, series) if estimate.status != "constant"]
-        tau_int = max((e.tau_int for e in estimates if e.tau_int is not None), default=None)
-        r_hat = max((e.r_hat for e in estimates if e.r_hat is not None), default=1.0)
-        frozen = any(e.status == "frozen" for e in estimates)
-        if tau_int is not None and not frozen:
-            spanned = len(chains.hops) * PILOT_LENGTH / tau_int
-            report(f"pilot: stride {stride} worms, tau_int {tau_int * stride:.0f} worms, R-hat {r_hat:.3f}")
-            if spanned >= PILOT_TAU and r_hat < LARGEST_R_HAT:
-                spacing = max(1, math.ceil(2 * tau_int * stride))
-                return chains, Tuning(spacing, int(chains.worms[0]) - before, tau_int * stride, entry)
+        tau_int, r_hat = _judged(series, stride >= min(WORMS_A_SITE * math.prod(chains.shape), LONGEST_STRIDE))
+        report(f"pilot: stride {stride} worms, tau_int {tau_int * stride:.0f} worms, R-hat {r_hat:.3f}")
+        if len(chains.hops) * PILOT_LENGTH / tau_int >= PILOT_TAU and r_hat < LARGEST_R_HAT:
+            spacing = max(1, math.ceil(2 * tau_int * stride))
+            return chains, Tuning(spacing, int(chains.worms[0]) - before, tau_int * stride, entry)
         stride *= 2
         entry = 1 / g
-        if stride > LONGEST_STRIDE:
-            raise InputError(
-                f"the chains do not come to rest within {int(chains.worms[0]) - before} worms each: "
-                "too cold or too large a lattice for this sampler; choose other couplings or a smaller lattice"
-            )
+    raise InputError(
+        f"the chains do not come to rest within {int(chains.worms[0]) - before} worms each: "
+        "too cold or too large a lattice for this sampler; choose other couplings or a smaller lattice"
+    )
+
+
+def _judged(series: list[list[np.ndarray]], may_be_constant: bool) -> tuple[float, float]:
+    """The largest tau_int, in steps of the series, and R-hat of some observables; infinite where unknown."""
+    if all(map(_ends_constant, series)):
+        return (0.5, 1.0) if may_be_constant else (math.inf, math.inf)
+    estimates = [estimate for estimate in map(statistics.estimate, series) if estimate.status != "constant"]
+    if any(estimate.status == "frozen" for estimate in estimates):
+        return math.inf, math.inf
+    tau_int = max((e.tau_int for e in estimates if e.tau_int is not None), default=math.inf)
+    return tau_int, max((e.r_hat for e in estimates if e.r_hat is not None), default=1.0)
+
+
+def _ends_constant(series: list[np.ndarray]) -> bool:
+    """Whether all chains keep one value in the second half of a pilot."""
+    return statistics.is_constant(np.concatenate([chain[len(chain) // 2 :] for chain in series]))
 
 
 def dispersed(theory: Theory, chains: Chains) -> Chains:

@@ -1,0 +1,50 @@
+"""The error at which sampling may stop, and how many configurations it takes to reach it.
+
+    error^2 ~ 1 / N,    and N >= 100 tau_int for an error that can be trusted
+
+A constant series has no error. It counts as having the one that it would have, had a single configuration differed: n
+changes in steps of 1 / N_x, and |phi|^2, where hops are rare, by less than it is.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from fluxeq.statistics import SHORTEST, estimate
+
+BEYOND_REACH = 1e15
+"""Configurations that nobody will make."""
+
+
+class Goal(NamedTuple):
+    """The error of an observable that is small enough to stop."""
+
+    observable: Literal["n", "phi2"]
+    error: float
+
+    def reached(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> bool:
+        """Whether the error, from one series a chain on a lattice, can be trusted and is small enough."""
+        return self.needed(series, shape) <= sum(map(len, series))
+
+    def missed(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> str:
+        """One line that says how far the goal is; empty if it is reached."""
+        needed, n = self.needed(series, shape), sum(map(len, series))
+        if needed <= n:
+            return ""
+        if math.isnan(needed):
+            way_out = "which are too few to tell how many it takes; allow more"
+        else:
+            way_out = f"about {needed:.2g} would do" if needed < BEYOND_REACH else "no number within reach would do"
+        return f"{self.observable}={self.error:g} is not reached with {n} configurations; {way_out}"
+
+    def needed(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> float:
+        """About how many configurations it takes, from those of some; nan if nobody can tell yet."""
+        found, n = estimate(series), sum(map(len, series))
+        if found.status == "constant":
+            return (1 / math.prod(shape[1:]) if self.observable == "n" else found.value) / self.error
+        if found.error is None or found.tau_int is None:
+            return math.nan
+        ratio = found.error / self.error
+        return max(n * ratio * ratio, SHORTEST * found.tau_int)
