@@ -130,16 +130,18 @@ def measure(
     plot:
         A picture to draw (png or pdf): history, autocorrelation and histogram of n and |phi|^2.
     """
-    from fluxeq.data.ensembles import read_series
-    from fluxeq.data.measurement import as_json, as_text, measured
-    from fluxeq.files import require_writable
+    with progress("measuring"):
+        from fluxeq.data.ensembles import read_series
+        from fluxeq.data.measurement import as_json, as_text, measured
+        from fluxeq.files import require_writable
 
-    found = measured(ensemble)
-    if plot is not None:
-        from fluxeq.figures.diagnostics import save_diagnostics
+        if plot is not None:
+            require_writable(plot)
+        found = measured(ensemble)
+        if plot is not None:
+            from fluxeq.figures.diagnostics import save_diagnostics
 
-        require_writable(plot)
-        save_diagnostics(read_series(ensemble), plot)
+            save_diagnostics(read_series(ensemble), plot)
     print(json.dumps(as_json(found), indent=2) if json_ else as_text(found))
 
 
@@ -158,17 +160,18 @@ def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> Non
     seed:
         The same seed gives the same file.
     """
-    from fluxeq.data.ensembles import open_ensemble, save_ensemble
-    from fluxeq.data.generation import sole_maker, with_worms
-    from fluxeq.files import require_writable
+    with progress("opening worms"):
+        from fluxeq.data.ensembles import open_ensemble, save_ensemble
+        from fluxeq.data.generation import sole_maker, with_worms
+        from fluxeq.files import require_writable
 
-    numbers = parsed_integers("number", number)
-    require_writable(output)
-    with sole_maker(output):
-        if output.exists():
-            raise InputError(f"{output}: exists; remove it or choose another output")
-        opened = with_worms(open_ensemble(ensemble), numbers, seed)
-        save_ensemble(output, opened)
+        numbers = parsed_integers("number", number)
+        require_writable(output)
+        with sole_maker(output):
+            if output.exists():
+                raise InputError(f"{output}: exists; remove it or choose another output")
+            opened = with_worms(open_ensemble(ensemble), numbers, seed)
+            save_ensemble(output, opened)
     print(f"{output}: {len(opened)} configurations with {number} open worms")
 
 

@@ -187,7 +187,7 @@ def test_digests_see_every_part_of_a_job(quick):
 def test_a_misspelled_key_is_what_the_error_names(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(study_text("quick").replace("seed = 1", "seeds = 1", 1))
-    with pytest.raises(InputError, match="seeds is unknown; did you mean seed?"):
+    with pytest.raises(InputError, match="seeds is unknown; did you mean seed"):
         load_study(path)
 
 

@@ -106,7 +106,7 @@ def require_seed(seed: int) -> None:
     """Raise InputError for a number that is no seed, or that files cannot hold."""
     require_whole("seed", seed, 0)
     if seed >= 2**64:
-        raise InputError(f"seed = {str(seed):.40}: choose one below 2^64")
+        raise InputError(f"seed = {seed!s:.40}: choose one below 2^64")
 
 
 def require_whole(name: str, value: int, least: int) -> None:
