@@ -31,6 +31,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,  # a signal ends every command in the same way
 )
 
+MOST_INSTANCES = 10**6
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
 TaskName = Literal["regression", "detection", "counting"]
 ArchitectureName = Literal["EQ", "ST", "FL"]
@@ -221,7 +222,7 @@ def train(
     together:
         Train all instances in step in one process on a CPU as well, which is slower there than side by side.
     """
-    from fluxeq.files import model_file
+    from fluxeq.files import claimed, model_file, require_writable
     from fluxeq.nets.architectures import configured
     from fluxeq.studies.side_by_side import train_side_by_side
     from fluxeq.training.compiled import keep_compiled
@@ -229,8 +230,10 @@ def train(
     from fluxeq.training.devices import on_gpu, use_device
     from fluxeq.training.instances import train_instances
 
-    if instances < 1:
-        raise InputError(f"instances = {instances}: at least 1 is needed")
+    if not 1 <= instances <= MOST_INSTANCES:
+        raise InputError(f"instances = {instances}: from 1 to {MOST_INSTANCES} are possible")
+    _require_seed(seed)
+    require_writable(output / model_file(architecture, 0))
     use_device(device)
     keep_compiled()
     (chosen, changes), general = config_of(config), recipe_of(recipe)
@@ -241,7 +244,7 @@ def train(
     in_step, n_workers = together or on_gpu(), min(instances, _n_processors())
     each = the_recipe.epochs + the_recipe.polish
     complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
-    with progress("training") as advance:
+    with claimed(output / f".{architecture}.lock", f"trains {architecture}"), progress("training") as advance:
         if in_step or n_workers == 1 or complete:
             note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
             paths = train_instances(found, *asked, in_step, note)
@@ -396,10 +399,13 @@ def search(
             raise InputError(f"{name} = {value}: at least 1 is needed")
     require_architecture(architecture)
     require_writable(output / "best.json")
+    if seed is not None:
+        _require_seed(seed)
     the_space, the_recipe = space_of(space), recipe_of(recipe)
     found = load_data(task, data, validation)
     chosen_seed = secrets.randbits(32) if seed is None else seed
     opened = open_storage(storage, heartbeat)
+    require_writable(output / "best.json")  # again: the storage may have taken its place
     allowed = budget(the_recipe, len(found.training), trials, repeats)
     print(f"budget of {architecture}: {allowed}")
     with progress("searching") as advance:
@@ -563,6 +569,11 @@ def _score_line(row: dict[str, Any]) -> str:
     if row["accuracy"] is not None:
         parts.append(f"accuracy {row['accuracy']:.2%}")
     return ", ".join([*parts, f"{row['configurations']} configurations"])
+
+
+def _require_seed(seed: int) -> None:
+    if seed < 0:
+        raise InputError(f"seed = {seed}: a seed is a whole number from 0 on")
 
 
 def _n_processors() -> int:

@@ -155,6 +155,26 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[b
         yield True
 
 
+@contextmanager
+def claimed(path: Path, work: str) -> Iterator[None]:
+    """Hold a lock file that is there for the block only; its folder is made, and removed again if nothing gets into it.
+
+    Raises InputError at once, which names the ``work``, if another process holds it.
+    """
+    made = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path, wait=False) as free:
+        if not free:
+            raise InputError(f"{path.parent}: another process {work} there; wait for it, or choose another output")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                for folder in made:
+                    folder.rmdir()
+
+
 def require_writable(path: Path) -> None:
     """Raise InputError if ``path`` cannot be a new file: it is a folder, a device or read-only, its folder is a file or
     read-only, or its name is too long. A link stands for what it names.

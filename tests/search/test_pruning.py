@@ -5,6 +5,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from no_data import NO_DATA
 
 from fluxeq.search import search as module
 from fluxeq.search.pruning import LostPruner, best_value
@@ -75,8 +76,7 @@ def test_what_was_given_up_counts_keeps_its_mean_and_never_wins(monkeypatch):
 
     monkeypatch.setattr(module, "Trainer", Trainer)
     monkeypatch.setattr(module, "_best_loss", losses_of)
-    data = type("Data", (), {"training": Training()})()
-    found = [run(data, prune) for prune in (False, True)]
+    found = [run(prune) for prune in (False, True)]
     assert [setting.pruned for setting in found[0]] == [False] * 6
     assert len(found[1]) == 6
     assert found[1][0].config == found[0][0].config
@@ -87,14 +87,7 @@ def test_what_was_given_up_counts_keeps_its_mean_and_never_wins(monkeypatch):
     assert found[1][-len(pruned) :] == pruned
 
 
-class Training:
-    shape = (4, 4)
-
-    def __len__(self):
-        return 8
-
-
-def run(data, prune):
+def run(prune):
     storage = optuna.storages.InMemoryStorage()
     space = SPACE.model_copy(update={"dense_layers": (0, 0)})
-    return module.search(data, "EQ", space, Recipe(), 6, 3, 1, storage, "s", prune=prune)
+    return module.search(NO_DATA, "EQ", space, Recipe(), 6, 3, 1, storage, "s", prune=prune)

@@ -1,15 +1,18 @@
 """The budget, the duplicates and the resumption of a search; most of them without the trainings."""
 
 import json
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 
 import numpy as np
 import optuna
 import pytest
+from no_data import NO_DATA
 
 import small_ensembles
+from damage import damages
 from fluxeq.errors import DivergedError, InputError
-from fluxeq.files import derived_seed
+from fluxeq.files import derived_seed, read_json
 from fluxeq.search import search as module
 from fluxeq.search.results import budget, save_results
 from fluxeq.search.search import Setting, search
@@ -41,9 +44,9 @@ class Trainings:
         return Setting(fields, value, (value,) * problem.repeats, 10, recipe=chosen)
 
 
-def run(monkeypatch, storage, trainings, n_trials, space=WIDE, architecture="ST", seed=1):
+def run(monkeypatch, storage, trainings, n_trials, space=WIDE, architecture="ST", seed=1, repeats=2, **recipe):
     monkeypatch.setattr(module, "_train", trainings)
-    return search(None, architecture, space, Recipe(), n_trials, 2, seed, storage, "s")
+    return search(NO_DATA, architecture, space, Recipe(**recipe), n_trials, repeats, seed, storage, "s")
 
 
 def in_memory():
@@ -145,13 +148,75 @@ def test_a_training_that_diverges_is_the_worst(monkeypatch, tmp_path):
     data, space = small_ensembles.data("regression"), FOUR.model_copy(update={"channels": (2,), "kernels": (1,)})
     found = search(data, "EQ", space, Recipe(), 1, 2, 1, in_memory(), "s")
     assert found[0].losses == (np.inf, np.inf)
-    save_results(tmp_path, "regression", "EQ", found, budget(Recipe(), 40, 1, 2))
-    assert json.loads((tmp_path / "best.json").read_text())["value"] is None
+    (tmp_path / "best.json").write_text("of an earlier search")
+    with pytest.raises(DivergedError, match="the search of EQ for regression: trainings of all 1 settings diverged"):
+        save_results(tmp_path, "regression", "EQ", found, budget(Recipe(), 40, 1, 2))
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.json"]
+    assert read_json(tmp_path / "trials.json")[0]["losses"] == [None, None]
+
+
+def test_some_trainings_that_diverge_do_not_matter(monkeypatch, tmp_path):
+    trainings = Trainings()
+
+    def train(problem, fields, chosen, is_lost):
+        found = trainings(problem, fields, chosen, is_lost)
+        return replace(found, value=np.inf, losses=(0.5, np.inf)) if len(trainings.asked) != 2 else found
+
+    found = run(monkeypatch, in_memory(), train, 3)
+    assert [np.isfinite(setting.value) for setting in found] == [True, False, False]
+    save_results(tmp_path, "regression", "ST", found, budget(Recipe(), 8, 3, 2))
+    assert read_json(tmp_path / "best.json")["config"] == trainings.asked[1]
+
+
+def test_what_a_search_leaves_behind_is_checked(trained, tmp_path):
+    """Every byte of the best setting counts, or does not change it; an edited one is meant if it has no digest."""
+    save_results(tmp_path, "regression", "EQ", trained, budget(Recipe(epochs=2), 40, 2, 2))
+    path, n_read = tmp_path / "best.json", 0
+    whole, best = path.read_bytes(), read_json(path)
+    for content in damages(whole):
+        path.unlink()
+        path.write_bytes(content)
+        with suppress(InputError):
+            found = read_json(path)
+            n_read += 1
+            assert "digest" not in json.loads(content) or found == best
+    assert n_read < 40
+    path.write_text(whole.decode().replace("gelu", "tanh"))
+    with pytest.raises(
+        InputError, match=r"best\.json: its digest is another one: damaged, or changed since .*remove the"
+    ):
+        read_json(path)
+    edited = {name: value for name, value in json.loads(path.read_text()).items() if name != "digest"}
+    path.write_text(json.dumps(edited))
+    assert read_json(path) == edited
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"repeats": 3}, "repeats = 2, asked for 3"),
+        ({"learning_rate": 0.5}, r"recipe\.learning_rate = 0\.01, asked for 0\.5"),
+        ({"space": FOUR}, r"space\.layers = \[1, 2\], asked for \[1, 1\]"),
+        ({"data": ("another",)}, r"data = \['some chains'\], asked for \['another'\]"),
+    ],
+)
+def test_the_trials_of_another_search_are_not_mixed_in(monkeypatch, changed, named):
+    storage, trainings = in_memory(), Trainings()
+    first = run(monkeypatch, storage, Trainings(), 3)
+    if "data" in changed:
+        monkeypatch.setitem(globals(), "NO_DATA", NO_DATA._replace(training_origins=changed.pop("data")))
+        again = {}
+    else:
+        again = changed
+    with pytest.raises(InputError, match=rf"storage: s was searched there with {named}; choose another storage"):
+        run(monkeypatch, storage, trainings, 3, **again)
+    assert trainings.asked == []
+    assert n_stored(storage) == len(first)
 
 
 def test_results(trained, tmp_path):
     save_results(tmp_path, "regression", "EQ", trained, budget(Recipe(epochs=2), 40, 2, 2))
-    trials, best = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("trials", "best"))
+    trials, best = (read_json(tmp_path / f"{name}.json") for name in ("trials", "best"))
     allowed = {"trials": 2, "repeats": 2, "steps": 2, "polish": 0}
     assert best == {"task": "regression", "architecture": "EQ", **trials[0], "budget": allowed}
     assert [trial["value"] for trial in trials] == sorted(setting.value for setting in trained)

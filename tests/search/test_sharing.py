@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 import psycopg
 import pytest
+from no_data import NO_DATA
 from optuna.trial import TrialState, create_trial
 
 import postgresql
@@ -150,7 +151,7 @@ def test_a_race_for_the_last_place(monkeypatch, tmp_path):
         monkeypatch.setattr(module, name, changed)
     monkeypatch.setattr(module.time, "sleep", rival_ends)
     with rival.working():
-        found = module.search(None, "EQ", Space(), Recipe(), 2, 1, 1, storage, "s")
+        found = module.search(NO_DATA, "EQ", Space(), Recipe(), 2, 1, 1, storage, "s")
     assert [setting.config for setting in found] == [{"a": "rival"}, trained[0]]
     assert len(trained) == 1
 
@@ -167,7 +168,7 @@ def test_a_worker_that_was_taken_for_dead_is_not_counted_twice(monkeypatch, tmp_
         return Setting(fields, float(len(trained)), (1.0,), 1)
 
     monkeypatch.setattr(module, "_train", train)
-    found = module.search(None, "EQ", Space(), Recipe(), 2, 1, 1, storage, "s")
+    found = module.search(NO_DATA, "EQ", Space(), Recipe(), 2, 1, 1, storage, "s")
     assert trained[0] == trained[1] != trained[2]
     assert [setting.value for setting in found] == [2.0, 3.0]
 

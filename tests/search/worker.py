@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from no_data import NO_DATA
+
 from fluxeq.files import derived_seed
 from fluxeq.search import search as module
 from fluxeq.search.search import Setting, search
@@ -35,7 +37,7 @@ def main(url: str, log: str, n_trials: str, seed: str, stall: str = "0") -> None
 
     module._train = train
     module.POLL = 0.1
-    found = search(None, "ST", SPACE, Recipe(), int(n_trials), 2, int(seed), open_storage(url, heartbeat=2), "s")
+    found = search(NO_DATA, "ST", SPACE, Recipe(), int(n_trials), 2, int(seed), open_storage(url, heartbeat=2), "s")
     print([(str(setting.config), setting.value) for setting in found])
 
 

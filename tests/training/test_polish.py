@@ -56,3 +56,14 @@ def test_parameters_that_nothing_depends_on_stay():
     fit, _ = polisher.step(polisher.start({"p": jnp.ones(3)}), examples)
     assert fit.parameters[1] == 1.0
     assert np.abs(fit.parameters - 1.0).max() > 1e-2
+
+
+@pytest.mark.parametrize("scale", [1e30, np.inf, np.nan])
+def test_where_there_is_no_step_it_stays(scale):
+    """Huge weights: the equation has no solution in float64, or none at all."""
+    polisher, (x, labels) = linear_network(jnp.array([1.0, 3.0, 0.5, 2.0]))
+    with np.errstate(all="ignore"):
+        for examples in ((x * scale, labels), (x[:3] * scale, labels[:3])):
+            start = polisher.start({"p": jnp.ones(4)})
+            fit, _ = polisher.step(start, examples)
+            assert np.array_equal(fit.parameters, start.parameters) or np.isfinite(fit.parameters).all()

@@ -52,9 +52,11 @@ def configured(name: str, settings: dict[str, Any], shape: tuple[int, ...]) -> A
     """
     require_architecture(name)
     kind = ARCHITECTURES[name]
+    if not isinstance(settings, dict):
+        raise InputError(f"{name} config = {settings!r}: an object of fields is needed")
     fields = {"shape": shape, **settings} if "shape" in kind.model_fields else settings
     try:
-        config = kind(**fields)
+        config = kind.model_validate(fields)
     except ValidationError as error:
         raise InputError(f"{name} {first_problem(error)}") from None
     config.require_shape(tuple(shape))

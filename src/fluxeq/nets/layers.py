@@ -17,6 +17,8 @@ import numpy as np
 
 from fluxeq.errors import InputError
 
+MOST_WEIGHTS = 2**26
+"""Of one layer, whose training then takes some GiB."""
 Array = jax.Array | np.ndarray
 Pooling = Literal["average", "sum", "maximum"]
 Activation = Literal["relu", "leaky_relu", "gelu", "tanh"]
@@ -118,6 +120,8 @@ def uniform_start(rng: np.random.Generator, fan_in: int, n_out: int) -> tuple[Ar
 
     NumPy draws them, so that no device has to compile anything and all start alike.
     """
+    if fan_in * n_out > MOST_WEIGHTS:
+        raise InputError(f"a layer of {fan_in} x {n_out} weights: at most 2^26 are possible; choose a smaller network")
     bound = 1 / math.sqrt(fan_in)
     weight, bias = rng.uniform(-bound, bound, (fan_in, n_out)), rng.uniform(-bound, bound, n_out)
     return weight.astype(np.float32), bias.astype(np.float32)

@@ -3,13 +3,13 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from fluxeq.config import Frozen
 from fluxeq.nets.layers import (
@@ -22,6 +22,9 @@ from fluxeq.nets.layers import (
     PeriodicPooling,
 )
 
+Extent = Annotated[PositiveInt, Field(le=64)]
+"""Of a window: there is a copy of the lattice for each step."""
+
 
 class Block(Frozen):
     """A periodic convolution, the activation, and a spatial pooling unless its extent is 1.
@@ -30,8 +33,8 @@ class Block(Frozen):
     """
 
     channels: PositiveInt
-    kernel: PositiveInt
-    pooling: PositiveInt = 1
+    kernel: Extent
+    pooling: Extent = 1
     stride: PositiveInt = 1
 
 

@@ -1,9 +1,11 @@
 """What a search leaves behind: every setting it tried, the best one, and the budget that it had."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fluxeq.files import write_json
+from fluxeq.errors import DivergedError
+from fluxeq.files import remove, sealed, write_json
 from fluxeq.search.search import Setting
 from fluxeq.training.recipe import Recipe
 
@@ -34,10 +36,20 @@ def budget(recipe: Recipe, n_training: int, n_trials: int, repeats: int) -> Budg
 
 
 def save_results(folder: Path, task: str, architecture: str, settings: list[Setting], allowed: Budget) -> None:
-    """Write ``trials.json``, the best setting first, and ``best.json``; a loss that diverged is null."""
-    rows = [_plain(setting) for setting in settings]
+    """Write ``trials.json``, the best setting first, and ``best.json``; a loss that diverged is null.
+
+    Raises DivergedError if there is no best setting, since every one has a training that diverged.
+    """
+    rows, best = [_plain(setting) for setting in settings], folder / "best.json"
     write_json(folder / "trials.json", rows)
-    write_json(folder / "best.json", {"task": task, "architecture": architecture, **rows[0], "budget": asdict(allowed)})
+    if not math.isfinite(settings[0].value):
+        remove(best)  # of an earlier search
+        raise DivergedError(
+            f"{folder}: the search of {architecture} for {task}: trainings of all {len(rows)} settings diverged; "
+            "lower the learning rate, and use another storage"
+        )
+    named = {"task": task, "architecture": architecture, **rows[0], "budget": asdict(allowed)}
+    write_json(best, sealed(named))
 
 
 def _plain(setting: Setting) -> dict[str, object]:

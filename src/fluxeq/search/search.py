@@ -36,6 +36,8 @@ from fluxeq.training.recipe import Recipe
 
 MOST_DUPLICATES = 20
 """In a row; a space that is exhausted proposes nothing new."""
+PROBLEM = "problem"
+"""The attribute of a study that says what is searched."""
 POLL = 0.5
 """Seconds between two looks at what the other workers do."""
 
@@ -76,6 +78,23 @@ class Problem:
     repeats: int
     seed: int
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes losses comparable, by name, in JSON's types; neither the budget nor the seed does."""
+        data = self.data
+        known = {
+            "data": list(data.training_origins),
+            "validation": list(data.validation_origins),
+            "configurations": [len(data.training), len(data.validation)],
+            "repeats": self.repeats,
+        }
+        parts = {"space": self.space, "recipe": self.recipe}
+        return known | {
+            f"{part}.{name}": value
+            for part, config in parts.items()
+            for name, value in config.model_dump(mode="json").items()
+        }
+
 
 def search(
     data: Data,
@@ -93,17 +112,33 @@ def search(
     """Try different settings until ``n_trials`` of them have a value; all of them, the best first.
 
     ``prune`` gives a setting up as soon as it cannot win any more. Raises InputError if the space holds fewer settings
-    than that.
+    than that, or the storage has trials of a search on other data, of another space or with another recipe.
     """
     logging.getLogger("optuna").setLevel(logging.WARNING)
     problem = Problem(data, architecture, space, recipe, n_trials, repeats, seed)
     pruner = LostPruner(repeats) if prune else optuna.pruners.NopPruner()
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, pruner=pruner)
+    _require_same(study, problem)
     workers = workers_of(storage)
     with workers.working():
         _work(problem, study, workers, progress)
     progress(n_trials, n_trials)
     return sorted(_tried(study).values(), key=lambda setting: setting.rank)
+
+
+def _require_same(study: optuna.Study, problem: Problem) -> None:
+    """Raise InputError if the trials that are there say nothing about this problem; note which one it is."""
+    asked = problem.identity
+    there = study.user_attrs.get(PROBLEM)
+    if there is None:
+        study.set_user_attr(PROBLEM, asked)
+        return
+    for name, value in asked.items():
+        if there.get(name, value) != value:
+            raise InputError(
+                f"storage: {study.study_name} was searched there with {name} = {there[name]}, asked for {value}; "
+                "choose another storage"
+            )
 
 
 def _work(problem: Problem, study: optuna.Study, workers: Workers, progress: Callable[[int, int], None]) -> None:

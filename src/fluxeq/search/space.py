@@ -1,12 +1,18 @@
 """The space of settings of a search: what may vary, equally for all architectures."""
 
-from typing import Literal
+from collections.abc import Collection
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from fluxeq.config import Frozen
+from fluxeq.training.recipe import Rate, WeightDecay
 
 Choice = str | int | float
+SOME = Field(min_length=1)
+Extents = Annotated[tuple[PositiveInt, ...], SOME]
+Activations = Annotated[tuple[Literal["relu", "leaky_relu", "gelu", "tanh"], ...], SOME]
+GlobalPoolings = Annotated[tuple[Literal["average", "sum", "maximum"], ...], SOME]
 
 
 def not_searched(choices: tuple[Choice, ...]) -> bool:
@@ -18,20 +24,55 @@ class Space(Frozen):
     """Ranges and choices; the defaults go from about 10^2 to 10^7 parameters."""
 
     layers: tuple[PositiveInt, PositiveInt] = (1, 4)
-    kernels: tuple[PositiveInt, ...] = (1, 2, 3)
-    channels: tuple[PositiveInt, ...] = (4, 8, 16, 32, 64, 128)
-    poolings: tuple[PositiveInt, ...] = (1, 2)
-    strides: tuple[PositiveInt, ...] = (2,)
-    activations: tuple[Literal["relu", "leaky_relu", "gelu", "tanh"], ...] = ("relu", "leaky_relu", "gelu", "tanh")
+    kernels: Extents = (1, 2, 3)
+    channels: Extents = (4, 8, 16, 32, 64, 128)
+    poolings: Extents = (1, 2)
+    strides: Extents = (2,)
+    activations: Activations = ("relu", "leaky_relu", "gelu", "tanh")
     dense_layers: tuple[NonNegativeInt, NonNegativeInt] = (0, 2)
-    widths: tuple[PositiveInt, ...] = (8, 16, 32, 64, 128, 256)
-    global_poolings: tuple[Literal["average", "sum", "maximum"], ...] = ("average",)
+    widths: Extents = (8, 16, 32, 64, 128, 256)
+    global_poolings: GlobalPoolings = ("average",)
     """The study searches over all three for detection and counting; n and |phi|^2 are averages."""
-    learning_rates: tuple[PositiveFloat, ...] = Field(default=(), exclude_if=not_searched)
+    learning_rates: tuple[Rate, ...] = Field(default=(), exclude_if=not_searched)
     """Choices for the settings of the optimiser, the same for all architectures; without any, the recipe's holds."""
     batch_sizes: tuple[PositiveInt, ...] = Field(default=(), exclude_if=not_searched)
     """Other batches do not change the number of steps; see ``Recipe.varied``."""
     schedules: tuple[Literal["constant", "cosine"], ...] = Field(default=(), exclude_if=not_searched)
-    weight_decays: tuple[NonNegativeFloat, ...] = Field(default=(), exclude_if=not_searched)
+    weight_decays: tuple[WeightDecay, ...] = Field(default=(), exclude_if=not_searched)
     start: dict[str, Choice] = Field(default_factory=dict)
     """The choices of the first setting that is tried, by name; what it leaves out is drawn."""
+
+    @field_validator("layers", "dense_layers")
+    @classmethod
+    def _least_and_most(cls, numbers: tuple[int, int]) -> tuple[int, int]:
+        if numbers[0] > numbers[1]:
+            raise ValueError("the least and the most are needed, in this order")
+        return numbers
+
+    @model_validator(mode="after")
+    def _start_in_it(self) -> Self:
+        for name, value in self.start.items():
+            if value not in self._choices(name):
+                raise ValueError(f"start.{name} = {value!r}: not among the choices of this space")
+        return self
+
+    def _choices(self, name: str) -> Collection[Choice]:
+        """What can be chosen under one of the names that ``suggestion`` uses; nothing under any other."""
+        stem, _, layer = name.rpartition("_")
+        if layer.isdigit():
+            of_layers = {"channels": self.channels, "kernel": self.kernels, "pooling": self.poolings}
+            n_layers = self.dense_layers[1] if stem == "width" else self.layers[1]
+            return {**of_layers, "width": self.widths}.get(stem, ()) if int(layer) < n_layers else ()
+        return {
+            "layers": range(self.layers[0], self.layers[1] + 1),
+            "strided_layer": range(self.layers[1]),
+            "stride": (1, *self.strides),
+            "dense_layers": range(self.dense_layers[0], self.dense_layers[1] + 1),
+            "activation": self.activations,
+            "pooling": ("average", "maximum"),
+            "global_pooling": self.global_poolings,
+            "learning_rate": self.learning_rates,
+            "batch_size": self.batch_sizes,
+            "schedule": self.schedules,
+            "weight_decay": self.weight_decays,
+        }.get(name, ())

@@ -7,13 +7,13 @@ import warnings
 from pathlib import Path
 
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from fluxeq.errors import InputError
 from fluxeq.files import require_writable
+from fluxeq.search.journal import Journal
 
 HEARTBEAT = 60
 """Seconds between two heartbeats of a trial; a worker that is silent for twice as long counts as killed."""
@@ -25,18 +25,11 @@ MAKING_TABLES = 0x666C7578
 """The lock that a worker holds in the database while it opens it."""
 
 
-class Journal(JournalStorage):
-    """A journal file that knows where it is."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(JournalFileBackend(str(path)))
-        self.path = path
-
-
 def open_storage(url: str, heartbeat: int = HEARTBEAT) -> BaseStorage:
     """The storage at ``journal:///path`` (or a plain path), or at a ``postgresql://`` address.
 
-    ``heartbeat``, in seconds, is for a database. Raises InputError for any other address, or if no server answers.
+    ``heartbeat``, in seconds, is for a database. Raises InputError for any other address, a file that is no journal, or
+    if no server answers.
     """
     if heartbeat < 1:
         raise InputError(f"heartbeat = {heartbeat}: at least 1 second is needed")

@@ -20,7 +20,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from fluxeq.search.storage import Journal
+from fluxeq.search.journal import Journal
 
 SIGNED = "worker"
 """The attribute of a trial that names its worker."""

@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fluxeq.errors import DivergedError
 from fluxeq.studies.executors import processes, start_worker
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def train_side_by_side(
     epochs = get_context("spawn").RawArray("q", max(instances) + 1)
     asked = files, architecture, config, recipe, augmentation, seed, output
     waiting, futures, running = iter(instances), [], set[Future[list[Path]]]()
+    diverged: list[DivergedError] = []
     try:
         with processes(n_workers, partial(_start, epochs)) as pool:
             while True:
@@ -52,12 +54,18 @@ def train_side_by_side(
                     break
                 done, running = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
                 for future in done:
-                    future.result()  # raises what it raised
+                    try:
+                        future.result()  # raises what it raised
+                    except DivergedError as error:
+                        diverged.append(error)
                 progress(sum(epochs[:]))
     except BaseException:  # the processes were killed, wherever they were
         for path in output.glob(f".{architecture}-*.unfinished*"):
             path.unlink(missing_ok=True)
         raise
+    if diverged:
+        others = f" (and {len(diverged) - 1} other instances)" if len(diverged) > 1 else ""
+        raise DivergedError(f"{diverged[0]}{others}")
     return [path for future in futures for path in future.result()]
 
 

@@ -26,6 +26,8 @@ from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Examples, squared_error
 
 EVALUATION_BATCH = 100
+MOST_STEPS = 2**31
+"""A device counts them as int32."""
 BLOCK_BYTES, GPU_BLOCK_BYTES = 2**17, 2**23
 """Input of one compiled call for a validation loss: few enough that a short validation set fills it; on a GPU enough to
 be worth a call."""
@@ -95,6 +97,10 @@ class Trainer:
             if not len(part):
                 raise InputError(f"no {purpose} examples: at least one is needed")
             config.require_shape(part.shape)
+        if recipe.steps(len(data.training)) >= MOST_STEPS:
+            raise InputError(
+                f"epochs = {recipe.epochs}: {recipe.steps(len(data.training))} steps; allow fewer than 2^31"
+            )
         self.recipe, self._data, self._config, self._augmentation = recipe, data, config, augmentation
         self._task = data.task
         self._d = len(data.training.shape)
@@ -139,8 +145,9 @@ class Trainer:
     def result(self, training: Training) -> tuple[Network, Curve]:
         """The network with the lowest validation loss. Raises DivergedError if that was never finite."""
         if not math.isfinite(float(training.state.best_loss)):
+            decay = f", weight_decay = {self.recipe.weight_decay:g}" if self.recipe.weight_decay else ""
             raise DivergedError(
-                f"learning_rate = {self.recipe.learning_rate:g}: the validation loss was never finite; lower it"
+                f"learning_rate = {self.recipe.learning_rate:g}{decay}: the validation loss was never finite; lower it"
             )
         losses, validation = np.array(training.losses).T
         network = eqx.combine(training.state.best, self._static)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fluxeq.errors import InputError
+from fluxeq.errors import DivergedError, InputError
 from fluxeq.files import derived_seed, digest, model_file, require_writable, write_text
 from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import n_parameters
@@ -39,7 +39,8 @@ def train_instances(
 ) -> list[Path]:
     """Train the instances that ``output`` does not hold yet, one after another or together; the paths of all models.
 
-    Raises InputError if a model or a checkpoint there is of other settings, or ``output`` cannot be a folder.
+    Raises InputError if a model or a checkpoint there is of other settings, or ``output`` cannot be a folder; and
+    DivergedError, after all others have been trained, if the loss of some was never finite.
     """
     paths = {instance: output / model_file(architecture, instance) for instance in instances}
     expected: dict[str, Any] = {
@@ -67,9 +68,14 @@ def train_instances(
     shared = Checkpoint(output / f"{architecture}-together.checkpoint", identities)
     shared.require_same()
     trainer = Trainer(data, config, recipe, augmentation) if missing else None
+    diverged: dict[int, DivergedError] = {}
     for instance, training in _trained(trainer, missing, shared, seed, together, progress) if trainer else ():
         assert trainer is not None
-        network, curve = trainer.result(training)
+        try:
+            network, curve = trainer.result(training)
+        except DivergedError as error:
+            diverged[instance] = error
+            continue
         _save_curve(paths[instance].with_suffix(".csv"), curve)
         description = Description(
             **expected,
@@ -86,6 +92,9 @@ def train_instances(
         missing[instance].remove()
     if all((output / model_file(architecture, instance)).exists() for instance in shared.instances):
         shared.remove()
+    if diverged:
+        named, reason = ", ".join(paths[instance].stem for instance in sorted(diverged)), next(iter(diverged.values()))
+        raise DivergedError(f"{output}: {named}: {reason}; the others are kept")
     return list(paths.values())
 
 

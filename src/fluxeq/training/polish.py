@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from fluxeq.training.batches import in_blocks
 
@@ -126,7 +126,14 @@ def can_polish(n_parameters: int, n_residuals: int) -> bool:
 
 
 def _change(linear: Linear, damping: float) -> np.ndarray:
-    """The step, from whichever of the two equations is smaller."""
+    """The step, from whichever of the two equations is smaller; none where that has no solution."""
+    try:
+        return _solution(linear, damping)
+    except (LinAlgError, ValueError):  # ValueError: numbers that are not finite
+        return np.zeros_like(linear.gradient)
+
+
+def _solution(linear: Linear, damping: float) -> np.ndarray:
     matrix = linear.matrix.copy()
     scale = np.trace(matrix) / len(linear.gradient)
     matrix[np.diag_indices_from(matrix)] += damping * scale + np.finfo(float).tiny

@@ -2,11 +2,21 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
 from fluxeq.config import Frozen
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _float32(value: float) -> float:
+    if value and not 1.2e-38 <= value <= 3.4e38:
+        raise ValueError("networks learn in float32, whose numbers go from 1.2e-38 to 3.4e38")
+    return value
+
+
+Rate = Annotated[float, Field(gt=0), AfterValidator(_float32)]
+WeightDecay = Annotated[float, Field(ge=0), AfterValidator(_float32)]
 
 
 class Recipe(Frozen):
@@ -15,7 +25,7 @@ class Recipe(Frozen):
     epochs: PositiveInt = 1000
     patience: PositiveInt = 25
     """Epochs without a lower validation loss after which the training stops."""
-    learning_rate: PositiveFloat = 1e-2
+    learning_rate: Rate = 1e-2
     schedule: Literal["constant", "cosine"] = "constant"
     """Cosine: the rate falls to zero along a half cosine over all ``epochs``."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
@@ -24,7 +34,7 @@ class Recipe(Frozen):
     polish: NonNegativeInt = 0
     """Levenberg-Marquardt steps on the whole training set after the epochs, for tasks with a squared error; a network
     too large for them is left as it is."""
-    weight_decay: NonNegativeFloat = 0.0
+    weight_decay: WeightDecay = 0.0
     batch_size: PositiveInt | None = None
     """None stands for 50 below 500 configurations, else 100."""
 
@@ -42,7 +52,7 @@ class Recipe(Frozen):
         Where the batch changes, the epochs and the patience change against it, so that a small batch is no larger
         budget. Raises pydantic's ValidationError for a field or value that no recipe has.
         """
-        changed = self.model_validate(self.model_dump() | changes)
+        changed = self.model_validate(self.model_dump() | changes if isinstance(changes, dict) else changes)
         before, after = (n // recipe.batch_for(n) for recipe in (self, changed))
         if before == after:
             return changed

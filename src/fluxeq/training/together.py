@@ -100,7 +100,8 @@ class Together:
     def _running(self, states: State, n_epochs: jax.Array) -> jax.Array:
         """Which of the trainings have epochs to come."""
         recipe = self._trainer.recipe
-        return (states.since_best < recipe.patience) & (n_epochs < recipe.epochs)
+        patience = min(recipe.patience, recipe.epochs)  # which a device can count to
+        return (states.since_best < patience) & (n_epochs < recipe.epochs)
 
     def _several_epochs(
         self, states: State, n_epochs: jax.Array, training: Labelled, validation: Labelled

@@ -1,0 +1,136 @@
+"""Optuna's journal of trials, one JSON record a line, that outlives full disks and killed writers.
+
+A record that was cut off is dropped: nobody has read a line without an end, and what is appended to it would be lost as
+well. Where that has happened, by a program that does not look, the remnant is blanked out in its place. So whatever
+stands behind a line that others have read keeps its place, and the mending, under Optuna's own lock, is safe while they
+work. Anything else that is no record is left as it is, and said.
+"""
+
+import json
+import logging
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
+
+from fluxeq.errors import InputError
+from fluxeq.files import locked
+
+START = b'{"op_code":'
+"""What every record begins with."""
+LONGEST = 2**20
+"""Bytes; no record is as long as that."""
+LOGGER = logging.getLogger(__name__)
+
+
+class Journal(JournalStorage):
+    """The trials in a journal file. Raises InputError if it holds anything else."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            super().__init__(_MendedFile(path))
+        except InputError:
+            raise
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise _no_record(path, self._replay_result.log_number_read, repr(error)) from None
+
+
+class _Lock(BaseJournalFileLock):
+    """Optuna's lock, a link, within one that the kernel frees: so a link that is there is of a killed process, or of
+    another program, and need not be waited for as long as Optuna would.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._link, self._held = path, JournalFileSymlinkLock(str(path), grace_period=3), ExitStack()
+
+    def acquire(self) -> bool:
+        """Wait for it."""
+        with ExitStack() as held:
+            held.enter_context(locked(self._path))
+            self._link.acquire()
+            self._held = held.pop_all()
+        return True
+
+    def release(self) -> None:
+        """Free it."""
+        with self._held:
+            self._link.release()
+
+
+class _MendedFile(JournalFileBackend):
+    """The lines of a journal file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), _Lock(path))
+        self._path = path
+        with get_lock_file(self._lock):
+            self._mend()
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append all of these records or, if the disk is full, nothing."""
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
+        with get_lock_file(self._lock), self._path.open("r+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+                self._mend()
+                end = file.seek(0, os.SEEK_END)
+            try:
+                while lines:
+                    lines = lines[file.write(lines) :]
+            except OSError:
+                file.truncate(end)
+                raise
+            os.fsync(file.fileno())
+
+    def _mend(self) -> None:
+        """Drop a record that was cut off at the end, and blank out those that others were appended to."""
+        blanks, at, number = [], 0, 0
+        with self._path.open("r+b") as file:
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST), b""), 1):
+                ended = line.endswith(b"\n")
+                n_bytes = _remnant(line) if ended else len(line) if _is_cut_off(line.rstrip(b"\0")) else None
+                if n_bytes is None:
+                    raise _no_record(self._path, number, "other text, or damaged")
+                if n_bytes:
+                    blanks.append((number, at, n_bytes if ended else None))
+                at += len(line)
+            for number, at, n_bytes in blanks:
+                file.seek(at)
+                file.truncate() if n_bytes is None else file.write(b" " * n_bytes)
+                LOGGER.warning(
+                    "fluxeq: %s: line %d: dropped a record that was cut off, as by a full disk", self._path, number
+                )
+
+
+def _remnant(line: bytes) -> int | None:
+    """How many bytes of a record that was cut off stand before the record in a line; None if there is no record."""
+    at = 0
+    while not _is_record(line[at:]):
+        at = line.find(START, at + 1)
+        if at < 0:
+            return None
+    return at if _is_cut_off(line[:at]) else None
+
+
+def _is_record(text: bytes) -> bool:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "op_code" in content
+
+
+def _is_cut_off(text: bytes) -> bool:
+    """Whether a record begins like this."""
+    return (text.startswith(START) or START.startswith(text)) and b"\0" not in text and len(text) < LONGEST
+
+
+def _no_record(path: Path, number: int, why: str) -> InputError:
+    return InputError(
+        f"{path}: line {number} is no record of a search ({why}); restore the file, or choose another storage"
+    )
