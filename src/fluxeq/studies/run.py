@@ -123,13 +123,13 @@ def withdraw(run: Path, planned: list[Job], fingerprints: dict[str, str]) -> Non
 def _require_nothing_lost(run: Path, missing: list[Job], fingerprints: dict[str, str]) -> None:
     """Raise InputError if the jobs to do are in the place of what other settings have trained, searched or sampled."""
     if is_kept(run):
-        raise InputError(f"{run}: holds results without their networks, which would be discarded; {LEAVE}")
+        raise InputError(f"{run}: holds results without the records of their jobs, which would be discarded; {LEAVE}")
     lost = dict.fromkeys(COSTLY, 0)
     for job in missing:
         if job.kind in COSTLY and prepared_as(run, job) != fingerprints[job.name]:
             lost[job.kind] += _n_made(run, job)
     if listed := ", ".join(f"{n} {COSTLY[kind]}" for kind, n in lost.items() if n):
-        raise InputError(f"{run}: {listed} of another version of this study would be discarded; {LEAVE}")
+        raise InputError(f"{run}: {listed} of another version of this study, or without a record, would be discarded; {LEAVE}")
 
 
 def _n_made(run: Path, job: Job) -> int:

@@ -32,9 +32,11 @@ class Version(NamedTuple):
 
     @classmethod
     def of(cls, run: Path, study: Study) -> Self:
-        """The run and its study as it is now. Raises InputError if no job is done for it."""
+        """The run and its study as it is now, what it shows of others removed. InputError if no job is done for it."""
         jobs = plan(study)
         found = cls(run, study, jobs, digests(jobs))
+        if (run / ".jobs").is_dir():
+            withdraw(run, jobs, found.fingerprints)
         if not any(found.has_done(job) for job in jobs):
             raise InputError(f"{run}: no job is done yet; go on with 'fluxeq reproduce'")
         return found
@@ -68,7 +70,6 @@ def write_so_far(run: Path, study: Study) -> Path:
     if is_kept(run):
         return write_report(run, study)
     version = Version.of(run, study)
-    withdraw(run, version.jobs, version.fingerprints)
     for job in version.jobs:
         if job.kind in DO:
             with suppress(InputError) if job.kind == "figure" else nullcontext():  # without it then
@@ -82,7 +83,6 @@ def draw(run: Path, study: Study, name: str) -> list[Path]:
     if is_kept(run):
         return write_figure(run, name)
     version = Version.of(run, study)
-    withdraw(run, version.jobs, version.fingerprints)
     wanted = {job.name: job for job in version.jobs}
     if f"figures/{name}" not in wanted:
         raise InputError(f"figure {name!r}: this study has no networks that it would show")

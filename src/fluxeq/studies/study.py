@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from fluxeq.config import Frozen, first_problem
 from fluxeq.errors import InputError
@@ -81,9 +81,9 @@ class Training(Frozen):
 class Given(Frozen):
     """A network that is given in place of one that a search finds."""
 
-    config: dict[str, Any]
+    config: dict[str, JsonValue]
     """The fields of the architecture that differ from its defaults."""
-    recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
     """Those of the recipe of the task that this network wants otherwise."""
 
     def require_trainable(self, architecture: str, shape: Shape, recipe: Recipe) -> None:
@@ -171,8 +171,11 @@ class Searched(Training):
 
 
 def _require_theories(couplings: Iterable[tuple[float, float, float]], shape: Shape) -> None:
-    for each in couplings:
-        Theory(*each).require_stable(len(shape))
+    for eta, lam, mu in couplings:
+        try:
+            Theory(eta, lam, mu).require_stable(len(shape))
+        except OverflowError:
+            raise ValueError(f"mu = {mu:g}: beyond what exp(mu) can hold") from None
 
 
 class Regression(Searched):
@@ -249,7 +252,7 @@ def _require_room(name: str, numbers: tuple[int, ...], shape: Shape) -> None:
 class Reference(Training):
     """The flattening network of Zhou et al., Phys. Rev. D 100 (2019) 011501, to compare EQ with on its lattice."""
 
-    config: dict[str, Any]
+    config: dict[str, JsonValue]
     eta: Coupling
     lam: Coupling
     mu: Some[Coupling]
@@ -276,7 +279,7 @@ class Reference(Training):
 class Study(Frozen):
     """A whole run."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     seed: int
     sampling: Sampling = Sampling()
     regression: Regression
