@@ -3,22 +3,18 @@
 What a run shows always belongs to the study file in it: compared with a run of that study in a folder of its own.
 """
 
-import contextlib
 import json
 import shutil
 import sys
 from html import escape
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import cheap_runs
-from fluxeq.cli import main
+from fluxeq.__main__ import main
 from fluxeq.figures import tables
-from fluxeq.files import locked
 from fluxeq.studies.run import reproduce
-from fluxeq.studies.study import study_text
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning"),  # imported by pyerrors

@@ -222,35 +222,36 @@ def train(
     together:
         Train all instances in step in one process on a CPU as well, which is slower there than side by side.
     """
-    from fluxeq.files import claimed, model_file, require_writable
-    from fluxeq.nets.architectures import configured
-    from fluxeq.studies.side_by_side import train_side_by_side
-    from fluxeq.training.compiled import keep_compiled
-    from fluxeq.training.datasets import load_data
-    from fluxeq.training.devices import on_gpu, use_device
-    from fluxeq.training.instances import train_instances
+    with progress("training") as advance:
+        from fluxeq.files import claimed, model_file, require_writable
+        from fluxeq.nets.architectures import configured
+        from fluxeq.studies.side_by_side import train_side_by_side
+        from fluxeq.training.compiled import keep_compiled
+        from fluxeq.training.datasets import load_data
+        from fluxeq.training.devices import on_gpu, use_device
+        from fluxeq.training.instances import train_instances
 
-    if not 1 <= instances <= MOST_INSTANCES:
-        raise InputError(f"instances = {instances}: from 1 to {MOST_INSTANCES} are possible")
-    _require_seed(seed)
-    require_writable(output / model_file(architecture, 0))
-    use_device(device)
-    keep_compiled()
-    (chosen, changes), general = config_of(config), recipe_of(recipe)
-    found = load_data(task, data, validation)
-    built = configured(architecture, chosen, found.training.shape)
-    the_recipe = varied(general, len(found.training), changes, config)
-    asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
-    in_step, n_workers = together or on_gpu(), min(instances, _n_processors())
-    each = the_recipe.epochs + the_recipe.polish
-    complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
-    with claimed(output / f".{architecture}.lock", f"trains {architecture}"), progress("training") as advance:
-        if in_step or n_workers == 1 or complete:
-            note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
-            paths = train_instances(found, *asked, in_step, note)
-        else:
-            files = task, tuple(data), tuple(validation)
-            paths = train_side_by_side(files, *asked, n_workers, lambda epochs: advance(epochs, instances * each))
+        if not 1 <= instances <= MOST_INSTANCES:
+            raise InputError(f"instances = {instances}: from 1 to {MOST_INSTANCES} are possible")
+        _require_seed(seed)
+        require_writable(output / model_file(architecture, 0))
+        use_device(device)
+        keep_compiled()
+        (chosen, changes), general = config_of(config), recipe_of(recipe)
+        found = load_data(task, data, validation)
+        built = configured(architecture, chosen, found.training.shape)
+        the_recipe = varied(general, len(found.training), changes, config)
+        asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
+        in_step, n_workers = together or on_gpu(), min(instances, _n_processors())
+        each = the_recipe.epochs + the_recipe.polish
+        complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
+        with claimed(output / f".{architecture}.lock", f"trains {architecture}"):
+            if in_step or n_workers == 1 or complete:
+                note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
+                paths = train_instances(found, *asked, in_step, note)
+            else:
+                files = task, tuple(data), tuple(validation)
+                paths = train_side_by_side(files, *asked, n_workers, lambda epochs: advance(epochs, instances * each))
     for path in paths:
         print(path)
 
@@ -354,6 +355,7 @@ def search(
     recipe: Path | None = None,
     prune: bool = False,
     heartbeat: int = 60,
+    device: Device = "cpu",
 ) -> None:
     """Search the best setting of an architecture; the same command again goes on.
 
@@ -385,28 +387,35 @@ def search(
         Give a setting up as soon as its losses alone say that it cannot win.
     heartbeat:
         Seconds between two signs of life in PostgreSQL; a worker that is silent for twice as long counts as killed.
+    device:
+        cuda is a GPU, on which one network after another trains.
     """
-    from fluxeq.figures.registry import write_search
-    from fluxeq.files import require_writable
-    from fluxeq.nets.architectures import require_architecture
-    from fluxeq.search.results import budget, save_results
-    from fluxeq.search.search import search as find
-    from fluxeq.search.storage import open_storage
-    from fluxeq.training.datasets import load_data
+    with progress("loading"):
+        from fluxeq.figures.registry import write_search
+        from fluxeq.files import require_writable
+        from fluxeq.nets.architectures import require_architecture
+        from fluxeq.search.results import budget, save_results
+        from fluxeq.search.search import search as find
+        from fluxeq.search.storage import open_storage
+        from fluxeq.training.compiled import keep_compiled
+        from fluxeq.training.datasets import load_data
+        from fluxeq.training.devices import use_device
 
-    for name, value in (("trials", trials), ("repeats", repeats)):
-        if value < 1:
-            raise InputError(f"{name} = {value}: at least 1 is needed")
-    require_architecture(architecture)
-    require_writable(output / "best.json")
-    if seed is not None:
-        _require_seed(seed)
-    the_space, the_recipe = space_of(space), recipe_of(recipe)
-    found = load_data(task, data, validation)
-    chosen_seed = secrets.randbits(32) if seed is None else seed
-    opened = open_storage(storage, heartbeat)
-    require_writable(output / "best.json")  # again: the storage may have taken its place
-    allowed = budget(the_recipe, len(found.training), trials, repeats)
+        for name, value in (("trials", trials), ("repeats", repeats)):
+            if value < 1:
+                raise InputError(f"{name} = {value}: at least 1 is needed")
+        require_architecture(architecture)
+        require_writable(output / "best.json")
+        if seed is not None:
+            _require_seed(seed)
+        use_device(device)
+        keep_compiled()
+        the_space, the_recipe = space_of(space), recipe_of(recipe)
+        found = load_data(task, data, validation)
+        chosen_seed = secrets.randbits(32) if seed is None else seed
+        opened = open_storage(storage, heartbeat)
+        require_writable(output / "best.json")  # again: the storage may have taken its place
+        allowed = budget(the_recipe, len(found.training), trials, repeats)
     print(f"budget of {architecture}: {allowed}")
     with progress("searching") as advance:
         settings = find(

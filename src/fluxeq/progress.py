@@ -34,7 +34,7 @@ def _bar(title: str) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TextColumn("{task.description}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         row = bar.add_task("", total=None)
         yield lambda done, total, remark="": bar.update(row, completed=done, total=total, description=remark)
 

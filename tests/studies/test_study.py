@@ -127,9 +127,7 @@ def test_the_same_number_of_another_type_is_the_same(study_with):
 
 
 def test_zero_has_no_sign(study_with):
-    names = [
-        [job.name for job in plan(study_with(("detection.test_mu", [zero, 1.0, 1.5])))] for zero in (0, 0.0, -0.0)
-    ]
+    names = [[job.name for job in plan(study_with(("detection.test_mu", [zero, 1.0, 1.5])))] for zero in (0, 0.0, -0.0)]
     assert names[0] == names[1] == names[2]
     assert "sample/test-lam1-8x8-eta4.01-mu0" in names[0]
 
@@ -153,7 +151,9 @@ NEAR = 1e-9
 def test_couplings_that_agree_to_six_digits_share_nothing(study_with, changes):
     """Neither name, nor file, nor seed; and what is measured on them has been made."""
     jobs = plan(study_with(*changes))
-    sampled = {str(job.settings["couplings"] + list(job.settings["shape"])): job for job in jobs if job.kind == "sample"}
+    sampled = {
+        str(job.settings["couplings"] + list(job.settings["shape"])): job for job in jobs if job.kind == "sample"
+    }
     assert any("000000" in place for place in sampled)
     made = unique_outputs(jobs)
     seeds = [job.settings["seed"] for job in jobs if job.kind in ("sample", "worms")]
@@ -258,7 +258,9 @@ ODD = st.one_of(
 )
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.sampled_from(list(places_in(QUICK))), ODD)
 def test_any_value_anywhere_gives_a_plan_or_one_line(study_with, place, value):
     try:

@@ -129,7 +129,9 @@ def _require_nothing_lost(run: Path, missing: list[Job], fingerprints: dict[str,
         if job.kind in COSTLY and prepared_as(run, job) != fingerprints[job.name]:
             lost[job.kind] += _n_made(run, job)
     if listed := ", ".join(f"{n} {COSTLY[kind]}" for kind, n in lost.items() if n):
-        raise InputError(f"{run}: {listed} of another version of this study, or without a record, would be discarded; {LEAVE}")
+        raise InputError(
+            f"{run}: {listed} of another version of this study, or without a record, would be discarded; {LEAVE}"
+        )
 
 
 def _n_made(run: Path, job: Job) -> int:
