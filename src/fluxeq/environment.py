@@ -17,9 +17,17 @@ def prepare() -> None:
         del os.environ[name]  # the option --device says where networks learn, and the code in which precision
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
     _open_streams()
+    _say_what_is_ours()
+
+
+def _say_what_is_ours() -> None:
+    """Let warnings of fluxeq's own loggers be lines like all others, and leave those of libraries out."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter("fluxeq: %(message)s"))
+    logging.getLogger("fluxeq").setLevel(logging.WARNING)
     if not debugging():
-        warnings.simplefilter("ignore")  # those of libraries, which nobody can act upon here
-        logging.disable(logging.WARNING)
+        logging.getLogger().setLevel(logging.ERROR)
+        warnings.simplefilter("ignore")
 
 
 def debugging() -> bool:
