@@ -12,7 +12,6 @@ import numpy as np
 
 from fluxeq.errors import InputError
 
-
 MOST_SITES = 2**31
 """So that 32 bits count the sites."""
 

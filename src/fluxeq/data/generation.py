@@ -189,7 +189,7 @@ def with_worms(ensemble: Ensemble, numbers: Sequence[int], seed: int) -> Ensembl
     if ensemble.worms is not None:
         raise InputError("the ensemble has open worms already; draw them from the closed ensemble")
     if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-        raise InputError(f"number = {str(list(numbers)):.80}: different whole numbers from 0 on are needed, as in 0,5")
+        raise InputError(f"number = {list(numbers)!s:.80}: different whole numbers from 0 on are needed, as in 0,5")
     if len(ensemble) < len(numbers):
         raise InputError(f"{len(ensemble)} configurations for {len(numbers)} numbers of worms: sample more of them")
     require_seed(seed)
@@ -293,9 +293,7 @@ def _resume(
     return state, tuning
 
 
-def _thermalised(
-    settings: Settings, start: Ensemble | None, record: Recorder, report: Report
-) -> tuple[Chains, Tuning]:
+def _thermalised(settings: Settings, start: Ensemble | None, record: Recorder, report: Report) -> tuple[Chains, Tuning]:
     """Chains at rest, the first of those that pilots need, with which each of them is what it is among more chains."""
     report("from the last configurations of others" if start else "from both sides of the density")
     state = sampling.start(settings.shape, max(settings.n_chains, FEWEST_CHAINS), settings.seed)

@@ -41,7 +41,7 @@ from fluxeq.theory import Theory
 IN_STEP = 32
 """Chains that go in step on one processor; with fewer it waits, with more it gains nothing."""
 
-BYTES_A_SITE, BYTES_A_CHAIN = 64, 2**15
+BYTES_A_SITE, BYTES_A_CHAIN = 40, 2**15
 """Memory that chains take at least, while they are tuned: a site in each direction, and what is known of each chain."""
 
 Moves = SimpleNamespace
@@ -106,7 +106,7 @@ def require_seed(seed: int) -> None:
     """Raise InputError for a number that is no seed, or that files cannot hold."""
     require_whole("seed", seed, 0)
     if seed >= 2**64:
-        raise InputError(f"seed = {str(seed):.40}: choose one below 2^64")
+        raise InputError(f"seed = {seed!s:.40}: choose one below 2^64")
 
 
 def require_whole(name: str, value: int, least: int) -> None:

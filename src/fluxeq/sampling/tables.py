@@ -29,7 +29,7 @@ def hop_weights(theory: Theory, d: int) -> np.ndarray:
 
 
 def require_storable(theory: Theory, d: int) -> None:
-    """Raise FluxOverflowError, and StabilityError, where the weights say beforehand that no configuration fits into int8.
+    """Raise FluxOverflowError, or StabilityError, where the weights say beforehand that configurations do not fit int8.
 
     If all p that arrive at a site were independent, they would weigh L^p W(2 p) / p! (see ``moves``), which falls from
     the p on at which g(p) = 1. The theory is refused if that is not below the p whose mean flux on some link, k_t or
@@ -42,8 +42,8 @@ def require_storable(theory: Theory, d: int) -> None:
     log_w = log_weight_at(theory, np.array([2 * p, 2 * p + 2]))
     if theory.lam and math.log(e.sum()) + log_w[1] - log_w[0] > math.log(p + 1):
         raise FluxOverflowError(
-            f"eta = {theory.eta:g}, lam = {theory.lam:g}, mu = {theory.mu:g}: fluxes are larger than {LARGEST}, the most "
-            "that is stored (int8); choose a smaller |mu| or larger eta or lam"
+            f"eta = {theory.eta:g}, lam = {theory.lam:g}, mu = {theory.mu:g}: fluxes are larger than {LARGEST}, the "
+            "most that is stored (int8); choose a smaller |mu| or larger eta or lam"
         )
 
 
