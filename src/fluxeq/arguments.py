@@ -32,9 +32,7 @@ def parsed_goal(text: str) -> "Goal":
     except ValueError:
         error = 0.0
     if name not in ("n", "phi2") or not 0 < error < float("inf"):
-        raise InputError(
-            f"until {text!r:.80}: an observable and the error to reach are needed, as in n=0.001 or phi2=1e-4"
-        )
+        raise InputError(f"until {text!r:.80}: an observable and the error to reach, as in n=0.001 or phi2=1e-4")
     return Goal("n" if name == "n" else "phi2", error)
 
 

@@ -14,7 +14,7 @@ def require_memory(what: str, n_bytes: int) -> None:
 
 
 def require_disk(what: str, n_bytes: int, folder: Path) -> None:
-    """Raise InputError if something takes more than the whole disk of a folder, which may not be there yet."""
+    """Raise InputError if something takes more than the whole disk that a folder is on, or will be."""
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     disk = shutil.disk_usage(existing).total
     if n_bytes > disk:

@@ -81,8 +81,8 @@ def _require_precise(eta: float, lam: float, mu: float) -> None:
         raise InputError(f"mu = {mu:g}: e^mu needs double precision; choose |mu| <= {LARGEST_MU:g}")
     if eta < 0 and eta**2 > 4 * lam * DEEPEST_WELL:
         raise InputError(
-            f"eta = {eta:g}, lam = {lam:g}: the potential is eta^2 / (4 lam) = {eta**2 / (4 * lam):g} deep, where "
-            f"double precision allows {DEEPEST_WELL:g}; raise eta or lam"
+            f"eta = {eta:g}, lam = {lam:g}: the potential is eta^2 / (4 lam) = {eta**2 / (4 * lam):g} deep; double "
+            f"precision is enough up to {DEEPEST_WELL:g}; raise eta or lam"
         )
 
 

@@ -29,7 +29,7 @@ def hop_weights(theory: Theory, d: int) -> np.ndarray:
 
 
 def require_storable(theory: Theory, d: int) -> None:
-    """Raise FluxOverflowError, or StabilityError, where the weights say beforehand that configurations do not fit int8.
+    """Raise FluxOverflowError, or StabilityError, where the weights say beforehand that fluxes do not fit into int8.
 
     If all p that arrive at a site were independent, they would weigh L^p W(2 p) / p! (see ``moves``), which falls from
     the p on at which g(p) = 1. The theory is refused if that is not below the p whose mean flux on some link, k_t or
