@@ -10,7 +10,7 @@ import pytest
 from fluxeq import exact, observables
 from fluxeq.errors import InputError, StabilityError
 from fluxeq.lattice import neighbours
-from fluxeq.theory import Theory, log_weight
+from fluxeq.theory import Theory, log_weight, weight_ratio
 
 ROUNDING = 1e-11  # of sums in double precision
 
@@ -164,3 +164,34 @@ def test_refused():
         exact.solve(Theory(4.25, 1, 1), (1, 2))
     with pytest.raises(InputError, match="too large for the transfer matrix"):
         exact.transfer_matrix(Theory(4.01, 1, 3.0), 8)
+
+
+@pytest.mark.parametrize(
+    "theory",
+    [
+        Theory(1e-8, 1e-8, 617),
+        Theory(11, 1e7, 143),
+        Theory(-5000, 0.2, 1),
+        Theory(-27, 0.003, 0),
+        Theory(1, 1e-90, 0),
+    ],
+)
+def test_couplings_with_fluxes_that_are_too_large(theory):
+    for n_t in (2, 10**9):
+        with pytest.raises(InputError, match=r"too large for the transfer matrix.*; raise eta or lam"):
+            exact.transfer_matrix(theory, n_t)
+
+
+@pytest.mark.parametrize("theory", [Theory(1e70, 15, -1), Theory(1e-60, 1e13, 1e-300), Theory(-1e6, 1e88, 0.1)])
+def test_couplings_with_an_empty_lattice(theory):
+    """No hops: |phi|^2 is that of a site alone."""
+    found = exact.transfer_matrix(theory, 4)
+    assert abs(found.n) < 1e-20
+    assert found.phi2 == pytest.approx(weight_ratio(theory, 0)[0], rel=1e-9)
+
+
+def test_lattices_that_no_memory_holds():
+    with pytest.raises(InputError, match="choose smaller extents"):
+        exact.free_field(Theory(5, 0, 0), (10**5, 10**5))
+    with pytest.raises(InputError, match=r"the momenta of 46000x46000: more than the .* GiB of memory"):
+        exact.free_field(Theory(5, 0, 0), (46000, 46000))

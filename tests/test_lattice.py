@@ -19,7 +19,7 @@ def test_neighbours(shape):
             assert table[direction, number] == np.ravel_multi_index(there, shape, mode="wrap")
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (4, 1), (0, 3), (-2, 4)])
+@pytest.mark.parametrize("shape", [(), (1,), (4, 1), (0, 3), (-2, 4), (2.0, 2), (True, 2), "42"])
 def test_impossible_shapes(shape):
     with pytest.raises(InputError, match="every extent is at least 2"):
         require_shape(shape)
@@ -27,3 +27,11 @@ def test_impossible_shapes(shape):
 
 def test_smallest_shape():
     require_shape((2, 2))
+    require_shape((np.int64(2), 2))
+    require_shape((2,) * 31)
+
+
+@pytest.mark.parametrize("shape", [(2,) * 32, (10**5, 10**5), (10**30, 2)])
+def test_shapes_beyond_what_is_counted(shape):
+    with pytest.raises(InputError, match="choose smaller extents, of at most 2147483648 sites together"):
+        require_shape(shape)

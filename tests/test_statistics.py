@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fluxeq import statistics
+from fluxeq.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
@@ -88,7 +89,7 @@ def test_too_few_autocorrelation_times():
 
 @pytest.mark.parametrize("series", [[], [np.array([])]])
 def test_no_measurements(series):
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(InputError, match="at least one"):
         statistics.estimate(series)
 
 
@@ -124,3 +125,13 @@ def test_frozen_chains_have_no_error():
     """Each keeps a value of its own: the spread within a chain says nothing of the error."""
     estimate = statistics.estimate([np.full(200, 1.0), np.full(200, 2.0)])
     assert (estimate.value, estimate.error, estimate.tau_int, estimate.status) == (1.5, None, None, "frozen")
+
+
+def test_rounding_is_no_fluctuation():
+    """Means of the same numbers in another order differ in their last digits."""
+    rng = np.random.default_rng(1)
+    values = 0.25 * (1 + 2e-16 * rng.integers(-2, 3, (4, 100)))
+    assert np.ptp(values) > 0
+    assert statistics.estimate(values).status == "constant"
+    assert statistics.estimate([values[0], values[1] + 0.1]).status == "frozen"
+    assert statistics.estimate(values + 1e-9 * rng.normal(size=values.shape)).status == "ok"

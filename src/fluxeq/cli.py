@@ -88,7 +88,7 @@ def sample(
     from fluxeq.data.measurement import as_text, measured
     from fluxeq.theory import Theory
 
-    goal = parsed_goal(until) if until else None
+    goal = None if until is None else parsed_goal(until)
     warm = open_ensemble(start, 1) if start else None
     origin = warm.origin if warm else ""
     settings = Settings(Theory(eta, lam, mu), parsed_shape(shape), configurations, chains, seed, origin)

@@ -1,18 +1,22 @@
 """Ensembles made in one go, in halves, and after a kill: one and the same; and worms opened in them."""
 
 import shutil
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import fluxeq
 import small_ensembles
-from fluxeq import observables
+from fluxeq import capacity, exact, observables
 from fluxeq.data import generation
 from fluxeq.data.ensembles import open_ensemble, read_series
-from fluxeq.data.generation import Goal, Settings, sample_to_file, with_worms
+from fluxeq.data.generation import Settings, sample_to_file, sole_maker, with_worms
+from fluxeq.data.goal import Goal
 from fluxeq.errors import FluxOverflowError, InputError, StabilityError
 from fluxeq.sampling import gpu
+from fluxeq.testing import z_score
 from fluxeq.theory import Theory
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
@@ -39,11 +43,11 @@ class Killed(BaseException):
 
 
 def killer(n):
-    """A progress that ends the process at its n-th call."""
+    """A progress that ends the process at its n-th call after the thermalisation."""
     calls = []
 
-    def progress(done, total):
-        calls.append(done)
+    def progress(done, total, remark):
+        calls.extend([] if remark else [done])
         if len(calls) == n:
             raise Killed
 
@@ -56,9 +60,11 @@ def content(path):
 
 def test_a_file_is_what_is_made_in_memory(once, tmp_path):
     path, seen = tmp_path / "new" / "e.h5", []
-    assert sample_to_file(path, SETTINGS, progress=lambda *done: seen.append(done))
+    assert sample_to_file(path, SETTINGS, progress=lambda *said: seen.append(said))
     assert content(path) == once
-    assert seen == [(0, 23), (8, 23), (16, 23), (20, 23)]
+    assert [said[:2] for said in seen if not said[2]] == [(0, 23), (8, 23), (16, 23), (20, 23)]
+    assert seen[0][2] == "thermalising, from both sides of the density"
+    assert all(said[2].startswith("thermalising, pilot: stride ") for said in seen[1:-4])
     assert list(path.parent.iterdir()) == [path]
     assert len(open_ensemble(path)) == 23
     open_ensemble(path).verify()
@@ -83,7 +89,7 @@ def test_a_killed_run_goes_on_to_the_same_file(once, tmp_path, call):
     assert not path.exists()
     assert (tmp_path / "e.h5.parts").is_dir()
     seen = []
-    assert sample_to_file(path, SETTINGS, progress=lambda done, total: seen.append(done))
+    assert sample_to_file(path, SETTINGS, progress=lambda done, total, remark: seen.append(done))
     assert seen[0] == (0, 8, 16, 20)[call - 1]  # nothing is made twice
     assert content(path) == once
 
@@ -184,10 +190,168 @@ def test_a_device_that_is_not_there(tmp_path, monkeypatch, device, message):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_flux_that_overflows_is_no_file(tmp_path):
-    with pytest.raises(FluxOverflowError, match=r"on the link from site .*at most 127"):
-        sample_to_file(tmp_path / "e.h5", Settings(Theory(-400, 1, 4), (2, 2), 4, 1, 0))
-    assert not (tmp_path / "e.h5").exists()
+@pytest.mark.parametrize(
+    ("theory", "message"),
+    [
+        (Theory(4.01, 1, 2.8), r"on the link from site .*at most 127"),
+        (Theory(-400, 1, 4), r"mu = 4: fluxes are larger than 127.*; choose a smaller \|mu\| or larger eta or lam"),
+    ],
+    ids=["while it runs", "beforehand"],
+)
+def test_a_flux_that_overflows_is_no_file(tmp_path, theory, message):
+    with pytest.raises(FluxOverflowError, match=message):
+        sample_to_file(tmp_path / "e.h5", Settings(theory, (2, 2), 4, 1, 0))
+    assert not any(tmp_path.iterdir())
+
+
+SHAPES = {
+    "a bond": (Theory(3.0, 0, 0.7), (2,)),
+    "a line": (Theory(3.0, 0.1, 0.3), (7,)),
+    "a plaquette": (Theory(4.01, 1, 1.5), (2, 2)),
+    "dilute": (Theory(4.25, 1, 0.5), (6, 4)),
+    "near the onset": (Theory(4.01, 1, 1.0), (6, 4)),
+    "three dimensions": (Theory(7.0, 1, 1.2), (3, 2, 2)),
+    "large and dense": (Theory(4.01, 1, 1.5), (32, 32)),
+    "large and dilute": (Theory(9.0, 1, 1.0), (32, 32)),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_any_number_of_chains(name):
+    """Fewer chains than pilots need are the first of those that they need; more are as many as there are."""
+    theory, shape = SHAPES[name]
+    made = {
+        n: fluxeq.sample(theory, shape, 2 * n, chains=n, seed=3) for n in ((1, 3) if shape[0] > 9 else (1, 2, 3, 5, 33))
+    }
+    for n, ensemble in made.items():
+        assert len(ensemble) == 2 * n
+        assert np.bincount(ensemble.chain).tolist() == [2] * n
+        assert not observables.divergence(ensemble.configurations).any()
+    np.testing.assert_array_equal(made[1].configurations, made[3].configurations[::3])
+    assert made[1].tuning == made[3].tuning
+
+
+@pytest.mark.parametrize("configurations", [1, 2, 7])
+def test_fewer_configurations_than_chains(tmp_path, configurations):
+    path = tmp_path / "e.h5"
+    assert sample_to_file(path, SETTINGS._replace(n_chains=5, n_configurations=configurations))
+    found = open_ensemble(path)
+    assert found.chain.tolist() == [0, 1, 2, 3, 4, 0, 1][:configurations]
+    found.verify()
+
+
+@pytest.fixture(scope="module")
+def lone_chains():
+    """n of ensembles of one chain each, with seeds of their own."""
+    return [fluxeq.sample(DILUTE, (4, 2), 400, chains=1, seed=seed).n.mean() for seed in range(16)]
+
+
+DILUTE = Theory(4.01, 1, 1.05)
+
+
+@pytest.mark.parametrize(("shift", "agrees"), [(0.0, True), (0.1, False)], ids=["exact", "power"])
+def test_one_chain_is_at_rest(lone_chains, shift, agrees):
+    """Chains with seeds of their own: their spread is the error."""
+    z = z_score(lone_chains, exact.solve(replace(DILUTE, mu=DILUTE.mu + shift), (4, 2)).n)
+    assert abs(z) < 4 if agrees else abs(z) > 6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shape": (100000, 100000)}, "shape 100000x100000: choose smaller extents"),
+        ({"shape": (10**40, 4)}, "shape 1000.*: choose smaller extents"),
+        ({"shape": (40000, 40000)}, "chains = 4 on 40000x40000: more than the 16 GiB of memory"),
+        ({"shape": (2.0, 2)}, "shape 2.0x2: every extent is at least 2, a whole number"),
+        ({"shape": "42"}, "shape 4x2: every extent is at least 2, a whole number"),
+        ({"n_chains": 10**9}, "chains = 1000000000 on 4x2: more than the 16 GiB of memory"),
+        ({"n_chains": 10**40}, "chains = 1000.*: more than the 16 GiB of memory"),
+        ({"n_chains": 2.5}, "chains = 2.5: at least 1 is needed, a whole number"),
+        ({"n_configurations": 10**30}, "configurations = 1000.*: more than the .* GiB of the disk of"),
+        ({"n_configurations": 2.5}, "configurations = 2.5: at least 1 is needed, a whole number"),
+        ({"seed": 2**64}, "seed = 18446744073709551616: choose one below 2.64"),
+        ({"seed": 0.5}, "seed = 0.5: at least 0 is needed, a whole number"),
+    ],
+)
+def test_numbers_that_no_machine_can_hold(tmp_path, monkeypatch, change, message):
+    monkeypatch.setattr(capacity, "_memory", lambda: 2**34)
+    with pytest.raises(InputError, match=message) as failed:
+        sample_to_file(tmp_path / "e.h5", SETTINGS._replace(**change))
+    assert "\n" not in str(failed.value)
+    assert not any(tmp_path.iterdir())
+
+
+def test_memory_is_asked_before_an_ensemble_is_made_in_it():
+    with pytest.raises(InputError, match=r"configurations = 10000000000000: more than the .* GiB of memory"):
+        fluxeq.sample(THEORY, (4, 2), 10**13)
+
+
+def test_the_largest_seed_is_kept(tmp_path):
+    sample_to_file(tmp_path / "e.h5", SETTINGS._replace(seed=2**64 - 1, n_configurations=4))
+    assert open_ensemble(tmp_path / "e.h5").seed == 2**64 - 1
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5])
+def test_threads_that_cannot_be(threads):
+    with pytest.raises(InputError, match=rf"threads = {threads}: at least 1 is needed"):
+        fluxeq.sample(THEORY, (4, 2), 4, threads=threads)
+
+
+def test_more_threads_than_processors(once):
+    assert small_ensembles.arrays(fluxeq.sample(THEORY, (4, 2), 23, chains=4, seed=1, threads=10**6)) == once
+
+
+def test_two_processes_do_not_make_one_file(tmp_path):
+    """The second leaves at once, and the first goes on; a lock that was left by a kill holds nobody up."""
+    path = tmp_path / "e.h5"
+    with sole_maker(path) as folder:
+        for _ in range(2):
+            with pytest.raises(InputError, match=r"e\.h5: another process is making it; wait for it, or choose"):
+                sample_to_file(path, SETTINGS)
+        assert [found.name for found in folder.iterdir()] == ["lock"]
+    assert not any(tmp_path.iterdir())
+    folder.mkdir()
+    (folder / "lock").touch()
+    assert sample_to_file(path, SETTINGS)
+    assert list(tmp_path.iterdir()) == [path]
+    assert not sample_to_file(path, SETTINGS)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_that_was_removed(tmp_path, monkeypatch):
+    """Another process has just finished and removed it: nobody holds it who could keep a third one out."""
+
+    @contextmanager
+    def removed(path, *, wait):
+        path.unlink(missing_ok=True)
+        yield True
+
+    monkeypatch.setattr(generation, "locked", removed)
+    with pytest.raises(InputError, match="another process is making it"):
+        sample_to_file(tmp_path / "e.h5", SETTINGS)
+
+
+def test_a_file_system_without_locks(once, tmp_path, monkeypatch):
+    @contextmanager
+    def none(path, *, wait):
+        raise InputError("no locks")
+        yield
+
+    monkeypatch.setattr(generation, "locked", none)
+    assert sample_to_file(tmp_path / "e.h5", SETTINGS)
+    assert content(tmp_path / "e.h5") == once
+
+
+def test_an_output_that_is_a_link(once, tmp_path):
+    """The file that it points to is made and extended; the link stays."""
+    (tmp_path / "far").mkdir()
+    link, there = tmp_path / "e.h5", tmp_path / "far" / "there.h5"
+    link.symlink_to(there)
+    assert sample_to_file(link, SETTINGS._replace(n_configurations=8))
+    assert sample_to_file(link, SETTINGS)
+    assert link.is_symlink()
+    assert content(there) == once
+    assert {path.name for path in tmp_path.rglob("*")} == {"e.h5", "far", "there.h5"}
 
 
 @pytest.mark.parametrize("numbers", [(0, 1), (0, 1, 3), (2,), (3, 0)])
@@ -230,11 +394,31 @@ def test_worms_are_dealt_at_random():
         ((0, -1), "different whole numbers from 0 on"),
         (range(50), "40 configurations for 50 numbers of worms"),
         ((0, 5), "5 worms on 4x4: .*draw at most 4"),
+        ((0, 10**30), r"1000\d* worms on 4x4: .*draw at most 4"),
     ],
 )
 def test_worms_that_cannot_be(numbers, message):
     with pytest.raises(InputError, match=message):
         with_worms(small_ensembles.closed(1), tuple(numbers), 1)
+
+
+def test_worms_where_there_are_no_hops():
+    """They would take for ever."""
+    vacuum = fluxeq.sample(Theory(1e7, 1, 0), (4, 4), 4, seed=1)
+    with pytest.raises(InputError, match=r"eta = 1e\+07, .*: open worms need hops, of which one in 3e\+06 is accepted"):
+        with_worms(vacuum, (0, 1), 1)
+    assert not with_worms(vacuum, (0,), 1).n_worms.any()
+
+
+def test_worms_of_one_configuration():
+    lone = fluxeq.sample(THEORY, (4, 2), 1, chains=1, seed=1)
+    for number in (0, 2):
+        with_worms(lone, (number,), 1).verify()
+    with pytest.raises(InputError, match="1 configurations for 2 numbers of worms"):
+        with_worms(lone, (0, 1), 1)
+    bond = fluxeq.sample(Theory(3, 1, 0.7), (2,), 4, seed=1)
+    with pytest.raises(InputError, match=r"1 worms on 2: .*draw at most 0"):
+        with_worms(bond, (1,), 1)
 
 
 def test_worms_are_not_opened_twice():
@@ -253,8 +437,8 @@ def test_until_an_error_is_reached(tmp_path, monkeypatch):
     series = read_series(path)
     n = len(series.n[0])
     assert n < 10000
-    assert goal.reached(series.n)
-    assert not goal.reached([chain[: n // 2] for chain in series.n])
+    assert goal.reached(series.n, (4, 2))
+    assert not goal.reached([chain[: n // 2] for chain in series.n], (4, 2))
     assert not sample_to_file(path, GOAL_SETTINGS, goal=goal)
     killed = tmp_path / "killed.h5"
     with pytest.raises(Killed):
@@ -282,5 +466,8 @@ def test_a_warm_start(tmp_path):
     assert (open_ensemble(path).configurations != open_ensemble(cold).configurations).any()
     with pytest.raises(InputError, match=r"made with start = eta 4\.01, .*, asked for nothing"):
         sample_to_file(path, SETTINGS._replace(seed=2))
+    lone = tmp_path / "lone.h5"
+    sample_to_file(lone, settings._replace(n_chains=1, n_configurations=6), start=start)
+    np.testing.assert_array_equal(open_ensemble(lone).configurations, open_ensemble(path).configurations[::4])
     with pytest.raises(InputError, match="a closed ensemble of the lattice 2x2 is needed"):
         sample_to_file(tmp_path / "other.h5", settings._replace(shape=(2, 2)), start=start)

@@ -139,7 +139,7 @@ def test_what_cannot_be(monkeypatch):
 def test_ensembles(monkeypatch, tmp_path):
     """In memory and in a file that was killed on the GPU and went on there: what a processor makes."""
 
-    def hasty(theory, state, record):
+    def hasty(theory, state, record, report):
         return record(theory, state, 1, 4, entry=1.0)[0], Tuning(spacing=3, thermalisation=4, tau_int=1.5, entry=1.0)
 
     monkeypatch.setattr(generation, "tune", hasty)
@@ -153,7 +153,7 @@ def test_ensembles(monkeypatch, tmp_path):
     class Killed(BaseException):
         pass
 
-    def kill(done, total):
+    def kill(done, total, remark):
         if done:
             raise Killed
 

@@ -1,5 +1,6 @@
 """Independent chains against exact n and |phi|^2, and that nothing but the seed decides what they are."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 
@@ -175,6 +176,49 @@ def test_overflow_of_a_link_in_space():
     hops[2, :, 2, 1, 0, 3] = 200, 130
     error = chains.overflow_error(hops, first_chain=5)
     assert str(error).startswith("|l_x2| = 130 on the link from site (1, 0, 3) of chain 7:")
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (3,), (2, 2, 2)])
+def test_more_chains_begin_like_fewer(shape):
+    """So that one chain is the first of four."""
+    for one, other in zip(chains.start(shape, 1, 7), chains.start(shape, 4, 7), strict=True):
+        np.testing.assert_array_equal(one, other[:1])
+
+
+@pytest.mark.parametrize(
+    ("theory", "d", "fits"),
+    [
+        (Theory(4.01, 1, 2.5), 2, True),  # the largest flux of 40 configurations on 8x8 is 82
+        (Theory(4.01, 1, 3.0), 2, False),
+        (Theory(4.01, 1, -3.0), 2, False),
+        (Theory(-100, 1, 0), 2, True),  # l is 49 on average
+        (Theory(-600, 1, 0), 2, False),
+        (Theory(2, 1, 3), 1, False),
+        (Theory(4.01, 1, 700), 2, False),
+        (Theory(1e90, 1, 0), 3, True),
+        (Theory(4.01, 1e-90, 1), 2, False),  # the free field has no ground state there
+        (Theory(4.2, 1e-90, 0.1), 2, True),
+        (Theory(-1e8, 1e8, 2), 2, True),  # |phi|^2 is 1/2
+        (Theory(5, 0, 0.5), 2, True),
+    ],
+)
+def test_fluxes_that_do_not_fit_are_known_beforehand(theory, d, fits):
+    with (
+        nullcontext()
+        if fits
+        else pytest.raises(FluxOverflowError, match=r"choose a smaller \|mu\| or larger eta or lam$")
+    ):
+        tables.require_storable(theory, d)
+
+
+@pytest.mark.parametrize("theory", [Theory(4.01, 1, 3.0), Theory(-600, 1, 0), Theory(4.01, 0.01, 1.5)])
+def test_what_is_refused_beforehand_does_overflow(theory):
+    for refused in (
+        lambda: tables.require_storable(theory, 2),
+        lambda: chains.record(theory, chains.start((4, 4), 1, 1), 20, 20),
+    ):
+        with pytest.raises(FluxOverflowError):
+            refused()
 
 
 def test_tally():

@@ -87,6 +87,71 @@ def test_each_chain_comes_to_rest():
     assert found.thermalisation >= 20 * found.tau_int
 
 
+@pytest.mark.parametrize("n_chains", [1, 2, 3])
+def test_too_few_chains_are_refused(n_chains):
+    """They would never span 400 tau_int: 64 configurations each are 128 tau_int at most."""
+    assert 3 * tuning.PILOT_LENGTH / 0.5 < tuning.PILOT_TAU < tuning.FEWEST_CHAINS * tuning.PILOT_LENGTH / 0.5
+    with pytest.raises(InputError, match=f"chains of a pilot = {n_chains}: at least 4 is needed"):
+        tuning.tune(THEORY, chains.start(SHAPE, n_chains, seed=1))
+
+
+VACUUM = Theory(1e4, 1, 0)
+
+
+@pytest.mark.parametrize("shape", [(2,), (4, 4), (30, 2), (2, 3, 2)])
+def test_where_nothing_fluctuates(shape):
+    """Every site is where many worms begin, then the pilot counts; the start, of which half was filled, is gone."""
+    lines = []
+    thermal, found = tuning.tune(VACUUM, chains.start(shape, 4, seed=1), report=lines.append)
+    assert found.spacing >= tuning.WORMS_A_SITE * np.prod(shape)
+    assert found.spacing == 2 * found.tau_int
+    assert found.thermalisation < 300 * tuning.WORMS_A_SITE * np.prod(shape)
+    assert not thermal.hops.any()
+    assert all(line.startswith("pilot: stride ") for line in lines)
+
+
+def constant(n_of_chains, n_of_last=None):
+    """A sampler whose chains keep a density of their own, or two, one after the other."""
+
+    def record(theory, state, n, spacing, *, entry):
+        made = np.zeros((len(state.hops), n, 4, *SHAPE), dtype=np.int8)
+        made[:, :, 0] = np.array(n_of_chains)[:, None, None, None]
+        if n_of_last is not None:
+            made[:, n // 2 :, 0] = n_of_last
+        tally = state.tally.copy()
+        tally[:, chains.ENTER, 0] += n * spacing
+        return state._replace(tally=tally), made
+
+    return record
+
+
+@pytest.mark.parametrize(
+    ("record", "is_at_rest"),
+    [
+        (constant([0, 0, 0, 0]), True),
+        (constant([2, 2, 2, 2]), True),
+        (constant([3, 0, 3, 0], 0), True),
+        (constant([3, 0, 3, 0]), False),
+        (constant([0, 0, 0, 1]), False),
+    ],
+    ids=["empty", "the same", "the start is left behind", "control: both sides", "control: one of them"],
+)
+def test_constant_chains_are_at_rest_if_they_agree(record, is_at_rest):
+    with nullcontext() if is_at_rest else pytest.raises(InputError, match="do not come to rest"):
+        _, found = tuning.tune(THEORY, chains.start(SHAPE, 4, seed=1), record=record)
+        assert found.spacing == tuning.WORMS_A_SITE * 8  # not before every site had its worms
+
+
+def test_pilots_fit_into_memory(monkeypatch):
+    """Configurations are made few at a time, with the same result."""
+    started = chains.start(SHAPE, 4, seed=1)
+    whole = tuning.tune(THEORY, started)
+    monkeypatch.setattr(tuning, "PILOT_MEMORY", 5 * 4 * 4 * 8)
+    parts = tuning.tune(THEORY, started)
+    assert parts[1].spacing == whole[1].spacing
+    np.testing.assert_array_equal(parts[0].hops, whole[0].hops)
+
+
 def test_tune_refuses_an_unstable_theory():
     with pytest.raises(StabilityError):
-        tuning.tune(Theory(4.0, 0, 0.5), chains.start(SHAPE, 2, seed=1))
+        tuning.tune(Theory(4.0, 0, 0.5), chains.start(SHAPE, 4, seed=1))

@@ -34,9 +34,11 @@ class Goal(NamedTuple):
         if needed <= n:
             return ""
         if math.isnan(needed):
-            way_out = "which are too few to tell how many it takes; allow more"
+            way_out = "they are too few to tell how many it takes, allow more"
+        elif needed > BEYOND_REACH:
+            way_out = "no number within reach would do"
         else:
-            way_out = f"about {needed:.2g} would do" if needed < BEYOND_REACH else "no number within reach would do"
+            way_out = f"about {_rounded_up(needed)} would do"
         return f"{self.observable}={self.error:g} is not reached with {n} configurations; {way_out}"
 
     def needed(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> float:
@@ -48,3 +50,9 @@ class Goal(NamedTuple):
             return math.nan
         ratio = found.error / self.error
         return max(n * ratio * ratio, SHORTEST * found.tau_int)
+
+
+def _rounded_up(number: float) -> int:
+    """The next whole number with two digits that are not 0."""
+    step = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    return math.ceil(number / step) * step

@@ -41,7 +41,7 @@ from fluxeq.theory import Theory
 IN_STEP = 32
 """Chains that go in step on one processor; with fewer it waits, with more it gains nothing."""
 
-BYTES_A_SITE, BYTES_A_CHAIN = 64, 2**15
+BYTES_A_SITE, BYTES_A_CHAIN = 40, 2**15
 """Memory that chains take at least, while they are tuned: a site in each direction, and what is known of each chain."""
 
 Moves = SimpleNamespace

@@ -1,0 +1,72 @@
+"""When an error is small enough, and how many configurations it takes: error^2 falls like 1 / N."""
+
+import numpy as np
+import pytest
+
+from fluxeq.data.goal import Goal
+from fluxeq.statistics import estimate
+
+SHAPE = (6, 4)
+RNG = np.random.default_rng(1)
+SERIES = [RNG.normal(size=500) for _ in range(4)]
+"""Of unit variance, so that the error is 1 / sqrt(2000) = 0.022."""
+
+
+def test_an_error_that_is_reached():
+    error = estimate(SERIES).error
+    assert Goal("n", 1.001 * error).reached(SERIES, SHAPE)
+    assert not Goal("n", 0.999 * error).reached(SERIES, SHAPE)
+    assert Goal("phi2", 1e300).missed(SERIES, SHAPE) == ""
+
+
+def test_as_many_as_it_takes_are_enough():
+    """A tenth of the error takes about 100 times as many configurations, and with these it is reached."""
+    goal = Goal("n", 0.1 * estimate(SERIES).error)
+    needed = goal.needed(SERIES, SHAPE)
+    assert needed == pytest.approx(100 * 2000)
+    assert goal.missed(SERIES, SHAPE).endswith("is not reached with 2000 configurations; about 200000 would do")
+    more = [RNG.normal(size=int(1.2 * needed / 4)) for _ in range(4)]
+    assert goal.reached(more, SHAPE)
+    assert not goal.reached([one[: len(one) // 2] for one in more], SHAPE)
+
+
+def test_an_error_that_cannot_be_trusted_is_not_reached():
+    """Chains that together span less than 100 tau_int: it takes at least as many."""
+    slow = [np.cumsum(RNG.normal(size=100)) for _ in range(4)]
+    found = estimate(slow)
+    assert found.status == "short"
+    goal = Goal("n", 10 * found.error)
+    assert not goal.reached(slow, SHAPE)
+    assert goal.needed(slow, SHAPE) == pytest.approx(100 * found.tau_int)
+
+
+@pytest.mark.parametrize(
+    "series", [[np.arange(7.0)] * 4, [np.full(20, 1.0), np.full(20, 2.0)]], ids=["short", "frozen"]
+)
+def test_no_error_at_all(series):
+    n = sum(map(len, series))
+    said = Goal("n", 1.0).missed(series, SHAPE)
+    assert said == f"n=1 is not reached with {n} configurations; they are too few to tell how many it takes, allow more"
+
+
+@pytest.mark.parametrize("error", [1e-14, 1e-300, 5e-324])
+def test_errors_beyond_reach(error):
+    said = Goal("n", error).missed(SERIES, SHAPE)
+    assert said == f"n={error:g} is not reached with 2000 configurations; no number within reach would do"
+
+
+@pytest.mark.parametrize(("shape", "step"), [((6, 4), 1 / 4), ((6,), 1.0), ((3, 2, 5), 1 / 10)])
+def test_a_constant_density(shape, step):
+    """Good to what one configuration in all would change, had it one particle more."""
+    constant = [np.zeros(50)] * 4
+    assert Goal("n", 1.001 * step / 200).reached(constant, shape)
+    missed = Goal("n", 0.5 * step / 200)
+    assert not missed.reached(constant, shape)
+    assert missed.needed(constant, shape) == pytest.approx(400)
+    assert missed.reached([np.zeros(100)] * 4, shape)
+
+
+def test_a_constant_field():
+    constant = [np.full(50, 0.02)] * 4
+    assert Goal("phi2", 1e-4).reached(constant, SHAPE)
+    assert Goal("phi2", 1e-5).needed(constant, SHAPE) == pytest.approx(2000)

@@ -1,0 +1,178 @@
+"""``sample``, ``measure`` and ``worms`` at their extremes: a file, or one line with a reason, and nothing left."""
+
+import re
+import sys
+
+import pytest
+
+import small_ensembles
+from fluxeq.__main__ import main
+from fluxeq.data.ensembles import open_ensemble, save_ensemble
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning"),  # imported by pyerrors
+    pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning"),  # under pytest
+]
+
+DENSE = {"shape": "4x2", "eta": "4.01", "lam": "1", "mu": "1.5", "configurations": "8"}
+VACUUM = {"shape": "4x4", "eta": "1000", "lam": "1", "mu": "0", "configurations": "40"}
+HUGE = "9" * 30
+
+
+@pytest.fixture
+def fluxeq(monkeypatch, tmp_path, capsys):
+    """Run a command in an empty folder: code, output, lines on standard error but those of progress."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(command, *words, **options):
+        given = [word for name, value in options.items() for word in (f"--{name}", value)]
+        monkeypatch.setattr(sys, "argv", ["fluxeq", command, *words, *given])
+        code = 0
+        try:
+            main()
+        except SystemExit as stopped:
+            code = stopped.code
+        out, err = capsys.readouterr()
+        return code, out, [line for line in err.splitlines() if not line.startswith(("sampling: ", "opening "))]
+
+    return run
+
+
+@pytest.mark.parametrize("chains", ["1", "2", "3", "5"])
+def test_few_chains(fluxeq, chains):
+    assert fluxeq("sample", **DENSE, chains=chains, output="e.h5") == (0, "e.h5: complete, 8 configurations\n", [])
+    assert open_ensemble("e.h5").n_chains == int(chains)
+
+
+@pytest.mark.parametrize("couplings", [{}, {"eta": "400", "lam": "1e6"}, {"eta": "1e50"}])
+def test_where_nothing_fluctuates(fluxeq, couplings):
+    """A result, which is reached at once, and said in words."""
+    asked = VACUUM | couplings | {"until": "n=0.01", "output": "e.h5"}
+    for says in ("complete", "was complete already"):
+        code, out, lines = fluxeq("sample", **asked)
+        assert (code, lines) == (0, [])
+        assert out.startswith(
+            f"e.h5: {says}, 40 configurations\nn        0, constant: the same in all 40 configurations"
+        )
+    assert fluxeq("measure", "e.h5")[1].startswith("n        0, constant: ")
+    assert '"status": "constant"' in fluxeq("measure", "e.h5", "--json")[1]
+
+
+def test_a_goal_that_is_missed(fluxeq, tmp_path):
+    """It fails, keeps what there is, and says what would do; so does the same command again, and that does."""
+    asked = {**DENSE, "until": "n=0.08", "output": "e.h5"}
+    for _ in range(2):
+        code, out, lines = fluxeq("sample", **asked | {"configurations": "100"})
+        assert (code, len(lines)) == (1, 1)
+        assert out.startswith("e.h5: kept, 100 configurations\nn        ")
+        [needed] = re.findall(r"n=0.08 is not reached with 100 configurations; about (\d+) would do$", lines[0])
+        assert [path.name for path in tmp_path.iterdir()] == ["e.h5"]
+    code, out, _ = fluxeq("sample", **asked | {"configurations": str(3 * int(needed))})
+    assert code == 0
+    assert out.startswith("e.h5: complete, ")
+    assert 100 < len(open_ensemble("e.h5")) < 3 * int(needed)
+
+
+@pytest.mark.parametrize("goal", ["n=nan", "n=inf", "n=-1", "n=", "=1", "n=1e-400", "phi2=0.1,n=0.1", "n" * 500, ""])
+def test_goals_that_cannot_be(fluxeq, tmp_path, goal):
+    code, _, lines = fluxeq("sample", **DENSE, until=goal, output="e.h5")
+    assert (code, len(lines)) == (2, 1)
+    assert "an observable and the error to reach" in lines[0]
+    assert len(lines[0]) < 250
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_goal_that_is_reached_at_once(fluxeq):
+    assert fluxeq("sample", **DENSE | {"configurations": "64", "until": "phi2=1e300"}, output="e.h5")[0] == 0
+
+
+WRONG = [
+    ({"mu": "800"}, "mu = 800: e^mu needs double precision; choose |mu| <= 700"),
+    ({"mu": "-1000"}, "mu = -1000: "),
+    ({"mu": "600"}, "mu = 600: fluxes are larger than 127"),
+    ({"mu": "-20"}, "choose a smaller |mu| or larger eta or lam"),
+    ({"eta": "1e308"}, "eta = 1e+308: weights need double precision; choose 0, or a size from 1e-100 to 1e+100"),
+    ({"eta": "-1e308"}, "eta = -1e+308: "),
+    ({"eta": "1e-310", "lam": "0"}, "eta = 1e-310: "),
+    ({"eta": "-1e6"}, "raise eta or lam"),
+    ({"lam": "1e308"}, "lam = 1e+308: "),
+    ({"lam": "1e-320"}, "lam = 9.99989e-321: "),
+    ({"lam": "1e-90"}, "fluxes are larger than 127"),
+    ({"eta": "-600"}, "fluxes are larger than 127"),
+    ({"shape": "100000x100000"}, "choose smaller extents"),
+    ({"shape": f"{HUGE}x2"}, "choose smaller extents"),
+    ({"shape": "9" * 5000}, "extents separated by x are needed"),
+    ({"shape": "x".join(["2"] * 65)}, "choose smaller extents"),
+    ({"shape": "1"}, "every extent is at least 2"),
+    ({"chains": HUGE}, "choose fewer"),
+    ({"configurations": HUGE}, "choose fewer"),
+    ({"seed": "18446744073709551616"}, "choose one below 2^64"),
+    ({"seed": HUGE}, "choose one below 2^64"),
+    ({"threads": "0"}, "threads = 0: at least 1 is needed"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_extremes(fluxeq, tmp_path, options, message):
+    code, out, lines = fluxeq("sample", **DENSE | options, output="e.h5")
+    assert (code, out, len(lines)) == (2, "", 1)
+    assert message in lines[0]
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "options", [{"seed": "9223372036854775808"}, {"threads": "1000000"}, {"shape": "2"}, {"mu": "-0.0"}]
+)
+def test_what_looks_extreme_but_can_be(fluxeq, options):
+    assert fluxeq("sample", **DENSE | options, output="e.h5")[0] == 0
+
+
+def test_starts(fluxeq, tmp_path):
+    """From the same theory; not from open worms, another lattice, or the file that is to be made."""
+    assert fluxeq("sample", **DENSE, output="a.h5")[0] == 0
+    assert fluxeq("sample", **DENSE, start="a.h5", seed="1", output="b.h5")[0] == 0
+    save_ensemble(tmp_path / "w.h5", small_ensembles.opened(1))
+    save_ensemble(tmp_path / "other.h5", small_ensembles.closed(1))
+    for start, output, message in (
+        ("a.h5", "a.h5", "a.h5: made with start = nothing, asked for eta 4.01"),
+        (
+            "w.h5",
+            "c.h5",
+            "start: eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1: a closed ensemble of the lattice 4x2 is needed",
+        ),
+        ("other.h5", "c.h5", "a closed ensemble of the lattice 4x2 is needed"),
+        ("c.h5", "c.h5", "c.h5: no such ensemble"),
+    ):
+        code, _, lines = fluxeq("sample", **DENSE, start=start, output=output)
+        assert (code, len(lines)) == (2, 1)
+        assert message in lines[0]
+    assert {path.name for path in tmp_path.iterdir()} == {"a.h5", "b.h5", "w.h5", "other.h5"}
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ("0,0", "different whole numbers"),
+        ("1,2,3,4,5", "5 worms on 4x4"),
+        (",".join(map(str, range(41))), "40 configurations for 41 numbers of worms"),
+        (HUGE, "worms on 4x4: their ends need sites of their own"),
+        ("9" * 5000, "whole numbers separated by commas are needed"),
+        ("1,", "whole numbers separated by commas are needed"),
+        ("1.0", "whole numbers separated by commas are needed"),
+    ],
+)
+def test_numbers_of_worms_that_cannot_be(fluxeq, tmp_path, number, message):
+    save_ensemble(tmp_path / "e.h5", small_ensembles.closed(1))
+    code, _, lines = fluxeq("worms", "e.h5", number=number, output="w.h5")
+    assert (code, len(lines)) == (2, 1)
+    assert message in lines[0]
+    assert len(lines[0]) < 250
+    assert [path.name for path in tmp_path.iterdir()] == ["e.h5"]
+
+
+@pytest.mark.parametrize("number", ["0", "4", "4,3,2,1,0"])
+def test_numbers_of_worms(fluxeq, tmp_path, number):
+    save_ensemble(tmp_path / "e.h5", small_ensembles.closed(1))
+    assert fluxeq("worms", "e.h5", number=number, output="w.h5")[0] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"e.h5", "w.h5"}
+    open_ensemble("w.h5").verify()
