@@ -98,7 +98,7 @@ def test_one_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch, togeth
             training = training._replace(state=training.state._replace(best_loss=np.inf))
         return result(self, training)
 
-    trained, _ = train(tmp_path / "in peace", range(3), together=together)
+    train(tmp_path / "in peace", range(3), together=together)
     loss = float((tmp_path / "in peace" / "EQ-001.csv").read_text().splitlines()[1].split(",")[1])
     loss = np.float32(loss).item()
     monkeypatch.setattr(Trainer, "result", diverged)
