@@ -185,7 +185,7 @@ def test_a_journal_that_was_cut_off(command, tmp_path, caplog):
     (tmp_path / "j.log").write_bytes((tmp_path / "j.log").read_bytes()[:-30])
     assert command("search", SEARCH, space=SPACE | {"channels": [2, 3]}, trials=2) == (0, [])
     (line,) = caplog.messages
-    assert line.startswith("fluxeq: j.log: line ")
+    assert line.startswith("j.log: line ")
     assert line.endswith(": dropped a record that was cut off, as by a full disk")
     assert len(read_json(tmp_path / "out" / "trials.json")) == 2
 

@@ -44,7 +44,7 @@ def test_half_a_record_at_the_end_is_dropped(whole, tmp_path, caplog, n_bytes, z
     path.write_bytes(b"".join(whole) + whole[-1][:n_bytes] + bytes(zeros))
     assert values(path) == [0, 1, 2, 3, 4]
     assert path.read_bytes() == b"".join(whole)
-    assert caplog.messages == [f"fluxeq: {path}: line 7: dropped a record that was cut off, as by a full disk"]
+    assert caplog.messages == [f"{path}: line 7: dropped a record that was cut off, as by a full disk"]
 
 
 def test_records_behind_half_a_record_are_kept(whole, tmp_path, caplog):
@@ -55,7 +55,7 @@ def test_records_behind_half_a_record_are_kept(whole, tmp_path, caplog):
         optuna.storages.JournalStorage(JournalFileBackend(str(path)))
     assert values(path) == [0, 1, 2, 3, 4]
     assert path.read_bytes() == b"".join([*whole[:3], b" " * len(half), *whole[3:]])
-    assert caplog.messages == [f"fluxeq: {path}: line 4: dropped a record that was cut off, as by a full disk"]
+    assert caplog.messages == [f"{path}: line 4: dropped a record that was cut off, as by a full disk"]
 
 
 def test_half_a_record_is_dropped_before_more_is_appended(whole, tmp_path):

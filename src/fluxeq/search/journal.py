@@ -103,7 +103,7 @@ class _MendedFile(JournalFileBackend):
                 file.seek(at)
                 file.truncate() if n_bytes is None else file.write(b" " * n_bytes)
                 LOGGER.warning(
-                    "fluxeq: %s: line %d: dropped a record that was cut off, as by a full disk", self._path, number
+                    "%s: line %d: dropped a record that was cut off, as by a full disk", self._path, number
                 )
 
 
