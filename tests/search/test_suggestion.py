@@ -3,6 +3,7 @@
 import numpy as np
 import optuna
 import pytest
+from pydantic import ValidationError
 
 from fluxeq.errors import InputError
 from fluxeq.nets.architectures import ARCHITECTURES, configured
@@ -130,3 +131,26 @@ def test_the_space_of_the_paper_goes_from_very_small_to_pretty_large(architectur
     smallest, largest = (extreme(architecture, studied.search.space, studied.shape, end) for end in (False, True))
     assert smallest < 600
     assert largest > 5e6
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"layers": (2, 1)}, {"dense_layers": (1, 0)}, {"channels": ()}, {"activations": ()}, {"strides": ()}),
+        *({"start": {name: 2}} for name in ("x", "kernel", "kernel_3", "width_2", "x_0", "channels_\u00b2")),
+        *({"start": {name: 99}} for name in ("layers", "kernel_0", "strided_layer", "learning_rate")),
+        {"learning_rates": (float("inf"),)},
+    ],
+    ids=str,
+)
+def test_a_space_that_cannot_be(fields):
+    with pytest.raises(ValidationError):
+        Space(**{"layers": (1, 3), **fields})
+
+
+def test_all_choices_can_be_the_start():
+    """By the names that trials use."""
+    space = SPACE.model_copy(update={"learning_rates": (0.1, 0.2), "batch_sizes": (5, 6)})
+    for architecture in ARCHITECTURES:
+        for _, chosen in proposed(architecture, space, 10):
+            Space(**space.model_dump() | {"start": chosen})

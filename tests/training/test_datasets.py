@@ -1,5 +1,7 @@
 """Training and validation examples from files, and the proof that they come from different chains."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,24 @@ def test_both_purposes_need_one_lattice(paths, tmp_path):
     other = small_ensembles.save(tmp_path, {"wider": small_ensembles.closed(5, n=8, shape=(4, 6))})["wider"]
     with pytest.raises(InputError, match="training and validation on 4x4 and 4x6"):
         load_data("regression", [paths["one"]], [other])
+
+
+@pytest.mark.parametrize(
+    "names", [("one", "one"), ("one", "copy"), ("one", "longer one"), ("two", "longer one", "one")]
+)
+def test_configurations_are_not_counted_twice(paths, tmp_path, names):
+    """Neither a file that is named twice, nor a copy, nor a longer one of the same chains."""
+    copy = shutil.copy(paths["one"], tmp_path / "copy.h5")
+    named, other = [{**paths, "copy": copy}[name] for name in names], [paths["small"]]
+    for training, validation in ((named, other), (other, named)):
+        with pytest.raises(InputError, match=r"\.h5: has the configurations of .*\.h5; name one of them"):
+            load_data("regression", training, validation)
+
+
+def test_no_data(paths):
+    for training, validation, named in (([], [paths["one"]], "data"), ([paths["one"]], [], "validation")):
+        with pytest.raises(InputError, match=f"{named}: at least one ensemble is needed"):
+            load_data("regression", training, validation)
 
 
 def test_one_kind_of_configuration_teaches_nothing(paths):

@@ -182,6 +182,12 @@ def test_a_training_that_diverges():
         trainer(epochs=2, learning_rate=1e30).fit(1)
 
 
+def test_more_steps_than_a_device_can_count():
+    with pytest.raises(InputError, match=r"epochs = 2147483648: 2147483648 steps; allow fewer than 2\^31"):
+        trainer(epochs=2**31)
+    assert len(trainer(epochs=1, patience=10**30).fit(1)[1].validation) == 1
+
+
 def test_polish():
     """After two epochs there is much left to gain, and the best weights are those of the polish."""
     polished = trainer(epochs=2, learning_rate=1e-3, polish=6, augmentation=True)

@@ -1,10 +1,12 @@
 """Many instances: each depends on its number alone, and finished ones are kept."""
 
+import numpy as np
 import pytest
 
 import small_ensembles
-from fluxeq.errors import InputError
+from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architectures import configured
+from fluxeq.training.fit import Trainer
 from fluxeq.training.instances import train_instances
 from fluxeq.training.models import describe
 from fluxeq.training.recipe import Recipe
@@ -84,6 +86,27 @@ def test_other_settings_are_refused(pair, changed, named):
     with pytest.raises(InputError, match=rf"EQ-000\.safetensors: trained with {named}.*choose another output"):
         train(pair[0], range(3), **changed)
     assert not (pair[0] / "EQ-002.safetensors").exists()
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_one_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch, together):
+    """It is named when all others have been trained."""
+    result = Trainer.result
+
+    def diverged(self, training):
+        if float(training.losses[0][0]) == loss:
+            training = training._replace(state=training.state._replace(best_loss=np.inf))
+        return result(self, training)
+
+    train(tmp_path / "in peace", range(3), together=together)
+    loss = float((tmp_path / "in peace" / "EQ-001.csv").read_text().splitlines()[1].split(",")[1])
+    loss = np.float32(loss).item()
+    monkeypatch.setattr(Trainer, "result", diverged)
+    with pytest.raises(DivergedError, match=r"EQ-001: learning_rate = 0.01: .*never finite; .*; the others are kept"):
+        train(tmp_path / "models", range(3), together=together)
+    assert sorted(path.name for path in (tmp_path / "models").glob("*.safetensors")) == [
+        *("EQ-000.safetensors", "EQ-002.safetensors")
+    ]
 
 
 def test_other_data_are_refused(pair, monkeypatch):

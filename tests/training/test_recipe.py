@@ -24,7 +24,18 @@ def test_nothing_else_changes():
     assert recipe.varied(100, {"batch_size": 50}) == Recipe(epochs=60, polish=5, batch_size=50)
 
 
-@pytest.mark.parametrize("changes", [{"batch": 5}, {"batch_size": 0}, {"schedule": "linear"}])
+NUMBERS = [0, -1, 1e-300, 1e300, float("inf"), float("nan")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"batch": 5}, {"batch_size": 0}, {"schedule": "linear"}, [1], None, {"betas": (1, 1)}, {"epochs": 1e300}),
+        *({"learning_rate": rate} for rate in NUMBERS),
+        *({"weight_decay": decay} for decay in NUMBERS[1:]),
+    ],
+    ids=str,
+)
 def test_nonsense(changes):
     with pytest.raises(ValidationError):
         Recipe().varied(100, changes)

@@ -51,6 +51,12 @@ def agree(made, one, other):
     return all(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE) for a, b in pairs)
 
 
+def test_any_patience():
+    """Also one that a device cannot count to."""
+    made = trainer(epochs=2, patience=10**30)
+    assert dict(Together(made).epochs({1: made.begin(1)}))[1].n_epochs == 2
+
+
 def test_the_same_results_as_alone_to_rounding(noisy, in_step):
     alone = {seed: noisy.finished(noisy.begin(seed)) for seed in SEEDS}
     n_epochs = [alone[seed].n_epochs for seed in SEEDS]
