@@ -129,7 +129,9 @@ def _require_nothing_lost(run: Path, missing: list[Job], fingerprints: dict[str,
         if job.kind in COSTLY and prepared_as(run, job) != fingerprints[job.name]:
             lost[job.kind] += _n_made(run, job)
     if listed := ", ".join(f"{n} {COSTLY[kind]}" for kind, n in lost.items() if n):
-        raise InputError(f"{run}: {listed} of another version of this study, or without a record, would be discarded; {LEAVE}")
+        raise InputError(
+            f"{run}: {listed} of another version of this study, or without a record, would be discarded; {LEAVE}"
+        )
 
 
 def _n_made(run: Path, job: Job) -> int:
@@ -257,7 +259,8 @@ def timed(run: Path, kind: str, *arguments: Any) -> Spent:
         raise
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        raise JobError(f"a fault of fluxeq: {error!r} in {Path(where.filename).name}:{where.lineno}") from error
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        raise JobError(f"a fault of fluxeq: {error!r} in {place}; please report it") from error
     return Spent(time.monotonic() - start, sum(stages.values()))
 
 
@@ -299,7 +302,7 @@ def _require_run_of(study: Study, run: Path) -> None:
         there = _name_of(run)
         if there != study.name:
             raise InputError(f"{run}: holds a run of study {there!r}, not {study.name!r}; choose another --output")
-    elif run.exists() and any(not path.name.startswith(".") for path in run.iterdir()):
+    elif run.exists() and not (run / ".jobs").is_dir() and any(path.name[0] != "." for path in run.iterdir()):
         raise InputError(f"{run}: is not empty and not a run; choose another --output")
 
 

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, JsonValue, ValidationError, field_validator, model_validator
 
@@ -125,7 +125,9 @@ class Searched(Training):
     def _augmented_ones_are_trained(self) -> Self:
         if unknown := [name for name in self.augmented if name not in self.architectures]:
             names = ", ".join(self.architectures)
-            raise ValueError(f"augmented: {', '.join(unknown)}: choose among the architectures of the task ({names})")
+            raise ValueError(
+                f"augmented: {', '.join(map(repr, unknown))}: choose among the architectures of the task ({names})"
+            )
         return self
 
     @model_validator(mode="after")
