@@ -76,7 +76,10 @@ def _one(folder: Path, i: int) -> pd.DataFrame:
 
 
 def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The settings in the order of the search, at least one; files from before that was written down keep theirs, without a line."""
+    """The settings in the order of the search; files from before that was written down keep theirs, without a line.
+
+    Raises IndexError if there are none.
+    """
     ordered, winner = all("number" in trial for trial in trials), trials[0]
     best = np.inf
     for i, trial in enumerate(sorted(trials, key=lambda trial: trial.get("number", 0)), 1):
