@@ -36,7 +36,6 @@ EDITED = {
     "test point": (STUDY.replace("1.25, 1.5]", "1.25, 1.3, 1.5]"), None),
     "instances": (STUDY.replace("instances = 2", "instances = 3"), None),
     "fewer networks": (STUDY.replace("[counting]", '[counting]\narchitectures = ["EQ"]'), None),
-    "fewer sizes": (STUDY.replace("n_training = [10, 20]", "n_training = [20]"), None),
     "a comment": (f"# mine\n{STUDY}", None),
 }
 
@@ -180,8 +179,8 @@ def test_a_changed_study_discards_nothing_costly_without_leave(run, made, fluxeq
 
 
 PARTS = [
-    *[("recipe", "regression"), ("recipe", "counting"), ("seed", "counting"), ("search", "regression")],
-    *[("test point", "regression"), ("fewer networks", "counting"), ("a comment", "regression")],
+    *[("recipe", "regression"), ("recipe", "counting"), ("seed", "counting")],
+    *[("search", "regression"), ("test point", "regression"), ("a comment", "regression")],
 ]
 
 
@@ -200,7 +199,7 @@ def test_a_part_of_a_changed_study_leaves_nothing_of_the_other_one_to_see(run, m
     require_complete(run, made, fluxeq)
 
 
-@pytest.mark.parametrize("edit", ["recipe", "seed", "search", "instances", "a comment"])
+@pytest.mark.parametrize("edit", ["recipe", "seed", "search", "a comment"])
 def test_a_study_file_that_was_edited_in_the_run(run, made, fluxeq, file_of, edit):
     """Every command takes it for what it is now."""
     text, _ = EDITED[edit]
@@ -247,7 +246,7 @@ def killed_at(n, before):
     assert calls >= n
 
 
-KILLS = [(1, True), (2, False), (5, True), (14, False), (17, True), (18, False), (19, True), (20, False), (90, False)]
+KILLS = [(1, True), (2, False), (17, True), (18, False), (19, True), (20, False), (60, False)]
 
 
 @pytest.mark.parametrize(("n", "before"), KILLS)
@@ -311,7 +310,7 @@ DAMAGED = [
 def test_a_damaged_file_is_noticed_and_made_again(run, made, fluxeq, file_of, damage):
     """No numbers are shown that are not those of the study, and one more start mends all."""
     command = ("reproduce", file_of(STUDY), "--output", run)
-    for name in DAMAGED[list(DAMAGE).index(damage) % 3 :: 3]:  # each file in a way or two
+    for name in DAMAGED[list(DAMAGE).index(damage) % 4 :: 4]:  # each file in a way or two
         (run / name).write_bytes(DAMAGE[damage]((run / name).read_bytes()))
         for asked in (("status", run), ("figure", run, "fig4"), ("report", run)):
             code, told = fluxeq(*asked)
