@@ -5,16 +5,18 @@ figures (their tables; pictures are a digest of them), claims, provenance and th
 """
 
 import json
+import os
 from concurrent.futures import Executor, Future
 from contextlib import nullcontext
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
 import synthetic_run
-from fluxeq.figures import canvas, registry
+from fluxeq.figures import canvas, registry, scores
 from fluxeq.files import derived_seed, digest, model_file
-from fluxeq.studies import executors, jobs
+from fluxeq.studies import claims, executors, jobs
 from fluxeq.studies.scores import COLUMNS
 
 RECIPE = "recipe = { epochs = 1, batch_size = 8 }"
@@ -94,6 +96,9 @@ def make_cheap(patch):
         patch.setitem(jobs.KINDS, name, function)
     patch.setattr(executors, "executor", here)
     patch.setattr(canvas, "save", lambda figure, path: write(path, digest(path.with_suffix(".csv").read_text())))
+    patch.setattr(scores, "RESAMPLED", 20)
+    patch.setattr(claims, "RULES", [rule for rule in claims.RULES if rule.id in ("R1", "R5", "D4", "C2", "S1")])
+    patch.setattr(os, "fsync", lambda file: None)
     for name, figure in registry.FIGURES.items():
         patch.setitem(registry.FIGURES, name, figure._replace(draw=lambda numbers: None))
 
@@ -163,10 +168,14 @@ def shape_of(run, file):
 
 
 def measure(run, models, data):
-    made = synthetic_run.tables()
-    (run / "measurements").mkdir(exist_ok=True)
-    for name, table in made.measurements.items():
+    for name, table in measured().items():
+        (run / "measurements").mkdir(exist_ok=True)
         table.to_csv(run / "measurements" / f"{name}.csv", index=False)
+
+
+@cache
+def measured():
+    return synthetic_run.tables().measurements
 
 
 def winners(run, models, output):

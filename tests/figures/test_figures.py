@@ -269,3 +269,32 @@ def test_a_search_that_is_not_one_is_named(tables, tmp_path):
     (run / "searches" / "detection-EQ" / "trials.json").write_text("[{}]")
     with pytest.raises(InputError, match=r"detection-EQ: not what a search leaves behind .*; run 'fluxeq reproduce'"):
         search.numbers(run)
+
+
+def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
+    near = 1.5 + 1e-9
+    rows = tables.metrics[(tables.metrics["task"] == "detection") & (tables.metrics["mu"] == 1.5)]
+    tables.metrics = pd.concat([tables.metrics, rows.assign(mu=near, accuracy=0.0)])
+    numbers = fig6a.numbers(tables.write(tmp_path / "run"))
+    accuracy = numbers[numbers["quantity"] == "accuracy"].groupby("mu")["highest"].max()
+    assert accuracy[near] == 0 < accuracy[1.5]
+    ticks = [text.get_text() for text in fig6a.draw(numbers).axes[-1].get_xticklabels()]
+    assert ticks == ["1", "1.25", "1.5", "1.500000001"]
+
+
+def test_a_shape_that_is_none_is_named(tables, tmp_path):
+    tables.metrics.loc[3, "shape"] = "60xx4"
+    with pytest.raises(InputError, match=r"metrics\.csv: a shape in it is none"):
+        write_figure(tables.write(tmp_path / "run"), "fig4")
+
+
+@pytest.mark.parametrize("content", ["[]", "[1]", "{}", '["a"]', "3", '[{"value": "a"}]'])
+def test_a_damaged_search_is_named(tables, tmp_path, content):
+    run = tables.write(tmp_path / "run")
+    for name in ("best", "trials"):
+        folder = run / "searches" / "counting-EQ"
+        before = (folder / f"{name}.json").read_text()
+        (folder / f"{name}.json").write_text(content)
+        with pytest.raises(InputError, match="searches/counting-EQ: not what a search leaves behind"):
+            write_figure(run, "search")
+        (folder / f"{name}.json").write_text(before)

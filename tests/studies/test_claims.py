@@ -245,3 +245,31 @@ def test_an_unfinished_run_is_not_judged_by_its_smaller_training_sets(tables, tm
     dropped(**REGRESSION, **LARGEST)(tables)
     open_claims = {claim.id for claim in judge(tables.write(tmp_path / "run")) if claim.holds is None}
     assert open_claims == {"R1", "R2", "R3", "R4", "R5", "R6", "S1"}
+
+
+NEAR = 1e-9
+"""A difference between values of mu that six digits do not show."""
+
+
+def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
+    """Each has a place and a name of its own, and no network is compared at one with a network at the other."""
+    tables.metrics.loc[rows_where(tables, task="detection", mu=1.25), "mu"] = 1.5 + NEAR
+    tables.metrics.loc[rows_where(tables, group="zhou"), "mu"] += NEAR
+    found = {claim.id: claim for claim in judge(tables.write(tmp_path / "run"))}
+    assert found["D1"].measured.startswith("median accuracy at mu = 1, 1.5, 1.500000001: ")
+    assert found["R6"].holds is None
+    assert "at no common mu" in found["R6"].measured
+
+
+def test_the_best_instance_is_that_at_the_mu_of_the_training(tables, tmp_path):
+    """Not that of one that is very near it."""
+    before = claim(tables, tmp_path / "a", "R4")
+    rows = tables.metrics[rows_where(tables, task="regression", architecture="EQ", mu=1.05)]
+    for instance in range(3):
+        other = rows.assign(mu=1.05 + NEAR, loss=rows["loss"].where(rows["instance"] != instance, 1e-30))
+        changed = synthetic_run.Tables(
+            pd.concat([tables.metrics, other]), tables.measurements, tables.n_training, tables.searches
+        )
+        found = claim(changed, tmp_path / str(instance), "R4")
+        worst = [each.measured.split("worst at ")[1].split(";")[0] for each in (before, found)]
+        assert worst[0] == worst[1]

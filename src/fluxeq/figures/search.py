@@ -69,21 +69,24 @@ def _one(folder: Path, i: int) -> pd.DataFrame:
     try:
         rows = [*_settings(trials), *_importances(trials)]
         named = {"task": best["task"], "architecture": best["architecture"], "search": i}
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        table = pd.DataFrame([{**named, **row} for row in rows], columns=list(COLUMNS))
+        return table.fillna({"pruned": False, "winner": False}).astype(COLUMNS)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{folder}: not what a search leaves behind ({error!r}); {WAY_OUT}") from None
-    table = pd.DataFrame([{**named, **row} for row in rows], columns=list(COLUMNS))
-    return table.fillna({"pruned": False, "winner": False}).astype(COLUMNS)
 
 
 def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The settings in the order of the search; files from before that was written down keep theirs, without a line."""
-    ordered = all("number" in trial for trial in trials)
+    """The settings in the order of the search; files from before that was written down keep theirs, without a line.
+
+    Raises IndexError if there are none.
+    """
+    ordered, winner = all("number" in trial for trial in trials), trials[0]
     best = np.inf
     for i, trial in enumerate(sorted(trials, key=lambda trial: trial.get("number", 0)), 1):
         value, pruned = np.inf if trial["value"] is None else trial["value"], trial.get("pruned", False)
         best = best if pruned else min(best, value)
         row = {"quantity": "setting", "value": value, "n_parameters": trial["n_parameters"], "pruned": pruned}
-        yield row | {"winner": trial is trials[0]} | ({"number": i, "best_so_far": best} if ordered else {})
+        yield row | {"winner": trial is winner} | ({"number": i, "best_so_far": best} if ordered else {})
 
 
 def _importances(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

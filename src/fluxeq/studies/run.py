@@ -259,7 +259,8 @@ def timed(run: Path, kind: str, *arguments: Any) -> Spent:
         raise
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        raise JobError(f"a fault of fluxeq: {error!r} in {Path(where.filename).name}:{where.lineno}") from error
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        raise JobError(f"a fault of fluxeq: {error!r} in {place}; please report it") from error
     return Spent(time.monotonic() - start, sum(stages.values()))
 
 
@@ -301,7 +302,7 @@ def _require_run_of(study: Study, run: Path) -> None:
         there = _name_of(run)
         if there != study.name:
             raise InputError(f"{run}: holds a run of study {there!r}, not {study.name!r}; choose another --output")
-    elif run.exists() and any(not path.name.startswith(".") for path in run.iterdir()):
+    elif run.exists() and not (run / ".jobs").is_dir() and any(path.name[0] != "." for path in run.iterdir()):
         raise InputError(f"{run}: is not empty and not a run; choose another --output")
 
 

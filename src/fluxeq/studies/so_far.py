@@ -72,7 +72,7 @@ def write_so_far(run: Path, study: Study) -> Path:
     version = Version.of(run, study)
     for job in version.jobs:
         if job.kind in DO:
-            with suppress(InputError) if job.kind == "figure" else nullcontext():  # without it then
+            with suppress(InputError) if job.kind in DISPENSABLE else nullcontext():
                 _make(version, job, anew=job.kind == "report")
     return run / "report.html"
 
@@ -87,6 +87,8 @@ def draw(run: Path, study: Study, name: str) -> list[Path]:
     if f"figures/{name}" not in wanted:
         raise InputError(f"figure {name!r}: this study has no networks that it would show")
     _make(version, wanted["metrics"])
+    with suppress(InputError):
+        _make(version, wanted["measurements"])
     _make(version, wanted[f"figures/{name}"], anew=True)
     return [run / path for path in figure_files(name)]
 
@@ -106,6 +108,12 @@ def _make(version: Version, job: Job, *, anew: bool = False) -> None:
             mark(run, job, fingerprint, done=True)
 
 
+def _remove(version: Version, job: Job) -> None:
+    """Leave a job that needs networks to the run; what it has left, damaged or half, is of no use."""
+    for output in job.outputs:
+        remove(version.run / output)
+
+
 def _collect(version: Version, job: Job) -> None:
     if scores := [other.outputs[0] for other in version.done("evaluate")]:
         collect(version.run, scores)
@@ -117,8 +125,7 @@ def _draw(version: Version, job: Job) -> None:
     try:
         figure(version.run, job.settings["name"])
     except InputError:  # it needs more than there is
-        for path in job.outputs:
-            remove(version.run / path)
+        _remove(version, job)
         raise
 
 
@@ -132,8 +139,17 @@ def _report(version: Version, job: Job) -> None:
     write_report(version.run, version.study, "" if version.has_needs(job) else _told(version))
 
 
-DO = {"collect": _collect, "figure": _draw, "claims": _claims, "report": _report}
-"""What needs no networks and no configurations, in the order of the plan."""
+DO = {
+    "collect": _collect,
+    "measure": _remove,
+    "winners": _remove,
+    "figure": _draw,
+    "claims": _claims,
+    "report": _report,
+}
+"""What becomes of the outputs of jobs that are not done."""
+DISPENSABLE = ("measure", "winners", "figure")
+"""Kinds without whose outputs there still is a report."""
 
 
 def _told(version: Version) -> str:

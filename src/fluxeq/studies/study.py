@@ -125,7 +125,9 @@ class Searched(Training):
     def _augmented_ones_are_trained(self) -> Self:
         if unknown := [name for name in self.augmented if name not in self.architectures]:
             names = ", ".join(self.architectures)
-            raise ValueError(f"augmented: {', '.join(unknown)}: choose among the architectures of the task ({names})")
+            raise ValueError(
+                f"augmented: {', '.join(map(repr, unknown))}: choose among the architectures of the task ({names})"
+            )
         return self
 
     @model_validator(mode="after")
