@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from fluxeq.__main__ import main
 
 import full_disks
 import small_ensembles
+from fluxeq.__main__ import main
 from fluxeq.files import claimed, read_json
 from fluxeq.training.models import load_model
 
