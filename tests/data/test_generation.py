@@ -200,7 +200,7 @@ def test_a_device_that_is_not_there(tmp_path, monkeypatch, device, message):
 )
 def test_a_flux_that_overflows_is_no_file(tmp_path, theory, message):
     with pytest.raises(FluxOverflowError, match=message):
-        sample_to_file(tmp_path / "e.h5", Settings(theory, (2, 2), 4, 1, 0))
+        sample_to_file(tmp_path / "new" / "folder" / "e.h5", Settings(theory, (2, 2), 4, 1, 0))
     assert not any(tmp_path.iterdir())
 
 

@@ -92,11 +92,13 @@ def sole_maker(output: Path) -> Iterator[Path]:
     Raises InputError at once if another process holds it, because it makes the same file.
     """
     folder = output.with_name(output.name + ".parts")
-    lock = folder / "lock"
+    lock, made = folder / "lock", [path for path in folder.parents if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         try:
             is_free = held.enter_context(locked(lock, wait=False)) and lock.exists()
+        except FileNotFoundError:  # who held it has just removed the folder
+            is_free = False
         except InputError:  # a file system without locks
             is_free = True
         if not is_free:
@@ -104,9 +106,10 @@ def sole_maker(output: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            with suppress(OSError):  # there are parts, or another process has come for the lock
+            with suppress(OSError):  # there are parts or the file, or another process has come for the lock
                 lock.unlink()
-                folder.rmdir()
+                for path in (folder, *made):
+                    path.rmdir()
 
 
 def sample_to_file(

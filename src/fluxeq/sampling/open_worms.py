@@ -27,7 +27,7 @@ from fluxeq.sampling.moves import TABLE_TOO_SHORT
 from fluxeq.sampling.tables import hop_weights, tables
 from fluxeq.theory import Theory, weight_ratio
 
-RAREST = 1e-5
+RAREST = 1e-4
 """Acceptance of a hop from which on worms are drawn; below, each takes seconds."""
 
 
