@@ -39,7 +39,7 @@ FORMAT_VERSION = 4
 CHUNK_BYTES, SHORT_CHUNK_BYTES = 2**18, 2**15
 """What HDF5 stores and compresses together, of configurations and of what there is one number of for each."""
 PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
-"""Level 4 takes 1.6 times as long and saves a sixth of the bytes (benchmarks/ensembles.py)."""
+"""Level 4 takes 1.7 times as long and saves a sixth of the bytes (benchmarks/ensembles.py)."""
 SERIES = {"n": "observables/n", "phi2": "observables/phi2", "chain": "chain", "sweep": "sweep"}
 LABELS = ("n_worms", "heads", "tails")
 

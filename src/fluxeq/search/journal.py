@@ -102,9 +102,7 @@ class _MendedFile(JournalFileBackend):
             for number, at, n_bytes in blanks:
                 file.seek(at)
                 file.truncate() if n_bytes is None else file.write(b" " * n_bytes)
-                LOGGER.warning(
-                    "%s: line %d: dropped a record that was cut off, as by a full disk", self._path, number
-                )
+                LOGGER.warning("%s: line %d: dropped a record that was cut off, as by a full disk", self._path, number)
 
 
 def _remnant(line: bytes) -> int | None:
