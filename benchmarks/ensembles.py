@@ -20,7 +20,7 @@ FILTERS = {
     "gzip 1": ensembles.PACKED,
     "gzip 4": {**ensembles.PACKED, "compression_opts": 4},
 }
-TURNS = 7
+TURNS = 15
 COMPARED = {"write": 0, "read": 1, "bytes": 3}
 
 

@@ -152,6 +152,37 @@ def test_a_missing_attribute(paths, name):
         open_ensemble(paths["opened"])
 
 
+def shorter(file, name):
+    values = file[name][:-1]
+    del file[name]
+    file[name] = values
+
+
+@pytest.mark.parametrize("name", ["configurations", "chain", "observables/n"])
+def test_arrays_that_do_not_fit_each_other(paths, name):
+    with changed(paths["closed"]) as file:
+        shorter(file, name)
+    with pytest.raises(InputError, match=r"not an ensemble of fluxeq \(its arrays do not fit each other\)"):
+        open_ensemble(paths["closed"])
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (10**9, 10**9), (4, 4, 4), "x", 3])
+def test_a_shape_of_another_lattice(paths, shape):
+    with changed(paths["closed"]) as file:
+        file.attrs["shape"] = shape
+    with pytest.raises(InputError, match="not an ensemble of fluxeq"):
+        open_ensemble(paths["closed"])
+
+
+def test_configurations_of_another_type(paths):
+    with changed(paths["closed"]) as file:
+        values = file["configurations"][:].astype(float)
+        del file["configurations"]
+        file["configurations"] = values
+    with pytest.raises(InputError, match="its configurations are float64, not int8"):
+        open_ensemble(paths["closed"])
+
+
 def test_changed_by_another_program(paths):
     with h5py.File(paths["closed"], "r+") as file:
         file.attrs["mu"] = 1.0

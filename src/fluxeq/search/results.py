@@ -46,7 +46,7 @@ def save_results(folder: Path, task: str, architecture: str, settings: list[Sett
         remove(best)  # of an earlier search
         raise DivergedError(
             f"{folder}: the search of {architecture} for {task}: trainings of all {len(rows)} settings diverged; "
-            "lower the learning rate, and use another storage"
+            "lower the learning rate"
         )
     named = {"task": task, "architecture": architecture, **rows[0], "budget": asdict(allowed)}
     write_json(best, sealed(named))
