@@ -289,7 +289,7 @@ def test_a_command_whose_time_is_up_is_gone_on_with(fluxeq, places, tmp_path, co
         time.sleep(0.01)
     process.send_signal(signal.Signals[f"SIG{number}"])
     _, printed = process.communicate(timeout=60)
-    lines = [line for line in printed.splitlines() if not line.startswith(("sampling: ", "training: ", "searching: "))]
+    lines = [line for line in printed.splitlines() if line.startswith("fluxeq")]
     assert (process.returncode, lines) == (75, ["fluxeq: time is up; the same command goes on where it was"])
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert not [path for path in before if "unfinished" in path.name or path.is_symlink()]
@@ -395,7 +395,10 @@ def test_a_winner_is_trained_with_what_the_search_chose_of_the_recipe(fluxeq, tm
     (tmp_path / "found" / "best.json").write_text(json.dumps(best | {"recipe": {"batch_size": 0}}))
     code, _, lines = fluxeq(*train(config="found/best.json", output="others"))
     assert (code, len(lines)) == (2, 1)
-    assert "found/best.json: recipe.batch_size = 0" in lines[0]
+    assert "its digest is another one" in lines[0]
+    mine = {"config": best["config"], "recipe": {"batch_size": 0}}
+    (tmp_path / "mine.json").write_text(json.dumps(mine))
+    assert "mine.json: recipe.batch_size = 0" in fluxeq(*train(config="mine.json", output="others"))[2][0]
 
 
 @pytest.mark.parametrize(("text", "shape"), [("60x4", (60, 4)), ("8X8x2", (8, 8, 2)), ("5", (5,))])
