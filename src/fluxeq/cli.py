@@ -30,7 +30,7 @@ app = cyclopts.App(
     help="Sample lattice field theory in its flux representation, and measure what network symmetries are worth on it.",
 )
 
-MOST_INSTANCES = 10**6
+MOST_INSTANCES = 10**5
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
 
 
