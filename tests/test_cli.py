@@ -185,7 +185,7 @@ WRONG = [
     (train(recipe="{bad recipe}"), "epochs = 0"),
     (train(recipe="{broken}"), "not a JSON file"),
     (train(recipe="{misspelled}"), "learning_rat is unknown; did you mean learning_rate?"),
-    (train(instances="0"), "instances = 0: from 1 to 1000000"),
+    (train(instances="0"), "instances = 0: from 1 to 100000"),
     (train(output="{text}"), "is not a folder that can be written to"),
     (train(seed="x"), "seed"),
     (["evaluate", "{text}", "--data", "{one}"], "not a model of fluxeq"),

@@ -101,7 +101,7 @@ WRONG = [
     *(("train", TRAIN, {"config": config}, message) for config, message in CONFIGS),
     *(("search", SEARCH, {"space": SPACE | space}, message) for space, message in SPACES),
     ("train", TRAIN, {"instances": 0}, "instances = 0: from 1 to"),
-    ("train", TRAIN, {"instances": 10**30}, "from 1 to 1000000 are possible"),
+    ("train", TRAIN, {"instances": 10**30}, "from 1 to 100000 are possible"),
     ("train", TRAIN, {"seed": -1}, "seed = -1: a seed is a whole number from 0 on"),
     ("train", TRAIN, {"validation": ["one.h5"]}, "share chains"),
     ("train", TRAIN, {"validation": ["longer.h5"]}, "share chains"),

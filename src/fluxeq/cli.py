@@ -31,7 +31,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,  # a signal ends every command in the same way
 )
 
-MOST_INSTANCES = 10**6
+MOST_INSTANCES = 10**5
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
 TaskName = Literal["regression", "detection", "counting"]
 ArchitectureName = Literal["EQ", "ST", "FL"]

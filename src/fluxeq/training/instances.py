@@ -21,6 +21,8 @@ from fluxeq.training.models import Description, describe, save_model
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.together import Together
 
+MOST_TOGETHER = 10**4
+"""All that go together are in memory from their start."""
 Progress = Callable[[int, int], None]
 """Called with the number of an instance and how many epochs, or steps of the polish, it has gone through."""
 
@@ -65,6 +67,10 @@ def train_instances(
         else:
             checkpoint.require_same()
             missing[instance] = checkpoint
+    if together and len(missing) > MOST_TOGETHER:
+        raise InputError(
+            f"{len(missing)} instances together: at most {MOST_TOGETHER} fit into memory; train fewer at once"
+        )
     shared = Checkpoint(output / f"{architecture}-together.checkpoint", identities)
     shared.require_same()
     trainer = Trainer(data, config, recipe, augmentation) if missing else None
