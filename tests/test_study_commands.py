@@ -494,6 +494,14 @@ def test_places_that_cannot_be(fluxeq, file_of, tmp_path):
     assert (tmp_path / "folder" / "report.html").exists()
 
 
+def test_names_that_no_file_can_have(fluxeq, tmp_path):
+    for name in ("a" * 300, "a/" * 3000, ".", ""):
+        assert "choose quick, laptop, paper" in fluxeq("reproduce", name, "--output", tmp_path / "run")[1]
+        for command in (["status"], ["report"]):
+            assert "not a run" in fluxeq(*command, tmp_path / name)[1]
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_study_that_draws_fewer_figures_ends_well(fluxeq, file_of, tmp_path):
     only = STUDY.replace('augmented = ["ST", "FL"]', 'architectures = ["FL"]')
     assert fluxeq("reproduce", file_of(only), "--output", tmp_path / "run")[0] == 0

@@ -1,13 +1,15 @@
 """What a cluster is asked for, and what is said when it is not there; whole runs on one are in test_run."""
 
+import os
 import sys
 import time
 from contextlib import ExitStack
 
 import pytest
+from dask import config
 
 import dask_processes as dask
-from fluxeq.errors import ClusterLostError, InputError
+from fluxeq.errors import ClusterLostError, InputError, WorkerLostError
 from fluxeq.studies import cluster
 from fluxeq.studies.executors import ONE_THREAD, executor
 
@@ -34,6 +36,13 @@ def test_a_job_keeps_memory_for_the_next_step(scheduler, tmp_path):
     """Dask has freed memory given back at once; with that, there are 256 pages for each array."""
     with dask.worker(scheduler, tmp_path), executor("dask", 1, scheduler) as pool:
         assert pool.submit(dask.pages_fetched).result() < 1000
+
+
+def test_a_job_that_kills_its_workers():
+    """Dask gives it away again some times, none here."""
+    lost = pytest.raises(WorkerLostError, match="a worker process was killed")
+    with config.set({"distributed.scheduler.allowed-failures": 0}), lost, executor("dask", 1) as pool:
+        pool.submit(os._exit, 9).result(timeout=120)
 
 
 def test_a_worker_with_threads(scheduler, tmp_path):

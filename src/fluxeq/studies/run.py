@@ -145,7 +145,7 @@ def _n_made(run: Path, job: Job) -> int:
 def _text_of(run: Path) -> str | None:
     """The study file of a run as it is; None if there is none."""
     path = run / "study.toml"
-    return study_text(path) if path.is_file() else None
+    return study_text(path) if os.path.isfile(path) else None
 
 
 def _require_tasks(tasks: Collection[str]) -> None:
@@ -294,15 +294,14 @@ def _locked(run: Path) -> Iterator[None]:
 
 def _require_run_of(study: Study, run: Path) -> None:
     """Raise InputError if the folder is in use for something else."""
-    if run.exists() and not run.is_dir():
-        raise InputError(f"{run}: is a file; choose a folder for the run")
-    if run.is_symlink() and not run.exists():
-        raise InputError(f"{run}: a link to nothing; make the folder that it names, or choose another --output")
-    if (run / "study.toml").exists():
+    if os.path.lexists(run) and not os.path.isdir(run):
+        what = "a link to nothing" if os.path.islink(run) else "a file"
+        raise InputError(f"{run}: is {what}; choose a folder for the run")
+    if os.path.exists(run / "study.toml"):
         there = _name_of(run)
         if there != study.name:
             raise InputError(f"{run}: holds a run of study {there!r}, not {study.name!r}; choose another --output")
-    elif run.exists() and not (run / ".jobs").is_dir() and any(path.name[0] != "." for path in run.iterdir()):
+    elif os.path.isdir(run) and not (run / ".jobs").is_dir() and any(path.name[0] != "." for path in run.iterdir()):
         raise InputError(f"{run}: is not empty and not a run; choose another --output")
 
 
@@ -315,6 +314,6 @@ def _name_of(run: Path) -> str:
 
 def open_run(run: Path) -> Study:
     """The study of a run folder. Raises InputError if it is not one."""
-    if not (run / "study.toml").is_file():
+    if not os.path.isfile(run / "study.toml"):
         raise InputError(f"{run}: not a run; make one with 'fluxeq reproduce quick --output {run}'")
     return load_study(run / "study.toml")

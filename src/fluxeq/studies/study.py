@@ -8,6 +8,7 @@ worms than a lattice holds, lists that are empty or hold a value twice, more exa
 
 import itertools
 import math
+import os
 import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
@@ -320,7 +321,7 @@ def study_text(name: str | Path) -> str:
     """The text of a shipped study or of a TOML file. Raises InputError if there is no such file, or it is no text."""
     if name in SHIPPED:
         return files("fluxeq.studies").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    if not Path(name).is_file():
+    if not os.path.isfile(name):  # unlike that of pathlib, also of names that no file can have
         raise InputError(f"study {str(name)!r}: choose {', '.join(SHIPPED)}, or the path of a TOML file")
     try:
         return Path(name).read_text(encoding="utf-8-sig")  # some editors put a mark before the text
