@@ -13,7 +13,7 @@ from typing import Any, Self
 from verification.faults.commands import Order, Server
 from verification.faults.contents import Contents, contents
 from verification.faults.inputs import Inputs, named
-from verification.faults.law import SILENCE, Outcome, leftovers, offences
+from verification.faults.law import Outcome, leftovers, offences
 
 
 @dataclass
@@ -24,7 +24,8 @@ class Stage:
     inputs: Inputs
     server: Server
     environment: Mapping[str, str]
-    silence: float = SILENCE
+    slack: float = 1.0
+    """How much longer than usual commands may be silent, on a busy machine."""
     last: Outcome | None = field(default=None, init=False)
     """How the last command went."""
     _left: set[str] = field(default_factory=set, init=False)
@@ -45,7 +46,7 @@ class Stage:
         changes: Mapping[str, str | None] = settings.pop("environment", {})
         merged = {**self.environment, **changes}
         environment = {name: value for name, value in merged.items() if value is not None}
-        return Order(tuple(words), self.folder, environment, silence=self.silence, **settings)
+        return Order(tuple(words), self.folder, environment, slack=self.slack, **settings)
 
     def run(self, words: Iterable[str], **settings: Any) -> Outcome:
         """Run a command in the folder."""
@@ -55,7 +56,7 @@ class Stage:
 
     def judged(self, outcome: Outcome) -> Iterator[str]:
         """What was against the law, in a command and in what it left."""
-        yield from offences(outcome, self.silence)
+        yield from offences(outcome, self.slack)
         if outcome.sent is None or outcome.code >= 0:
             yield from (line for line in leftovers(self.folder) if line not in self._left)
 
@@ -106,7 +107,7 @@ class Results:
             if key not in self._found:
                 folder = stage.folder.with_name(f"undisturbed-{hashlib.sha256(key.encode()).hexdigest()[:8]}")
                 folder.mkdir(parents=True)
-                quiet = replace(stage, folder=folder, silence=300.0)
+                quiet = replace(stage, folder=folder, slack=30.0)
                 prepare(quiet)
                 self._found[key] = quiet.run(words, longest=600), contents(folder)
                 shutil.rmtree(folder)

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from verification.faults.law import REACTION, SILENCE, Outcome
 
-START = ("-c", "from fluxeq.cli import main; main()")
+START = ("-m", "fluxeq")
 ADDRESSES = 6 * 2**30
 """Bytes of addresses that a command may have, so that no case takes the whole machine."""
 LONGEST = 20.0
@@ -49,15 +49,18 @@ class Order:
     signal: tuple[int, float] | None = None
     """A signal to be sent, and so many seconds after the start."""
     longest: float = LONGEST
-    silence: float = SILENCE
+    slack: float = 1.0
+    """How much longer than usual it may be silent or deaf."""
 
 
 class Server:
     """The process that commands come from; end it with ``with``."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *, light: bool = False) -> None:
+        """A light one imports nothing, and is for fresh commands only."""
         self._line, there = socket.socketpair()
         command = [sys.executable, "-m", "verification.faults.server", str(there.fileno())]
+        command += ["light"] if light else []
         self._process = subprocess.Popen(command, env=environment, pass_fds=[there.fileno()], start_new_session=True)
         there.close()
         if not self._line.recv(1):
@@ -190,8 +193,8 @@ class Watch:
             self.send(self.order.signal[0])
         if self._sent is None and now - self.began > self.order.longest:
             self.send(signal.SIGINT)
-        is_deaf = self._sent is not None and now - self._sent_at > REACTION + 2
-        if (now - self._heard > self.order.silence or is_deaf) and self.process is not None:
+        is_deaf = self._sent is not None and now - self._sent_at > self.order.slack * (REACTION + 2)
+        if (now - self._heard > self.order.slack * SILENCE or is_deaf) and self.process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process, signal.SIGKILL)
 

@@ -21,7 +21,8 @@ def _noting(found: list[T]) -> Callable[[T], None]:
 
 
 def drawn(strategy: SearchStrategy[T], seed: int) -> Iterator[T]:
-    """What a strategy gives, without end; the same for the same seed."""
+    """Different things that a strategy gives, without end; the same for the same seed."""
+    seen = set()
     for block in count():
         found: list[T] = []
         chosen = settings(
@@ -33,4 +34,7 @@ def drawn(strategy: SearchStrategy[T], seed: int) -> Iterator[T]:
         )
         note = given(strategy)(_noting(found))
         hypothesis.seed(f"{seed} {block}")(chosen(note))()
-        yield from found
+        for one in found:
+            if repr(one) not in seen:
+                seen.add(repr(one))
+                yield one

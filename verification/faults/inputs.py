@@ -39,8 +39,8 @@ COMMANDS = {
 LARGE = f"{SAMPLE} --shape 20x20 --configurations 2000 --seed 1"
 LONG = "train --task regression --architecture EQ --data wide.h5 --validation wide2.h5 --config small.json"
 CUTS = {
-    "cut": (f"{LARGE} --until n=1e-9 --output cut/e.h5", "cut/e.h5.parts/*.h5", 3),
-    "begun": (f"{LONG} --recipe long.json --output begun", "begun/*.checkpoint", 1),
+    "cut": (f"{LARGE} --until n=1e-9 --output cut/e.h5", "cut/e.h5.parts/[0-9]*.h5", 3),
+    "begun": (f"{LONG} --recipe long.json --output begun", "begun/EQ-000.checkpoint", 1),
 }
 """Commands that are killed when so many files of a kind are there: their words, the files, how many."""
 SMALL = {"layers": [1, 1], "channels": [2], "kernels": [1], "poolings": [1], "dense_layers": [0, 0]}
@@ -96,13 +96,13 @@ class Inputs:
         if name in CUTS:
             self._cut(words, *CUTS[name][1:])
         else:
-            outcome = self._server.run(Order(words, self.folder, self._environment, longest=600, silence=600))
+            outcome = self._server.run(Order(words, self.folder, self._environment, longest=600, slack=60))
             if outcome.code:
                 raise RuntimeError(f"{name} cannot be made: {outcome}")
 
     def _cut(self, words: tuple[str, ...], pattern: str, number: int) -> None:
         """Kill a command when so many files are there."""
-        start = ("-c", OFTEN + "from fluxeq.cli import main; main()")
+        start = ("-c", OFTEN + "from fluxeq.__main__ import main; main()")
         watch = Watch(self._server, Order(words, self.folder, self._environment, fresh=True, start=start))
         while len(list(self.folder.glob(pattern))) < number:
             watch.look(0.01)

@@ -18,6 +18,8 @@ REACTION = 3.0
 """Seconds from a signal that asks a command to end until it has, at most."""
 MEMORY = 2**31
 """Bytes. Of a forked command this includes what it has from its parent, some 0.4 GiB."""
+FAULT = "fluxeq: a fault of fluxeq"
+"""How a command begins its last word when it does not know what has happened: a line, but not one for users."""
 LINE = re.compile(r"[\w |.-]+: .+|\S+\.(h5|safetensors|csv|json|html): .+")
 """A line on standard error: ``fluxeq: ...``, or a title and how far it is."""
 NOISE = re.compile(
@@ -53,13 +55,13 @@ class Outcome:
         return f"code {self.code} after {self.seconds:.1f} s: {last[:300]}"
 
 
-def offences(outcome: Outcome, silence: float = SILENCE) -> Iterator[str]:
-    """What a command did against the law, a line each."""
+def offences(outcome: Outcome, slack: float = 1.0) -> Iterator[str]:
+    """What a command did against the law, a line each; times may be longer by a factor, where a machine is busy."""
     if outcome.code not in CODES and outcome.code != -(outcome.sent or 0):
         yield f"died of {signal.Signals(-outcome.code).name}" if outcome.code < 0 else f"exit code {outcome.code}"
-    if outcome.silence > silence:
+    if outcome.silence > slack * SILENCE:
         yield f"{outcome.silence:.0f} s without a word"
-    if outcome.sent and outcome.sent != signal.SIGKILL and outcome.reaction > REACTION:
+    if outcome.sent and outcome.sent != signal.SIGKILL and outcome.reaction > slack * REACTION:
         yield f"ended {outcome.reaction:.1f} s after {signal.Signals(outcome.sent).name}"
     if outcome.peak > MEMORY:
         yield f"took {outcome.peak / 2**30:.1f} GiB"
@@ -67,6 +69,8 @@ def offences(outcome: Outcome, silence: float = SILENCE) -> Iterator[str]:
         yield "left processes behind"
     if noise := [line for line in (outcome.out + "\n" + outcome.err).splitlines() if NOISE.search(line)]:
         yield f"said {noise[-1].strip()[:200]!r}"
+    elif FAULT in outcome.err:
+        yield f"said {outcome.err.strip().splitlines()[-1][:250]!r}"
     elif outcome.is_heard:
         yield from _manners(outcome)
 

@@ -24,7 +24,7 @@ class Alike(Case):
         for name, one, other in (
             ("code", forked.code, fresh.code),
             ("standard output", forked.out, fresh.out),
-            ("last word", _last(forked), _last(fresh)),
+            ("last word", _last(forked), _last(fresh).replace("/fresh/", "/forked/")),
         ):
             if one != other:
                 yield f"{name}: forked {one!r}, fresh {other!r}"

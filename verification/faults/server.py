@@ -1,7 +1,7 @@
-"""A process from which commands start: ``python -m verification.faults.server FD``.
+"""A process from which commands start: ``python -m verification.faults.server FD [light]``.
 
 Each command is a child of its own. A fresh one begins a new interpreter, as a shell would. A forked one is given the
-modules that are imported here, which saves the seconds that imports take; then ``fluxeq.cli.main`` runs as it always
+modules that are imported here, which saves the seconds that imports take; then ``fluxeq`` runs as it always
 does. No thread has been started before a fork, and JAX has not looked for devices. Forked commands do not notice
 variables that Python and libraries read when they start, and end without taking their modules apart, which takes longer
 than most of them.
@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 MODULES = (
+    "fluxeq.__main__",
     "fluxeq.cli",
     "fluxeq.data.generation",
     "fluxeq.data.measurement",
@@ -92,6 +93,7 @@ def _become(order: dict[str, Any]) -> None:
         os.close(fd)
     if order["fresh"]:
         os.execve(sys.executable, [sys.executable, *order["start"], *order["words"]], order["environment"])
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what comes before the command has begun is not its concern
     os.environ.clear()
     os.environ.update(order["environment"])
     sys.argv = ["fluxeq", *order["words"]]
@@ -103,7 +105,7 @@ def _become(order: dict[str, Any]) -> None:
 
 def _run() -> int:
     """The exit code of the command, which is done here."""
-    from fluxeq.cli import main
+    from fluxeq.__main__ import main
 
     try:
         main()
@@ -152,7 +154,8 @@ def _warm_up() -> None:
 
 
 if __name__ == "__main__":
-    _warm_up()
+    if "light" not in sys.argv:
+        _warm_up()
     with socket.socket(fileno=int(sys.argv[1])) as line:
         line.send(b".")
         order = serve(line)

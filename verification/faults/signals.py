@@ -21,6 +21,8 @@ HEAVY = ("reproduce tiny.toml --output out",)
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL)
 ASK = {signal.SIGINT: 130, signal.SIGTERM: 75, signal.SIGUSR1: 75}
 """What a command answers to those that ask it to end."""
+BRIEF = ("measure", "predict", "worms", "figure", "report")
+"""Commands that do not lock what they write, and leave what a killed one has left."""
 CHANCE = ("search",)
 """Commands whose results may depend on where they were interrupted."""
 
@@ -54,6 +56,8 @@ class Signalled(Case):
             yield f"again: {second}"
         elif self.words[0] not in CHANCE:
             here = contents(stage.folder)
+            if self.number == signal.SIGKILL and self.words[0] in BRIEF:  # nobody knows whose they are
+                here = {name: value for name, value in here.items() if ".unfinished" not in name}
             yield from differences(there, here)
 
 

@@ -14,7 +14,6 @@ import verification
 from verification.faults.case import Case, Stage
 from verification.faults.commands import Server
 from verification.faults.inputs import Inputs
-from verification.faults.law import SILENCE
 
 ROOT = Path(verification.__file__).parents[1]
 
@@ -45,8 +44,8 @@ def environment(folder: Path) -> dict[str, str]:
 class Trial:
     """A place to try cases in."""
 
-    def __init__(self, folder: Path, server: Server, silence: float, keep: bool = False) -> None:
-        self._folder, self._server, self._silence, self._keep = folder, server, silence, keep
+    def __init__(self, folder: Path, server: Server, slack: float, keep: bool = False) -> None:
+        self._folder, self._server, self._slack, self._keep = folder, server, slack, keep
         self._environment = environment(folder)
         self._inputs = Inputs(folder / "inputs", server, self._environment)
 
@@ -56,7 +55,7 @@ class Trial:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         began = time.monotonic()
-        stage = Stage(folder, self._inputs, self._server, self._environment, self._silence)
+        stage = Stage(folder, self._inputs, self._server, self._environment, self._slack)
         try:
             offences = tuple(case.play(stage))
         except Exception as error:  # of the harness, and it must not go unseen
@@ -72,12 +71,12 @@ class Trial:
 
 
 @contextmanager
-def opened(silence: float = SILENCE, keep: Path | None = None) -> Iterator[Trial]:
+def opened(slack: float = 1.0, keep: Path | None = None) -> Iterator[Trial]:
     """A trial with a server of its own, in a temporary folder, or in one that keeps what went wrong."""
     with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
         folder = keep or Path(temporary)
         with Server({**os.environ, **environment(folder)}) as server:
-            yield Trial(folder, server, silence, keep is not None)
+            yield Trial(folder, server, slack, keep is not None)
 
 
 Report = Callable[[Tried], None]
