@@ -6,13 +6,11 @@ done is kept in the folder, so that the same command goes on where it was.
 """
 
 import argparse
-import json
 import os
 import random
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,9 @@ from fluxeq.files import read_json, write_json
 from verification.faults.commands import Order, Server
 from verification.faults.contents import contents, differences
 from verification.faults.law import Outcome, leftovers, offences
+from verification.faults.table import Failure, Row, keep
 from verification.faults.trial import environment
 
-WORDS = ("reproduce", "quick", "--output")
 OUTPUT = Path("runs/verification/kills")
 HOURS = 3600.0
 EARLIEST, LATEST = 2.0, 30.0
@@ -74,17 +72,17 @@ class Kills:
 
 
 def main() -> int:
-    """Kill the runs, print what differs, write a row for the table, and say whether all is well."""
+    """Kill the runs, print what differs, write a row of the table, and say whether all is well."""
     parser = argparse.ArgumentParser(prog="python -m verification.faults.kills", description=__doc__)
     parser.add_argument("--study", default="quick")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--kills", type=int, default=10, help="of each run")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"a folder, {OUTPUT} unless given")
+    parser.add_argument("--table", type=Path, default=OUTPUT.parent, help=f"its folder, {OUTPUT.parent} unless given")
     arguments = parser.parse_args()
     folder = arguments.output.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
     with Server({**os.environ, **environment(folder)}) as server:
         kills = Kills(server, folder, arguments.study, arguments.seed)
         if not kills.is_finished("undisturbed"):
@@ -94,13 +92,15 @@ def main() -> int:
         for run in (f"killed-{i}" for i in range(arguments.runs)):
             kills.kill(run, arguments.kills)
             found = kills.faults(run, "undisturbed")
-            print(f"{run}: {'the same' if not found else '; '.join(found)}", flush=True)
-            failures += [{"again": run, "command": " ".join((*WORDS, run)), "offences": [line]} for line in found]
-    n_kills = sum(row["after"] is not None for rows in kills.done.values() for row in rows)
-    row: dict[str, Any] = {"kind": "kills", "tried": n_kills, "survived": n_kills if not failures else 0}
-    row |= {"seconds": round(time.monotonic() - began), "failures": failures}
-    write_json(folder / "kills.json", row)
-    print(json.dumps(row, indent=2))
+            print(f"{run}: {'the same as undisturbed' if not found else '; '.join(found)}", flush=True)
+            if found:
+                failures.append(Failure(f"{parser.prog} --seed {arguments.seed}", run, tuple(found)))
+    n_kills = arguments.runs * arguments.kills
+    survived = n_kills - arguments.kills * len(failures)
+    seconds = sum(row["seconds"] for rows in kills.done.values() for row in rows)
+    row = Row("kills", arguments.seed, n_kills, survived, round(seconds, 1), tuple(failures))
+    keep(arguments.table / "faults.json", row)
+    print(row)
     return int(bool(failures))
 
 

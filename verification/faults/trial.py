@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +77,3 @@ def opened(slack: float = 1.0, keep: Path | None = None) -> Iterator[Trial]:
         folder = keep or Path(temporary)
         with Server({**os.environ, **environment(folder)}) as server:
             yield Trial(folder, server, slack, keep is not None)
-
-
-Report = Callable[[Tried], None]
