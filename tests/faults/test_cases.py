@@ -1,0 +1,40 @@
+"""A few cases of every kind; ``python -m verification.faults`` tries thousands of them."""
+
+from itertools import islice
+
+import pytest
+
+from verification.faults import arguments
+from verification.faults.kinds import KINDS
+from verification.faults.trial import opened
+
+SLACK = 6.0  # machines that run tests are busy
+N_CASES = {"arguments": 150, "damage": 30, "chains": 10, "couplings": 15, "studies": 10, "ensembles": 10, "models": 8}
+N_CASES |= {"runners": 3, "environments": 6, "streams": 6, "disks": 4, "couples": 3, "signals": 6}
+
+
+@pytest.fixture(scope="module")
+def trial():
+    with opened(SLACK) as trial:
+        yield trial
+
+
+def test_every_command_has_a_base():
+    assert sorted(arguments.BASES) == sorted(arguments.commands())
+    for command, given in arguments.BASES.items():
+        assert set(given) <= set(arguments.options(command))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cases_are_the_same_for_the_same_seed(kind):
+    cases, _ = KINDS[kind]
+    one, two, other = (list(map(str, islice(cases(seed), 30))) for seed in (1, 1, 2))
+    assert one == two != other
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_survives(trial, kind):
+    cases, _ = KINDS[kind]
+    tried = list(trial.try_all(kind, islice(enumerate(cases(0)), N_CASES[kind]), n_jobs=2))
+    assert len(tried) == N_CASES[kind]
+    assert not [one for one in tried if one.offences]

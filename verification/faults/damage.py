@@ -1,0 +1,232 @@
+"""Damaged files: cut, flipped, zeroed, overwritten, swapped. A command refuses, or gives the original numbers."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from verification.faults.case import UNDISTURBED, Case, Stage
+from verification.faults.contents import Contents, contents, differences
+from verification.faults.inputs import LONG
+
+MODEL = "models/EQ-000.safetensors"
+EQ = "--task regression --architecture EQ --data one.h5 --validation two.h5 --recipe recipe.json"
+REGRESSION = f"{EQ} --config small.json"
+DETECTION = "--task detection --architecture EQ --data worms.h5 --validation worms2.h5 --recipe recipe.json"
+DETECTION += " --config small.json"
+SPACE, ONCE = f"{EQ} --space space.json", "--repeats 1 --seed 1"
+READERS: dict[str, tuple[str, ...]] = {
+    "one.h5": (
+        "measure one.h5",
+        "measure one.h5 --json",
+        "measure one.h5",
+        "worms one.h5 --number 0,1 --output w.h5",
+        "sample --eta 4.01 --lam 1 --mu 1.5 --shape 2x2 --configurations 24 --seed 1 --output one.h5",
+        "sample --eta 4.01 --lam 1 --mu 1.4 --shape 2x2 --configurations 10 --seed 3 --start one.h5 --output e.h5",
+        f"predict {MODEL} --data one.h5 --output p.csv",
+        f"evaluate {MODEL} --data one.h5 --json",
+        f"train {REGRESSION} --output m",
+    ),
+    "worms.h5": (
+        "measure worms.h5",
+        "evaluate detectors/ST-000.safetensors --data worms.h5 --json",
+        "predict detectors/ST-000.safetensors --data worms.h5 --output p.csv",
+        f"train {DETECTION} --output m",
+    ),
+    MODEL: (
+        f"predict {MODEL} --data one.h5 --output p.csv",
+        f"evaluate {MODEL} --data two.h5 --json",
+        f"train {REGRESSION} --output models",
+    ),
+    "detectors/ST-000.safetensors": ("predict detectors/ST-000.safetensors --data worms.h5 --output p.csv",),
+    "begun/EQ-000.checkpoint": (f"{LONG} --recipe long.json --output begun",),
+    "cut/e.h5.parts/[0-9]*.h5": (
+        "sample --eta 4.01 --lam 1 --mu 1.5 --shape 20x20 --configurations 2000 --seed 1 --output cut/e.h5",
+    ),
+    "journal.log": (
+        f"search {SPACE} --trials 2 {ONCE} --storage journal.log --output found",
+        f"search {SPACE} --trials 3 {ONCE} --storage journal.log --output found",
+    ),
+    "found/best.json": (f"train {EQ} --config found/best.json --output m",),
+    "found/trials.json": (f"search {SPACE} --trials 2 {ONCE} --storage journal.log --output found",),
+    "recipe.json": (f"train {REGRESSION} --output m",),
+    "small.json": (f"train {REGRESSION} --output m",),
+    "space.json": (f"search {SPACE} --trials 1 {ONCE} --storage j.log --output found",),
+    "tiny.toml": ("reproduce tiny.toml --output whole",),
+    "whole/study.toml": ("status whole", "report whole", "figure whole fig3", "reproduce tiny.toml --output whole"),
+    "whole/metrics.csv": (
+        "status whole",
+        "report whole",
+        "figure whole fig3",
+        "figure whole fig5b",
+        "reproduce tiny.toml --output whole",
+    ),
+    "whole/claims.json": ("report whole", "reproduce tiny.toml --output whole"),
+    "whole/provenance.json": ("report whole", "status whole --json"),
+    "whole/log.jsonl": ("report whole", "status whole"),
+    "whole/report.html": ("report whole", "reproduce tiny.toml --output whole"),
+    "whole/.jobs/*.json": ("status whole --json", "report whole", "reproduce tiny.toml --output whole"),
+    "whole/scores/**/*.*": ("report whole", "reproduce tiny.toml --output whole"),
+    "whole/measurements/*.*": (
+        "report whole",
+        "figure whole fig2",
+        "figure whole fig6b",
+        "reproduce tiny.toml --output whole",
+    ),
+    "whole/figures/*.csv": ("report whole", "figure whole fig3", "reproduce tiny.toml --output whole"),
+    "whole/figures/*.png": ("report whole",),
+    "whole/searches/*/*.json": ("figure whole search", "report whole", "reproduce tiny.toml --output whole"),
+    "whole/models/**/*.safetensors": ("report whole", "reproduce tiny.toml --output whole"),
+    "whole/models/**/*.csv": ("figure whole fig2", "reproduce tiny.toml --output whole"),
+}
+"""Files, and commands that read them."""
+FREE = (
+    *("recipe.json", "small.json", "space.json", "tiny.toml", "found/best.json"),  # written by people, or for them
+    "journal.log",  # in a format of Optuna's
+    *("whole/figures/*.png", "whole/provenance.json", "whole/log.jsonl"),  # without numbers
+    "whole/models/**/*.safetensors",  # which nothing reads any more once the scores are there; loading checks them
+)
+"""Files in which something else may stand as well."""
+STATUS = ("status",)
+"""Commands that say how far something is: a file that is damaged may need to be made again."""
+MENDING = ("reproduce", "train", "sample", "search")
+"""Commands that make again what they find damaged."""
+PASSING = ("whole/.jobs/", "whole/ensembles/")
+Harm = Callable[[Path, random.Random], str]
+
+
+def cut(path: Path, rng: random.Random) -> str:
+    """Only its beginning is left."""
+    whole = path.read_bytes()
+    n = rng.randrange(len(whole)) if whole else 0
+    path.write_bytes(whole[:n])
+    return f"cut after {n} of {len(whole)} bytes"
+
+
+def flip(path: Path, rng: random.Random) -> str:
+    """One bit is another."""
+    content = bytearray(path.read_bytes())
+    place, bit = (rng.randrange(len(content)), rng.randrange(8)) if content else (0, 0)
+    if content:
+        content[place] ^= 1 << bit
+    path.write_bytes(content)
+    return f"bit {bit} of byte {place} flipped"
+
+
+def zero(path: Path, rng: random.Random) -> str:
+    """A block is zero."""
+    first, n = _overwrite(path, rng, lambda n: bytes(n))
+    return f"{n} bytes from {first} on zeroed"
+
+
+def noise(path: Path, rng: random.Random) -> str:
+    """A block is noise."""
+    first, n = _overwrite(path, rng, rng.randbytes)
+    return f"{n} random bytes from {first} on"
+
+
+def append(path: Path, rng: random.Random) -> str:
+    """Something follows."""
+    n = rng.choice((1, 7, 512))
+    with path.open("ab") as file:
+        file.write(rng.randbytes(n))
+    return f"{n} random bytes at its end"
+
+
+def empty(path: Path, rng: random.Random) -> str:
+    """Nothing is left."""
+    path.write_bytes(b"")
+    return "emptied"
+
+
+def swap(path: Path, rng: random.Random) -> str:
+    """Another kind of file is in its place."""
+    content = rng.choice(
+        (b"a text\n", b"{}", b"[]", b"null", b"[[1]]", b"a,b\n1,2\n", b"\x89HDF\r\n\x1a\n", bytes(8) + b"{}")
+    )
+    path.write_bytes(content)
+    return f"replaced by {content!r}"
+
+
+def folder(path: Path, rng: random.Random) -> str:
+    """A folder is in its place."""
+    path.unlink()
+    path.mkdir()
+    return "replaced by a folder"
+
+
+HARMS: tuple[Harm, ...] = (cut, flip, flip, flip, zero, noise, append, empty, swap, folder)
+
+
+def _overwrite(path: Path, rng: random.Random, block: Callable[[int], bytes]) -> tuple[int, int]:
+    content = bytearray(path.read_bytes())
+    n = min(len(content), rng.choice((4, 16, 64, 512)))
+    first = rng.randrange(len(content) - n + 1)
+    content[first : first + n] = block(n)
+    path.write_bytes(content)
+    return first, n
+
+
+@dataclass(frozen=True)
+class Damaged(Case):
+    """A command that reads a damaged file."""
+
+    file: str
+    """A pattern; one of the files that it stands for is damaged."""
+    harm: int
+    """Its place among the harms."""
+    seed: int
+
+    @property
+    def detail(self) -> str:
+        """What is done to which file."""
+        return f"{self.file}: {HARMS[self.harm].__name__}, seed {self.seed}"
+
+    @property
+    def needs(self) -> set[str]:
+        """The damaged one is among them."""
+        return super().needs | {self.file.split("/")[0]}
+
+    def play(self, stage: Stage) -> Iterator[str]:
+        """It refuses and changes nothing, or gives exactly the original numbers."""
+        reference, there = UNDISTURBED.of(self.words, stage, self.prepare)
+        self.prepare(stage)
+        rng = random.Random(self.seed)
+        path = rng.choice(sorted(path for path in stage.folder.glob(self.file) if path.is_file()))
+        damaged = str(path.relative_to(stage.folder))
+        done = f"{damaged} {HARMS[self.harm](path, rng)}"
+        before = contents(stage.folder)
+        outcome = stage.run(self.words, longest=60.0)
+        after = contents(stage.folder)
+        wrong = list(stage.judged(outcome))
+        if outcome.code == 2:
+            wrong += differences(_lasting(before), _lasting({name: after[name] for name in after if name in before}))
+        elif outcome.code == 0:
+            says = outcome.out if self.words[0] not in MENDING else reference.out
+            wrong += self._lies(reference.out, says, there, after, damaged)
+        yield from (f"{done}: {line}" for line in wrong)
+
+    def _lies(self, said: str, says: str, there: Contents, here: Contents, damaged: str) -> Iterator[str]:
+        """What a command gave that was not the original, though its code was 0."""
+        if self.file in FREE or self.words[0] in STATUS:
+            return
+        if self.words[0] not in MENDING:  # what was damaged stays as it is
+            there, here = ({**found, damaged: None} for found in (there, here))
+        if said != says:
+            yield f"code 0, but said {says.strip()[:200]!r}"
+        yield from (f"code 0, but {line}" for line in differences(_lasting(there), _lasting(here)))
+
+
+def _lasting(found: Contents) -> Contents:
+    """What a run keeps; records of jobs and ensembles come and go."""
+    return {name: value for name, value in found.items() if not name.startswith(PASSING)}
+
+
+def cases(seed: int) -> Iterator[Damaged]:
+    """Files, harms and commands in turn, without end."""
+    rng = random.Random(seed)
+    files = sorted(READERS)
+    while True:
+        for file in files:
+            words = tuple(rng.choice(READERS[file]).split())
+            yield Damaged(words, file, rng.randrange(len(HARMS)), rng.randrange(2**32))

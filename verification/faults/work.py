@@ -1,0 +1,20 @@
+"""Command lines that work, for what is done to commands from outside. Outputs are in the folder ``out``."""
+
+SAMPLE = "sample --shape 4x4 --eta 4.01 --lam 1 --mu 1.5 --configurations 40 --seed 1 --output out/e.h5"
+MEASURE = "measure one.h5 --json"
+PLOT = "measure wide.h5 --plot out/p.png"
+WORMS = "worms wide.h5 --number 0,1 --output out/w.h5"
+DATA = "--data one.h5 --validation two.h5 --recipe recipe.json"
+TRAIN = f"train --task regression --architecture EQ {DATA} --config small.json --output out"
+TWO = f"{TRAIN} --instances 2"
+EVALUATE = "evaluate models/EQ-000.safetensors flat/FL-000.safetensors --data one.h5 --json"
+PREDICT = "predict models/EQ-000.safetensors --data one.h5 --output out/p.csv"
+SEARCH = f"search --task regression --architecture EQ {DATA} --space space.json --trials 2 --repeats 1 --seed 1"
+SEARCH += " --storage out/j.log --output out/found"
+REPRODUCE = "reproduce tiny.toml --output whole"
+NOTHING = ("--help", "--version", "sample --help", "train --help")
+READING = ("status whole", "status whole --json", "figure whole fig3", "figure whole search", "report whole")
+EVERY = (SAMPLE, MEASURE, PLOT, WORMS, TRAIN, TWO, EVALUATE, PREDICT, SEARCH, REPRODUCE, *NOTHING, *READING)
+"""All of them."""
+ONCE = ("worms",)
+"""Commands that do not overwrite what they have made."""
