@@ -86,6 +86,15 @@ def test_a_full_output_is_told():
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_command_whose_progress_nobody_reads_succeeds():
+    reader, writer = os.pipe()
+    os.close(reader)
+    body = "sys.stderr.reconfigure(write_through=False)\nprint('said')\nprint('told', end='', file=sys.stderr)"
+    code = RUN.format(body=body.replace("\n", "\n    "))
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=writer, text=True)
+    assert (done.returncode, done.stdout) == (0, "said\n")
+
+
 def test_what_a_stream_cannot_encode_is_escaped():
     done = ended("print('\\u03c6 \\udcff')", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stdout, done.stderr) == (0, "\\u03c6 \\udcff\n", "")

@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TextIO
 
 from fluxeq.environment import debugging
 from fluxeq.errors import ClusterLostError, InputError
@@ -67,6 +67,7 @@ def ended_well() -> Iterator[None]:
         with stoppable():
             yield
             sys.stdout.flush()
+            _settle(sys.stderr)
     except Exception as error:
         if debugging():
             traceback.print_exc()
@@ -104,14 +105,19 @@ def _told_of_system(error: OSError) -> str:
 def _end(code: int, message: str) -> NoReturn:
     """Say what is wrong, and exit; at once, if threads still compute what nobody wants any more."""
     _say(message)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:  # else Python tries once more on its way out, and fails with a code of its own
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    _settle(sys.stdout)
+    _settle(sys.stderr)
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
         os._exit(code)
     sys.exit(code)
+
+
+def _settle(stream: TextIO) -> None:
+    """Flush a stream; what nobody takes goes to nothing, lest Python fails on its way out with a code of its own."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _say(message: str) -> None:
