@@ -18,7 +18,7 @@ from fluxeq.studies.plan import Job, digests, figure_files, plan
 from fluxeq.studies.provenance import write_provenance
 from fluxeq.studies.records import is_done, is_kept, mark, prepared, prepared_as
 from fluxeq.studies.report import write_report
-from fluxeq.studies.run import progress, withdraw
+from fluxeq.studies.run import INGREDIENTS, progress, withdraw
 from fluxeq.studies.study import Study
 
 
@@ -46,8 +46,9 @@ class Version(NamedTuple):
         return is_done(self.run, job, self.fingerprints[job.name])
 
     def has_needs(self, job: Job) -> bool:
-        """Whether all is done that a job needs."""
-        return all(self.has_done(other) for other in self.jobs if other.name in job.needs)
+        """Whether all is done that a job needs; ensembles may have been removed since."""
+        needed = (other for other in self.jobs if other.name in job.needs and other.kind not in INGREDIENTS)
+        return all(map(self.has_done, needed))
 
     def done(self, kind: str) -> list[Job]:
         """The jobs of one kind that are done."""
