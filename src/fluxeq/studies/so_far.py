@@ -21,6 +21,15 @@ from fluxeq.studies.report import write_report
 from fluxeq.studies.run import progress, withdraw
 from fluxeq.studies.study import Study
 
+READS = {
+    "collect": ("evaluate",),
+    "figure": ("collect", "measure"),
+    "claims": ("collect", "measure"),
+    "report": ("claims", "figure"),
+}
+"""Kinds of the jobs whose outputs those of a kind read; the figure of the searches reads these. Ensembles and networks,
+on which all is built in the end, may be gone."""
+
 
 class Version(NamedTuple):
     """A run and one version of its study."""
@@ -46,8 +55,9 @@ class Version(NamedTuple):
         return is_done(self.run, job, self.fingerprints[job.name])
 
     def has_needs(self, job: Job) -> bool:
-        """Whether all is done that a job needs."""
-        return all(self.has_done(other) for other in self.jobs if other.name in job.needs)
+        """Whether all is done that a job reads."""
+        kinds = ("search",) if job.settings.get("name") == "search" else READS.get(job.kind, ())
+        return all(self.has_done(other) for other in self.jobs if other.kind in kinds)
 
     def done(self, kind: str) -> list[Job]:
         """The jobs of one kind that are done."""
