@@ -283,6 +283,19 @@ def test_a_lost_study_file_or_lost_records(run, made, fluxeq, file_of):
     assert content(run) == before
 
 
+def test_ensembles_and_networks_may_be_gone(run, made, fluxeq, file_of):
+    """All that is shown was made of them, and stays."""
+    before = shown(run)
+    shutil.rmtree(run / "ensembles")
+    shutil.rmtree(run / "models")
+    for command in (("report", run), ("figure", run, "fig4"), ("figure", run, "search")):
+        assert fluxeq(*command)[0] == 0
+    found = json.loads(fluxeq("status", run, "--json")[1])
+    assert {kind for kind, n in found.items() if n["done"] < n["jobs"]} == {"sample", "worms", "train"}
+    assert shown(run) == before
+    assert "Unfinished" not in (run / "report.html").read_text()
+
+
 def cut(data):
     return data[: len(data) // 2]
 

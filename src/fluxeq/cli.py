@@ -503,8 +503,8 @@ def reproduce(
             task,
             replace=replace,
         )
-    if task and (n or not (output / "report.html").exists()):
-        write_so_far(output, open_run(output))
+        if task and (n or not (output / "report.html").exists()):
+            write_so_far(output, open_run(output))
     part = f"{' and '.join(dict.fromkeys(task))} " if task else ""
     print(f"{output / 'report.html'}: {part}{f'complete, {n} jobs done now' if n else 'was complete already'}")
 

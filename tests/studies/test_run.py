@@ -209,7 +209,8 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_numbers(killed, study,
         printed, _ = process.communicate(timeout=60)
     assert (process.returncode, printed.splitlines()[-1].split(";")[0]) == (75, "fluxeq: time is up"), printed
     assert (run / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
-    assert not list(run.rglob("*.unfinished*"))
+    in_the_end = ("winners", "figures", "measurements", "tiny")  # where the worker may be when it is ended
+    assert {path.parent.name for path in run.rglob("*.unfinished*")} <= {*in_the_end}
 
 
 @pytest.fixture

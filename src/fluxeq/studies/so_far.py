@@ -18,8 +18,17 @@ from fluxeq.studies.plan import Job, digests, figure_files, plan
 from fluxeq.studies.provenance import write_provenance
 from fluxeq.studies.records import is_done, is_kept, mark, prepared, prepared_as
 from fluxeq.studies.report import write_report
-from fluxeq.studies.run import INGREDIENTS, progress, withdraw
+from fluxeq.studies.run import progress, withdraw
 from fluxeq.studies.study import Study
+
+READS = {
+    "collect": ("evaluate",),
+    "figure": ("collect", "measure"),
+    "claims": ("collect", "measure"),
+    "report": ("claims", "figure"),
+}
+"""Kinds of the jobs whose outputs those of a kind read; the figure of the searches reads these. Ensembles and networks,
+on which all is built in the end, may be gone."""
 
 
 class Version(NamedTuple):
@@ -46,9 +55,9 @@ class Version(NamedTuple):
         return is_done(self.run, job, self.fingerprints[job.name])
 
     def has_needs(self, job: Job) -> bool:
-        """Whether all is done that a job needs; ensembles may have been removed since."""
-        needed = (other for other in self.jobs if other.name in job.needs and other.kind not in INGREDIENTS)
-        return all(map(self.has_done, needed))
+        """Whether all is done that a job reads."""
+        kinds = ("search",) if job.settings.get("name") == "search" else READS.get(job.kind, ())
+        return all(self.has_done(other) for other in self.jobs if other.kind in kinds)
 
     def done(self, kind: str) -> list[Job]:
         """The jobs of one kind that are done."""
