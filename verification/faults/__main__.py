@@ -5,6 +5,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
+from verification.faults.disks import keep_mounts_apart
 from verification.faults.kinds import KINDS
 from verification.faults.table import Failure, Row, as_text, keep
 from verification.faults.trial import Trial, Tried, opened
@@ -29,6 +30,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.kinds) - set(KINDS):
         parser.error(f"{sorted(unknown)}: the kinds are {', '.join(KINDS)}")
+    keep_mounts_apart()
     path, has_failed = arguments.output / "faults.json", False
     with opened(arguments.slack, arguments.keep) as trial:
         for kind in arguments.kinds or KINDS:

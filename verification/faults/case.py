@@ -106,6 +106,7 @@ class Results:
         with own:
             if key not in self._found:
                 folder = stage.folder.with_name(f"undisturbed-{hashlib.sha256(key.encode()).hexdigest()[:8]}")
+                shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
                 quiet = replace(stage, folder=folder, slack=30.0)
                 prepare(quiet)

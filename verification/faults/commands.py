@@ -52,6 +52,11 @@ class Order:
     slack: float = 1.0
     """How much longer than usual it may be silent or deaf."""
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether we read its standard error."""
+        return 2 not in self.closed and 2 not in self.streams
+
 
 class Server:
     """The process that commands come from; end it with ``with``."""
@@ -194,7 +199,8 @@ class Watch:
         if self._sent is None and now - self.began > self.order.longest:
             self.send(signal.SIGINT)
         is_deaf = self._sent is not None and now - self._sent_at > self.order.slack * (REACTION + 2)
-        if (now - self._heard > self.order.slack * SILENCE or is_deaf) and self.process is not None:
+        is_silent = self.order.is_heard and now - self._heard > self.order.slack * SILENCE
+        if (is_silent or is_deaf) and self.process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process, signal.SIGKILL)
 
@@ -208,17 +214,27 @@ class Watch:
         code, peak = map(int, self._report.split(b"\n")[1].split())
         out, err = (self._said[place].decode(errors="replace") for place in (1, 2))
         reaction = ended - self._sent_at if self._sent else 0.0
-        is_heard = not (2 in self.order.closed or 2 in self.order.streams or self.order.terminal)
         seconds = ended - self.began
         is_alone = self._is_alone()
         return Outcome(
-            self.order.words, code, out, err, seconds, self.silence, peak, self._sent, reaction, is_alone, is_heard
+            self.order.words,
+            code,
+            out,
+            err,
+            seconds,
+            self.silence,
+            peak,
+            self._sent,
+            reaction,
+            is_alone,
+            self.order.is_heard,
+            self.order.is_heard and not self.order.terminal,
         )
 
     def _is_alone(self) -> bool:
         """Whether no process of the group is left, after some patience; those that are left are ended."""
         assert self.process is not None
-        for _ in range(40):
+        for _ in range(round(self.order.slack * 200)):
             try:
                 os.killpg(self.process, 0)
             except ProcessLookupError:

@@ -36,6 +36,8 @@ def content(path: Path) -> Any:
         return _fingerprint(path)
     if path.suffix == ".h5":
         return _arrays(path)
+    if path.suffix == ".csv":
+        return tuple(path.read_bytes().splitlines())
     return _digest(path.read_bytes())
 
 

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from verification.faults.case import UNDISTURBED, Case, Stage
 from verification.faults.contents import Contents, contents, differences
@@ -87,8 +88,8 @@ FREE = (
     "whole/models/**/*.safetensors",  # which nothing reads any more once the scores are there; loading checks them
 )
 """Files in which something else may stand as well."""
-STATUS = ("status",)
-"""Commands that say how far something is: a file that is damaged may need to be made again."""
+READING = ("status", "figure", "report")
+"""Commands that show a run: where a part is damaged, they may show the rest."""
 MENDING = ("reproduce", "train", "sample", "search")
 """Commands that make again what they find damaged."""
 PASSING = ("whole/.jobs/", "whole/ensembles/")
@@ -155,7 +156,12 @@ def folder(path: Path, rng: random.Random) -> str:
     return "replaced by a folder"
 
 
-HARMS: tuple[Harm, ...] = (cut, flip, flip, flip, zero, noise, append, empty, swap, folder)
+def nothing(path: Path, rng: random.Random) -> str:
+    """The control: all is as it was."""
+    return "left as it is"
+
+
+HARMS: tuple[Harm, ...] = (nothing, cut, flip, flip, flip, zero, noise, append, empty, swap, folder)
 
 
 def _overwrite(path: Path, rng: random.Random, block: Callable[[int], bytes]) -> tuple[int, int]:
@@ -174,7 +180,7 @@ class Damaged(Case):
     file: str
     """A pattern; one of the files that it stands for is damaged."""
     harm: int
-    """Its place among the harms."""
+    """Its place among the harms; the first is none."""
     seed: int
 
     @property
@@ -191,6 +197,8 @@ class Damaged(Case):
         """It refuses and changes nothing, or gives exactly the original numbers."""
         reference, there = UNDISTURBED.of(self.words, stage, self.prepare)
         self.prepare(stage)
+        if self.words[0] in READING:
+            there = contents(stage.folder)
         rng = random.Random(self.seed)
         path = rng.choice(sorted(path for path in stage.folder.glob(self.file) if path.is_file()))
         damaged = str(path.relative_to(stage.folder))
@@ -201,20 +209,29 @@ class Damaged(Case):
         wrong = list(stage.judged(outcome))
         if outcome.code == 2:
             wrong += differences(_lasting(before), _lasting({name: after[name] for name in after if name in before}))
-        elif outcome.code == 0:
-            says = outcome.out if self.words[0] not in MENDING else reference.out
-            wrong += self._lies(reference.out, says, there, after, damaged)
-        yield from (f"{done}: {line}" for line in wrong)
+        elif outcome.code == 0 and self.file not in FREE:
+            if self.words[0] not in (*MENDING, *READING) and outcome.out != reference.out:
+                wrong.append(f"said {outcome.out.strip()[:200]!r}")
+            if self.words[0] not in MENDING:  # what was damaged stays as it is
+                there, after = ({**found, damaged: None} for found in (there, after))
+            wrong += _lies(there, after, is_partial=self.words[0] in READING and self.harm > 0)
+        yield from (f"{done}: code {outcome.code}, and {line}" for line in wrong)
 
-    def _lies(self, said: str, says: str, there: Contents, here: Contents, damaged: str) -> Iterator[str]:
-        """What a command gave that was not the original, though its code was 0."""
-        if self.file in FREE or self.words[0] in STATUS:
-            return
-        if self.words[0] not in MENDING:  # what was damaged stays as it is
-            there, here = ({**found, damaged: None} for found in (there, here))
-        if said != says:
-            yield f"code 0, but said {says.strip()[:200]!r}"
-        yield from (f"code 0, but {line}" for line in differences(_lasting(there), _lasting(here)))
+
+def _lies(there: Contents, here: Contents, *, is_partial: bool) -> Iterator[str]:
+    """What is not the original; of a run that is damaged only a part may be shown, but no other numbers."""
+    for name in sorted(there.keys() | here.keys()):
+        said, says = there.get(name), here.get(name)
+        if said == says or name.startswith(PASSING):
+            continue
+        if not is_partial or name not in there or (name in here and not _is_part(said, says)):
+            yield f"{name} is another"
+
+
+def _is_part(whole: Any, part: Any) -> bool:
+    """Whether all lines of a table are among those of another; what is no table may be another."""
+    tables = isinstance(whole, tuple) and isinstance(part, tuple)
+    return set(part) <= set(whole) if tables else not isinstance(whole, tuple)
 
 
 def _lasting(found: Contents) -> Contents:

@@ -48,7 +48,9 @@ class Outcome:
     is_alone: bool = True
     """Whether all processes that it started have ended too."""
     is_heard: bool = True
-    """Whether its standard error was a pipe that somebody read."""
+    """Whether somebody read its standard error."""
+    is_told: bool = True
+    """Whether that was a pipe, where lines are lines."""
 
     def __str__(self) -> str:
         last = (self.err.strip().splitlines() or [""])[-1]
@@ -59,7 +61,7 @@ def offences(outcome: Outcome, slack: float = 1.0) -> Iterator[str]:
     """What a command did against the law, a line each; times may be longer by a factor, where a machine is busy."""
     if outcome.code not in CODES and outcome.code != -(outcome.sent or 0):
         yield f"died of {signal.Signals(-outcome.code).name}" if outcome.code < 0 else f"exit code {outcome.code}"
-    if outcome.silence > slack * SILENCE:
+    if outcome.is_heard and outcome.silence > slack * SILENCE:
         yield f"{outcome.silence:.0f} s without a word"
     if outcome.sent and outcome.sent != signal.SIGKILL and outcome.reaction > slack * REACTION:
         yield f"ended {outcome.reaction:.1f} s after {signal.Signals(outcome.sent).name}"
@@ -71,7 +73,7 @@ def offences(outcome: Outcome, slack: float = 1.0) -> Iterator[str]:
         yield f"said {noise[-1].strip()[:200]!r}"
     elif FAULT in outcome.err:
         yield f"said {outcome.err.strip().splitlines()[-1][:250]!r}"
-    elif outcome.is_heard:
+    elif outcome.is_told:
         yield from _manners(outcome)
 
 
