@@ -68,7 +68,9 @@ def test_threads_that_still_compute_are_not_waited_for():
 def test_closed_streams(closed, tmp_path):
     """Whatever file is opened next must not get the number of a stream, and with it what others print."""
     body = "file = open('f', 'w')\nprint('said')\nprint('told', file=sys.stderr)\nfile.write('held')\nfile.close()"
-    done = ended(body, cwd=tmp_path, preexec_fn=lambda: [os.close(number) for number in closed])
+    script = 'exec "$0" -c "$1" ' + " ".join(f"{number}>&-" for number in closed)
+    command = ["sh", "-c", script, sys.executable, RUN.format(body=body.replace("\n", "\n    "))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0
     assert (tmp_path / "f").read_text() == "held"
     assert done.stdout == ("" if 1 in closed else "said\n")

@@ -52,7 +52,9 @@ def test_variables_change_nothing(folder, variables):
     for words in (SAMPLE, PREDICT, PLOT):
         done = run(words, folder, **variables)
         assert done.returncode == 0, done.stderr
-        assert all(line.startswith(("sampling: ", "predicting: ")) for line in done.stderr.splitlines()), done.stderr
+        assert all(
+            line.startswith(("sampling: ", "predicting: ", "measuring: ")) for line in done.stderr.splitlines()
+        ), done.stderr
     assert (open_ensemble(folder / "e.h5").configurations == open_ensemble(folder / "expected.h5").configurations).all()
     found, expected = (np.loadtxt(folder / name, delimiter=",", skiprows=1) for name in ("p.csv", "expected.csv"))
     np.testing.assert_allclose(found, expected, rtol=1e-5)

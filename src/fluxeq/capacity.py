@@ -21,6 +21,11 @@ def require_disk(what: str, n_bytes: int, folder: Path) -> None:
         raise InputError(f"{what}: more than the {disk / 2**30:.3g} GiB of the disk of {existing}; choose fewer")
 
 
+def n_processors() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _memory() -> int:
     """Bytes of memory; 0 where the system does not tell."""
     try:

@@ -4,7 +4,6 @@ How a command ends is in ``ending``.
 """
 
 import json
-import os
 import secrets
 import sys
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from cyclopts import Parameter
 
 from fluxeq import __version__
 from fluxeq.arguments import config_of, parsed_goal, parsed_integers, parsed_shape, recipe_of, space_of, varied
+from fluxeq.capacity import n_processors
 from fluxeq.errors import GoalMissedError, InputError
 from fluxeq.progress import progress
 
@@ -99,7 +99,7 @@ def sample(
             goal=goal,
             start=warm,
             device=device,
-            threads=_n_processors() if threads is None else threads,
+            threads=n_processors() if threads is None else threads,
             progress=advance,
         )
     found = measured(output)
@@ -242,7 +242,7 @@ def train(
         built = configured(architecture, chosen, found.training.shape)
         the_recipe = varied(general, len(found.training), changes, config)
         asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
-        in_step, n_workers = together or on_gpu(), min(instances, _n_processors())
+        in_step, n_workers = together or on_gpu(), min(instances, n_processors())
         each = the_recipe.epochs + the_recipe.polish
         complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
         with claimed(output / f".{architecture}.lock", f"trains {architecture}"):
@@ -492,7 +492,7 @@ def reproduce(
         raise InputError(f"instances_per_task = {instances_per_task}: at least 1 is needed")
     if instances_per_task is None and executor == "dask":
         instances_per_task = 1
-    processes = partial(opened, executor, workers or _n_processors(), scheduler)
+    processes = partial(opened, executor, workers or n_processors(), scheduler)
     with progress("jobs") as advance:
         n = run(
             study,
@@ -583,7 +583,3 @@ def _score_line(row: dict[str, Any]) -> str:
 def _require_seed(seed: int) -> None:
     if seed < 0:
         raise InputError(f"seed = {seed}: a seed is a whole number from 0 on")
-
-
-def _n_processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -19,11 +19,10 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TextIO
 
 from fluxeq.environment import debugging
-from fluxeq.errors import ClusterLostError, InputError
+from fluxeq.errors import ClusterLostError, InputError, as_fault
 from fluxeq.files import remove_own_unfinished
 
 if TYPE_CHECKING:
@@ -88,9 +87,7 @@ def _told(error: Exception) -> tuple[int, str]:
         return FAILED, "nobody reads the output any more"
     if isinstance(error, OSError):
         return WRONG if error.errno in PLACES else FAILED, _told_of_system(error)
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(where.filename).name}:{where.lineno}"
-    return FAILED, f"a fault of fluxeq: {error!r} in {place}; please report it, with what FLUXEQ_DEBUG=1 shows"
+    return FAILED, f"{as_fault(error)}, with what FLUXEQ_DEBUG=1 shows"
 
 
 def _told_of_system(error: OSError) -> str:

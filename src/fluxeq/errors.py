@@ -1,5 +1,14 @@
 """Errors that the user is told of, each in one line: the value, the rule and the way out."""
 
+import os.path
+import traceback
+
+
+def as_fault(error: BaseException) -> str:
+    """What is said of an exception that nobody has foreseen: in one line, with its place."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"a fault of fluxeq: {error!r} in {os.path.basename(where.filename)}:{where.lineno}; please report it"
+
 
 class InputError(ValueError):
     """Something the caller gave cannot be used; the message is one line that says why and what would do."""

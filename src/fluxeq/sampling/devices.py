@@ -1,8 +1,8 @@
 """Where chains run: on the processors of this machine, or on a CUDA GPU. The chains are the same, bit for bit."""
 
-import os
 from functools import partial
 
+from fluxeq.capacity import n_processors
 from fluxeq.errors import InputError
 from fluxeq.sampling import chains
 from fluxeq.sampling.chains import Recorder
@@ -19,7 +19,7 @@ def recorder(device: str, n_threads: int = 1) -> Recorder:
     if device not in DEVICES:
         raise InputError(f"device {device!r}: chains run on {' or '.join(DEVICES)}")
     if device == "cpu":
-        return partial(chains.record, n_threads=min(n_threads, os.cpu_count() or 1))
+        return partial(chains.record, n_threads=min(n_threads, n_processors()))
     try:
         from fluxeq.sampling import gpu
     except ImportError as error:

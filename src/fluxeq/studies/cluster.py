@@ -77,7 +77,7 @@ def _started(distributed: Any, n_workers: int) -> Iterator[Executor]:
             threads_per_worker=1,
             processes=True,
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # else two clusters ask for one port
             silence_logs=logging.CRITICAL,
         )
     with cluster, _used(distributed.Client(cluster, set_as_default=False)) as pool:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import wait
 from typing import Any, Protocol, runtime_checkable
 
+from fluxeq.capacity import n_processors
 from fluxeq.environment import prepare
 from fluxeq.errors import InputError, WorkerLostError
 
@@ -72,11 +73,6 @@ def executor(name: str, n_workers: int, scheduler: str | None = None) -> Abstrac
     from fluxeq.studies import cluster
 
     return cluster.own(n_workers) if scheduler is None else cluster.joined(scheduler)
-
-
-def n_processors() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @runtime_checkable

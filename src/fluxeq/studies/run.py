@@ -11,7 +11,6 @@ at once, so that what is shown belongs to the study beside it; searches, trained
 import json
 import os
 import time
-import traceback
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from fluxeq.errors import InputError, JobError
+from fluxeq.errors import InputError, JobError, as_fault
 from fluxeq.files import locked, read_json, remove, remove_unfinished, require_writable, write_text
 from fluxeq.studies.executors import has_room
 from fluxeq.studies.jobs import WITH_NETWORKS, work
@@ -255,13 +254,12 @@ def timed(run: Path, kind: str, *arguments: Any) -> Spent:
     try:
         with watch as stages:
             work(run, kind, *arguments)
+        return Spent(time.monotonic() - start, sum(stages.values()))
     except (InputError, OSError, MemoryError):
         raise
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(where.filename).name}:{where.lineno}"
-        raise JobError(f"a fault of fluxeq: {error!r} in {place}; please report it") from error
-    return Spent(time.monotonic() - start, sum(stages.values()))
+        told = as_fault(error)
+    raise JobError(told)  # out here, since Dask sends the context of an exception along, which may not be sent
 
 
 def _log(run: Path, job: Job, fingerprint: str, spent: Spent) -> None:
