@@ -319,3 +319,14 @@ def test_a_signal_while_hdf5_writes(tmp_path, monkeypatch):
     with pytest.raises(StoppedError):
         save_ensemble(tmp_path / "e.h5", small_ensembles.closed(1))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["hops", "rng", "tally"])
+@pytest.mark.parametrize("change", [lambda a: a.astype(np.float64), lambda a: a[0], lambda a: a[:1]])
+def test_the_state_of_other_chains_is_refused(tmp_path, name, change):
+    """Right checksums, but chains that cannot go on."""
+    ensemble = small_ensembles.closed(1)
+    state = ensemble.state._replace(**{name: change(getattr(ensemble.state, name))})
+    save_ensemble(tmp_path / "e.h5", replace(ensemble, state=state))
+    with pytest.raises(InputError, match=f"not an ensemble of fluxeq \\(state/{name} is "):
+        open_ensemble(tmp_path / "e.h5")

@@ -9,7 +9,7 @@ from verification.faults.kinds import KINDS
 from verification.faults.trial import opened
 
 SLACK = 6.0  # machines that run tests are busy
-N_CASES = {"arguments": 80, "damage": 16, "chains": 10, "couplings": 12, "studies": 8, "ensembles": 10, "models": 8}
+N_CASES = {"arguments": 40, "damage": 16, "chains": 10, "couplings": 12, "studies": 8, "ensembles": 10, "models": 8}
 N_CASES |= {"runners": 2, "environments": 3, "streams": 3, "disks": 2, "couples": 2, "signals": 4}
 
 

@@ -248,6 +248,17 @@ def _require_fitting(file: h5py.File) -> None:
         raise TypeError("its arrays do not fit each other")
     if configurations.dtype != np.int8:
         raise TypeError(f"its configurations are {configurations.dtype}, not int8")
+    if "state" in file:
+        n_chains = int(file.attrs["chains"])
+        fitting = {
+            "hops": ((n_chains, 2, len(shape), *shape), np.uint16),
+            "rng": ((n_chains, 2), np.uint64),
+            "tally": ((n_chains, 4, 2), np.int64),
+        }
+        for name, (extents, kind) in fitting.items():
+            found = file[f"state/{name}"]
+            if found.shape != extents or found.dtype != kind:
+                raise TypeError(f"state/{name} is {found.dtype} {found.shape}, not {kind.__name__} {extents}")
 
 
 def _read(file: h5py.File, rows: slice = slice(None)) -> Ensemble:
