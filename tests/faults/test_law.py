@@ -39,6 +39,7 @@ BAD = {
         "after SIGINT",
     ),
 }
+HASTY = ("silence", "silence after a word", "deafness", "a process left behind")
 GOOD = {
     "success": "print('done')",
     "an error": "print('fluxeq: chains = 0: at least 1 is needed', file=sys.stderr); sys.exit(2)",
@@ -62,7 +63,7 @@ def outcome_of(server, folder, program, **settings):
 def test_what_breaks_the_law_is_found_out(server, tmp_path, name):
     program, offence = BAD[name]
     interrupt = (signal.SIGINT, 1.5) if name == "deafness" else None
-    slack = IMPATIENT if "silence" in name or name == "deafness" else 1.0
+    slack = IMPATIENT if name in HASTY else 1.0
     outcome = outcome_of(server, tmp_path, program, slack=slack, signal=interrupt)
     found = [*offences(outcome, slack), *leftovers(tmp_path)]
     assert any(offence in line for line in found), (found, outcome)

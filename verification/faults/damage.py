@@ -42,7 +42,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "detectors/ST-000.safetensors": ("predict detectors/ST-000.safetensors --data worms.h5 --output p.csv",),
     "begun/EQ-000.checkpoint": (f"{LONG} --recipe long.json --output begun",),
     "cut/e.h5.parts/[0-9]*.h5": (
-        "sample --eta 4.01 --lam 1 --mu 1.5 --shape 20x20 --configurations 2000 --seed 1 --output cut/e.h5",
+        "sample --eta 4.01 --lam 1 --mu 1.5 --shape 16x16 --configurations 1000 --seed 1 --output cut/e.h5",
     ),
     "journal.log": (
         f"search {SPACE} --trials 2 {ONCE} --storage journal.log --output found",

@@ -36,7 +36,7 @@ COMMANDS = {
     "whole": "reproduce tiny.toml --output whole --workers 2",
 }
 """Commands, in a folder of their own, that make what is named."""
-LARGE = f"{SAMPLE} --shape 20x20 --configurations 2000 --seed 1"
+LARGE = f"{SAMPLE} --shape 16x16 --configurations 1000 --seed 1"
 LONG = "train --task regression --architecture EQ --data wide.h5 --validation wide2.h5 --config small.json"
 CUTS = {
     "cut": (f"{LARGE} --until n=1e-9 --output cut/e.h5", "cut/e.h5.parts/[0-9]*.h5", 3),
@@ -46,7 +46,7 @@ CUTS = {
 SMALL = {"layers": [1, 1], "channels": [2], "kernels": [1], "poolings": [1], "dense_layers": [0, 0]}
 TEXTS = {
     "recipe.json": json.dumps({"epochs": 1}),
-    "long.json": json.dumps({"epochs": 3000, "patience": 3000}),
+    "long.json": json.dumps({"epochs": 400, "patience": 400}),
     "some.json": json.dumps({"epochs": 60, "patience": 60}),
     "small.json": json.dumps({"blocks": [{"channels": 2, "kernel": 1}]}),
     "strided.json": json.dumps({"blocks": [{"channels": 2, "kernel": 2, "stride": 2}]}),

@@ -14,10 +14,10 @@ from typing import Any
 
 import h5py
 import numpy as np
-from fluxeq.data.hdf5 import MARK
-from fluxeq.training.tensors import read_tensors, save_tensors
 from hypothesis import strategies as st
 
+from fluxeq.data.hdf5 import MARK
+from fluxeq.training.tensors import read_tensors, save_tensors
 from verification.faults.case import Case, Stage
 from verification.faults.drawn import drawn
 from verification.faults.inputs import TEXTS
