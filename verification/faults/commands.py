@@ -96,7 +96,10 @@ class Server:
             file.flush()
             file.seek(0)
             with self._lock:
-                socket.send_fds(self._line, [b"."], [file.fileno(), *streams, report])
+                try:
+                    socket.send_fds(self._line, [b"."], [file.fileno(), *streams, report])
+                except OSError:
+                    raise RuntimeError(f"the server has ended with code {self._process.wait()}") from None
 
     def run(self, order: Order) -> Outcome:
         """Start a command and watch it to its end."""
