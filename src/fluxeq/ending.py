@@ -19,7 +19,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
 
 from fluxeq.environment import debugging
 from fluxeq.errors import ClusterLostError, InputError, as_fault
@@ -140,6 +140,7 @@ def leave(stop: Stop) -> NoReturn:
 def stoppable() -> Iterator[None]:
     """Stop what runs here when a signal of ``STOPS`` comes: files are whole or not there, processes end."""
     first: list[Stop] = []
+    before: dict[int, Any] = {}
     report = sys.unraisablehook
 
     def stop(number: int, frame: "FrameType | None") -> None:
@@ -157,10 +158,11 @@ def stoppable() -> Iterator[None]:
         else:
             report(unraisable)
 
-    before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGALRM)}
-    sys.unraisablehook = lost
     try:
-        with _ended_after_patience():
+        with _ended_after_patience():  # first, so that a signal is heard even if its exception is lost
+            sys.unraisablehook = lost
+            for number in (*STOPS, signal.SIGALRM):
+                before[number] = signal.signal(number, stop)
             yield
     except BaseException:
         if first:  # whatever it has become on its way
