@@ -33,7 +33,7 @@ def main(study: str = "quick", *only: str) -> None:
 
 def search_once(study: str, task: str, architecture: str) -> None:
     """Do one search; print its seconds, those of the parts, and their share, as JSON."""
-    from fluxeq.studies.executors import ONE_THREAD
+    from fluxeq.workflow.executors import ONE_THREAD
 
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)
@@ -41,7 +41,7 @@ def search_once(study: str, task: str, architecture: str) -> None:
 
     from benchmarks.training import Case, trainer_data
     from fluxeq.search.search import search
-    from fluxeq.studies.study import load_study
+    from fluxeq.study.study import load_study
     from fluxeq.training.compiled import keep_compiled, stopwatch
 
     keep_compiled()

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from benchmarks.tables import keep, read
 from fluxeq.data.generation import Settings, sample_to_file
 from fluxeq.nets.architectures import configured
-from fluxeq.studies.executors import keep_to_one_thread, processes
-from fluxeq.studies.plan import named
+from fluxeq.runs.plan import named
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.recipe import Recipe
+from fluxeq.workflow.executors import keep_to_one_thread, processes
 
 ETA, LAM, MU, SHAPE = 4.01, 1.0, 1.05, (60, 4)
 TESTED_MU = (0.91, 0.93, 0.95, 0.97, 0.99, 1.01, 1.03, 1.05)

@@ -18,7 +18,7 @@ from numba import cuda, types
 from numba.cuda import compiler, dispatcher
 
 from benchmarks.tables import keep
-from fluxeq.arguments import parsed_shape
+from fluxeq.cli.arguments import parsed_shape
 from fluxeq.sampling import kernels
 
 CAPABILITY = (9, 0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from fluxeq.files import whole
+from fluxeq.system.files import whole
 
 FOLDER = Path("results/benchmarks")
 

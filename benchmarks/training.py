@@ -279,7 +279,7 @@ def draw(table: Any) -> None:
     """A picture of the costs."""
     from matplotlib.figure import Figure
 
-    from fluxeq.figures.canvas import save, styled
+    from fluxeq.report.figures.canvas import save, styled
 
     @styled
     def picture(table: Any) -> Figure:

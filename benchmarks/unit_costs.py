@@ -23,16 +23,16 @@ from benchmarks.tables import keep, read
 from fluxeq.data.ensembles import save_ensemble
 from fluxeq.data.generation import sample
 from fluxeq.nets.architectures import configured
+from fluxeq.runs.plan import named
 from fluxeq.search.space import Space
 from fluxeq.search.storage import open_storage
 from fluxeq.search.suggestion import suggest
-from fluxeq.studies.executors import executor, keep_to_one_thread
-from fluxeq.studies.plan import named
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.evaluation import outputs
 from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe
+from fluxeq.workflow.executors import executor, keep_to_one_thread
 
 THEORY = Theory(4.01, 1.0, 1.05)
 SHAPES = ((64, 64), (256, 256), (1024, 1024))

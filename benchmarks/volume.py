@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks.tables import keep, read
-from fluxeq.figures import canvas
+from fluxeq.report.figures import canvas
 from fluxeq.sampling import chains, tuning
 from fluxeq.theory import Theory
 

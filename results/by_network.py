@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from fluxeq.analysis import tables
+from fluxeq.analysis.spread import instance_scores
 from fluxeq.errors import InputError
-from fluxeq.figures import tables
-from fluxeq.figures.scores import instance_scores
-from fluxeq.files import whole
 from fluxeq.nets.architectures import configured
-from fluxeq.studies.jobs import networks_of
-from fluxeq.studies.plan import plan
-from fluxeq.studies.study import load_study
-from fluxeq.studies.winners import layers
+from fluxeq.report.model_cards import layers
+from fluxeq.runs.jobs import networks_of
+from fluxeq.runs.plan import plan
+from fluxeq.study.study import load_study
+from fluxeq.system.files import whole
 
 
 def main() -> None:

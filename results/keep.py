@@ -14,8 +14,8 @@ import tomllib
 from pathlib import Path
 
 from fluxeq.errors import InputError
-from fluxeq.files import read_json, remove, write_json, write_text
-from fluxeq.studies.run import counts, is_whole, open_run, progress
+from fluxeq.runs.run import counts, is_whole, open_run, progress
+from fluxeq.system.files import read_json, remove, write_json, write_text
 
 ROOT = Path(__file__).parent.parent
 KEPT = ("study.toml", "claims.json", "provenance.json", "log.jsonl")

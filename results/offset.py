@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from fluxeq.data.ensembles import open_ensemble
-from fluxeq.files import whole
 from fluxeq.nets.architectures import takes
-from fluxeq.studies.plan import named, plan
-from fluxeq.studies.study import load_study
+from fluxeq.runs.plan import named, plan
+from fluxeq.study.study import load_study
+from fluxeq.system.files import whole
 from fluxeq.training.evaluation import predict
 from fluxeq.training.models import Model, load_model
 

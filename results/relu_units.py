@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 import fluxeq
-from fluxeq.files import whole
 from fluxeq.nets.layers import ACTIVATIONS
 from fluxeq.nets.network import Network
-from fluxeq.studies.study import load_study
+from fluxeq.study.study import load_study
+from fluxeq.system.files import whole
 from fluxeq.training.models import load_model
 
 ROOT = Path(__file__).parent.parent

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fluxeq.files import read_json, whole
+from fluxeq.system.files import read_json, whole
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fluxeq.files import read_json
-from fluxeq.studies.study import study_text
+from fluxeq.study.study import study_text
+from fluxeq.system.files import read_json
 
 
 def main() -> None:

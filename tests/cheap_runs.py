@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 
 import synthetic_run
-from fluxeq.figures import canvas, registry, scores
-from fluxeq.files import derived_seed, digest, model_file
-from fluxeq.studies import claims, executors, jobs
-from fluxeq.studies.scores import COLUMNS
+from fluxeq.analysis import claims, spread
+from fluxeq.analysis.metrics import COLUMNS
+from fluxeq.report.figures import canvas, registry
+from fluxeq.runs import jobs
+from fluxeq.system.files import derived_seed, digest, model_file
+from fluxeq.workflow import executors
 
 RECIPE = "recipe = { epochs = 1, batch_size = 8 }"
 SEARCH = f"trials = 1\nrepeats = 1\nn_training = 8\n{RECIPE}"
@@ -96,7 +98,7 @@ def make_cheap(patch):
         patch.setitem(jobs.KINDS, name, function)
     patch.setattr(executors, "executor", here)
     patch.setattr(canvas, "save", lambda figure, path: write(path, digest(path.with_suffix(".csv").read_text())))
-    patch.setattr(scores, "RESAMPLED", 20)
+    patch.setattr(spread, "RESAMPLED", 20)
     patch.setattr(claims, "RULES", [rule for rule in claims.RULES if rule.id in ("R1", "R5", "D4", "C2", "S1")])
     patch.setattr(os, "fsync", lambda file: None)
     for name, figure in registry.FIGURES.items():

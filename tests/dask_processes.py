@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from distributed import Client
 
-from fluxeq.studies.executors import ONE_THREAD
+from fluxeq.workflow.executors import ONE_THREAD
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 from hypothesis import example, given, settings
 from hypothesis.strategies import floats
 
-from fluxeq.couplings import written
+from fluxeq.theory import written
 
 numbers = floats(allow_nan=False, allow_infinity=False)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import fluxeq
-from fluxeq.figures import tables
-from fluxeq.files import read_json
+from fluxeq.analysis import tables
+from fluxeq.analysis.claims import judge
 from fluxeq.nets.architectures import takes
-from fluxeq.studies.claims import judge
-from fluxeq.studies.study import TASK_NAMES, load_study, study_text
+from fluxeq.study.study import TASK_NAMES, load_study, study_text
+from fluxeq.system.files import read_json
 from fluxeq.training.evaluation import predict
 from fluxeq.training.models import load_model
 

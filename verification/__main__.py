@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from fluxeq.errors import InputError
-from fluxeq.files import write_json
 from fluxeq.sampling.devices import recorder
+from fluxeq.system.files import write_json
 from verification import agreement, enumeration, free_field, silver_blaze, transfer_matrix, two_point
 from verification.verdicts import Verdict
 

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fluxeq.figures.canvas import STYLE, WIDTH, save
-from fluxeq.files import whole
+from fluxeq.report.figures.canvas import STYLE, WIDTH, save
+from fluxeq.system.files import whole
 from fluxeq.theory import Theory
 from verification.sampled import chain_means
 from verification.verdicts import Verdict, number

@@ -34,9 +34,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fluxeq.capacity import require_memory
 from fluxeq.errors import InputError
 from fluxeq.lattice import require_shape
+from fluxeq.system.capacity import require_memory
 from fluxeq.theory import Theory, log_weight
 
 COARSE, FINE = (34, 1e-8), (50, 1e-10)

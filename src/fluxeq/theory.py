@@ -146,3 +146,10 @@ def _edge(relative: Callable[[np.ndarray], np.ndarray], direction: np.ndarray) -
     while np.any(growing := relative(direction * distance) > NEGLIGIBLE):
         distance = np.where(growing, 1.5 * distance, distance)
     return direction * distance
+
+
+def written(value: float) -> str:
+    """A coupling as text: in six digits if these give it back, else in as many as it takes. Equal for equal numbers."""
+    value += 0.0  # -0.0 is 0.0
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))

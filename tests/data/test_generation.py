@@ -9,13 +9,14 @@ import pytest
 
 import fluxeq
 import small_ensembles
-from fluxeq import capacity, exact, observables
+from fluxeq import exact, observables
 from fluxeq.data import generation
 from fluxeq.data.ensembles import open_ensemble, read_series
 from fluxeq.data.generation import Settings, sample_to_file, sole_maker, with_worms
 from fluxeq.data.goal import Goal
 from fluxeq.errors import FluxOverflowError, InputError, StabilityError
 from fluxeq.sampling import gpu
+from fluxeq.system import capacity
 from fluxeq.testing import z_score
 from fluxeq.theory import Theory
 

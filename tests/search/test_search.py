@@ -12,12 +12,12 @@ from no_data import NO_DATA
 import small_ensembles
 from damage import damages
 from fluxeq.errors import DivergedError, InputError
-from fluxeq.files import derived_seed, read_json
 from fluxeq.search import search as module
 from fluxeq.search.results import budget, save_results
 from fluxeq.search.search import Setting, search
 from fluxeq.search.space import Space
 from fluxeq.search.storage import open_storage
+from fluxeq.system.files import derived_seed, read_json
 from fluxeq.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors

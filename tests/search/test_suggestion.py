@@ -10,7 +10,7 @@ from fluxeq.nets.architectures import ARCHITECTURES, configured
 from fluxeq.nets.network import n_parameters, total_stride
 from fluxeq.search.space import Space
 from fluxeq.search.suggestion import suggest, suggest_recipe
-from fluxeq.studies.study import load_study
+from fluxeq.study.study import load_study
 
 SPACE = Space(layers=(1, 3), channels=(4, 8), dense_layers=(0, 2), widths=(8, 16), global_poolings=("average", "sum"))
 N = 60

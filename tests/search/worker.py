@@ -9,11 +9,11 @@ from pathlib import Path
 
 from no_data import NO_DATA
 
-from fluxeq.files import derived_seed
 from fluxeq.search import search as module
 from fluxeq.search.search import Setting, search
 from fluxeq.search.space import Space
 from fluxeq.search.storage import open_storage
+from fluxeq.system.files import derived_seed
 from fluxeq.training.recipe import Recipe
 
 SPACE = Space(layers=(1, 2), dense_layers=(0, 1), start={"layers": 1, "channels_0": 4, "kernel_0": 2, "pooling_0": 1})

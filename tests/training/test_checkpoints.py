@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 import small_ensembles
-from fluxeq import files
 from fluxeq.errors import InputError
 from fluxeq.nets.architectures import configured
+from fluxeq.system import files
 from fluxeq.training import checkpoints as module
 from fluxeq.training import instances
+from fluxeq.training.batched import Together
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.fit import Trainer
 from fluxeq.training.instances import train_instances
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tensors import read_tensors, save_tensors
-from fluxeq.training.together import Together
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 

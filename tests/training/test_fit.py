@@ -11,7 +11,7 @@ from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architectures import configured
 from fluxeq.training import evaluation, fit
 from fluxeq.training.fit import Trainer, translated
-from fluxeq.training.polish import can_polish
+from fluxeq.training.levenberg_marquardt import can_polish
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Examples
 
@@ -216,7 +216,7 @@ def test_polish_sums_over_parts_of_the_training_set(monkeypatch):
         for n in (40, 20)
     )
     wanted = whole.fit(1)[1].training[-3:]
-    monkeypatch.setattr("fluxeq.training.polish.LARGEST_JACOBIAN", 2 * 2 * whole.n_parameters)
+    monkeypatch.setattr("fluxeq.training.levenberg_marquardt.LARGEST_JACOBIAN", 2 * 2 * whole.n_parameters)
     assert whole.fit(1)[1].training[-3:] == pytest.approx(wanted, rel=1e-3)
     assert half.fit(1)[1].training[-3:] != pytest.approx(wanted, rel=1e-2)
 
@@ -231,7 +231,7 @@ def test_which_networks_can_be_polished(n_parameters, n_residuals, affordable):
 
 
 def test_polish_leaves_a_network_that_is_too_large_as_it_is(monkeypatch):
-    monkeypatch.setattr("fluxeq.training.polish.MOST_WORK", 1000)
+    monkeypatch.setattr("fluxeq.training.levenberg_marquardt.MOST_WORK", 1000)
     _, curve = trainer(epochs=1, polish=3).fit(1)
     assert len(curve.training) == 1
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fluxeq.files import read_json, write_json
+from fluxeq.system.files import read_json, write_json
 from verification.faults.commands import Order, Server
 from verification.faults.contents import contents, differences
 from verification.faults.law import Outcome, leftovers, offences

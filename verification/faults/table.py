@@ -6,7 +6,7 @@ A row takes the place of an earlier one of its kind, so that kinds may be tried 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fluxeq.files import read_json, write_json
+from fluxeq.system.files import read_json, write_json
 
 
 @dataclass(frozen=True)

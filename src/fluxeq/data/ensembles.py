@@ -27,11 +27,11 @@ import numpy as np
 from fluxeq import __version__, observables
 from fluxeq.data.hdf5 import created, opened
 from fluxeq.errors import InputError
-from fluxeq.files import whole
 from fluxeq.sampling.chains import Chains
 from fluxeq.sampling.open_worms import OpenWorms
 from fluxeq.sampling.tuning import Tuning
 from fluxeq.statistics import by_chain
+from fluxeq.system.files import whole
 from fluxeq.theory import Theory
 
 FORMAT_VERSION = 4

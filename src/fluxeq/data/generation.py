@@ -15,17 +15,17 @@ from typing import NamedTuple
 import numpy as np
 
 from fluxeq import observables
-from fluxeq.capacity import require_disk, require_memory
 from fluxeq.data.ensembles import Ensemble, blocks_of, closed, joined, open_ensemble, read_series, save_blocks
 from fluxeq.data.goal import Goal
 from fluxeq.errors import InputError
-from fluxeq.files import derived_seed, locked, remove, require_writable
 from fluxeq.sampling import chains as sampling
 from fluxeq.sampling import open_worms
 from fluxeq.sampling.chains import Chains, Recorder, require_seed, require_start, require_whole
 from fluxeq.sampling.devices import recorder
 from fluxeq.sampling.tables import require_storable
 from fluxeq.sampling.tuning import FEWEST_CHAINS, Report, Tuning, tune
+from fluxeq.system.capacity import require_disk, require_memory
+from fluxeq.system.files import derived_seed, locked, remove, require_writable
 from fluxeq.theory import Theory
 
 PART_BYTES = 2**25

@@ -13,7 +13,7 @@ from types import FunctionType, SimpleNamespace
 import numpy as np
 
 from fluxeq.sampling import moves
-from fluxeq.sampling.kept import kept
+from fluxeq.sampling.numba_cache import kept
 
 CALLED = ("record", "correlate", "add_worms", "store_fluxes")
 """What is called from Python, and holds all other moves when it is compiled. No other may be: it would crash."""

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 
 from fluxeq import observables
-from fluxeq.capacity import require_memory
 from fluxeq.errors import FluxOverflowError, InputError
 from fluxeq.lattice import require_shape
 from fluxeq.sampling import backends
@@ -36,6 +35,7 @@ from fluxeq.sampling.moves import (
     words_for,
 )
 from fluxeq.sampling.tables import tables
+from fluxeq.system.capacity import require_memory
 from fluxeq.theory import Theory
 
 IN_STEP = 32

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from fluxeq.capacity import n_processors
 from fluxeq.errors import InputError
 from fluxeq.sampling import chains
 from fluxeq.sampling.chains import Recorder
+from fluxeq.system.capacity import n_processors
 
 DEVICES = ("cpu", "cuda")
 

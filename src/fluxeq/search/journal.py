@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
 
 from fluxeq.errors import InputError
-from fluxeq.files import locked
+from fluxeq.system.files import locked
 
 START = b'{"op_code":'
 """What every record begins with."""

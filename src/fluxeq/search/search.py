@@ -23,13 +23,13 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from fluxeq.errors import DivergedError, InputError
-from fluxeq.files import derived_seed
 from fluxeq.nets.architectures import configured
 from fluxeq.search import claims
 from fluxeq.search.pruning import PRUNED, LostPruner
 from fluxeq.search.space import Space
 from fluxeq.search.suggestion import suggest, suggest_recipe
 from fluxeq.search.workers import SIGNED, Workers, running, workers_of
+from fluxeq.system.files import derived_seed
 from fluxeq.training.datasets import Data
 from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe

@@ -12,8 +12,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from fluxeq.errors import InputError
-from fluxeq.files import require_writable
 from fluxeq.search.journal import Journal
+from fluxeq.system.files import require_writable
 
 HEARTBEAT = 60
 """Seconds between two heartbeats of a trial; a worker that is silent for twice as long counts as killed."""

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq.errors import InputError
-from fluxeq.files import DamagedError
+from fluxeq.system.files import DamagedError
 from fluxeq.training.fit import State, Training, Trainings
-from fluxeq.training.polish import Fit
+from fluxeq.training.levenberg_marquardt import Fit
 from fluxeq.training.tensors import read_about, read_tensors, save_tensors
 
 SECONDS = 30.0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fluxeq.cache import folder_for
+from fluxeq.system.cache import folder_for
 
 SECONDS = 0.2
 """What is compiled faster than that is not worth a file."""

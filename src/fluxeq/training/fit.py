@@ -21,7 +21,7 @@ from fluxeq.nets.network import Network, n_parameters
 from fluxeq.training.batches import in_blocks, mapped, room_for, rows_within
 from fluxeq.training.datasets import Data
 from fluxeq.training.devices import on_gpu
-from fluxeq.training.polish import PATIENCE, Fit, Polisher, can_polish
+from fluxeq.training.levenberg_marquardt import PATIENCE, Fit, Polisher, can_polish
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Examples, squared_error
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from fluxeq.errors import DivergedError, InputError
-from fluxeq.files import derived_seed, digest, model_file, require_writable, write_text
 from fluxeq.nets.architectures import Architecture
 from fluxeq.nets.network import n_parameters
+from fluxeq.system.files import derived_seed, digest, model_file, require_writable, write_text
+from fluxeq.training.batched import Together
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.datasets import Data
 from fluxeq.training.fit import Curve, Trainer, Training, Trainings
 from fluxeq.training.models import Description, describe, save_model
 from fluxeq.training.recipe import Recipe
-from fluxeq.training.together import Together
 
 MOST_TOGETHER = 10**4
 """All that go together are in memory from their start."""

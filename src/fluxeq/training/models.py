@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from fluxeq import __version__
 from fluxeq.config import Frozen, first_problem
 from fluxeq.errors import InputError
-from fluxeq.files import DamagedError
 from fluxeq.nets.architectures import Architecture, configured
 from fluxeq.nets.network import Network
+from fluxeq.system.files import DamagedError
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tasks import Task, task_named
 from fluxeq.training.tensors import About, Tensors, read_about, read_tensors, save_tensors

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from fluxeq.files import DamagedError, sealed, unsealed, whole
+from fluxeq.system.files import DamagedError, sealed, unsealed, whole
 
 Tensors = Mapping[str, np.ndarray]
 About = dict[str, Any]

@@ -1,0 +1,101 @@
+"""What the words and files of a command line mean."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fluxeq.errors import InputError
+
+if TYPE_CHECKING:
+    from fluxeq.data.goal import Goal
+    from fluxeq.search.space import Space
+    from fluxeq.training.recipe import Recipe
+
+MOST_DIGITS = 100
+"""Of a whole number; beyond some thousand Python reads none."""
+
+
+def parsed_shape(text: str) -> tuple[int, ...]:
+    """The extents in 60x4. Raises InputError for anything else."""
+    parts = text.lower().split("x")
+    if not all(map(_is_number, parts)):
+        raise InputError(f"shape {text!r:.80}: extents separated by x are needed, time first, as in 60x4")
+    return tuple(map(int, parts))
+
+
+def parsed_goal(text: str) -> "Goal":
+    """The observable and its error in n=0.001. Raises InputError for anything else."""
+    from fluxeq.data.goal import Goal
+
+    name, _, number = text.partition("=")
+    try:
+        error = float(number)
+    except ValueError:
+        error = 0.0
+    if name not in ("n", "phi2") or not 0 < error < float("inf"):
+        raise InputError(f"until {text!r:.80}: an observable and the error to reach, as in n=0.001 or phi2=1e-4")
+    return Goal("n" if name == "n" else "phi2", error)
+
+
+def parsed_integers(name: str, text: str) -> list[int]:
+    """The whole numbers in 0,5. Raises InputError for anything else."""
+    parts = text.split(",")
+    if not all(map(_is_number, parts)):
+        raise InputError(f"{name} {text!r:.80}: whole numbers separated by commas are needed, as in 0,5")
+    return list(map(int, parts))
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a whole number, of no more digits than are read."""
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
+
+
+def config_of(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a config in a JSON file, and what else the search that left it behind chose for the recipe."""
+    content = _fields(path)
+    return content.get("config", content), content.get("recipe", {}) if "config" in content else {}
+
+
+def varied(recipe: "Recipe", n: int, changes: dict[str, Any], path: Path | None) -> "Recipe":
+    """The recipe with what a search chose, for ``n`` configurations. Raises InputError if a file asks for nonsense."""
+    from pydantic import ValidationError
+
+    from fluxeq.config import first_problem
+
+    try:
+        return recipe.varied(n, changes)
+    except ValidationError as error:
+        raise InputError(f"{path}: recipe.{first_problem(error)}") from None
+
+
+def recipe_of(path: Path | None) -> "Recipe":
+    """The recipe in a JSON file of fields that differ from the defaults. Raises InputError if there is none such."""
+    from fluxeq.training.recipe import Recipe
+
+    return _validated(Recipe, path)
+
+
+def space_of(path: Path | None) -> "Space":
+    """The space of a search, likewise."""
+    from fluxeq.search.space import Space
+
+    return _validated(Space, path)
+
+
+def _validated(kind: type[Any], path: Path | None) -> Any:
+    from pydantic import ValidationError
+
+    from fluxeq.config import first_problem
+
+    try:
+        return kind.model_validate(_fields(path))
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_problem(error)}") from None
+
+
+def _fields(path: Path | None) -> dict[str, Any]:
+    from fluxeq.system.files import read_json
+
+    content = {} if path is None else read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a JSON object with the fields that differ from the defaults is needed")
+    return content

@@ -1,0 +1,102 @@
+"""Figure 1, measured: how far each architecture is from translational symmetry.
+
+    error = max over translations T of |net(T x) - net(x)| / max |net(x)|
+
+over all translations, and over those by multiples of the strides only (which FL does not have). Per kind of network the
+range over the instances measured is shown.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fluxeq.analysis.tables import measurement
+from fluxeq.report.figures.bands import KNOWN, label
+from fluxeq.report.figures.canvas import styled
+
+ROUNDING = 1e-9
+"""An error below this is rounding of float64 in a deep sum; broken symmetries are five orders and more above it."""
+KEYS = ["task", "architecture", "augmentation"]
+ERRORS = ("translation_error", "residual_error")
+
+COLUMNS = {
+    "task": (0.0, "left"),
+    "network": (0.125, "left"),
+    "parameters": (0.37, "right"),
+    "stride": (0.45, "right"),
+    "all translations": (0.51, "left"),
+    "multiples of the stride": (0.765, "left"),
+}
+"""Where each column stands in the width of the figure, and its alignment."""
+ROW = 0.23
+"""Inches per line."""
+HOLDS, BROKEN = ("\N{CHECK MARK}", KNOWN["EQ", False].colour), ("\N{BALLOT X}", KNOWN["ST", False].colour)
+NONE = "\N{EN DASH}"
+
+
+def numbers(run: Path) -> pd.DataFrame:
+    """One row per task, architecture and augmentation: smallest and largest error over the instances."""
+    groups = measurement(run, "translation").groupby(KEYS, sort=False)
+    columns = {name: groups[name].max() for name in ("n_parameters", "stride")}
+    for name in ERRORS:
+        columns |= {f"{name}_lowest": groups[name].min(), f"{name}_highest": groups[name].max()}
+    return pd.DataFrame({"instances": groups.size(), **columns}).reset_index()
+
+
+@styled
+def draw(numbers: pd.DataFrame) -> Figure:
+    """A table with rules: a tick where a symmetry holds to rounding for all instances, a cross where not."""
+    figure = Figure(figsize=(7.4, ROW * (len(numbers) + 3.4)))
+    axes = figure.add_axes((0.02, 0.01, 0.96, 0.98))
+    axes.set_axis_off()
+    axes.set(xlim=(0, 1), ylim=(len(numbers) + 1.7, -1.7))
+    for line, width in ((-1.6, 1), (0.5, 0.6), (len(numbers) + 0.5, 1)):
+        axes.hlines(line, 0, 1, color="black", linewidth=width)
+    _text(axes, -1, "all translations", "largest relative change of the output under")
+    for column in COLUMNS:
+        _text(axes, 0, column, column)
+    task = None
+    for line, row in enumerate(numbers.to_dict("records"), start=1):
+        if row["task"] != task:
+            task = row["task"]
+            _text(axes, line, "task", task)
+            axes.hlines(line - 0.5, 0, 1, color="0.7", linewidth=0.4, zorder=0)
+        _draw_row(axes, line, row)
+    axes.text(0, len(numbers) + 1.1, "Double precision; smallest to largest over the instances measured.", va="center")
+    return figure
+
+
+def _text(axes: Axes, line: int, column: str, text: str, **style: Any) -> None:
+    place, alignment = COLUMNS[column]
+    axes.text(place, line, text, ha=alignment, va="center", **style)
+
+
+def _draw_row(axes: Axes, line: int, row: dict[str, Any]) -> None:
+    _text(axes, line, "network", label((row["architecture"], row["augmentation"])))
+    _text(axes, line, "parameters", f"{row['n_parameters']:,}")
+    _text(axes, line, "stride", NONE if pd.isna(row["stride"]) else str(row["stride"]))
+    for column, name in zip(list(COLUMNS)[-2:], ERRORS, strict=True):
+        lowest, highest = row[f"{name}_lowest"], row[f"{name}_highest"]
+        if math.isnan(highest):
+            _text(axes, line, column, NONE)
+            continue
+        mark, colour = HOLDS if highest < ROUNDING else BROKEN
+        _text(axes, line, column, mark, color=colour)
+        axes.text(COLUMNS[column][0] + 0.024, line, _range(lowest, highest), va="center")
+
+
+def _range(lowest: float, highest: float) -> str:
+    """Both ends in powers of ten, or one where they look the same."""
+    ends = list(dict.fromkeys(map(_scientific, (lowest, highest))))
+    return " to ".join(ends)
+
+
+def _scientific(value: float) -> str:
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    digits, exponent = f"{value:.0e}".split("e")
+    return rf"${digits}\times 10^{{{int(exponent)}}}$"

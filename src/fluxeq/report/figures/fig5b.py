@@ -1,0 +1,84 @@
+"""Figure 5b: final feature maps of the best networks that detect worms, on the configuration of figure 5a.
+
+For each architecture the channel that responds most, then the next ones by their largest value; the marks are the
+violations of flux conservation. A map coarser than the lattice, behind strides, is drawn in blocks of the sites that it
+sums up, the first of which is in the table.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+
+from fluxeq.analysis.tables import measurement
+from fluxeq.report.figures import canvas, lattices
+
+MOST = 3
+"""Channels shown per architecture."""
+
+
+def numbers(run: Path) -> pd.DataFrame:
+    """One row per shown feature and site, then the sites that violate flux conservation, with their divergence."""
+    maps = measurement(run, "feature_maps")
+    shown = [_strongest(channels) for _, channels in maps.groupby("architecture", sort=False)]
+    sites = measurement(run, "example")[["t", "x", "divergence"]]
+    table = pd.concat([*shown, sites[sites["divergence"] != 0]], ignore_index=True)
+    return table.astype({"channel": "Int64", "selected": "boolean", "divergence": "Int64"})
+
+
+@canvas.styled
+def draw(numbers: pd.DataFrame) -> Figure:
+    """A row per architecture, a column per channel, one scale of colours for each row."""
+    maps, violations = numbers.dropna(subset="channel"), numbers.dropna(subset="divergence")
+    architectures = list(maps["architecture"].unique())
+    columns = int(maps.groupby("architecture")["channel"].nunique().max())
+    figure = Figure(figsize=(1.1 + 2.1 * columns, 2.4 * len(architectures)), layout="constrained")
+    grid = figure.subplots(len(architectures), columns, squeeze=False)
+    for panels, architecture in zip(grid, architectures, strict=True):
+        rows = maps[maps["architecture"] == architecture]
+        mesh = _draw_row(panels, architecture, rows, violations)
+        figure.colorbar(mesh, ax=list(panels), shrink=0.85, label="feature")
+    return figure
+
+
+def _strongest(channels: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the selected channel, then those of the channels with the next largest values."""
+    peak = channels.groupby("channel")["value"].max().sort_values(ascending=False, kind="stable")
+    selected = list(channels.loc[channels["selected"], "channel"].unique())
+    order = selected + [channel for channel in peak.index if channel not in selected]
+    kept = channels[channels["channel"].isin(order[:MOST])]
+    return kept.sort_values("channel", key=lambda column: column.map(order.index), kind="stable")
+
+
+def _draw_row(panels: np.ndarray, architecture: str, maps: pd.DataFrame, violations: pd.DataFrame) -> QuadMesh:
+    limits = float(maps["value"].min()), float(maps["value"].max())
+    channels = list(maps["channel"].unique())
+    for axes, channel in zip(panels, channels, strict=False):
+        rows = maps[maps["channel"] == channel]
+        mesh = _draw_map(axes, rows, limits)
+        lattices.mark_violations(axes, violations, rings=True)
+        strongest = ", strongest" if rows["selected"].any() else ""
+        axes.set_title(f"{architecture}, channel {channel}{strongest}")
+    for axes in panels[len(channels) :]:
+        axes.set_axis_off()
+    return mesh
+
+
+def _draw_map(axes: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> QuadMesh:
+    """Draw the map of one channel in blocks."""
+    table = rows.pivot(index="t", columns="x", values="value")
+    edges = [_edges(places.to_numpy()) for places in (table.columns, table.index)]
+    axes.grid(False)
+    axes.set(aspect="equal", xlabel=r"space $x$", ylabel=r"time $t$")
+    style: dict[str, Any] = {"cmap": "Greys", "vmin": limits[0], "vmax": limits[1]}
+    return axes.pcolormesh(*edges, table.to_numpy(), edgecolor="0.8", linewidth=0.3, **style)
+
+
+def _edges(first: np.ndarray) -> np.ndarray:
+    """The edges of blocks that begin at the sites ``first``."""
+    width = first[1] - first[0] if len(first) > 1 else 1
+    return np.append(first, first[-1] + width) - 0.5

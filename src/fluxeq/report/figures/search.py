@@ -1,0 +1,164 @@
+"""The searches: their history, the sizes of the settings and of the winner, and which choices mattered.
+
+A setting that was given up early has the mean of the losses it got to, and is drawn hollow; the line is the best
+setting so far among the others. Importances are those of ``fluxeq.search.importance``.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from fluxeq.analysis.tables import WAY_OUT
+from fluxeq.errors import InputError
+from fluxeq.report.figures import bands, canvas
+from fluxeq.search.importance import LEAST, choices_of, importances
+from fluxeq.system.files import read_json
+
+TASKS = ("regression", "detection", "counting")
+"""The order of the rows."""
+MOST = 7
+"""Choices that are shown, the most important ones of all architectures."""
+COLUMNS = {
+    **dict.fromkeys(("task", "architecture", "quantity"), "str"),
+    **dict.fromkeys(("search", "number"), "Int64"),
+    **dict.fromkeys(("value", "best_so_far"), "float64"),
+    "n_parameters": "Int64",
+    **dict.fromkeys(("pruned", "winner"), "bool"),
+    "choice": "str",
+    "importance": "float64",
+}
+
+
+def numbers(run: Path) -> pd.DataFrame:
+    """One row for each setting of all searches of a run, in the order of the search, and one for each importance."""
+    return numbers_of(sorted(path.parent for path in run.glob("searches/*/trials.json")))
+
+
+def numbers_of(folders: Sequence[Path]) -> pd.DataFrame:
+    """The same for the folders of some searches.
+
+    Raises InputError if there are none, or one does not hold what a search leaves behind.
+    """
+    if not folders:
+        raise InputError(f"searches: none is done; {WAY_OUT}")
+    tables = pd.concat([_one(folder, i) for i, folder in enumerate(folders, 1)])
+    order = {task: i for i, task in enumerate(TASKS)}
+    architectures = list(bands.KNOWN)
+    return tables.sort_values(
+        ["task", "architecture"],
+        key=lambda column: column.map(lambda name: order.get(name, _position(architectures, name))),
+        kind="stable",
+        ignore_index=True,
+    )
+
+
+def _position(architectures: list[bands.Series], name: str) -> int:
+    known = [architecture for architecture, augmentation in architectures if not augmentation]
+    return known.index(name) if name in known else len(known)
+
+
+def _one(folder: Path, i: int) -> pd.DataFrame:
+    """The rows of one search, the i-th."""
+    best, trials = read_json(folder / "best.json"), read_json(folder / "trials.json")
+    try:
+        rows = [*_settings(trials), *_importances(trials)]
+        named = {"task": best["task"], "architecture": best["architecture"], "search": i}
+        table = pd.DataFrame([{**named, **row} for row in rows], columns=list(COLUMNS))
+        return table.fillna({"pruned": False, "winner": False}).astype(COLUMNS)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{folder}: not what a search leaves behind ({error!r}); {WAY_OUT}") from None
+
+
+def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The settings in the order of the search; files from before that was written down keep theirs, without a line.
+
+    Raises IndexError if there are none.
+    """
+    ordered, winner = all("number" in trial for trial in trials), trials[0]
+    best = np.inf
+    for i, trial in enumerate(sorted(trials, key=lambda trial: trial.get("number", 0)), 1):
+        value, pruned = np.inf if trial["value"] is None else trial["value"], trial.get("pruned", False)
+        best = best if pruned else min(best, value)
+        row = {"quantity": "setting", "value": value, "n_parameters": trial["n_parameters"], "pruned": pruned}
+        yield row | {"winner": trial is winner} | ({"number": i, "best_so_far": best} if ordered else {})
+
+
+def _importances(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    chosen = [choices_of(trial["config"], trial.get("recipe", {})) for trial in trials]
+    values = [np.inf if trial["value"] is None else trial["value"] for trial in trials]
+    for choice, importance in importances(chosen, values).items():
+        yield {"quantity": "importance", "choice": choice, "importance": importance}
+
+
+@canvas.styled
+def draw(numbers: pd.DataFrame) -> Figure:
+    """A row for each task: history, sizes and importances; losses and sizes on logarithmic axes."""
+    numbers = numbers.assign(augmentation=False)
+    looks = {series[0]: look for series, look in bands.looks_of(numbers).items()}
+    tasks = list(numbers["task"].unique())
+    figure = Figure(figsize=(9.6, 2.7 * len(tasks) + 0.6), layout="constrained")
+    for task, row in zip(tasks, figure.subplots(len(tasks), 3, squeeze=False), strict=True):
+        rows = numbers[numbers["task"] == task]
+        history, sizes, choices = row
+        for name, of_architecture in rows[rows["quantity"] == "setting"].groupby("architecture", sort=False):
+            for _, of_one in of_architecture.groupby("search"):
+                _draw_history(history, of_one, looks[name])
+            _draw_sizes(sizes, of_architecture, looks[name])
+        history.set(ylabel=f"{task}\nmean validation loss", xlabel="settings tried", yscale="log")
+        history.xaxis.set_major_locator(MaxNLocator(integer=True))
+        sizes.set(xlabel="parameters (star: winner)", xscale="log", yscale="log")
+        sizes.sharey(history)
+        sizes.xaxis.set_minor_formatter(NullFormatter())
+        _draw_importances(choices, rows[rows["quantity"] == "importance"], looks)
+    figure.legend(*figure.axes[1].get_legend_handles_labels(), loc="outside upper center", ncols=len(looks))
+    return figure
+
+
+def _draw_history(axes: Axes, rows: pd.DataFrame, look: bands.Look) -> None:
+    drawn = rows.replace(np.inf, np.nan).dropna(subset="number")
+    if drawn.empty:
+        axes.text(0.5, 0.5, "order not written down", ha="center", transform=axes.transAxes)
+        return
+    at = drawn["number"].to_numpy(dtype=float)
+    axes.step(at, drawn["best_so_far"], where="post", color=look.colour)
+    _draw_settings(axes, at, drawn, look)
+
+
+def _draw_sizes(axes: Axes, rows: pd.DataFrame, look: bands.Look) -> None:
+    name, drawn = rows["architecture"].iloc[0], rows.replace(np.inf, np.nan)
+    _draw_settings(axes, drawn["n_parameters"].to_numpy(dtype=float), drawn, look, name)
+    winner = drawn[drawn["winner"]]
+    style: dict[str, Any] = {"color": look.colour, "markersize": 13, "markeredgecolor": "black", "markeredgewidth": 0.6}
+    axes.plot(winner["n_parameters"].astype(float), winner["value"], "*", **style, zorder=5)
+
+
+def _draw_settings(axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: bands.Look, label: str = "") -> None:
+    """Draw a marker for each setting, hollow if it was given up early."""
+    pruned, value = rows["pruned"].to_numpy(), rows["value"].to_numpy()
+    style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": "none", "alpha": 0.7}
+    axes.plot(at[~pruned], value[~pruned], markersize=4, label=label, **style)
+    axes.plot(at[pruned], value[pruned], markersize=4, fillstyle="none", **style)
+
+
+def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, bands.Look]) -> None:
+    """Draw bars for the choices that matter most for any architecture."""
+    axes.set_xlabel("importance")
+    if rows.empty:
+        axes.set(yticks=[], xticks=[])
+        axes.text(0.5, 0.5, f"fewer than {LEAST} settings", ha="center", transform=axes.transAxes)
+        return
+    n_searches = rows.groupby("architecture")["search"].nunique()
+    table = rows.groupby(["choice", "architecture"])["importance"].sum().unstack().fillna(0.0) / n_searches
+    shown = table.loc[table.max(axis="columns").sort_values().index[-MOST:]]
+    names = [name for name in looks if name in shown]
+    width = bands.BOXES / len(names)
+    for i, name in enumerate(names):
+        at = np.arange(len(shown)) + ((len(names) - 1) / 2 - i) * width
+        axes.barh(at, shown[name], width, color=looks[name].colour)
+    axes.set_yticks(range(len(shown)), [choice.replace("_", " ") for choice in shown.index])

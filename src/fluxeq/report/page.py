@@ -1,0 +1,182 @@
+"""The report of a run: one HTML file with everything in it, made from the stored numbers alone."""
+
+import base64
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from fluxeq.errors import InputError
+from fluxeq.runs.plan import figures
+from fluxeq.study.study import Study, study_text
+from fluxeq.system.files import read_json, write_text
+
+CAPTIONS = {
+    "fig1": "Figure 1. How far translations change the output of a trained network: over all translations, and over "
+    "those by multiples of its strides. FL has no smaller group left.",
+    "fig2": "Figure 2. Test loss on the training lattice, over all mu of the test, against the size of the training "
+    "set. Bands run from the best to the worst instance; dashed: mean; line: median.",
+    "fig3": "Figure 3. Density and |phi|^2 against mu for every lattice: Monte-Carlo means with errors, and the mean "
+    "predictions of the best EQ instance, which was trained at one mu and one lattice size.",
+    "fig4": "Figure 4. Test loss against lattice size. ST is absent where its strides do not divide the lattice.",
+    "fig5a": "Figure 5a. A configuration with an open worm, and the two sites where flux is not conserved.",
+    "fig5b": "Figure 5b. Feature maps of the best EQ and ST detectors on that configuration.",
+    "fig6a": "Figure 6a. Detection of open worms: test loss and accuracy against mu, on the training lattice.",
+    "fig6b": "Figure 6b. Detection of open worms: test loss and accuracy against lattice size.",
+    "fig7a": "Figure 7a. Counting open worms: test loss and accuracy against their number, on the training lattice.",
+    "fig7b": "Figure 7b. Counting open worms: test loss and accuracy against lattice size.",
+    "search": "The searches, equal in budget for all architectures. Left: every setting that was tried, and the best "
+    "so far. Middle: the sizes of all settings; a star is the winner. Right: the choices that decided, by PED-ANOVA.",
+}
+
+PAPER = {
+    "fig1": "EQ is equivariant exactly, ST under multiples of its strides only, FL not at all.",
+    "fig2": "EQ lies far below ST and FL and improves with more data; ST and FL hardly do, augmented or not.",
+    "fig3": "The predictions stay very close to the true values at every mu and size, and show the onset on 200x10.",
+    "fig4": "EQ is about three orders of magnitude more accurate than ST on every lattice.",
+    "fig5a": "An open worm leaves one violation of either sign, at its two ends.",
+    "fig5b": "The networks react to one of the two violations only.",
+    "fig6a": "Loss and accuracy depend little on mu; FL is worse than EQ, ST is very close to it.",
+    "fig6b": "Larger lattices lower the precision.",
+    "fig7a": "EQ does well for every number of worms; ST and FL fail at small numbers.",
+    "fig7b": "EQ is far better than ST; all of its instances count without an error.",
+    "search": "Small and medium-sized networks were preferred, of 10^2 to 10^5 parameters.",
+}
+"""What the paper's text says of each figure, in our words."""
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1d2329; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
+table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
+th, td { text-align: left; vertical-align: top; padding: 0.45rem 0.6rem; border-bottom: 1px solid #d8dde2; }
+td.verdict { white-space: nowrap; font-weight: 600; }
+.yes { color: #00704e; } .no { color: #a8321a; } .unknown { color: #666; }
+figure { margin: 1.5rem 0 2.5rem; } img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
+details { font-size: 0.85rem; max-width: 48rem; margin: 0.5rem auto; } summary { cursor: pointer; color: #444; }
+figcaption { font-size: 0.92rem; color: #444; max-width: 48rem; margin: 0.5rem auto 0; }
+pre { background: #f4f6f8; padding: 0.8rem 1rem; overflow-x: auto; font-size: 0.82rem; }
+""".strip()
+
+COLUMNS = ("id", "statement", "paper", "measured")
+"""Of the table of claims, before the verdict."""
+VERDICTS = {True: ("holds", "yes"), False: ("does not hold", "no"), None: ("not measured", "unknown")}
+
+
+def write_report(run: Path, study: Study, so_far: str = "") -> Path:
+    """Write report.html; its path. ``so_far`` says how far an unfinished run is, in which figures may be missing.
+
+    Raises InputError if the run has no claims, or is finished and lacks a figure.
+    """
+    claims = _claims(run)
+    path = run / "report.html"
+    sections = [
+        f"<h1>fluxeq: study {escape(study.name)}</h1>",
+        *([f"<p><strong>Unfinished.</strong> {escape(so_far)}</p>"] if so_far else []),
+        f"<p>{_summary(claims)}</p>",
+        "<h2>Claims</h2>",
+        _claims_table(claims),
+        "<h2>Figures</h2>",
+        *(_figure(run, name) for name in figures(study) if not so_far or _picture(run, name).is_file()),
+        "<h2>How it was made</h2>",
+        _provenance_table(_provenance(run)),
+        "<h3>Study file</h3>",
+        f"<pre>{escape(study_text(run / 'study.toml'))}</pre>",
+    ]
+    title, body = f"<title>fluxeq: {escape(study.name)}</title>", "\n".join(sections)
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{title}<style>{STYLE}</style>'
+    write_text(path, f"<!doctype html>\n<html lang=en><head>{head}</head>\n<body>{body}</body></html>\n")
+    return path
+
+
+def _claims(run: Path) -> list[dict[str, Any]]:
+    """The claims of a run. Raises InputError if there are none, or their file is damaged."""
+    found = read_json(run / "claims.json")
+    if not isinstance(found, list) or not all(map(_is_claim, found)):
+        raise InputError(f"{run / 'claims.json'}: damaged; remove it; 'fluxeq reproduce' makes it again")
+    return found
+
+
+def _is_claim(row: Any) -> bool:
+    return isinstance(row, dict) and {*COLUMNS, "holds"} <= row.keys() and row["holds"] in list(VERDICTS)
+
+
+def _provenance(run: Path) -> dict[str, Any]:
+    found = read_json(run / "provenance.json")
+    if not isinstance(found, dict):
+        raise InputError(f"{run / 'provenance.json'}: damaged; remove it; 'fluxeq reproduce' makes it again")
+    return found
+
+
+def _summary(claims: list[dict[str, Any]]) -> str:
+    verdicts = [claim["holds"] for claim in claims]
+    words = {True: "hold", False: "do not hold", None: "could not be measured"}
+    counts = ", ".join(f"{verdicts.count(value)} {word}" for value, word in words.items() if value in verdicts)
+    return f"{len(claims)} claims of the paper, judged by this run's own numbers: {counts}."
+
+
+def _claims_table(claims: list[dict[str, Any]]) -> str:
+    rows = "\n".join(_claim_row(claim) for claim in claims)
+    return (
+        f"<table><tr><th></th><th>Claim</th><th>Paper</th><th>Measured here</th><th>Verdict</th></tr>\n{rows}</table>"
+    )
+
+
+def _claim_row(claim: dict[str, Any]) -> str:
+    cells = "".join(f"<td>{escape(str(claim[key]))}</td>" for key in COLUMNS)
+    verdict, kind = VERDICTS[claim["holds"]]
+    return f'<tr>{cells}<td class="verdict {kind}">{verdict}</td></tr>'
+
+
+def _figure(run: Path, name: str) -> str:
+    picture = _picture(run, name)
+    if not picture.is_file():
+        raise InputError(f"{picture}: no such figure; 'fluxeq reproduce' draws it")
+    data, caption = base64.b64encode(picture.read_bytes()).decode(), escape(CAPTIONS[name])
+    image = f'<img alt="{name}" src="data:image/png;base64,{data}">'
+    paper = f"<br><b>The paper:</b> {escape(PAPER[name])}"
+    return f"<figure>{image}<figcaption>{caption}{paper}</figcaption>{_spread(run, name)}</figure>"
+
+
+def _picture(run: Path, name: str) -> Path:
+    return run / "figures" / f"{name}.png"
+
+
+def _spread(run: Path, name: str) -> str:
+    """The numbers of a figure that shows a spread over instances, folded away; nothing for other figures."""
+    path = run / "figures" / f"{name}.csv"
+    try:
+        numbers = pandas.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); 'fluxeq figure' draws it") from None
+    if "median_low" not in numbers:
+        return ""
+    hidden = ("instances", "mean", "panel", "augmentation")
+    columns = [column for column in numbers if column not in hidden]
+    augmented = numbers["architecture"] + numbers["augmentation"].map({"True": ", augmented", "False": ""})
+    rows = numbers.assign(architecture=augmented)[columns].drop_duplicates().to_dict("records")
+    head = "".join(f"<th>{escape(column.replace('_', ' '))}</th>" for column in columns)
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{escape(_short(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
+    )
+    return f"<details><summary>the numbers</summary><table><tr>{head}</tr>\n{body}</table></details>"
+
+
+def _short(cell: str) -> str:
+    """A number with three digits, or any other text as it is."""
+    try:
+        return f"{float(cell):.3g}" if "." in cell or "e" in cell.lower() else cell
+    except ValueError:
+        return cell
+
+
+def _provenance_table(content: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(_plain(value))}</td></tr>" for name, value in content.items()
+    )
+    return f"<table>{rows}</table>"
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else str(value)

@@ -1,0 +1,142 @@
+"""Jobs on a Dask cluster: one that is there, or one made of processes on this machine. Needs ``fluxeq[dask]``.
+
+Dask gives a job away again when its worker dies, up to ``distributed.scheduler.allowed-failures`` times; ``jobs.work``
+keeps the copies of a job apart.
+"""
+
+import ctypes
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
+
+from fluxeq.errors import ClusterLostError, InputError, WorkerLostError
+from fluxeq.workflow.executors import LOST, ONE_THREAD, children_deaf_to_stops, keep_to_one_thread
+
+SCHEDULER_PATIENCE = 10
+"""Seconds for the scheduler to answer."""
+WORKER_PATIENCE = 60
+"""Seconds for the first worker to be there."""
+GLIBC_LIMITS = {-3: 2**25, -1: 2**26}
+"""M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h in bytes, as large as they become where nothing sets them."""
+
+
+class Cluster(Executor):
+    """The workers of a Dask client, each of which does one job at a time."""
+
+    def __init__(self, client: Any) -> None:
+        self._pool = client.get_executor(pure=False)
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **settings: Any) -> Future[Any]:
+        """Have the function called on a worker."""
+        future: Future[Any] = self._pool.submit(on_worker, function, *arguments, **settings)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for all that was submitted, or give up on it."""
+        self._pool.shutdown(wait and not cancel_futures)
+
+
+def joined(scheduler: str) -> AbstractContextManager[Executor]:
+    """The cluster of the scheduler at this address.
+
+    Raises InputError if the scheduler does not answer, or has no workers; ClusterLostError, inside, if it goes.
+    """
+    distributed = _distributed()
+    try:
+        client = distributed.Client(scheduler, timeout=SCHEDULER_PATIENCE, set_as_default=False)
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"scheduler {scheduler!r}: does not answer ({reason}); start one with 'dask scheduler', or leave it out"
+        ) from None
+    try:
+        client.wait_for_workers(1, timeout=WORKER_PATIENCE)
+    except TimeoutError:
+        client.close()
+        raise InputError(
+            f"scheduler {scheduler!r}: has no worker after {WORKER_PATIENCE} s; "
+            f"start some: dask worker {scheduler} --nthreads 1"
+        ) from None
+    return _used(client)
+
+
+def own(n_workers: int) -> AbstractContextManager[Executor]:
+    """A cluster of processes on this machine, which ends with the block."""
+    return _started(_distributed(), n_workers)
+
+
+@contextmanager
+def _started(distributed: Any, n_workers: int) -> Iterator[Executor]:
+    with children_deaf_to_stops():
+        cluster = distributed.LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",  # else two clusters ask for one port
+            silence_logs=logging.CRITICAL,
+        )
+    with cluster, _used(distributed.Client(cluster, set_as_default=False)) as pool:
+        yield pool
+
+
+@contextmanager
+def _used(client: Any) -> Iterator[Executor]:
+    from distributed import KilledWorker
+
+    address = client.scheduler.address
+    with client:
+        pool = Cluster(client)
+        try:
+            yield pool
+        except CancelledError:
+            raise ClusterLostError(f"the scheduler at {address} has gone; the same command goes on") from None
+        except KilledWorker:  # each time that a job was given away
+            raise WorkerLostError(LOST) from None
+        finally:
+            pool.shutdown(wait=False)
+
+
+def on_worker(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a worker as in a process of ``executors``.
+
+    Raises InputError if the worker is not fit for it.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    if worker.state.nthreads != 1:
+        raise InputError(f"worker {worker.address}: has {worker.state.nthreads} threads; start it with --nthreads 1")
+    if "jax" in sys.modules and not ONE_THREAD.keys() <= os.environ.keys():
+        raise InputError(f"worker {worker.address}: has used JAX with other settings; start a new one for this work")
+    keep_to_one_thread()
+    keep_memory()
+    return function(*arguments)
+
+
+def keep_memory() -> None:
+    """Have this process keep the memory that it frees, up to the limits that glibc finds by itself.
+
+    Dask's nannies have it given back at once (``MALLOC_TRIM_THRESHOLD_``), so that every step of a network fetches it
+    again (docs/log.md).
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, limit in GLIBC_LIMITS.items():
+            mallopt(parameter, limit)
+
+
+def _distributed() -> Any:
+    """The package, imported late. Raises InputError if it is not installed."""
+    try:
+        import distributed
+    except ImportError:
+        raise InputError(
+            "executor 'dask': the package distributed is not installed; run 'pip install distributed'"
+        ) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    return distributed

@@ -1,0 +1,522 @@
+"""The commands of studies, on runs that are made in a second (``cheap_runs``).
+
+What a run shows always belongs to the study file in it: compared with a run of that study in a folder of its own.
+"""
+
+import contextlib
+import errno
+import json
+import shutil
+import sys
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import cheap_runs
+from fluxeq import errors
+from fluxeq.__main__ import main
+from fluxeq.analysis import tables
+from fluxeq.runs import jobs
+from fluxeq.runs.run import reproduce
+from fluxeq.system.files import locked
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning"),  # imported by pyerrors
+    pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning"),  # under pytest
+]
+STUDY = cheap_runs.STUDY
+EPOCHS = STUDY.replace("epochs = 1", "epochs = 2", 1)  # of the trainings of the regression
+EDITED = {
+    "recipe": (EPOCHS, "20 trained models"),
+    "seed": (STUDY.replace("seed = 1", "seed = 2"), "33 trained models, 12 searches, 20 ensembles"),
+    "search": (STUDY.replace("searches = 2", "searches = 1"), "6 trained models"),
+    "ensembles": (STUDY.replace("test_configurations = 8", "test_configurations = 9"), "6 ensembles"),
+    "test point": (STUDY.replace("1.25, 1.5]", "1.25, 1.3, 1.5]"), None),
+    "instances": (STUDY.replace("instances = 2", "instances = 3"), None),
+    "fewer networks": (STUDY.replace("[counting]", '[counting]\narchitectures = ["EQ"]'), None),
+    "a comment": (f"# mine\n{STUDY}", None),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cheaply():
+    with pytest.MonkeyPatch.context() as patch:
+        cheap_runs.make_cheap(patch)
+        yield
+
+
+@pytest.fixture
+def fluxeq(monkeypatch, capsys):
+    """Run a command: its code and what it printed, at most one line of it a complaint."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["fluxeq", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stopped:
+            code = stopped.code
+        out, err = capsys.readouterr()
+        complaints = [line for line in err.splitlines() if not line.startswith("jobs: ")]
+        assert len(complaints) == (code != 0), err
+        return code, out + "".join(complaints)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Complete runs by the text of their study; not to be changed."""
+    found = {}
+
+    def make(text):
+        if text not in found:
+            folder = tmp_path_factory.mktemp("made")
+            (folder / "mine.toml").write_text(text)
+            reproduce(folder / "mine.toml", folder / "run", cheap_runs.here, lambda event: None)
+            found[text] = folder / "run"
+        return found[text]
+
+    return make
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    """A complete run, to be changed."""
+    return shutil.copytree(made(STUDY), tmp_path / "run")
+
+
+@pytest.fixture
+def file_of(tmp_path):
+    """Write a study file; its path."""
+
+    def write(text):
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def content(folder):
+    """All that is in a folder, but for locks."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
+
+
+def shown(run):
+    """What a run shows, but for what says when and how long."""
+    patterns = ("metrics.csv", "figures/*", "claims.json", "measurements/*", "winners/*")
+    return {path.relative_to(run).as_posix(): path.read_bytes() for pattern in patterns for path in run.glob(pattern)}
+
+
+def rows_of(run):
+    """The table of scores as a set."""
+    return {str(row) for row in tables.metrics(run).itertuples(index=False)}
+
+
+def searches_of(run):
+    """What the figure of the searches shows of them, as a set."""
+    path = run / "figures" / "search.csv"
+    drawn = pd.read_csv(path).query("quantity == 'setting'") if path.exists() else pd.DataFrame(columns=["value"])
+    return {str(row) for row in drawn.filter(["task", "architecture", "value"]).itertuples(index=False)}
+
+
+def require_shown_of_its_study(run, made, *, comments=True):
+    """All that a run shows is what a complete run of the study in it shows, or is not there yet."""
+    text = (run / "study.toml").read_text()
+    found, expected = shown(run), shown(made(text))
+    claims = json.loads(found.pop("claims.json", b"[]"))
+    if found.pop("metrics.csv", None):
+        assert rows_of(run) <= rows_of(made(text))
+    for claim, other in zip(claims, json.loads(expected["claims.json"]), strict=False):
+        assert claim == other or claim["holds"] is None
+    assert searches_of(run) <= searches_of(made(text))
+    for name, data in found.items():
+        if name.startswith("figures/"):
+            rows = {
+                path: set((path / "figures" / f"{Path(name).stem}.csv").read_text().splitlines())
+                for path in (run, made(text))
+            }
+            assert "search" in name or rows[run] <= rows[made(text)]
+        else:
+            assert data == expected[name]
+    if (run / "report.html").exists():
+        report = (run / "report.html").read_text()
+        assert escape(text) in report or not comments
+        assert all(escape(claim["measured"]) in report for claim in claims)
+    if (run / "provenance.json").exists():
+        assert json.loads((run / "provenance.json").read_text())["seconds_of_work"]
+
+
+def require_complete(run, made, fluxeq):
+    """A run is what a run of its study in a folder of its own is."""
+    require_shown_of_its_study(run, made)
+    assert shown(run) == shown(made((run / "study.toml").read_text()))
+    assert "Unfinished" not in (run / "report.html").read_text()
+    found = json.loads(fluxeq("status", run, "--json")[1])
+    assert all(n["done"] == n["jobs"] for n in found.values())
+
+
+@pytest.mark.parametrize("edit", EDITED)
+def test_a_changed_study_discards_nothing_costly_without_leave(run, made, fluxeq, file_of, edit):
+    text, lost = EDITED[edit]
+    command, before = ("reproduce", file_of(text), "--output", run), content(run)
+    if lost:
+        code, told = fluxeq(*command)
+        assert code == 2
+        assert f"{lost} of another version of this study" in told
+        assert "--replace" in told
+        assert content(run) == before
+    code, told = fluxeq(*command, *(["--replace"] if lost else []))
+    assert (code, "complete, " in told) == (0, True)
+    require_complete(run, made, fluxeq)
+    assert "was complete already" in fluxeq(*command)[1]
+    if not lost:
+        kept = [path for path in before if path.suffix == ".safetensors" and "models" in path.parts]
+        assert {path: content(run)[path] for path in kept} == {path: before[path] for path in kept}
+
+
+PARTS = [
+    *[("recipe", "regression"), ("recipe", "counting"), ("seed", "counting")],
+    *[("search", "regression"), ("test point", "regression"), ("a comment", "regression")],
+]
+
+
+@pytest.mark.parametrize(("edit", "task"), PARTS)
+def test_a_part_of_a_changed_study_leaves_nothing_of_the_other_one_to_see(run, made, fluxeq, file_of, edit, task):
+    text, _ = EDITED[edit]
+    code, told = fluxeq("reproduce", file_of(text), "--output", run, "--task", task, "--task", task, "--replace")
+    assert (code, f"report.html: {task} " in told) == (0, True)
+    require_shown_of_its_study(run, made)
+    assert (run / "study.toml").read_text() == text
+    assert (run / "report.html").exists()
+    for command in (("report", run), ("figure", run, "fig2" if task == "regression" else "fig7b")):
+        assert fluxeq(*command)[0] == 0
+        require_shown_of_its_study(run, made)
+    assert fluxeq("reproduce", file_of(STUDY), "--output", run, "--replace")[0] == 0
+    require_complete(run, made, fluxeq)
+
+
+@pytest.mark.parametrize("edit", ["recipe", "seed", "search", "a comment"])
+def test_a_study_file_that_was_edited_in_the_run(run, made, fluxeq, file_of, edit):
+    """Every command takes it for what it is now."""
+    text, _ = EDITED[edit]
+    (run / "study.toml").write_text(text)
+    found = json.loads(fluxeq("status", run, "--json")[1])
+    n_missing = sum(n["jobs"] - n["done"] for n in found.values())
+    assert (n_missing > 0) == (edit != "a comment")
+    for command in (("figure", run, "fig6a"), ("report", run), ("figure", run, "search")):
+        code, told = fluxeq(*command)
+        assert code == 0 or "no job is done yet" in told or "run 'fluxeq reproduce' first" in told
+        require_shown_of_its_study(run, made, comments=command[0] == "report")
+    assert (run / "report.html").exists() == (edit != "seed")
+    assert fluxeq("reproduce", file_of(STUDY), "--output", run, "--replace")[0] == 0
+    require_complete(run, made, fluxeq)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@contextlib.contextmanager
+def killed_at(n, before):
+    """End at the n-th file that is written or removed, right before or after it."""
+    calls = 0
+
+    def ending(function):
+        def call(*arguments, **options):
+            nonlocal calls
+            calls += 1
+            if calls == n and before:
+                raise Killed
+            found = function(*arguments, **options)
+            if calls == n:
+                raise Killed
+            return found
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", ending(Path.replace))
+        patch.setattr(shutil, "rmtree", ending(shutil.rmtree))
+        with contextlib.suppress(Killed):
+            yield
+    assert calls >= n
+
+
+KILLS = [(1, True), (2, False), (17, True), (18, False), (19, True), (20, False), (60, False)]
+
+
+@pytest.mark.parametrize(("n", "before"), KILLS)
+def test_a_changed_study_that_is_killed(run, made, fluxeq, file_of, n, before):
+    """Whenever that happens, what is there belongs to the study file that is there, and the same command goes on."""
+    path = file_of(EPOCHS)
+    with killed_at(n, before):
+        reproduce(path, run, cheap_runs.here, lambda event: None, replace=True)
+    require_shown_of_its_study(run, made)
+    if n % 2:
+        assert fluxeq("report", run)[0] == 0
+        require_shown_of_its_study(run, made)
+    assert fluxeq("reproduce", path, "--output", run, "--replace")[0] == 0
+    require_complete(run, made, fluxeq)
+
+
+def test_a_run_that_is_killed_before_its_first_file(fluxeq, file_of, tmp_path):
+    """Locks and half-written files do not make a folder one that is in use."""
+    (tmp_path / "run").mkdir()
+    for name in (".lock", ".study.1234.unfinished.toml"):
+        (tmp_path / "run" / name).write_text("")
+    assert fluxeq("reproduce", file_of(STUDY), "--output", tmp_path / "run")[0] == 0
+
+
+def test_a_lost_study_file_or_lost_records(run, made, fluxeq, file_of):
+    """Without its study file a run still is one; without records nobody knows what its files are of."""
+    (run / "study.toml").unlink()
+    assert fluxeq("reproduce", file_of(STUDY), "--output", run)[0] == 0
+    require_complete(run, made, fluxeq)
+    shutil.rmtree(run / ".jobs")
+    before = content(run)
+    code, told = fluxeq("reproduce", file_of(STUDY), "--output", run)
+    assert (code, "results without the records of their jobs" in told) == (2, True)
+    assert content(run) == before
+
+
+def test_ensembles_and_networks_may_be_gone(run, made, fluxeq, file_of):
+    """All that is shown was made of them, and stays."""
+    before = shown(run)
+    shutil.rmtree(run / "ensembles")
+    shutil.rmtree(run / "models")
+    for command in (("report", run), ("figure", run, "fig4"), ("figure", run, "search")):
+        assert fluxeq(*command)[0] == 0
+    found = json.loads(fluxeq("status", run, "--json")[1])
+    assert {kind for kind, n in found.items() if n["done"] < n["jobs"]} == {"sample", "worms", "train"}
+    assert shown(run) == before
+    assert "Unfinished" not in (run / "report.html").read_text()
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+def zeroed(data):
+    return data[: len(data) // 2] + bytes(min(64, len(data) // 2)) + data[len(data) // 2 + 64 :]
+
+
+def flipped(data):
+    """One digit, or else one bit, is another one."""
+    at = next((i for i in range(len(data) * 2 // 3, len(data)) if 48 < data[i] < 58), len(data) // 2)
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+DAMAGE = {"empty": lambda data: b"", "cut": cut, "zeroed": zeroed, "flipped": flipped, "other": lambda data: b"[1, 2]"}
+DAMAGED = [
+    *("metrics.csv", "claims.json", "provenance.json", "report.html", "study.toml"),
+    *("figures/fig4.csv", "figures/fig4.png", "measurements/responses.csv", "scores/counting-EQ-20.csv"),
+    *("searches/counting-EQ/best.json", "searches/counting-EQ/trials.json", "winners/counting-EQ.safetensors"),
+    *(".jobs/metrics.json", ".jobs/evaluate.counting-EQ-20.json", ".jobs/report.json", ".jobs/figures.fig4.json"),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_noticed_and_made_again(run, made, fluxeq, file_of, damage):
+    """No numbers are shown that are not those of the study, and one more start mends all."""
+    command = ("reproduce", file_of(STUDY), "--output", run)
+    for name in DAMAGED[list(DAMAGE).index(damage) % 4 :: 4]:  # each file in a way or two
+        (run / name).write_bytes(DAMAGE[damage]((run / name).read_bytes()))
+        for asked in (("status", run), ("figure", run, "fig4"), ("report", run)):
+            code, told = fluxeq(*asked)
+            assert code == 0 or (code == 2 and ("study.toml" in told or "first" in told)), (name, asked)
+        if name != "study.toml":
+            require_shown_of_its_study(run, made)
+        elif damage != "flipped":  # which may be a valid study
+            assert "put the study file of this run back there" in fluxeq(*command)[1]
+            (run / name).unlink()
+        assert fluxeq(*command)[0] == 0, name
+        require_complete(run, made, fluxeq)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_record_of_what_costs_discards_nothing_without_leave(run, fluxeq, file_of, damage):
+    command = ("reproduce", file_of(STUDY), "--output", run)
+    for kind, named in {"search": "1 searches", "train": "2 trained models"}.items():
+        record = run / ".jobs" / f"{kind}.counting-EQ{'-20' if kind == 'train' else ''}.json"
+        record.write_bytes(DAMAGE[damage](record.read_bytes()))
+        before = content(run)
+        code, told = fluxeq(*command)
+        if code:
+            assert (code, f"{named} of another version of this study, or without a record" in told) == (2, True)
+            assert content(run) == before
+            assert fluxeq(*command, "--replace")[0] == 0
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_log_loses_seconds_only_and_says_so(run, made, fluxeq, file_of, damage):
+    log = run / "log.jsonl"
+    log.write_bytes(DAMAGE[damage](log.read_bytes()))
+    (run / "figures" / "fig4.csv").unlink()
+    assert fluxeq("reproduce", file_of(STUDY), "--output", run)[0] == 0
+    lines = log.read_text(errors="replace").splitlines()
+    assert json.loads(lines[-1])["job"] == "figures/fig4"
+    (run / "provenance.json").unlink()
+    assert fluxeq("report", run)[0] == 0
+    found = json.loads((run / "provenance.json").read_text())
+    assert ("unreadable_lines_of_log" in found) == (damage not in ("empty", "flipped"))
+    require_complete(run, made, fluxeq)
+
+
+def test_provenance_counts_the_work_that_is_there(run, fluxeq, file_of):
+    """Not that of an earlier version of the study."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["seconds"] = 1000.0
+    (run / "log.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert fluxeq("reproduce", file_of(EPOCHS), "--output", run, "--replace")[0] == 0
+    seconds = json.loads((run / "provenance.json").read_text())["seconds_of_work"]
+    n_kept = sum(line["job"].startswith("train") and "regression" not in line["job"] for line in lines)
+    assert seconds["train"] // 1000 == n_kept
+    assert seconds.get("metrics", 0.0) < 1000
+
+
+def test_two_at_once(run, fluxeq, file_of):
+    path = file_of(EPOCHS)
+    before = content(run)
+    with locked(run / ".lock"):
+        code, told = fluxeq("reproduce", path, "--output", run, "--replace")
+        assert (code, "another process is working on this run" in told) == (2, True)
+        assert content(run) == before
+        assert fluxeq("status", run)[0] == fluxeq("report", run)[0] == fluxeq("figure", run, "fig2")[0] == 0
+
+
+def test_a_job_that_is_just_being_done_is_left_alone(run, fluxeq):
+    (run / "claims.json").unlink()
+    with locked(run / ".jobs" / "claims.lock", shared=True):
+        code, told = fluxeq("report", run)
+    assert (code, "another process is at work on claims" in told) == (2, True)
+    assert fluxeq("report", run)[0] == 0
+
+
+@pytest.mark.parametrize("kind", [errors.InputError, errors.DivergedError, errors.StabilityError])
+def test_what_a_job_refuses_is_told_with_its_name(monkeypatch, fluxeq, file_of, tmp_path, kind):
+    def refuse(run, output, **settings):
+        if output.endswith("mu1.25.h5"):
+            raise kind("too cold")
+        cheap_runs.sample(run, output, **settings)
+
+    monkeypatch.setitem(jobs.KINDS, "sample", refuse)
+    code, told = fluxeq("reproduce", file_of(STUDY), "--output", tmp_path / "run")
+    assert (code, told[33:]) == (2, "2-eta4.01-mu1.25: too cold")
+    assert told.startswith("fluxeq: sample/regression-test-")
+
+
+def test_a_full_disk_ends_a_run_that_then_goes_on(monkeypatch, run, made, fluxeq, file_of, tmp_path):
+    """The error of the system comes as it is; what it cut in two is made again."""
+    path = file_of(EPOCHS)
+
+    def fill_up(run, output, **settings):
+        cheap_runs.train(run, output, **settings)
+        if "FL" in output:
+            raise OSError(errno.ENOSPC, "No space left on device", output)
+
+    monkeypatch.setitem(jobs.KINDS, "train", fill_up)
+    with pytest.raises(OSError, match="No space left on device: 'models/"):
+        reproduce(path, run, cheap_runs.here, lambda event: None, replace=True)
+    monkeypatch.setitem(jobs.KINDS, "train", cheap_runs.train)
+    assert fluxeq("reproduce", path, "--output", run, "--replace")[0] == 0
+    require_complete(run, made, fluxeq)
+
+
+KEPT = Path(__file__).parent.parent / "results"
+
+
+@pytest.mark.parametrize("name", ["quick", "detection"])
+def test_kept_results_count_as_whole(fluxeq, tmp_path, name):
+    """They have no records, and are drawn, told and protected as they are."""
+    kept = shutil.copytree(KEPT / name, tmp_path / "kept")
+    found = json.loads(fluxeq("status", kept, "--json")[1])
+    assert found == json.loads((kept / "status.json").read_text())
+    assert fluxeq("figure", kept, "fig6a")[0] == 0
+    before = content(kept)
+    code, told = fluxeq("reproduce", kept / "study.toml", "--output", kept)
+    assert (code, "results without the records of their jobs" in told) == (2, True)
+    if name == "quick":
+        assert fluxeq("report", kept)[0] == 0
+        (kept / "report.html").unlink()
+    assert content(kept) == before
+    for file, damaged in {
+        "claims.json": "[1]",
+        "provenance.json": "[]",
+        "status.json": "[]",
+        "metrics.csv": "a\0",
+    }.items():
+        (kept / file).write_text(damaged)
+    for asked in (("status", kept), ("report", kept), ("figure", kept, "fig6a")):
+        code, told = fluxeq(*asked)
+        assert (code, "kept/" in told) == (2, True)
+
+
+WRONG = [
+    (["--workers", "0"], "workers = 0: at least 1"),
+    (["--workers", "-1"], "workers = -1"),
+    (["--workers", "1000000"], "workers = 1000000: at most 8 for each of the"),
+    (["--executor", "dask", "--workers", "1000000"], "workers = 1000000"),
+    (["--instances-per-task", "0"], "instances_per_task = 0"),
+    (["--instances-per-task", "-1"], "instances_per_task = -1"),
+    (["--task", "regression", "--task", "sorting"], "sorting"),
+    (["--executor", "nonsense"], "nonsense"),
+    (["--executor", ""], "executor"),
+    (["--scheduler", "tcp://h:1"], "belongs to --executor dask"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG, ids=range(len(WRONG)))
+def test_options_that_cannot_be(fluxeq, file_of, tmp_path, options, message):
+    code, told = fluxeq("reproduce", file_of(STUDY), "--output", tmp_path / "run", *options)
+    assert (code, message in told) == (2, True), told
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_at_their_extremes(fluxeq, file_of, tmp_path):
+    path = file_of(STUDY)
+    options = ("--instances-per-task", 10**9, "--task", "counting", "--task", "counting")
+    code, told = fluxeq("reproduce", path, "--output", tmp_path / "run", *options)
+    assert (code, "report.html: counting complete" in told) == (0, True)
+    assert "counting was complete already" in fluxeq("reproduce", path, "--output", tmp_path / "run", *options)[1]
+    for name in ("", "fig9", "../fig1", "fig1 "):
+        assert "choose one of fig1" in fluxeq("figure", tmp_path / "run", name)[1]
+
+
+def test_places_that_cannot_be(fluxeq, file_of, tmp_path):
+    path = file_of(STUDY)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("")
+    for place in ("file", "file/run", "link", "full"):
+        before = content(tmp_path)
+        assert fluxeq("reproduce", path, "--output", tmp_path / place)[0] == 2
+        assert content(tmp_path) == before
+        for command in ("status", "report"):
+            assert "not a run" in fluxeq(command, tmp_path / place)[1]
+        assert "not a run" in fluxeq("figure", tmp_path / place, "fig1")[1]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    assert fluxeq("reproduce", path, "--output", tmp_path / "link")[0] == 0
+    assert (tmp_path / "folder" / "report.html").exists()
+
+
+def test_names_that_no_file_can_have(fluxeq, tmp_path):
+    for name in ("a" * 300, "a/" * 3000, ".", ""):
+        assert "choose quick, laptop, paper" in fluxeq("reproduce", name, "--output", tmp_path / "run")[1]
+        for command in (["status"], ["report"]):
+            assert "not a run" in fluxeq(*command, tmp_path / name)[1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_that_draws_fewer_figures_ends_well(fluxeq, file_of, tmp_path):
+    only = STUDY.replace('augmented = ["ST", "FL"]', 'architectures = ["FL"]')
+    assert fluxeq("reproduce", file_of(only), "--output", tmp_path / "run")[0] == 0
+    assert not list((tmp_path / "run" / "figures").glob("fig[34]*"))
+    assert "no networks that it would show" in fluxeq("figure", tmp_path / "run", "fig3")[1]

@@ -1,0 +1,301 @@
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import synthetic_run
+from fluxeq.analysis import spread, tables
+from fluxeq.errors import InputError
+from fluxeq.report.figures import bands, fig1, fig2, fig3, fig4, fig5b, fig6a, search
+from fluxeq.report.figures.registry import FIGURES, write_figure, write_search
+
+SHOWS = {
+    "fig1": "measurements/translation.csv",
+    "fig2": "regression",
+    "fig3": "regression",
+    "fig4": "regression",
+    "fig5a": "measurements/example.csv",
+    "fig5b": "measurements/feature_maps.csv",
+    "fig6a": "detection",
+    "fig6b": "detection",
+    "fig7a": "counting",
+    "fig7b": "counting",
+    "search": "searches",
+}
+"""What every figure needs: a file, a folder, or rows of a task."""
+
+
+def lay_out(run: Path, name: str) -> None:
+    """Draw a figure up to the point where only pixels are missing."""
+    figure = FIGURES[name].draw(FIGURES[name].numbers(run))
+    figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_written_with_exactly_its_numbers(made_up_run, name):
+    table, pdf, png = write_figure(made_up_run, name)
+    assert [path.name for path in (table, pdf, png)] == [f"{name}.csv", f"{name}.pdf", f"{name}.png"]
+    numbers = FIGURES[name].numbers(made_up_run)
+    read = pd.read_csv(table, dtype=dict(numbers.dtypes))
+    pd.testing.assert_frame_equal(read, numbers.reset_index(drop=True), rtol=1e-12)
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert png.stat().st_size > 10_000
+
+
+def test_files_are_equal_for_equal_numbers(tables, tmp_path):
+    first, second = (write_figure(tables.write(tmp_path / name), "fig4") for name in ("a", "b"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    tables.metrics["loss"] *= 2
+    changed = write_figure(tables.write(tmp_path / "c"), "fig4")
+    assert all(path.read_bytes() != other.read_bytes() for path, other in zip(first, changed, strict=True))
+
+
+def test_figures_do_not_depend_on_the_settings_of_the_user(made_up_run):
+    import matplotlib
+
+    picture = write_figure(made_up_run, "fig6a")[2]
+    before = picture.read_bytes()
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red"}):
+        write_figure(made_up_run, "fig6a")
+    assert picture.read_bytes() == before
+
+
+def test_an_unknown_figure_names_those_that_there_are(made_up_run):
+    with pytest.raises(InputError, match=r"^figure 'fig9': choose one of fig1, fig2, .*, search$"):
+        write_figure(made_up_run, "fig9")
+
+
+@pytest.mark.parametrize(("name", "needs"), SHOWS.items())
+def test_what_a_run_lacks_is_named_with_the_way_out(tables, tmp_path, name, needs):
+    run = tables.write(tmp_path / "run")
+    if needs.endswith(".csv"):
+        (run / needs).unlink()
+    elif needs == "searches":
+        shutil.rmtree(run / needs)
+    else:
+        tables.metrics[tables.metrics["task"] != needs].to_csv(run / "metrics.csv", index=False)
+    with pytest.raises(InputError, match=rf"{re.escape(needs)}.*run 'fluxeq reproduce' first"):
+        write_figure(run, name)
+    assert not (run / "figures").exists()
+
+
+@pytest.mark.parametrize("name", ["fig4", "fig6b", "fig7b"])
+def test_a_run_that_has_come_to_flattening_networks_only(tables, tmp_path, name):
+    tables.metrics = tables.metrics[tables.metrics["architecture"] == "FL"]
+    with pytest.raises(InputError, match="no rows of an architecture other than FL; run 'fluxeq reproduce' first"):
+        write_figure(tables.write(tmp_path / "run"), name)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"metrics\.csv: no such file; run 'fluxeq reproduce' first"):
+        write_figure(tmp_path, "fig4")
+
+
+def test_the_study_file_says_on_what_was_trained(tables, tmp_path):
+    run = tables.write(tmp_path / "run")
+    (run / "study.toml").write_text("[regression]\nshape = [60, 4]\n")
+    with pytest.raises(InputError, match=r"regression\.mu"):
+        write_figure(run, "fig3")
+    (run / "study.toml").unlink()
+    with pytest.raises(InputError, match=r"study\.toml: no such file"):
+        write_figure(run, "fig2")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("", "cannot be read"), ("t,x\n0,0\n", "no column k_t"), ("t,x\n0,none\n", "cannot be read")],
+)
+def test_a_table_that_is_not_one_is_named(tables, tmp_path, content, complaint):
+    run = tables.write(tmp_path / "run")
+    (run / "measurements" / "example.csv").write_text(content)
+    with pytest.raises(InputError, match=f"example.csv: {complaint}"):
+        write_figure(run, "fig5a")
+
+
+def test_scores_are_means_over_configurations_not_means_of_means():
+    rows = pd.DataFrame({"architecture": "EQ", "augmentation": False, "n_training": 10, "instance": [0, 0, 1]})
+    rows = rows.assign(mu=1.0, configurations=[10, 30, 5], accuracy=[1.0, 0.0, 0.75])
+    assert list(spread.instance_scores(rows, "accuracy")["accuracy"]) == [0.25, 0.75]
+    (found,) = spread.spread(rows, "accuracy", "mu").to_dict("records")
+    assert (found["lowest"], found["mean"], found["median"], found["highest"]) == (0.25, 0.5, 0.5, 0.75)
+    assert found["instances"] == 2
+
+
+def test_a_missing_score_is_not_counted_as_zero():
+    rows = pd.DataFrame({"architecture": "EQ", "augmentation": False, "n_training": 10, "instance": [0, 0]})
+    rows = rows.assign(configurations=10, accuracy=[1.0, np.nan])
+    assert np.isnan(spread.instance_scores(rows, "accuracy")["accuracy"].item())
+
+
+def test_a_failed_network_is_the_worst_one_and_figures_are_still_drawn(tables, tmp_path):
+    metrics = tables.metrics
+    failed = (metrics["architecture"] == "ST") & (metrics["instance"] == 0)
+    metrics.loc[failed, ["loss", "mean_n"]] = np.nan
+    metrics.loc[(metrics["task"] == "detection") & (metrics["architecture"] == "EQ"), "loss"] = 0.0
+    run = tables.write(tmp_path / "run")
+    numbers = fig4.numbers(run).set_index(["architecture", "shape"])
+    assert numbers.loc[("ST", "60x4"), "highest"] == np.inf
+    assert np.isfinite(numbers.loc[("ST", "60x4"), "median"])
+    for name in ("fig2", "fig4", "fig6a", "fig6b", "fig7a", "fig7b"):
+        lay_out(run, name)
+
+
+def test_further_architectures_appear_with_a_look_of_their_own(tables, tmp_path):
+    metrics = tables.metrics
+    eq = metrics[metrics["architecture"] == "EQ"]
+    further = [eq.assign(architecture=name) for name in ("AB", "NA")]
+    tables.metrics = pd.concat([metrics, *further, eq.assign(architecture="AB", augmentation=True)])
+    run = tables.write(tmp_path / "run")
+    assert list(fig4.numbers(run)["architecture"].unique()) == ["EQ", "ST", "AB", "NA"]
+    numbers = fig2.numbers(run)
+    looks = bands.looks_of(numbers)
+    assert len(set(looks.values())) == len(looks) == 8
+    *_, last = fig2.draw(numbers).axes
+    drawn = {(line.get_color(), line.get_marker()) for line in last.lines if line.get_marker() != "None"}
+    assert drawn == {looks[series] for series in (("EQ", False), ("AB", False), ("AB", True))}
+    for name in ("fig2", "fig4", "fig6a", "fig7b"):
+        lay_out(run, name)
+
+
+def test_a_study_with_one_point_of_each_kind_is_drawn(tmp_path):
+    made = synthetic_run.tables(scale=synthetic_run.Scale((100,), (1.05,), ("60x4",), 1))
+    made.metrics = made.metrics[~made.metrics["augmentation"] & made.metrics["shape"].isin(["60x4", "8x8"])]
+    made.metrics = made.metrics[made.metrics["mu"].isin([1.05, 1.0]) & (made.metrics["n_worms"].fillna(1) == 1)]
+    run = made.write(tmp_path / "run")
+    for name in FIGURES:
+        lay_out(run, name)
+
+
+def test_translations_are_summarised_by_their_extremes(made_up_run):
+    numbers = fig1.numbers(made_up_run).set_index(["task", "architecture"])
+    eq, st, fl = (numbers.loc[("regression", name)] for name in ("EQ", "ST", "FL"))
+    assert eq["translation_error_highest"] < fig1.ROUNDING < st["translation_error_lowest"]
+    assert st["residual_error_highest"] < fig1.ROUNDING
+    assert np.isnan(fl["residual_error_highest"])
+
+
+def test_panels_of_figure_2(made_up_run):
+    numbers = fig2.numbers(made_up_run)
+    shown = {
+        panel: [bands.label(series) for series in bands.series_of(rows)]
+        for panel, rows in numbers.groupby("panel", sort=False)
+    }
+    assert shown == {
+        "no augmentation": ["EQ", "ST", "FL"],
+        "ST with augmentation": ["EQ", "ST", "ST, augmented"],
+        "FL with augmentation": ["EQ", "FL", "FL, augmented"],
+    }
+
+
+def test_figure_3_shows_the_best_instance_where_it_was_trained(tables, tmp_path):
+    metrics = tables.metrics
+    trained = (metrics["architecture"] == "EQ") & (metrics["n_training"] == 4000) & (metrics["task"] == "regression")
+    best = trained & (metrics["instance"] == 1) & (metrics["shape"] == "60x4") & (metrics["mu"] == 1.05)
+    metrics.loc[trained & (metrics["instance"] == 1), "loss"] = 1.0
+    metrics.loc[best, "loss"] = 1e-12
+    numbers = fig3.numbers(tables.write(tmp_path / "run"))
+    assert numbers["model"].unique().tolist() == ["models/regression-EQ-4000/01.safetensors"]
+    assert numbers["shape"].unique().tolist() == ["50x2", "60x4", "125x8", "200x10"]
+    assert numbers.groupby(["quantity", "shape"])["mu"].is_monotonic_increasing.all()
+
+
+def test_lattices_that_a_network_cannot_take_are_absent(made_up_run):
+    numbers = fig4.numbers(made_up_run)
+    by_architecture = {name: list(rows["shape"]) for name, rows in numbers.groupby("architecture")}
+    assert by_architecture == {"EQ": ["50x2", "60x4", "125x8", "200x10"], "ST": ["50x2", "60x4", "200x10"]}
+
+
+def test_figure_5b_shows_the_selected_channel_first(made_up_run):
+    numbers = fig5b.numbers(made_up_run)
+    maps = numbers.dropna(subset="channel")
+    for _, rows in maps.groupby("architecture"):
+        assert rows["selected"].iloc[0]
+        assert rows["channel"].nunique() == fig5b.MOST
+    assert sorted(numbers["divergence"].dropna()) == [-1, 1]
+
+
+def test_figure_6a_is_about_the_training_lattice(made_up_run):
+    rows = tables.metrics(made_up_run)
+    chosen = rows[(rows["task"] == "detection") & (rows["architecture"] == "EQ") & (rows["shape"] == "8x8")]
+    expected = chosen[chosen["mu"] == 1.0].groupby("instance")["accuracy"].mean()
+    numbers = fig6a.numbers(made_up_run).set_index(["quantity", "architecture", "mu"])
+    found = numbers.loc[("accuracy", "EQ", 1.0)]
+    assert found["lowest"] == pytest.approx(expected.min())
+    assert found["median"] == pytest.approx(expected.median())
+
+
+def test_the_history_of_a_search(made_up_run):
+    numbers = search.numbers(made_up_run)
+    assert list(numbers["task"].unique()) == ["regression", "detection", "counting"]
+    for _, rows in numbers[numbers["quantity"] == "setting"].groupby(["task", "architecture"]):
+        assert list(rows["number"]) == list(range(1, len(rows) + 1))
+        kept = rows.loc[~rows["pruned"], "value"]
+        assert list(rows.loc[kept.index, "best_so_far"]) == list(kept.cummin())
+        assert rows.loc[rows["winner"], "value"].tolist() == [kept.min()]
+        assert rows["pruned"].any()
+    importance = numbers.groupby(["task", "architecture"])["importance"].sum()
+    assert list(importance) == pytest.approx([1] * 9)
+
+
+def test_searches_from_before_their_order_was_written_down_are_drawn(tables, tmp_path):
+    for trials in tables.searches.values():
+        for trial in trials:
+            del trial["number"]
+    run = tables.write(tmp_path / "run")
+    numbers = search.numbers(run)
+    assert numbers["number"].isna().all()
+    assert numbers["winner"].sum() == 9
+    lay_out(run, "search")
+
+
+def test_a_search_whose_trainings_diverged_is_drawn(tables, tmp_path):
+    for trial in tables.searches["detection", "EQ"]:
+        trial["value"] = None
+    lay_out(tables.write(tmp_path / "run"), "search")
+
+
+def test_a_search_of_few_settings_has_no_importances(tmp_path):
+    trials = synthetic_run.search(np.random.default_rng(1), 3)
+    synthetic_run.write_search(tmp_path / "found", "regression", "EQ", trials)
+    assert [path.name for path in write_search(tmp_path / "found")] == ["search.csv", "search.pdf", "search.png"]
+    assert set(pd.read_csv(tmp_path / "found" / "search.csv")["quantity"]) == {"setting"}
+
+
+def test_a_search_that_is_not_one_is_named(tables, tmp_path):
+    run = tables.write(tmp_path / "run")
+    (run / "searches" / "detection-EQ" / "trials.json").write_text("[{}]")
+    with pytest.raises(InputError, match=r"detection-EQ: not what a search leaves behind .*; run 'fluxeq reproduce'"):
+        search.numbers(run)
+
+
+def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
+    near = 1.5 + 1e-9
+    rows = tables.metrics[(tables.metrics["task"] == "detection") & (tables.metrics["mu"] == 1.5)]
+    tables.metrics = pd.concat([tables.metrics, rows.assign(mu=near, accuracy=0.0)])
+    numbers = fig6a.numbers(tables.write(tmp_path / "run"))
+    accuracy = numbers[numbers["quantity"] == "accuracy"].groupby("mu")["highest"].max()
+    assert accuracy[near] == 0 < accuracy[1.5]
+    ticks = [text.get_text() for text in fig6a.draw(numbers).axes[-1].get_xticklabels()]
+    assert ticks == ["1", "1.25", "1.5", "1.500000001"]
+
+
+def test_a_shape_that_is_none_is_named(tables, tmp_path):
+    tables.metrics.loc[3, "shape"] = "60xx4"
+    with pytest.raises(InputError, match=r"metrics\.csv: a shape in it is none"):
+        write_figure(tables.write(tmp_path / "run"), "fig4")
+
+
+@pytest.mark.parametrize("content", ["[]", "[1]", "{}", '["a"]', "3", '[{"value": "a"}]'])
+def test_a_damaged_search_is_named(tables, tmp_path, content):
+    run = tables.write(tmp_path / "run")
+    for name in ("best", "trials"):
+        folder = run / "searches" / "counting-EQ"
+        before = (folder / f"{name}.json").read_text()
+        (folder / f"{name}.json").write_text(content)
+        with pytest.raises(InputError, match="searches/counting-EQ: not what a search leaves behind"):
+            write_figure(run, "search")
+        (folder / f"{name}.json").write_text(before)
