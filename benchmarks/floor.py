@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.tables import keep, read
 from fluxeq.data.generation import Settings, sample_to_file
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
 from fluxeq.runs.plan import named
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
@@ -97,10 +97,10 @@ def trained(run: Path, name: str, instance: int) -> Training:
     """Train and test one instance; one that is trained already is only tested."""
     from fluxeq.data.ensembles import open_ensemble
     from fluxeq.training.compiled import keep_compiled
+    from fluxeq.training.datasets import dataset
     from fluxeq.training.evaluation import evaluate
     from fluxeq.training.instances import train_instances
     from fluxeq.training.models import load_model
-    from fluxeq.training.tasks import examples
 
     keep_compiled()
     data = load_data("regression", [run / "training.h5"], [run / "validation.h5"])
@@ -108,7 +108,7 @@ def trained(run: Path, name: str, instance: int) -> Training:
     (path,) = train_instances(data, "EQ", config, RECIPES[name], False, [instance], 1, run / name)
     model, losses = load_model(path), {}
     for shape in TESTED_SHAPES:
-        test = examples(data.task, [open_ensemble(tested_file(run, shape, mu)) for mu in TESTED_MU])
+        test = dataset(data.task, [open_ensemble(tested_file(run, shape, mu)) for mu in TESTED_MU])
         losses[named(shape)] = evaluate(model, test).loss
     return Training(name, instance, model.description.validation_loss, losses)
 

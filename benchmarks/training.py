@@ -333,21 +333,21 @@ def trainer_data(case: Case, *, validation: bool = True) -> Any:
     """Made-up data, of which a tenth more is for validation."""
     import numpy as np
 
-    from fluxeq.training.datasets import Data
-    from fluxeq.training.tasks import Examples, task_named
+    from fluxeq.tasks.task import TASKS
+    from fluxeq.training.datasets import Data, Dataset
 
     rng = np.random.default_rng(1)
 
-    def made(n: int) -> Examples:
+    def made(n: int) -> Dataset:
         x = rng.integers(-2, 3, (n, 2 * len(case.shape), *case.shape)).astype(np.int8)
-        return Examples(x, rng.integers(0, 2, (n, n_targets(case))).astype(np.float32), np.arange(n))
+        return Dataset(TASKS[case.task], x, rng.integers(0, 2, (n, n_targets(case))).astype(np.float32), np.arange(n))
 
-    return Data(task_named(case.task), made(case.n), made(case.n // 10 if validation else 1), (), ())
+    return Data(made(case.n), made(case.n // 10 if validation else 1))
 
 
 def trainer_of(case: Case, *, validation: bool = True) -> Any:
     """A trainer on made-up data."""
-    from fluxeq.nets.architectures import configured
+    from fluxeq.nets.architecture import configured
     from fluxeq.training.fit import Trainer
     from fluxeq.training.recipe import Recipe
 

@@ -22,7 +22,7 @@ import optuna
 from benchmarks.tables import keep, read
 from fluxeq.data.ensembles import save_ensemble
 from fluxeq.data.generation import sample
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
 from fluxeq.runs.plan import named
 from fluxeq.search.space import Space
 from fluxeq.search.storage import open_storage

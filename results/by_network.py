@@ -13,7 +13,7 @@ import pandas as pd
 from fluxeq.analysis import tables
 from fluxeq.analysis.spread import instance_scores
 from fluxeq.errors import InputError
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
 from fluxeq.report.model_cards import layers
 from fluxeq.runs.jobs import networks_of
 from fluxeq.runs.plan import plan

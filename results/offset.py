@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fluxeq.data.ensembles import open_ensemble
-from fluxeq.nets.architectures import takes
+from fluxeq.nets.architecture import takes
 from fluxeq.runs.plan import named, plan
 from fluxeq.study.study import load_study
 from fluxeq.system.files import whole

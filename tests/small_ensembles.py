@@ -5,13 +5,15 @@ from functools import cache
 from pathlib import Path
 
 import fluxeq
-from fluxeq.data.ensembles import Ensemble, origins, save_ensemble
+from fluxeq.data.ensembles import Ensemble, save_ensemble
 from fluxeq.data.generation import with_worms
+from fluxeq.tasks.task import TASKS
 from fluxeq.theory import Theory
-from fluxeq.training.datasets import Data
-from fluxeq.training.tasks import examples, task_named
+from fluxeq.training.datasets import Data, dataset
 
 SHAPE = (4, 4)
+
+TARGETS = TASKS["regression"].targets
 
 
 @cache
@@ -30,11 +32,10 @@ def opened(seed: int, numbers: tuple[int, ...] = (0, 1), n: int = 40) -> Ensembl
 
 @cache
 def data(task: str, n_training: int = 40) -> Data:
-    """Examples of a task, for training from one set of chains and for validation from another."""
+    """Dataset of a task, for training from one set of chains and for validation from another."""
     made = closed if task == "regression" else opened
     parts = [[made(1, n=n_training)], [made(2, n=12)]]
-    chosen = task_named(task)
-    return Data(chosen, *(examples(chosen, part) for part in parts), *(tuple(origins(part)) for part in parts))
+    return Data(*(dataset(task, part) for part in parts))
 
 
 def save(folder: Path, ensembles: dict[str, Ensemble]) -> dict[str, Path]:

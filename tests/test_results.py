@@ -10,7 +10,7 @@ import pytest
 import fluxeq
 from fluxeq.analysis import tables
 from fluxeq.analysis.claims import judge
-from fluxeq.nets.architectures import takes
+from fluxeq.nets.architecture import takes
 from fluxeq.study.study import TASK_NAMES, load_study, study_text
 from fluxeq.system.files import read_json
 from fluxeq.training.evaluation import predict

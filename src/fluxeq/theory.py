@@ -1,6 +1,13 @@
-"""The couplings of the theory and the weight of a site, ln W(f).
+"""Theories in their flux representation: couplings by name, the weight of a site, and those of hops.
+
+    Z = sum over hops of  prod over links of  h_+^a h_-^b / (a! b!)  *  prod over sites of  W(f),    k = a - b closed
+
+with a hops forward and b backward on each link, f the number of hops that touch a site, and h the weight of a hop in
+its direction. A theory gives W(f) at even f, the 2 d numbers h, and its couplings; all else is the same for all of
+them. The complex scalar field, phi^4, is one:
 
     W(f) = integral over r > 0 of  r^(f+1) exp(-eta r^2 - lam r^4),        eta = 2 d + m^2, lattice units
+    h = e^mu and e^-mu in time, 1 in space
 
 Method: with u = ln r the integrand is analytic, has one maximum and falls off exponentially on both sides, so the
 trapezoid rule converges exponentially in the step (Trefethen and Weideman, SIAM Review 56 (2014) 385). The exponent
@@ -10,13 +17,16 @@ closed form at lam = 0, Gamma(f/2 + 1) / (2 eta^(f/2 + 1)).
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from numbers import Real
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from fluxeq.errors import InputError, StabilityError
+from fluxeq.registry import Registry
 
 LARGEST_COUPLING = 1e100
 """Of eta and lam in size; one over it is the smallest that is not 0. Their squares and ratios fit into a double."""
@@ -30,13 +40,46 @@ NEGLIGIBLE = -80.0
 """ln of the integrand, relative to its maximum, below which it is dropped (e^-80 is far below one rounding error)."""
 
 
+class FluxTheory(ABC):
+    """What gives the weights of a flux configuration; a frozen dataclass whose fields are the couplings, numbers."""
+
+    name: ClassVar[str]
+    """Of its entry point in ``fluxeq.theories``, or where it is: ``package.module:Class``."""
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in vars(cls):
+            cls.name = f"{cls.__module__}:{cls.__qualname__}"
+
+    @property
+    def couplings(self) -> dict[str, float]:
+        """The couplings by name."""
+        return {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
+
+    @abstractmethod
+    def log_site_weight(self, f: np.ndarray) -> np.ndarray:
+        """ln W at these f, whole numbers from 0 on; float64, of their shape. A constant factor of W is free."""
+
+    @abstractmethod
+    def hop_weights(self, d: int) -> np.ndarray:
+        """The weight h > 0 of a hop in each direction, first forward, then backward, time first; float64 ``(2 d,)``."""
+
+    def require_stable(self, d: int) -> None:  # noqa: B027
+        """Raise StabilityError if the sum over hops diverges in ``d`` dimensions; for most theories it never does."""
+
+    def __str__(self) -> str:
+        """The couplings in words, with all digits."""
+        return ", ".join(f"{name} {value!r}" for name, value in self.couplings.items())
+
+
 @dataclass(frozen=True)
-class Theory:
+class Theory(FluxTheory):
     """A complex scalar field with couplings eta = 2 d + m^2 and lam, at chemical potential mu (lattice units, a = 1).
 
     Raises InputError if a coupling is not finite, lam is negative, or lam = 0 without a positive eta, and for couplings
     whose weights cannot be computed in double precision.
     """
+
+    name: ClassVar[str] = "phi4"
 
     eta: float
     lam: float
@@ -50,6 +93,20 @@ class Theory:
         if self.lam == 0 and self.eta <= 0:
             raise InputError(f"eta = {self.eta:g} at lam = 0: the integral over the field needs eta > 0 or lam > 0")
         _require_precise(self.eta, self.lam, self.mu)
+
+    def log_site_weight(self, f: np.ndarray) -> np.ndarray:
+        """ln W at these f, to machine precision."""
+        powers = f + 2.0  # of r, with the r of du = dr / r
+        if self.lam == 0:
+            log_gamma = np.array([math.lgamma(power / 2) for power in powers.ravel()]).reshape(powers.shape)
+            return log_gamma - powers / 2 * math.log(self.eta) - math.log(2)
+        return _log_integral(powers, self.eta, self.lam)
+
+    def hop_weights(self, d: int) -> np.ndarray:
+        """e^mu and e^-mu in time, 1 in space."""
+        weights = np.ones(2 * d)
+        weights[[0, d]] = math.exp(self.mu), math.exp(-self.mu)
+        return weights
 
     def require_stable(self, d: int) -> None:
         """Raise StabilityError if the free theory in ``d`` dimensions has no ground state."""
@@ -86,29 +143,41 @@ def _require_precise(eta: float, lam: float, mu: float) -> None:
         )
 
 
-def log_weight(theory: Theory, f_max: int) -> np.ndarray:
-    """ln W(f) for f = 0 ... ``f_max``, to machine precision; float64 ``(f_max + 1,)``.
+def log_weight(theory: FluxTheory, f_max: int) -> np.ndarray:
+    """ln W(f) for f = 0 ... ``f_max``; float64 ``(f_max + 1,)``.
 
     Raises InputError if ``f_max`` is negative or far larger than in any ensemble.
     """
     if not 0 <= f_max <= LARGEST_POWER:
         raise InputError(f"f_max = {f_max}: powers of the field are tabulated from 0 to {LARGEST_POWER}")
-    return log_weight_at(theory, np.arange(f_max + 1))
+    return theory.log_site_weight(np.arange(f_max + 1))
 
 
-def log_weight_at(theory: Theory, f: np.ndarray) -> np.ndarray:
-    """ln W at the given f only."""
-    powers = f + 2.0  # of r, with the r of du = dr / r
-    if theory.lam == 0:
-        log_gamma = np.array([math.lgamma(power / 2) for power in powers])
-        return log_gamma - powers / 2 * math.log(theory.eta) - math.log(2)
-    return _log_integral(powers, theory.eta, theory.lam)
-
-
-def weight_ratio(theory: Theory, f_max: int) -> np.ndarray:
+def weight_ratio(theory: FluxTheory, f_max: int) -> np.ndarray:
     """W(f+2) / W(f) for f = 0 ... ``f_max``: |phi|^2 at a site with f; float64 ``(f_max + 1,)``."""
     log_w = log_weight(theory, f_max + 2)
     return np.exp(log_w[2:] - log_w[:-2])
+
+
+def _require_theory(name: str, found: Any) -> type[FluxTheory]:
+    if not (isinstance(found, type) and issubclass(found, FluxTheory) and is_dataclass(found)):
+        raise InputError(f"theory {name!r}: a frozen dataclass derived from fluxeq.FluxTheory is needed")
+    return found
+
+
+THEORIES: Registry[type[FluxTheory]] = Registry("theory", "theories", _require_theory, "phi4")
+"""All theories by name."""
+
+
+def theory_of(name: str, couplings: Mapping[str, float]) -> FluxTheory:
+    """A theory from its name and couplings. Raises InputError for an unknown name, or other couplings than its own."""
+    kind = THEORIES[name]
+    needed = [field.name for field in fields(cast(Any, kind))]
+    if set(couplings) != set(needed):
+        raise InputError(
+            f"theory {name!r}: its couplings are {', '.join(needed)}; {', '.join(couplings) or 'none'} given"
+        )
+    return kind(**couplings)
 
 
 def _log_integral(powers: np.ndarray, eta: float, lam: float) -> np.ndarray:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from fluxeq.errors import InputError
-from fluxeq.nets.architectures import ARCHITECTURES, configured, takes
+from fluxeq.nets.architecture import ARCHITECTURES, configured, takes
 from fluxeq.nets.network import Block, n_parameters, receptive_field, total_stride
 from fluxeq.nets.st import ST
 from fluxeq.testing import translation_error
+from small_ensembles import TARGETS
 
 SHAPE = (8, 6)
 
@@ -37,14 +38,14 @@ def random_configuration(shape, seed=0):
 
 
 def build(name, shape=SHAPE, **settings):
-    return configured(name, settings, shape).build(len(shape), 2, np.random.default_rng(7))
+    return configured(name, settings, shape).build(len(shape), TARGETS[:2], np.random.default_rng(7))
 
 
 def differ(name, settings, changed, shape=SHAPE):
     """Whether two settings build something else: other shapes of the parameters, or else another output."""
     shapes, outputs = [], []
     for fields, lattice in ((settings, shape), (changed, changed.get("shape", shape))):
-        net = configured(name, fields, lattice).build(len(lattice), 2, np.random.default_rng(7))
+        net = configured(name, fields, lattice).build(len(lattice), TARGETS[:2], np.random.default_rng(7))
         shapes.append([leaf.shape for leaf in jax.tree.leaves(net)])
         outputs.append(eqx.Partial(eqx.filter_jit(net), random_configuration(lattice)))
     return shapes[0] != shapes[1] or not np.array_equal(*(output() for output in outputs))
@@ -80,7 +81,7 @@ def test_a_stride_of_st_breaks_something(last, pooling, global_pooling, accepted
     settings = {"blocks": blocks, "pooling": pooling, "global_pooling": global_pooling}
     with nullcontext() if accepted else pytest.raises(InputError, match="undo the only stride; use maximum pooling"):
         configured("ST", settings, SHAPE)
-    net = ST.model_construct(activation="tanh", dense=(), **settings).build(2, 2, np.random.default_rng(1))
+    net = ST.model_construct(activation="tanh", dense=(), **settings).build(2, TARGETS[:2], np.random.default_rng(1))
     error = translation_error(net, random_configuration(SHAPE))
     assert (error > 1e-4) == accepted
 
@@ -138,7 +139,7 @@ def test_the_same_seed_builds_the_same_network():
     """The control of the two tests above: equal settings are equal, other weights are seen."""
     assert not differ("EQ", BASE["EQ"], BASE["EQ"])
     config = configured("EQ", BASE["EQ"], SHAPE)
-    one, other = (jax.tree.leaves(config.build(2, 2, np.random.default_rng(seed))) for seed in (1, 2))
+    one, other = (jax.tree.leaves(config.build(2, TARGETS[:2], np.random.default_rng(seed))) for seed in (1, 2))
     assert not any(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -184,7 +185,7 @@ def test_receptive_field_is_what_a_network_sees(kernels):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_lattice_that_is_taken_works(name):
     config = configured(name, {}, SHAPE)
-    net = config.build(2, 1, np.random.default_rng(0))
+    net = config.build(2, TARGETS[:1], np.random.default_rng(0))
     for shape in (SHAPE, (4, 4), (12, 2), (5, 6), (4, 3)):
         if takes(config, shape):
             assert jax.eval_shape(net, random_configuration(shape)).shape == (1,)
@@ -220,4 +221,4 @@ def test_refused_in_one_line(name, settings, shape, message):
 
 def test_a_flattening_network_is_for_one_number_of_dimensions():
     with pytest.raises(InputError, match="d = 3: this FL network is for the 2-dimensional lattice"):
-        configured("FL", {}, SHAPE).build(3, 1, np.random.default_rng(0))
+        configured("FL", {}, SHAPE).build(3, TARGETS[:1], np.random.default_rng(0))

@@ -6,7 +6,7 @@ import pytest
 
 import small_ensembles
 from fluxeq.errors import InputError
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
 from fluxeq.runs import side_by_side as module
 from fluxeq.runs.side_by_side import train_side_by_side
 from fluxeq.training.recipe import Recipe

@@ -9,7 +9,7 @@ import pytest
 from fluxeq.lattice import neighbours
 from fluxeq.sampling import backends, chains, moves
 from fluxeq.sampling.moves import State
-from fluxeq.sampling.tables import hop_weights, tables
+from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory, log_weight
 
 SCRIPTED, SCRIPT = backends.bind(lambda function: function), []
@@ -68,7 +68,7 @@ def log_probability(theory, hops, ends, shape):
     """ln of the weight of a state, from its definition; an open one has the weight ENTRY L / V besides."""
     f = powers(hops, ends, shape)
     time = theory.mu * (hops[0, 0].sum(dtype=int) - hops[1, 0].sum(dtype=int))
-    weights = hop_weights(theory, len(shape))
+    weights = theory.hop_weights(len(shape))
     open_sector = math.log(ENTRY * weights.sum() / len(f)) if ends[0] >= 0 else 0.0
     links = sum(math.lgamma(int(count) + 1) for count in hops.ravel())
     return time - links + log_weights(theory)[f].sum() + open_sector

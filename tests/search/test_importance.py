@@ -4,7 +4,7 @@ import numpy as np
 import optuna
 import pytest
 
-from fluxeq.nets.architectures import ARCHITECTURES
+from fluxeq.nets.architecture import ARCHITECTURES
 from fluxeq.search.importance import LEAST, choices_of, importances
 from fluxeq.search.space import Space
 from fluxeq.search.suggestion import suggest, suggest_recipe

@@ -6,11 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from fluxeq.errors import InputError
-from fluxeq.nets.architectures import ARCHITECTURES, configured
+from fluxeq.nets.architecture import ARCHITECTURES, configured
 from fluxeq.nets.network import n_parameters, total_stride
 from fluxeq.search.space import Space
 from fluxeq.search.suggestion import suggest, suggest_recipe
 from fluxeq.study.study import load_study
+from small_ensembles import TARGETS
 
 SPACE = Space(layers=(1, 3), channels=(4, 8), dense_layers=(0, 2), widths=(8, 16), global_poolings=("average", "sum"))
 N = 60
@@ -120,7 +121,7 @@ def extreme(architecture, space, shape, largest):
             return choose(choices)
 
     fields = suggest(space, architecture, Extreme())
-    return n_parameters(configured(architecture, fields, shape).build(2, 2, np.random.default_rng(1)))
+    return n_parameters(configured(architecture, fields, shape).build(2, TARGETS[:2], np.random.default_rng(1)))
 
 
 @pytest.mark.parametrize("task", ["regression", "detection"])

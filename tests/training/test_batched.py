@@ -6,7 +6,7 @@ import pytest
 from jax.export import export
 
 import small_ensembles
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
 from fluxeq.training import batched as module
 from fluxeq.training.batched import Together
 from fluxeq.training.fit import Trainer

@@ -13,7 +13,7 @@ import pytest
 
 import small_ensembles
 from fluxeq.errors import InputError
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
 from fluxeq.system import files
 from fluxeq.training import checkpoints as module
 from fluxeq.training import instances

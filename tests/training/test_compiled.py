@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import small_ensembles
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
 from fluxeq.training import compiled
 from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe

@@ -6,11 +6,12 @@ import pytest
 
 import small_ensembles
 from fluxeq.errors import InputError
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
+from fluxeq.tasks.task import TASKS
 from fluxeq.training import evaluation
+from fluxeq.training.datasets import Dataset
 from fluxeq.training.evaluation import evaluate, predict, score
 from fluxeq.training.models import Model
-from fluxeq.training.tasks import Examples, task_named
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
@@ -25,7 +26,7 @@ class Described:
 
 def model(task, architecture="EQ"):
     described = Described(task, architecture)
-    n_targets = len(task_named(task).targets)
+    n_targets = TASKS[task].targets
     network = configured(architecture, {}, described.shape).build(2, n_targets, np.random.default_rng(0))
     return Model(network, described, None)
 
@@ -53,7 +54,7 @@ def test_means_over_configurations_and_not_over_batches(monkeypatch, batch):
 
 def test_accuracy_of_counting():
     found = score(
-        task_named("counting"), np.float32([[4.6], [0.2], [0.7], [5.4]]), np.float32([[5], [0], [0], [5]]), np.zeros(4)
+        TASKS["counting"], np.float32([[4.6], [0.2], [0.7], [5.4]]), np.float32([[5], [0], [0], [5]]), np.zeros(4)
     )
     assert found.accuracy == 0.75
     assert found.loss == pytest.approx((0.4**2 + 0.2**2 + 0.7**2 + 0.4**2) / 4, rel=1e-5)
@@ -63,7 +64,7 @@ def test_accuracy_of_counting():
 def test_accuracy_and_bias_of_detection():
     """The bias is one of probabilities, not of logits."""
     found = score(
-        task_named("detection"), np.float32([[np.log(3)], [-np.log(3)], [50]]), np.float32([[1], [1], [0]]), np.zeros(3)
+        TASKS["detection"], np.float32([[np.log(3)], [-np.log(3)], [50]]), np.float32([[1], [1], [0]]), np.zeros(3)
     )
     assert found.accuracy == pytest.approx(1 / 3)
     assert found.loss == pytest.approx((np.log(4 / 3) + np.log(4) + 50) / 3, rel=1e-5)
@@ -76,14 +77,14 @@ def test_the_error_is_that_of_independent_chains():
     few, many = np.float32([[1], [2], [4]]), np.repeat(np.float32([[1], [2], [4]]), 50, axis=0)
     chains = np.repeat(np.arange(3), 50)
     wanted = np.std([1, 4, 16], ddof=1) / np.sqrt(3)
-    task = task_named("counting")
+    task = TASKS["counting"]
     assert score(task, few, np.zeros((3, 1)), np.zeros(3)).loss_error == pytest.approx(wanted)
     assert score(task, many, np.zeros((150, 1)), chains).loss_error == pytest.approx(wanted)
     assert score(task, many, np.zeros((150, 1)), np.zeros(150)).loss_error < 0.2 * wanted
 
 
 def test_one_configuration_has_no_error():
-    assert score(task_named("counting"), np.float32([[1]]), np.float32([[2]]), np.zeros(1)).loss_error is None
+    assert score(TASKS["counting"], np.float32([[1]]), np.float32([[2]]), np.zeros(1)).loss_error is None
 
 
 def test_predictions_are_in_the_units_of_the_labels():
@@ -102,5 +103,5 @@ def test_another_lattice_is_refused():
     with pytest.raises(InputError, match="this FL network is for 4x4 only"):
         predict(flat, other.configurations)
     with pytest.raises(InputError, match="this FL network is for 4x4 only"):
-        evaluate(flat, Examples(other.configurations, np.zeros((4, 2), np.float32), np.zeros(4, np.int64)))
+        evaluate(flat, Dataset(other.task, other.configurations, np.zeros((4, 2), np.float32), np.zeros(4, np.int64)))
     assert predict(model("regression"), other.configurations).shape == (4, 2)

@@ -8,12 +8,13 @@ import pytest
 
 import small_ensembles
 from fluxeq.errors import DivergedError, InputError
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
+from fluxeq.tasks.task import TASKS
 from fluxeq.training import evaluation, fit
+from fluxeq.training.datasets import Dataset
 from fluxeq.training.fit import Trainer, translated
 from fluxeq.training.levenberg_marquardt import can_polish
 from fluxeq.training.recipe import Recipe
-from fluxeq.training.tasks import Examples
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
@@ -239,7 +240,7 @@ def test_polish_leaves_a_network_that_is_too_large_as_it_is(monkeypatch):
 def test_no_examples():
     data, nothing = (
         small_ensembles.data("regression"),
-        Examples(np.empty((0, 4, 4, 4), np.int8), np.empty((0, 2)), np.empty(0, np.int64)),
+        Dataset(TASKS["regression"], np.empty((0, 4, 4, 4), np.int8), np.empty((0, 2)), np.empty(0, np.int64)),
     )
     config = configured("EQ", SETTINGS, small_ensembles.SHAPE)
     for purpose in ("training", "validation"):

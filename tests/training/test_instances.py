@@ -5,7 +5,7 @@ import pytest
 
 import small_ensembles
 from fluxeq.errors import DivergedError, InputError
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
 from fluxeq.training.fit import Trainer
 from fluxeq.training.instances import train_instances
 from fluxeq.training.models import describe

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,11 +12,11 @@ import pandas
 from fluxeq import observables
 from fluxeq.analysis.responses import responses
 from fluxeq.data.ensembles import Ensemble, open_ensemble
-from fluxeq.nets.network import total_stride
+from fluxeq.nets.network import Parts, total_stride
 from fluxeq.testing import translation_error
+from fluxeq.training.datasets import dataset
 from fluxeq.training.evaluation import evaluate
 from fluxeq.training.models import Model, load_model
-from fluxeq.training.tasks import examples
 
 Files = dict[str, dict[str, list[Path]]]
 """Model files by task and architecture."""
@@ -42,9 +42,8 @@ def _translation_errors(models: Files, data: dict[str, Path]) -> Iterator[dict[s
     for task, by_architecture in models.items():
         configuration = open_ensemble(data[task]).configurations[0]
         for model in (load_model(path) for paths in by_architecture.values() for path in paths):
-            stride = total_stride(model.config.blocks)
+            stride = model.config.stride
             net = eqx.filter_jit(model.network)
-            keeps_strides = "shape" not in model.description.config
             yield {
                 "architecture": model.description.architecture,
                 "augmentation": model.description.augmentation,
@@ -53,7 +52,7 @@ def _translation_errors(models: Files, data: dict[str, Path]) -> Iterator[dict[s
                 "n_parameters": model.description.n_parameters,
                 "translation_error": translation_error(net, configuration),
                 "stride": stride,
-                "residual_error": translation_error(net, configuration, stride) if keeps_strides else None,
+                "residual_error": translation_error(net, configuration, stride) if stride else None,
             }
 
 
@@ -64,8 +63,8 @@ def _detectors(models: dict[str, list[Path]], ensemble: Ensemble) -> Iterator[tu
         for model in map(load_model, paths):
             if "shape" in model.description.config:  # flattened: no feature map has a meaning of its own
                 continue
-            found = responses(model.config, model.network, opened)
-            accuracy = evaluate(model, examples(model.task, [ensemble])).accuracy
+            found = responses(cast(Parts, model.config), model.network, opened)
+            accuracy = evaluate(model, dataset(model.task, ensemble)).accuracy
             row = {"architecture": architecture, "instance": model.description.instance, "accuracy": accuracy}
             row |= {"positive": found.positive, "negative": found.negative, "selectivity": found.selectivity}
             yield {**row, "by_channel": found.by_channel}, model
@@ -87,7 +86,7 @@ def _feature_maps(scored: list[tuple[dict[str, Any], Model]], example: np.ndarra
         row, model = max(candidates, key=lambda pair: (pair[0]["accuracy"], -pair[1].description.validation_loss))
         maps = np.asarray(model.network.feature_maps(jnp.asarray(example)))
         channel, *site = np.indices(maps.shape)
-        t, x = np.array(site) * total_stride(model.config.blocks)
+        t, x = np.array(site) * total_stride(model.config.blocks)  # type: ignore[attr-defined]
         columns = {"channel": channel, "t": t, "x": x, "value": maps}
         table = pandas.DataFrame({name: values.ravel() for name, values in columns.items()})
         selected = table["channel"] == int(np.argmax(row["by_channel"]))

@@ -8,10 +8,10 @@ import pandas
 
 from fluxeq import statistics
 from fluxeq.data.ensembles import Ensemble, open_ensemble
-from fluxeq.nets.architectures import takes
+from fluxeq.nets.architecture import takes
+from fluxeq.training.datasets import dataset
 from fluxeq.training.evaluation import Score, outputs, score
 from fluxeq.training.models import Model, load_model
-from fluxeq.training.tasks import examples
 
 
 def score_table(run: Path, group: str, paths: list[Path], tests: list[Any]) -> pandas.DataFrame:
@@ -26,7 +26,7 @@ def score_table(run: Path, group: str, paths: list[Path], tests: list[Any]) -> p
         if not able:
             continue
         ensemble = open_ensemble(run / file)
-        data = examples(models[0].task, [ensemble])
+        data = dataset(models[0].task, ensemble)
         truth = _truth(ensemble) if models[0].task.name == "regression" else {}
         for model in able:
             about = _about(run, group, model, ensemble)

@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq import observables
-from fluxeq.nets.architectures import Architecture
-from fluxeq.nets.network import Network, receptive_field, total_stride
+from fluxeq.nets.network import Network, Parts, receptive_field, total_stride
 
 
 class Responses(NamedTuple):
@@ -32,7 +31,7 @@ class Responses(NamedTuple):
         return abs(self.positive - self.negative)
 
 
-def responses(config: Architecture, network: Network, configurations: np.ndarray) -> Responses:
+def responses(config: Parts, network: Network, configurations: np.ndarray) -> Responses:
     """Responses of the feature maps to the ends of worms in ``(n, 2 d, *shape)`` configurations."""
     maps, slopes = (np.asarray(values, dtype=np.float64) for values in _features(network, jnp.asarray(configurations)))
     values = np.moveaxis(maps, 1, 0)

@@ -223,7 +223,7 @@ def train(
         Train all instances in step in one process on a CPU as well, which is slower there than side by side.
     """
     with progress("training") as advance:
-        from fluxeq.nets.architectures import configured
+        from fluxeq.nets.architecture import configured
         from fluxeq.runs.side_by_side import train_side_by_side
         from fluxeq.system.files import claimed, model_file, require_writable
         from fluxeq.training.compiled import keep_compiled
@@ -295,15 +295,15 @@ def evaluate(
 
 def _scored(path: Path, ensemble: "Ensemble") -> dict[str, Any]:
     """The score of one model, or why there is none."""
+    from fluxeq.training.datasets import dataset
     from fluxeq.training.evaluation import evaluate as score
     from fluxeq.training.models import load_model
-    from fluxeq.training.tasks import examples
 
     try:
         model = load_model(path)
         if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
             print(f"fluxeq: {path}: was trained on these chains; this is no test of it", file=sys.stderr)
-        return {"model": str(path), **asdict(score(model, examples(model.task, [ensemble])))}
+        return {"model": str(path), **asdict(score(model, dataset(model.task, ensemble)))}
     except InputError as error:
         return {"model": str(path), "error": str(error)}
 
@@ -335,7 +335,7 @@ def predict(model: Path, /, *, data: Path, output: Path) -> None:
         loaded = load_model(model)
         values = predicted(loaded, open_ensemble(data).configurations)
         rows = (",".join([str(i), *(f"{value:.9g}" for value in row)]) for i, row in enumerate(values))
-        write_text(output, "\n".join([",".join(("configuration", *loaded.task.targets)), *rows]) + "\n")
+        write_text(output, "\n".join([",".join(("configuration", *loaded.task.target_names)), *rows]) + "\n")
     print(f"{output}: {len(values)} predictions")
 
 
@@ -391,7 +391,7 @@ def search(
         cuda is a GPU, on which one network after another trains.
     """
     with progress("loading"):
-        from fluxeq.nets.architectures import require_architecture
+        from fluxeq.nets.architecture import ARCHITECTURES
         from fluxeq.report.figures.registry import write_search
         from fluxeq.search.results import budget, save_results
         from fluxeq.search.search import search as find
@@ -404,7 +404,7 @@ def search(
         for name, value in (("trials", trials), ("repeats", repeats)):
             if value < 1:
                 raise InputError(f"{name} = {value}: at least 1 is needed")
-        require_architecture(architecture)
+        ARCHITECTURES.require_known(architecture)
         require_writable(output / "best.json")
         if seed is not None:
             _require_seed(seed)

@@ -77,6 +77,10 @@ class Ensemble:
         theory, shape = self.theory, "x".join(map(str, self.shape))
         return f"eta {theory.eta!r}, lam {theory.lam!r}, mu {theory.mu!r}, {shape}, seed {self.seed}"
 
+    def observable(self, name: str) -> np.ndarray:
+        """An observable of every configuration, stored or computed; float64 ``(n,)``."""
+        return getattr(self, name)
+
     def verify(self) -> None:
         """Raise InputError unless the labels are those of the configurations: n, |phi|^2 and the number of worms."""
         for name, stored, found in (
@@ -307,18 +311,6 @@ def read_series(path: str | Path) -> Series:
         state = Chains(*(file[f"state/{name}"][:] for name in Chains._fields)) if "state" in file else None
         n, phi2 = (by_chain(file[SERIES[name]][:], chain) for name in ("n", "phi2"))
         return Series(n, phi2, state)
-
-
-def require_disjoint(purposes: Mapping[str, Sequence[Ensemble]]) -> None:
-    """Raise InputError if ensembles meant for different purposes come from the same chains."""
-    owner: dict[str, str] = {}
-    for purpose, ensembles in purposes.items():
-        for origin in origins(ensembles):
-            if owner.setdefault(origin, purpose) != purpose:
-                raise InputError(
-                    f"{purpose} and {owner[origin]} share chains ({origin}): they must be independent; "
-                    "sample one of them with another seed"
-                )
 
 
 def origins(ensembles: Iterable[Ensemble]) -> list[str]:

@@ -1,5 +1,6 @@
 """EQ: the equivariant architecture; no strides, global pooling, any lattice size."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ from pydantic import PositiveInt, field_validator
 from fluxeq.config import Frozen
 from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
 from fluxeq.nets.network import Block, Network, assemble
+from fluxeq.tasks.task import Target
 
 
 class EQ(Frozen):
@@ -29,9 +31,14 @@ class EQ(Frozen):
             raise ValueError("EQ has at least one block, and every stride is 1; ST is the one with strides")
         return blocks
 
-    def build(self, d: int, n_targets: int, rng: np.random.Generator) -> Network:
+    @property
+    def stride(self) -> int:
+        """Every translation leaves the output as it is."""
+        return 1
+
+    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> Network:
         """A network with fresh weights for lattices of ``d`` dimensions."""
-        return assemble(self, GlobalPooling(self.global_pooling), 1, d, n_targets, rng)
+        return assemble(self, GlobalPooling(self.global_pooling), 1, d, targets, rng)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
         """EQ works on every lattice."""

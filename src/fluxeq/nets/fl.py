@@ -1,6 +1,7 @@
 """FL: translations broken by flattening; one lattice size only."""
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.layers import Activation, Flatten
 from fluxeq.nets.network import Block, Network, assemble, total_stride
+from fluxeq.tasks.task import Target
 
 
 class FL(Frozen):
@@ -31,12 +33,17 @@ class FL(Frozen):
             raise ValueError("FL has at least one block")
         return blocks
 
-    def build(self, d: int, n_targets: int, rng: np.random.Generator) -> Network:
+    @property
+    def stride(self) -> None:
+        """Flattening breaks all translations."""
+        return None
+
+    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> Network:
         """A network with fresh weights for the one lattice."""
         if d != len(self.shape):
             raise InputError(f"d = {d}: this FL network is for the {len(self.shape)}-dimensional lattice {self.shape}")
         n_sites = math.prod(self.shape) // total_stride(self.blocks) ** d
-        return assemble(self, Flatten(), n_sites, d, n_targets, rng)
+        return assemble(self, Flatten(), n_sites, d, targets, rng)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
         """Raise InputError for any lattice but the one, or if the strides do not divide it."""

@@ -21,6 +21,7 @@ from fluxeq.nets.layers import (
     PeriodicConvolution,
     PeriodicPooling,
 )
+from fluxeq.tasks.task import Target
 
 Extent = Annotated[PositiveInt, Field(le=64)]
 """Of a window: there is a copy of the lattice for each step."""
@@ -95,7 +96,12 @@ class Parts(Protocol):
 
 
 def assemble(
-    config: Parts, readout: GlobalPooling | Flatten, n_sites: int, d: int, n_targets: int, rng: np.random.Generator
+    config: Parts,
+    readout: GlobalPooling | Flatten,
+    n_sites: int,
+    d: int,
+    targets: Sequence[Target],
+    rng: np.random.Generator,
 ) -> Network:
     """A network with fresh weights, whose readout hands ``n_sites`` numbers a channel to the dense layers."""
     layers, channels = [], 2 * d
@@ -105,7 +111,7 @@ def assemble(
         pool = PeriodicPooling(d, block.pooling, block.stride, config.pooling) if block.pooling > 1 else None
         layers.append((convolution, pool))
         channels = block.channels
-    widths = [n_sites * channels, *config.dense, n_targets]
+    widths = [n_sites * channels, *config.dense, len(targets)]
     linear = [Dense(n_in, n_out, rng) for n_in, n_out in itertools.pairwise(widths)]
     return Network(tuple(layers), readout, tuple(linear), config.activation)
 

@@ -1,5 +1,6 @@
 """ST: equivariance weakened by strides; global pooling, lattices that the strides divide."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
 from fluxeq.nets.network import Block, Network, assemble, ends_in_whole_windows, total_stride
+from fluxeq.tasks.task import Target
 
 
 class ST(Frozen):
@@ -40,9 +42,14 @@ class ST(Frozen):
             )
         return self
 
-    def build(self, d: int, n_targets: int, rng: np.random.Generator) -> Network:
+    @property
+    def stride(self) -> int:
+        """All strides together."""
+        return total_stride(self.blocks)
+
+    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> Network:
         """A network with fresh weights for lattices of ``d`` dimensions."""
-        return assemble(self, GlobalPooling(self.global_pooling), 1, d, n_targets, rng)
+        return assemble(self, GlobalPooling(self.global_pooling), 1, d, targets, rng)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
         """Raise InputError unless the strides divide every extent."""

@@ -6,13 +6,14 @@ nothing. All numbers of a card come from the header of its model and from the ta
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fluxeq.analysis import tables
 from fluxeq.analysis.spread import sizes
-from fluxeq.nets.architectures import Architecture, takes
+from fluxeq.nets.architecture import takes
 from fluxeq.nets.network import total_stride
 from fluxeq.system.files import whole, write_text
 from fluxeq.theory import written
@@ -68,7 +69,7 @@ def card(model: Model, scores: pd.DataFrame, study: str, n_instances: int) -> st
     )
 
 
-def layers(config: Architecture) -> str:
+def layers(config: Any) -> str:
     """The layers of a network in words."""
     blocks = [
         f"convolution {block.kernel}x{block.kernel} to {block.channels} channels"
@@ -81,7 +82,7 @@ def layers(config: Architecture) -> str:
 
 
 def _lattices(model: Model) -> str:
-    about, stride = model.description, total_stride(model.config.blocks)
+    about, stride = model.description, total_stride(getattr(model.config, "blocks", ()))
     doubled = tuple(2 * extent for extent in about.shape)
     if not takes(model.config, doubled):
         return f"{_lattice(about.shape)} only"

@@ -85,7 +85,7 @@ def train(
     """Train instances of one architecture, by their numbers, with the winners of searches or given networks: their
     configs, and what they want of the recipe. Instance i takes network i, counted on from the first after the last one.
     """
-    from fluxeq.nets.architectures import configured
+    from fluxeq.nets.architecture import configured
     from fluxeq.training.datasets import load_data
     from fluxeq.training.devices import on_gpu
     from fluxeq.training.instances import train_instances

@@ -12,7 +12,7 @@ from fluxeq.errors import DivergedError
 from fluxeq.workflow.executors import processes, start_worker
 
 if TYPE_CHECKING:
-    from fluxeq.nets.architectures import Architecture
+    from fluxeq.nets.architecture import Architecture
     from fluxeq.training.datasets import Data
     from fluxeq.training.recipe import Recipe
 

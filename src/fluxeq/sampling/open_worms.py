@@ -24,7 +24,7 @@ from fluxeq.sampling.chains import (
     require_in_bounds,
 )
 from fluxeq.sampling.moves import TABLE_TOO_SHORT
-from fluxeq.sampling.tables import hop_weights, tables
+from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory, weight_ratio
 
 RAREST = 1e-4
@@ -82,7 +82,7 @@ def require_drawable(theory: Theory, shape: Sequence[int], most: int) -> None:
             f"{most} worms on {'x'.join(map(str, shape))}: their ends need sites of their own, at most half of all; "
             f"draw at most {n_sites // 4}"
         )
-    g = hop_weights(theory, len(shape)).sum() * weight_ratio(theory, 0)[0]  # of an empty site, see ``moves``
+    g = theory.hop_weights(len(shape)).sum() * weight_ratio(theory, 0)[0]  # of an empty site, see ``moves``
     if g < RAREST:
         raise InputError(
             f"eta = {theory.eta:g}, lam = {theory.lam:g}, mu = {theory.mu:g}: open worms need hops, of which one in "

@@ -9,23 +9,16 @@ import numpy as np
 from fluxeq.errors import FluxOverflowError
 from fluxeq.lattice import neighbours
 from fluxeq.sampling.moves import LARGEST, MOST_POWERS, Tables
-from fluxeq.theory import Theory, log_weight_at, weight_ratio
+from fluxeq.theory import Theory, weight_ratio
 
 
 def tables(theory: Theory, shape: Sequence[int], powers: np.ndarray, entry: float) -> Tables:
     """Tables for chains whose f / 2 at every site is ``powers``; they reach well beyond the largest of these."""
-    e = hop_weights(theory, len(shape))
+    e = theory.hop_weights(len(shape))
     edges = tuple((np.cumsum(e)[:-1] / e.sum()).tolist())
     g = e.sum() * vacancy(ratios(theory, 2 * powers.astype(np.int64)))
     site = np.stack([np.concatenate([[0.0], 1 / g[:-1]]), g], axis=1)
     return Tables(steps(tuple(shape)), site, edges, entry)
-
-
-def hop_weights(theory: Theory, d: int) -> np.ndarray:
-    """The factor of a hop in each direction, first all forward, then all backward; float64 ``(2 d,)``."""
-    e = np.ones(2 * d)
-    e[[0, d]] = math.exp(theory.mu), math.exp(-theory.mu)
-    return e
 
 
 def require_storable(theory: Theory, d: int) -> None:
@@ -36,10 +29,10 @@ def require_storable(theory: Theory, d: int) -> None:
     the smaller number of hops to and fro, is 127. Means are good to some 10 %, and each of many links has to fit.
     """
     theory.require_stable(d)
-    e = hop_weights(theory, d)
+    e = theory.hop_weights(d)
     share = max(abs(e[0] - e[d]), min(e[0], e[d]), *e[1:d]) / e.sum()
     p = min(math.ceil(LARGEST / share), MOST_POWERS)
-    log_w = log_weight_at(theory, np.array([2 * p, 2 * p + 2]))
+    log_w = theory.log_site_weight(np.array([2 * p, 2 * p + 2]))
     if theory.lam and math.log(e.sum()) + log_w[1] - log_w[0] > math.log(p + 1):
         raise FluxOverflowError(
             f"eta = {theory.eta:g}, lam = {theory.lam:g}, mu = {theory.mu:g}: fluxes are larger than {LARGEST}, the "

@@ -11,7 +11,7 @@ from fluxeq import observables, statistics
 from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains, Recorder, record, require_whole
 from fluxeq.sampling.moves import LARGEST
-from fluxeq.sampling.tables import hop_weights, ratios, require_storable, vacancy
+from fluxeq.sampling.tables import ratios, require_storable, vacancy
 from fluxeq.theory import Theory, log_weight
 
 Report = Callable[[str], None]
@@ -97,7 +97,7 @@ def dispersed(theory: Theory, chains: Chains) -> Chains:
     twice as many as the heaviest p, and one more.
     """
     p = np.arange(LARGEST // 2)
-    weight = p * math.log(hop_weights(theory, len(chains.shape)).sum()) + log_weight(theory, LARGEST)[2 * p]
+    weight = p * math.log(theory.hop_weights(len(chains.shape)).sum()) + log_weight(theory, LARGEST)[2 * p]
     n_lines = 2 * int(np.argmax(weight - gammaln(p + 1))) + 1
     hops = chains.hops.copy()
     hops[::2, 0 if theory.mu >= 0 else 1, 0] = min(n_lines, LARGEST)
@@ -113,7 +113,7 @@ def _measured(
     """
     d = len(chains.shape)
     block = max(1, min(PILOT_LENGTH, PILOT_MEMORY // (len(chains.hops) * 2 * d * math.prod(chains.shape))))
-    parts, weight = [], hop_weights(theory, d).sum()
+    parts, weight = [], theory.hop_weights(d).sum()
     for first in range(0, PILOT_LENGTH, block):
         n = min(block, PILOT_LENGTH - first)
         chains, configurations = record(theory, chains, n, stride, entry=entry)

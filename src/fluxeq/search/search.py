@@ -23,7 +23,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from fluxeq.errors import DivergedError, InputError
-from fluxeq.nets.architectures import configured
+from fluxeq.nets.architecture import configured
 from fluxeq.search import claims
 from fluxeq.search.pruning import PRUNED, LostPruner
 from fluxeq.search.space import Space
@@ -83,8 +83,8 @@ class Problem:
         """What makes losses comparable, by name, in JSON's types; neither the budget nor the seed does."""
         data = self.data
         known = {
-            "data": list(data.training_origins),
-            "validation": list(data.validation_origins),
+            "data": list(data.training.origins),
+            "validation": list(data.validation.origins),
             "configurations": [len(data.training), len(data.validation)],
             "repeats": self.repeats,
         }

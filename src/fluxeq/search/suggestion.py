@@ -9,14 +9,13 @@ from typing import Any
 
 from optuna import Trial
 
-from fluxeq.nets.architectures import ARCHITECTURES, require_architecture
+from fluxeq.nets.architecture import ARCHITECTURES
 from fluxeq.nets.network import Block, ends_in_whole_windows
 from fluxeq.search.space import Space
 
 
 def suggest(space: Space, architecture: str, trial: Trial) -> dict[str, Any]:
     """The fields of an architecture's config, as a trial chooses them. Raises InputError for an unknown name."""
-    require_architecture(architecture)
     kind = ARCHITECTURES[architecture]
     n_layers = trial.suggest_int("layers", *space.layers)
     blocks = [_block(space, trial, i) for i in range(n_layers)]

@@ -89,7 +89,7 @@ class Given(Frozen):
 
     def require_trainable(self, architecture: str, shape: Shape, recipe: Recipe) -> None:
         """Raise ValueError for what the architecture, the lattice or the recipe does not know."""
-        from fluxeq.nets.architectures import configured  # takes seconds, which most studies need not wait for
+        from fluxeq.nets.architecture import configured  # takes seconds, which most studies need not wait for
 
         configured(architecture, self.config, shape)
         try:
@@ -117,9 +117,9 @@ class Searched(Training):
     def _architectures_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in KNOWN_ARCHITECTURES:
-                from fluxeq.nets.architectures import require_architecture
+                from fluxeq.nets.architecture import ARCHITECTURES
 
-                require_architecture(name)
+                ARCHITECTURES.require_known(name)
         return names
 
     @model_validator(mode="after")
@@ -268,7 +268,7 @@ class Reference(Training):
 
     def require_trainable(self) -> None:
         """Raise InputError for a network that cannot be built; loads JAX."""
-        from fluxeq.nets.architectures import configured
+        from fluxeq.nets.architecture import configured
 
         try:
             configured("FL", self.config, self.shape)

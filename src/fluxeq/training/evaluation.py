@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq.nets.layers import Array
-from fluxeq.nets.network import Network
 from fluxeq.statistics import by_chain
+from fluxeq.tasks.task import Task
 from fluxeq.training.batches import in_blocks, rows_within
+from fluxeq.training.datasets import Dataset
 from fluxeq.training.models import Model
-from fluxeq.training.tasks import Examples, Task
 
 BATCH_BYTES = 2**19
 """Input of one compiled call: few enough for the caches of a processor, and enough to be worth a call (docs/log.md)."""
@@ -35,7 +36,7 @@ class Score:
     accuracy: float | None
 
 
-def evaluate(model: Model, data: Examples) -> Score:
+def evaluate(model: Model, data: Dataset) -> Score:
     """Score a model on labelled configurations. Raises InputError for a lattice that it cannot take."""
     model.require_shape(data.shape)
     return score(model.task, outputs(model.network, data.configurations), data.labels, data.chain)
@@ -47,23 +48,19 @@ def predict(model: Model, configurations: np.ndarray) -> np.ndarray:
     Raises InputError for a lattice that the network cannot take.
     """
     model.require_shape(configurations.shape[2:])
-    found = jnp.asarray(outputs(model.network, configurations))
-    return np.asarray(jax.vmap(model.task.value)(found), dtype=np.float64)
+    return model.task.values(jnp.asarray(outputs(model.network, configurations)))
 
 
 def score(task: Task, found: Array, labels: Array, chain: np.ndarray) -> Score:
     """Score of what a network returned for configurations with these labels, from these chains, in float64."""
     found, labels = jnp.asarray(found), jnp.asarray(labels)
     losses = task.losses(found, labels)
-    values = np.asarray(jax.vmap(task.value)(found), dtype=np.float64)
+    values = task.values(found)
     by_configuration = losses.mean(axis=1)
     n = len(by_configuration)
-    accuracy = None
-    if task.correct is not None:
-        accuracy = float(np.mean(np.asarray(jax.vmap(task.correct)(found, labels))))
 
     def named(values: np.ndarray) -> dict[str, float]:
-        return dict(zip(task.targets, map(float, values), strict=True))
+        return dict(zip(task.target_names, map(float, values), strict=True))
 
     return Score(
         configurations=n,
@@ -72,7 +69,7 @@ def score(task: Task, found: Array, labels: Array, chain: np.ndarray) -> Score:
         per_target=named(losses.mean(axis=0)),
         bias=named((values - labels).mean(axis=0)),
         mean_prediction=named(values.mean(axis=0)),
-        accuracy=accuracy,
+        accuracy=task.accuracy(found, labels),
     )
 
 
@@ -91,12 +88,12 @@ def _error(values: np.ndarray, chain: np.ndarray) -> float | None:
     return float(np.sqrt(np.sum((weights * deviations) ** 2) * len(groups) / (len(groups) - 1)))
 
 
-def outputs(network: Network, configurations: np.ndarray) -> np.ndarray:
+def outputs(network: Any, configurations: np.ndarray) -> np.ndarray:
     """What the network itself returns, float32 ``(n, n_targets)``, in batches of one size: one compilation."""
     size = min(len(configurations), rows_within(BATCH_BYTES, configurations[0]))
     return in_blocks(partial(_compiled, network), configurations, size)
 
 
 @eqx.filter_jit
-def _compiled(network: Network, x: jax.Array) -> jax.Array:
+def _compiled(network: Any, x: jax.Array) -> jax.Array:
     return jax.vmap(network)(x)

@@ -16,14 +16,13 @@ import numpy as np
 import optax
 
 from fluxeq.errors import DivergedError, InputError
-from fluxeq.nets.architectures import Architecture
-from fluxeq.nets.network import Network, n_parameters
+from fluxeq.nets.architecture import Architecture
+from fluxeq.nets.network import n_parameters
 from fluxeq.training.batches import in_blocks, mapped, room_for, rows_within
-from fluxeq.training.datasets import Data
+from fluxeq.training.datasets import Data, Dataset
 from fluxeq.training.devices import on_gpu
 from fluxeq.training.levenberg_marquardt import PATIENCE, Fit, Polisher, can_polish
 from fluxeq.training.recipe import Recipe
-from fluxeq.training.tasks import Examples, squared_error
 
 EVALUATION_BATCH = 100
 MOST_STEPS = 2**31
@@ -115,7 +114,7 @@ class Trainer:
         self._block, self._outputs = rows_within(n_bytes, data.training.configurations[0]), jax.jit(self._network)
         self._polisher = self._new_polisher(blank, data.training.labels.size) if recipe.polish else None
 
-    def fit(self, seed: int, on_epoch: Callable[[int], None] = lambda epoch: None) -> tuple[Network, Curve]:
+    def fit(self, seed: int, on_epoch: Callable[[int], None] = lambda epoch: None) -> tuple[Any, Curve]:
         """Train one instance from one random start; the network with the lowest validation loss.
 
         Raises DivergedError if the validation loss was never finite.
@@ -142,7 +141,7 @@ class Trainer:
             return False
         return int(training.state.since_best) < self.recipe.patience
 
-    def result(self, training: Training) -> tuple[Network, Curve]:
+    def result(self, training: Training) -> tuple[Any, Curve]:
         """The network with the lowest validation loss. Raises DivergedError if that was never finite."""
         if not math.isfinite(float(training.state.best_loss)):
             decay = f", weight_decay = {self.recipe.weight_decay:g}" if self.recipe.weight_decay else ""
@@ -204,16 +203,16 @@ class Trainer:
         unknown, none = jnp.array(jnp.inf, jnp.float32), jnp.array(0, jnp.int32)
         return State(arrays, self._begin(arrays), jax.random.key(seed), arrays, unknown, none)
 
-    def _new_polisher(self, blank: Network, n_residuals: int) -> Polisher | None:
-        if self._task.loss is not squared_error:
+    def _new_polisher(self, blank: eqx.Module, n_residuals: int) -> Polisher | None:
+        if not self._task.least_squares:
             raise InputError(f"polish = {self.recipe.polish}: {self._task.name} has no squared error; set it to 0")
         if not can_polish(self.n_parameters, n_residuals):
             return None
         arrays, _ = eqx.partition(blank, eqx.is_inexact_array)
         return Polisher(lambda arrays, x: eqx.combine(arrays, self._static)(x), self._outputs_of, arrays)
 
-    def _fresh(self, seed: int) -> Network:
-        return self._config.build(self._d, len(self._task.targets), np.random.default_rng(seed))
+    def _fresh(self, seed: int) -> eqx.Module:
+        return self._config.build(self._d, self._task.targets, np.random.default_rng(seed))
 
     def one_epoch(self, state: State, training: Labelled, validation: Labelled) -> tuple[State, Losses]:
         """Every batch once in random order, then the validation loss; pure, so that it can be mapped and compiled."""
@@ -363,5 +362,5 @@ def _n_bytes(arrays: Any) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arrays))
 
 
-def _on_device(data: Examples) -> Labelled:
+def _on_device(data: Dataset) -> Labelled:
     return jnp.asarray(data.configurations), jnp.asarray(data.labels)

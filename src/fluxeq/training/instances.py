@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fluxeq.errors import DivergedError, InputError
-from fluxeq.nets.architectures import Architecture
+from fluxeq.nets.architecture import Architecture
 from fluxeq.nets.network import n_parameters
 from fluxeq.system.files import derived_seed, digest, model_file, require_writable, write_text
 from fluxeq.training.batched import Together
@@ -52,8 +52,8 @@ def train_instances(
         "augmentation": augmentation,
         "n_training": len(data.training),
         "n_validation": len(data.validation),
-        "training_origins": data.training_origins,
-        "validation_origins": data.validation_origins,
+        "training_origins": data.training.origins,
+        "validation_origins": data.validation.origins,
     }
     plain = {**expected, "recipe": recipe.model_dump(mode="json")}
     identities = {instance: digest([plain, architecture, seed, instance]) for instance in instances}

@@ -18,11 +18,10 @@ from pydantic import ValidationError
 from fluxeq import __version__
 from fluxeq.config import Frozen, first_problem
 from fluxeq.errors import InputError
-from fluxeq.nets.architectures import Architecture, configured
-from fluxeq.nets.network import Network
+from fluxeq.nets.architecture import Architecture, configured
 from fluxeq.system.files import DamagedError
+from fluxeq.tasks.task import TASKS, Task
 from fluxeq.training.recipe import Recipe
-from fluxeq.training.tasks import Task, task_named
 from fluxeq.training.tensors import About, Tensors, read_about, read_tensors, save_tensors
 
 FORMAT_VERSION = 2
@@ -57,14 +56,14 @@ class Description(Frozen):
 class Model:
     """A trained network with its description."""
 
-    network: Network
+    network: Any
     description: Description
     path: Path
 
     @property
     def task(self) -> Task:
         """The task that it was trained for."""
-        return task_named(self.description.task)
+        return TASKS[self.description.task]
 
     @property
     def config(self) -> Architecture:
@@ -80,7 +79,7 @@ class Model:
         self.config.require_shape(shape)
 
 
-def save_model(path: Path, network: Network, description: Description) -> None:
+def save_model(path: Path, network: eqx.Module, description: Description) -> None:
     """Write one safetensors file, which is whole or not there."""
     save_tensors(path, _named_arrays(network), description.model_dump(mode="json"))
 
@@ -91,9 +90,9 @@ def load_model(path: str | Path) -> Model:
     about, tensors = _read(path, read_tensors)
     description = _description(path, about)
     try:
-        task = task_named(description.task)
+        task = TASKS[description.task]
         config = configured(description.architecture, description.config, description.shape)
-        blank = config.build(len(description.shape), len(task.targets), np.random.default_rng(0))
+        blank = config.build(len(description.shape), task.targets, np.random.default_rng(0))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     _require_fitting(path, tensors, _named_arrays(blank))
@@ -135,7 +134,7 @@ def _require_fitting(path: Path, tensors: Tensors, expected: Tensors) -> None:
         raise InputError(f"{path}: its weights are not finite; train it again")
 
 
-def _named_arrays(network: Network) -> dict[str, np.ndarray]:
+def _named_arrays(network: eqx.Module) -> dict[str, np.ndarray]:
     """All arrays of a network by their place in it."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(network, eqx.is_array))
     return {jax.tree_util.keystr(path).lstrip("."): np.asarray(leaf) for path, leaf in leaves}

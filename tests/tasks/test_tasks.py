@@ -8,17 +8,18 @@ import pytest
 
 import small_ensembles
 from fluxeq.errors import InputError
-from fluxeq.training.tasks import TASKS, examples, task_named
+from fluxeq.tasks.task import TASKS
+from fluxeq.training.datasets import dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
-REGRESSION, DETECTION, COUNTING = (task_named(name) for name in ("regression", "detection", "counting"))
+REGRESSION, DETECTION, COUNTING = (TASKS[name] for name in ("regression", "detection", "counting"))
 
 
 def test_loss_of_the_regression():
     loss = REGRESSION.loss(np.array([1.0, 2.0]), np.array([0.5, 4.0]))
     np.testing.assert_allclose(loss, [0.25, 4.0])
-    assert REGRESSION.targets == ("n", "phi2")
+    assert REGRESSION.target_names == ("n", "phi2")
     assert REGRESSION.correct is None
 
 
@@ -68,12 +69,12 @@ def test_what_is_right(task, output, label, right):
 
 def test_labels():
     closed, opened = small_ensembles.closed(1), small_ensembles.opened(1, (0, 1, 3))
-    np.testing.assert_allclose(examples(REGRESSION, [closed]).labels, np.stack([closed.n, closed.phi2], 1), rtol=1e-6)
-    np.testing.assert_array_equal(examples(COUNTING, [opened]).labels[:, 0], opened.n_worms)
-    np.testing.assert_array_equal(examples(DETECTION, [opened]).labels[:, 0], opened.n_worms > 0)
+    np.testing.assert_allclose(dataset(REGRESSION, [closed]).labels, np.stack([closed.n, closed.phi2], 1), rtol=1e-6)
+    np.testing.assert_array_equal(dataset(COUNTING, [opened]).labels[:, 0], opened.n_worms)
+    np.testing.assert_array_equal(dataset(DETECTION, [opened]).labels[:, 0], opened.n_worms > 0)
     assert set(opened.n_worms) == {0, 1, 3}
-    assert examples(COUNTING, [opened]).labels.dtype == np.float32
-    np.testing.assert_array_equal(examples(COUNTING, [opened]).configurations, opened.configurations)
+    assert dataset(COUNTING, [opened]).labels.dtype == np.float32
+    np.testing.assert_array_equal(dataset(COUNTING, [opened]).configurations, opened.configurations)
 
 
 @pytest.mark.parametrize("n", [4, 12, 30])
@@ -81,12 +82,12 @@ def test_any_first_part_holds_all_ensembles_alike(n):
     """One ensemble is twice as long as the other; they can be told by their size of n."""
     dense, dilute = small_ensembles.closed(1, n=40), small_ensembles.closed(3, n=20, mu=1.0)
     assert dense.n.min() > dilute.n.max()
-    labels = examples(REGRESSION, [dense, dilute]).first(n).labels[:, 0]
+    labels = dataset(REGRESSION, [dense, dilute]).first(n).labels[:, 0]
     assert abs(np.sum(labels < dense.n.min()) - n / 3) <= 1
 
 
 def test_examples_keep_their_labels_when_they_are_mixed():
-    mixed = examples(REGRESSION, [small_ensembles.closed(1), small_ensembles.closed(3, n=20, mu=1.0)])
+    mixed = dataset(REGRESSION, [small_ensembles.closed(1), small_ensembles.closed(3, n=20, mu=1.0)])
     np.testing.assert_allclose(mixed.labels[:, 0], mixed.configurations[:, 0].mean(axis=(1, 2)), rtol=1e-6)
     assert len(mixed) == 60
 
@@ -101,13 +102,13 @@ def test_examples_keep_their_labels_when_they_are_mixed():
 )
 def test_damaged_labels_are_refused(ensemble, name):
     with pytest.raises(InputError, match=f": {name} of configuration .* is stored as .* but is .*damaged"):
-        examples(REGRESSION, [ensemble()])
+        dataset(REGRESSION, [ensemble()])
 
 
 def test_refused():
     with pytest.raises(InputError, match=r"several shapes \(4x4, 6x4\)"):
-        examples(REGRESSION, [small_ensembles.closed(1), small_ensembles.closed(1, n=4, shape=(6, 4))])
+        dataset(REGRESSION, [small_ensembles.closed(1), small_ensembles.closed(1, n=4, shape=(6, 4))])
     with pytest.raises(InputError, match="task 'sorting': choose one of regression, detection, counting"):
-        task_named("sorting")
+        TASKS["sorting"]
     with pytest.raises(InputError, match="41 examples asked for, but the data hold 40"):
-        examples(REGRESSION, [small_ensembles.closed(1)]).first(41)
+        dataset(REGRESSION, [small_ensembles.closed(1)]).first(41)
