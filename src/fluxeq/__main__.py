@@ -5,10 +5,10 @@ from fluxeq.system.environment import prepare
 
 
 def main() -> None:
-    """Run the command that the command line names; see ``ending`` for the exit codes."""
+    """Run the command that the command line names; see ``cli.exit_codes`` for the exit codes."""
     prepare()
     with ended_well():
-        from fluxeq.cli.app import app
+        from fluxeq.cli.commands import app
 
         app(exit_on_error=False, print_error=False, result_action="return_value")
 

@@ -63,9 +63,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
         module, separator, attribute = name.partition(":")
         if not separator or not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
             listed = ", ".join(self)
-            raise InputError(
-                f"{self._kind} {name!r:.80}: choose one of {listed}, or give package.module:Name"
-            )
+            raise InputError(f"{self._kind} {name!r:.80}: choose one of {listed}, or give package.module:Name")
         return self._imported(name, lambda: _at(module, attribute))
 
     def _imported(self, name: str, load: Callable[[], Any]) -> Any:

@@ -416,6 +416,6 @@ def test_version_and_help(fluxeq):
 
 def test_help_imports_nothing_heavy():
     heavy = ["jax", "numba", "numpy", "optuna", "matplotlib", "pandas", "h5py", "scipy"]
-    code = f"import sys, fluxeq.cli.app; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, fluxeq.cli.commands; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from fluxeq.cli.app import app
+from fluxeq.cli.commands import app
 from verification.faults.case import Case, Stage
 from verification.faults.contents import contents
 from verification.faults.drawn import drawn

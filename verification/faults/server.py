@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 MODULES = (
     "fluxeq.__main__",
-    "fluxeq.cli.app",
+    "fluxeq.cli.commands",
     "fluxeq.data.generation",
     "fluxeq.data.measurement",
     "fluxeq.report.figures.registry",

@@ -1,0 +1,301 @@
+"""The commands that train networks, search for them, score and apply them."""
+
+import json
+import secrets
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from fluxeq.cli.app import ArchitectureName, Device, Many, TaskName, app
+from fluxeq.cli.arguments import config_of, recipe_of, space_of, varied
+from fluxeq.cli.progress import progress
+from fluxeq.errors import InputError
+from fluxeq.system.capacity import n_processors
+
+if TYPE_CHECKING:
+    from fluxeq.data.ensembles import Ensemble
+
+MOST_INSTANCES = 10**5
+
+
+@app.command
+def train(
+    *,
+    task: TaskName,
+    architecture: ArchitectureName,
+    data: Many,
+    validation: Many,
+    output: Path,
+    instances: int = 1,
+    seed: int = 0,
+    config: Path | None = None,
+    recipe: Path | None = None,
+    augmentation: bool = False,
+    device: Device = "cpu",
+    together: bool = False,
+) -> None:
+    """Train instances of one architecture; finished ones are kept, so the same command again trains what is missing.
+
+    Parameters
+    ----------
+    task:
+        What the networks are to learn.
+    architecture:
+        Which symmetry the networks have: EQ keeps translations, ST weakens them by strides, FL breaks them.
+    data:
+        Ensembles to train on; several of one lattice are mixed.
+    validation:
+        Ensembles from other chains, to stop early and to choose the weights.
+    output:
+        Folder for the models (safetensors) and their learning curves (csv).
+    instances:
+        How many, from different random starts.
+    seed:
+        The same seed gives the same instances.
+    config:
+        JSON file with the fields of the architecture that differ from its defaults, or best.json of a search, whose
+        choices for the optimiser then hold.
+    recipe:
+        JSON file with the settings of the optimiser that differ from the original study's.
+    augmentation:
+        Translate every configuration at random in every epoch.
+    device:
+        cuda is a GPU, on which all instances train together.
+    together:
+        Train all instances in step in one process on a CPU as well, which is slower there than side by side.
+    """
+    with progress("training") as advance:
+        from fluxeq.nets.architecture import configured
+        from fluxeq.runs.side_by_side import train_side_by_side
+        from fluxeq.system.files import claimed, model_file, require_writable
+        from fluxeq.training.compiled import keep_compiled
+        from fluxeq.training.datasets import load_data
+        from fluxeq.training.devices import on_gpu, use_device
+        from fluxeq.training.instances import train_instances
+
+        if not 1 <= instances <= MOST_INSTANCES:
+            raise InputError(f"instances = {instances}: from 1 to {MOST_INSTANCES} are possible")
+        _require_seed(seed)
+        require_writable(output / model_file(architecture, 0))
+        use_device(device)
+        keep_compiled()
+        (chosen, changes), general = config_of(config), recipe_of(recipe)
+        found = load_data(task, data, validation)
+        built = configured(architecture, chosen, found.training.shape)
+        the_recipe = varied(general, len(found.training), changes, config)
+        asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
+        in_step, n_workers = together or on_gpu(), min(instances, n_processors())
+        each = the_recipe.epochs + the_recipe.polish
+        complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
+        with claimed(output / f".{architecture}.lock", f"trains {architecture}"):
+            if in_step or n_workers == 1 or complete:
+                note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
+                paths = train_instances(found, *asked, in_step, note)
+            else:
+                files = task, tuple(data), tuple(validation)
+                paths = train_side_by_side(files, *asked, n_workers, lambda epochs: advance(epochs, instances * each))
+    for path in paths:
+        print(path)
+
+
+@app.command
+def evaluate(
+    models: Annotated[list[Path], Parameter(name="MODEL")],
+    /,
+    *,
+    data: Path,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Score models on labelled configurations: exact means over all of them.
+
+    Parameters
+    ----------
+    models:
+        Model files.
+    data:
+        An ensemble from chains that the models were not trained on.
+    json_:
+        Print JSON.
+    """
+    with progress("scoring") as advance:
+        from fluxeq.data.ensembles import open_ensemble
+        from fluxeq.training.compiled import keep_compiled
+        from fluxeq.training.devices import use_device
+
+        use_device("cpu")
+        keep_compiled()
+        ensemble, rows = open_ensemble(data), []
+        for i, path in enumerate(models):
+            advance(i, len(models), str(path))
+            rows.append(_scored(path, ensemble))
+    unfit = [row for row in rows if "error" in row]
+    if len(unfit) < len(rows):
+        print(json.dumps(rows, indent=2) if json_ else "\n".join(map(_score_line, rows)))
+    if unfit:
+        raise InputError(f"{len(unfit)} of {len(rows)} models cannot be scored: {unfit[0]['error']}")
+
+
+def _scored(path: Path, ensemble: "Ensemble") -> dict[str, Any]:
+    """The score of one model, or why there is none."""
+    from fluxeq.training.datasets import dataset
+    from fluxeq.training.evaluation import evaluate as score
+    from fluxeq.training.models import load_model
+
+    try:
+        model = load_model(path)
+        if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
+            print(f"fluxeq: {path}: was trained on these chains; this is no test of it", file=sys.stderr)
+        return {"model": str(path), **asdict(score(model, dataset(model.task, ensemble)))}
+    except InputError as error:
+        return {"model": str(path), "error": str(error)}
+
+
+@app.command
+def predict(model: Path, /, *, data: Path, output: Path) -> None:
+    """Apply a model to an ensemble: one row of predictions per configuration.
+
+    Parameters
+    ----------
+    model:
+        A model file.
+    data:
+        An ensemble.
+    output:
+        The CSV file to make.
+    """
+    with progress("predicting"):
+        from fluxeq.data.ensembles import open_ensemble
+        from fluxeq.system.files import require_writable, write_text
+        from fluxeq.training.compiled import keep_compiled
+        from fluxeq.training.devices import use_device
+        from fluxeq.training.evaluation import predict as predicted
+        from fluxeq.training.models import load_model
+
+        require_writable(output)
+        use_device("cpu")
+        keep_compiled()
+        loaded = load_model(model)
+        values = predicted(loaded, open_ensemble(data).configurations)
+        rows = (",".join([str(i), *(f"{value:.9g}" for value in row)]) for i, row in enumerate(values))
+        write_text(output, "\n".join([",".join(("configuration", *loaded.task.target_names)), *rows]) + "\n")
+    print(f"{output}: {len(values)} predictions")
+
+
+@app.command
+def search(
+    *,
+    task: TaskName,
+    architecture: ArchitectureName,
+    data: Many,
+    validation: Many,
+    storage: str,
+    output: Path,
+    trials: int = 50,
+    repeats: int = 3,
+    seed: int | None = None,
+    space: Path | None = None,
+    recipe: Path | None = None,
+    prune: bool = False,
+    heartbeat: int = 60,
+    device: Device = "cpu",
+) -> None:
+    """Search the best setting of an architecture; the same command again goes on.
+
+    Parameters
+    ----------
+    task:
+        What the networks are to learn.
+    architecture:
+        Which symmetry the networks have: EQ keeps translations, ST weakens them by strides, FL breaks them.
+    data:
+        Ensembles to train on.
+    validation:
+        Ensembles from other chains, on which settings are compared.
+    storage:
+        journal:///PATH on one machine, postgresql://... across machines.
+    output:
+        Folder for best.json, trials.json and a figure of the search.
+    trials:
+        Different settings to try, over all processes together.
+    repeats:
+        Trainings of each setting; the mean of their best losses counts.
+    seed:
+        Drawn anew for each process unless given, since equal seeds propose equal settings.
+    space:
+        JSON file with the ranges that differ from the defaults.
+    recipe:
+        JSON file with the settings of the optimiser that differ from the original study's.
+    prune:
+        Give a setting up as soon as its losses alone say that it cannot win.
+    heartbeat:
+        Seconds between two signs of life in PostgreSQL; a worker that is silent for twice as long counts as killed.
+    device:
+        cuda is a GPU, on which one network after another trains.
+    """
+    with progress("loading"):
+        from fluxeq.nets.architecture import ARCHITECTURES
+        from fluxeq.report.figures.registry import write_search
+        from fluxeq.search.results import budget, save_results
+        from fluxeq.search.search import search as find
+        from fluxeq.search.storage import open_storage
+        from fluxeq.system.files import require_writable
+        from fluxeq.training.compiled import keep_compiled
+        from fluxeq.training.datasets import load_data
+        from fluxeq.training.devices import use_device
+
+        for name, value in (("trials", trials), ("repeats", repeats)):
+            if value < 1:
+                raise InputError(f"{name} = {value}: at least 1 is needed")
+        ARCHITECTURES.require_known(architecture)
+        require_writable(output / "best.json")
+        if seed is not None:
+            _require_seed(seed)
+        use_device(device)
+        keep_compiled()
+        the_space, the_recipe = space_of(space), recipe_of(recipe)
+        found = load_data(task, data, validation)
+        chosen_seed = secrets.randbits(32) if seed is None else seed
+        opened = open_storage(storage, heartbeat)
+        require_writable(output / "best.json")  # again: the storage may have taken its place
+        allowed = budget(the_recipe, len(found.training), trials, repeats)
+    print(f"budget of {architecture}: {allowed}")
+    with progress("searching") as advance:
+        settings = find(
+            found,
+            architecture,
+            the_space,
+            the_recipe,
+            trials,
+            repeats,
+            chosen_seed,
+            opened,
+            f"{task}-{architecture}",
+            advance,
+            prune,
+        )
+    save_results(output, task, architecture, settings, allowed)
+    write_search(output)
+    best, n_trainings = settings[0], sum(len(setting.losses) for setting in settings)
+    print(f"{architecture}: tried {len(settings)} settings in {n_trainings} trainings")
+    print(f"{output / 'best.json'}: mean of best losses {best.value:.3e}, {best.n_parameters} parameters")
+
+
+def _score_line(row: dict[str, Any]) -> str:
+    if "error" in row:
+        return f"{row['model']}: not scored: {row['error']}"
+    parts = [f"{row['model']}: loss {row['loss']:.3e}"]
+    if row["loss_error"] is not None:
+        parts[0] += f" +- {row['loss_error']:.1e}"
+    parts += [f"loss of {name} {value:.3e}" for name, value in row["per_target"].items() if len(row["per_target"]) > 1]
+    parts += [f"bias of {name} {value:+.2e}" for name, value in row["bias"].items()]
+    if row["accuracy"] is not None:
+        parts.append(f"accuracy {row['accuracy']:.2%}")
+    return ", ".join([*parts, f"{row['configurations']} configurations"])
+
+
+def _require_seed(seed: int) -> None:
+    if seed < 0:
+        raise InputError(f"seed = {seed}: a seed is a whole number from 0 on")
