@@ -84,7 +84,7 @@ class Ensemble:
     def verify(self) -> None:
         """Raise InputError unless the labels are those of the configurations: n, |phi|^2 and the number of worms."""
         for name, stored, found in (
-            ("n", self.n, observables.density(self.configurations)),
+            ("n", self.n, observables.n(self.theory, self.configurations)),
             ("phi2", self.phi2, observables.phi2(self.theory, self.configurations)),
             ("n_worms", self.n_worms, observables.n_worms(self.configurations)),
         ):
@@ -126,7 +126,7 @@ def closed(
         configurations,
         chain,
         tuning.thermalisation + (first_turn + turn + 1) * tuning.spacing,
-        observables.density(configurations),
+        observables.n(theory, configurations),
         observables.phi2(theory, configurations),
         state=state,
         start=start,

@@ -20,7 +20,7 @@ from fluxeq.data.goal import Goal
 from fluxeq.errors import InputError
 from fluxeq.sampling import chains as sampling
 from fluxeq.sampling import open_worms
-from fluxeq.sampling.chains import Chains, Recorder, require_seed, require_start, require_whole
+from fluxeq.sampling.chains import Chains, Recorder, require_chains, require_seed, require_whole
 from fluxeq.sampling.devices import recorder
 from fluxeq.sampling.tables import require_storable
 from fluxeq.sampling.tuning import FEWEST_CHAINS, Report, Tuning, tune
@@ -80,7 +80,7 @@ def sample(
 
 def require_settings(settings: Settings) -> None:
     """Raise InputError for a lattice, theory or number that cannot be sampled."""
-    require_start(settings.shape, settings.n_chains, settings.seed)
+    require_chains(settings.shape, settings.n_chains, settings.seed)
     require_storable(settings.theory, len(settings.shape))
     require_whole("configurations", settings.n_configurations, 1)
 
@@ -203,7 +203,7 @@ def with_worms(ensemble: Ensemble, numbers: Sequence[int], seed: int) -> Ensembl
     return replace(
         ensemble,
         configurations=worms.configurations,
-        n=observables.density(worms.configurations),
+        n=observables.n(ensemble.theory, worms.configurations),
         phi2=observables.phi2(ensemble.theory, worms.configurations),
         worms=worms,
         worm_seed=seed,
@@ -299,7 +299,7 @@ def _resume(
 def _thermalised(settings: Settings, start: Ensemble | None, record: Recorder, report: Report) -> tuple[Chains, Tuning]:
     """Chains at rest, the first of those that pilots need, with which each of them is what it is among more chains."""
     report("from the last configurations of others" if start else "from both sides of the density")
-    state = sampling.start(settings.shape, max(settings.n_chains, FEWEST_CHAINS), settings.seed)
+    state = sampling.empty_chains(settings.shape, max(settings.n_chains, FEWEST_CHAINS), settings.seed)
     if start is not None:
         state = _continued(state, start)
     state, tuning = tune(settings.theory, state, record=record, report=report)
