@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.tables import keep, read
-from fluxeq.data.generation import Settings, sample_to_file
+from fluxeq.data.checkpoints import sample_to_file
+from fluxeq.data.generation import Settings
 from fluxeq.nets.architecture import configured
 from fluxeq.runs.plan import named
 from fluxeq.theory import Theory

@@ -71,8 +71,8 @@ class FluxTheory(ABC):
         """Raise StabilityError if the sum over hops diverges in ``d`` dimensions; for most theories it never does."""
 
     def __str__(self) -> str:
-        """The couplings in words, with all digits."""
-        return ", ".join(f"{name} {value!r}" for name, value in self.couplings.items())
+        """Name and couplings in words, with all digits."""
+        return f"{self.name} " + ", ".join(f"{name} {value!r}" for name, value in self.couplings.items())
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,10 @@ class Theory(FluxTheory):
         if self.lam == 0 and self.eta <= 0:
             raise InputError(f"eta = {self.eta:g} at lam = 0: the integral over the field needs eta > 0 or lam > 0")
         _require_precise(self.eta, self.lam, self.mu)
+
+    def __str__(self) -> str:
+        """The couplings alone, since most are of this theory."""
+        return super().__str__().removeprefix(f"{self.name} ")
 
     def log_site_weight(self, f: np.ndarray) -> np.ndarray:
         """ln W at these f, to machine precision."""
@@ -176,14 +180,19 @@ THEORIES: Registry[type[FluxTheory]] = Registry("theory", "theories", _require_t
 
 
 def theory_of(name: str, couplings: Mapping[str, float]) -> FluxTheory:
-    """A theory from its name and couplings. Raises InputError for an unknown name, or other couplings than its own."""
+    """A theory from its name and couplings. Raises InputError for an unknown name, or couplings not its own."""
     kind = THEORIES[name]
     needed = [field.name for field in fields(cast(Any, kind))]
     if set(couplings) != set(needed):
         raise InputError(
             f"theory {name!r}: its couplings are {', '.join(needed)}; {', '.join(couplings) or 'none'} given"
         )
-    return kind(**couplings)
+    try:
+        return kind(**{coupling: _number(coupling, couplings[coupling]) for coupling in needed})
+    except InputError:
+        raise
+    except Exception as error:  # whatever the code of somebody else raises
+        raise InputError(f"theory {name!r}: refuses its couplings ({type(error).__name__}: {error})") from error
 
 
 def _log_integral(exponents: np.ndarray, eta: float, lam: float) -> np.ndarray:

@@ -11,8 +11,9 @@ import pytest
 import fluxeq
 import small_ensembles
 from fluxeq.data import generation
+from fluxeq.data.checkpoints import sample_to_file
 from fluxeq.data.ensembles import open_ensemble
-from fluxeq.data.generation import Settings, sample_to_file
+from fluxeq.data.generation import Settings
 from fluxeq.errors import FluxOverflowError, InputError, StabilityError
 from fluxeq.sampling import backends, chains, gpu, kernels, moves, random_numbers, tables
 from fluxeq.sampling.tuning import Tuning

@@ -11,9 +11,9 @@ from cyclopts import Parameter
 
 from fluxeq.cli.app import ArchitectureName, Device, Many, TaskName, app
 from fluxeq.cli.arguments import config_of, recipe_of, space_of, varied
-from fluxeq.cli.progress import progress
 from fluxeq.errors import InputError
 from fluxeq.system.capacity import n_processors
+from fluxeq.system.progress import progress
 
 if TYPE_CHECKING:
     from fluxeq.data.ensembles import Ensemble

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from fluxeq.cli.app import Device, TaskName, app
-from fluxeq.cli.progress import progress
 from fluxeq.errors import InputError
 from fluxeq.system.capacity import n_processors
+from fluxeq.system.progress import progress
 
 
 @app.command

@@ -4,33 +4,35 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fluxeq.data.ensembles import read_series
+from fluxeq.data.ensembles import Series
 from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains
 from fluxeq.statistics import SHORTEST, Estimate, estimate
 
+SYMBOLS = {"phi2": "|phi|^2"}
+"""What some observables are called in print."""
+
 
 class Measured(NamedTuple):
-    """n and |phi|^2 of an ensemble, and how much of it there is."""
+    """Observables of an ensemble, and how much of it there is."""
 
-    n: Estimate
-    phi2: Estimate
+    estimates: dict[str, Estimate]
     n_configurations: int
     n_chains: int
     state: Chains | None
     """Of the chains, whose tally says how their moves went; none for open worms."""
 
 
-def measured(path: Path) -> Measured:
-    """Means over an ensemble with errors from the Gamma method; tau_int in stored configurations.
+def measured(path: Path, series: Series) -> Measured:
+    """Means over the ensemble of a file with errors from the Gamma method; tau_int in stored configurations.
 
     Raises InputError if there is nothing to measure.
     """
-    series = read_series(path)
-    if not series.n:
+    chains = next(iter(series.observables.values()))
+    if not chains:
         raise InputError(f"{path}: holds no configurations; sample it again")
-    n, phi2 = estimate(series.n), estimate(series.phi2)
-    return Measured(n, phi2, sum(map(len, series.n)), len(series.n), series.state)
+    estimates = {name: estimate(values) for name, values in series.observables.items()}
+    return Measured(estimates, sum(map(len, chains)), len(chains), series.state)
 
 
 def missing(result: Estimate, n_configurations: int) -> int | None:
@@ -51,7 +53,7 @@ def as_json(found: Measured) -> dict[str, Any]:
             "status": result.status,
             "missing": missing(result, found.n_configurations),
         }
-        for name, result in (("n", found.n), ("phi2", found.phi2))
+        for name, result in found.estimates.items()
     }
     moves = None
     if found.state is not None:
@@ -61,7 +63,7 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 def as_text(found: Measured) -> str:
     """The result as a few lines."""
-    lines = [_line(name, result, found.n_configurations) for name, result in (("n", found.n), ("|phi|^2", found.phi2))]
+    lines = [_line(SYMBOLS.get(name, name), result, found.n_configurations) for name, result in found.estimates.items()]
     lines.append(f"{found.n_configurations} configurations from {found.n_chains} chains")
     if found.state is not None:
         accepted = ", ".join(f"{name} {fraction:.0%}" for name, fraction in found.state.acceptance.items())

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -156,21 +156,28 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[b
 
 
 @contextmanager
-def claimed(path: Path, work: str) -> Iterator[None]:
+def claimed(lock: Path, work: str) -> Iterator[None]:
     """Hold a lock file that is there for the block only; its folder is made, and removed again if nothing gets into it.
 
-    Raises InputError at once, which names the ``work``, if another process holds it.
+    Raises InputError at once, which names the ``work``, if another process holds it. Where the file system keeps no
+    locks, nobody is kept out.
     """
-    made = [folder for folder in path.parents if not folder.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path, wait=False) as free:
-        if not free:
-            raise InputError(f"{path.parent}: another process {work} there; wait for it, or choose another output")
+    made = [folder for folder in lock.parents if not folder.exists()]
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        try:
+            is_free = held.enter_context(locked(lock, wait=False)) and lock.exists()
+        except FileNotFoundError:  # who held it has just removed the folder
+            is_free = False
+        except InputError:
+            is_free = True
+        if not is_free:
+            raise InputError(f"{lock.parent}: another process {work} there; wait for it, or choose another output")
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
-            with suppress(OSError):
+            with suppress(OSError):  # there is something in the folder, or another process has come for the lock
+                lock.unlink()
                 for folder in made:
                     folder.rmdir()
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from fluxeq.cli import progress as shown
+from fluxeq.system import progress as shown
 
 
 def test_lines(monkeypatch, capsys):
@@ -32,7 +32,7 @@ def test_quick_work_says_nothing(capsys):
 
 @pytest.mark.parametrize(("term", "is_bar"), [("xterm", True), ("dumb", False), ("", False)])
 def test_a_bar_only_where_a_terminal_can_draw_one(term, is_bar):
-    code = "from fluxeq.cli.progress import progress\nwith progress('work') as advance: advance(2, 2, '[x]')"
+    code = "from fluxeq.system.progress import progress\nwith progress('work') as advance: advance(2, 2, '[x]')"
     reader, writer = pty.openpty()
     subprocess.run([sys.executable, "-c", code], stderr=writer, env={**os.environ, "TERM": term}, check=True)
     found = os.read(reader, 10000)

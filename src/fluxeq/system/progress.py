@@ -1,4 +1,4 @@
-"""Signs of life on standard error while a command works: a bar on a terminal, plain lines elsewhere."""
+"""Signs of life on standard error while something works: a bar on a terminal, plain lines elsewhere."""
 
 import os
 import sys
