@@ -139,3 +139,26 @@ def test_no_configurations():
 def test_wrong_number_of_channels(shape):
     with pytest.raises(InputError, match="2 d"):
         observables.split(np.zeros(shape, dtype=np.int8))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda theory, k: 1 / 0, "fails with ZeroDivisionError"),
+        (lambda theory, k: k, r"it returns int8 \(3, 4, 4, 2\)"),
+        (lambda theory, k: np.array(["a"] * len(k)), "it returns <U1"),
+        (lambda theory, k: np.full(len(k), np.nan), "finite numbers are needed; it returns nan"),
+    ],
+)
+def test_functions_that_are_no_observables(monkeypatch, function, message):
+    monkeypatch.setitem(observables.OBSERVABLES._found, "fluxeq:own", function)
+    with pytest.raises(InputError, match=f"observable 'fluxeq:own': .*{message}"):
+        observables.observed("fluxeq:own", THEORY, np.zeros((3, 4, 4, 2), dtype=np.int8))
+
+
+def test_observables_by_name():
+    configurations = np.zeros((3, 4, 4, 2), dtype=np.int8)
+    for name in ("n", "phi2", "fluxeq.observables:n"):
+        assert observables.observed(name, THEORY, configurations).shape == (3,)
+    with pytest.raises(InputError, match="observable 'nothing': choose one of n, phi2"):
+        observables.observed("nothing", THEORY, configurations)

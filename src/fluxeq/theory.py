@@ -110,7 +110,7 @@ class Theory(FluxTheory):
         if self.lam == 0:
             log_gamma = np.array([math.lgamma(exponent / 2) for exponent in exponents.ravel()]).reshape(exponents.shape)
             return log_gamma - exponents / 2 * math.log(self.eta) - math.log(2)
-        return _log_integral(exponents, self.eta, self.lam)
+        return _log_integral(exponents.ravel(), self.eta, self.lam).reshape(exponents.shape)
 
     def hop_weights(self, d: int) -> np.ndarray:
         """e^mu and e^-mu in time, 1 in space."""

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import h5py
 import numpy as np
@@ -14,6 +14,7 @@ import full_disks
 import small_ensembles
 from damage import damages
 from fluxeq.data import ensembles, hdf5
+from fluxeq.data.checkpoints import sample_to_file
 from fluxeq.data.ensembles import (
     joined,
     open_ensemble,
@@ -22,7 +23,9 @@ from fluxeq.data.ensembles import (
     save_blocks,
     save_ensemble,
 )
+from fluxeq.data.generation import Settings
 from fluxeq.errors import InputError
+from fluxeq.theory import FluxTheory
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
@@ -325,3 +328,42 @@ def test_the_state_of_other_chains_is_refused(tmp_path, name, change):
     save_ensemble(tmp_path / "e.h5", replace(ensemble, state=state))
     with pytest.raises(InputError, match=f"not an ensemble of fluxeq \\(state/{name} is "):
         open_ensemble(tmp_path / "e.h5")
+
+
+def test_measured_in_memory():
+    ensemble = small_ensembles.closed(1)
+    found = ensemble.measure()
+    assert list(found) == ["n", "phi2"]
+    assert found["n"].value == ensemble.n.mean()
+    assert list(ensemble.measure("phi2")) == ["phi2"]
+    assert repr(ensemble) == "Ensemble(eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1, 40 configurations from 4 chains)"
+
+
+def test_a_theory_that_is_not_here(paths):
+    with changed(paths["closed"]) as file:
+        file.attrs["theory"], file.attrs["theory_class"] = "xy", "somebody.xy:XY"
+    message = r"closed\.h5: needs the Python module somebody\.xy, which has its theory"
+    with pytest.raises(InputError, match=message):
+        open_ensemble(paths["closed"])
+
+
+@dataclass(frozen=True)
+class Seeded(FluxTheory):
+    """A theory with a coupling that has the name of an attribute of files."""
+
+    seed: float = 1.0
+
+    def log_site_weight(self, f):
+        return np.zeros(f.shape)
+
+    def hop_weights(self, d):
+        return np.full(2 * d, 0.2)
+
+
+def test_a_coupling_whose_name_is_taken(tmp_path):
+    message = "test_ensembles:Seeded': an ensemble has a seed of its own; rename that coupling"
+    with pytest.raises(InputError, match=message):
+        sample_to_file(tmp_path / "e.h5", Settings(Seeded(), (3,), 4, 4, 1))
+    with pytest.raises(InputError, match=message):
+        save_ensemble(tmp_path / "e.h5", fluxeq.sample(Seeded(), (3,), 4, seed=1))
+    assert not any(tmp_path.iterdir())
