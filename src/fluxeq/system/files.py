@@ -73,6 +73,8 @@ def read_json(path: Path) -> Any:
 
     Raises InputError if the file cannot be read, is not JSON, or has a digest that is another one.
     """
+    if path.exists() and not path.is_file():  # a folder, or a device that never ends
+        raise InputError(f"{path}: is not a file")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return unsealed(content) if isinstance(content, dict) and "digest" in content else content
