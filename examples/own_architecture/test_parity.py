@@ -32,8 +32,9 @@ def test_a_reflection_is_one():
 
 
 def test_symmetry_with_a_control():
-    from fluxeq.nets.architecture import configured
     from parity import reflected
+
+    from fluxeq.nets.architecture import configured
 
     x = np.random.default_rng(1).integers(-2, 3, (4, 6, 4)).astype(np.float32)
     targets = fluxeq.TASKS["regression"].targets

@@ -114,8 +114,8 @@ def derived_seed(*parts: int | str) -> int:
 
 
 def model_file(architecture: str, instance: int) -> str:
-    """The name of the file of a trained instance."""
-    return f"{architecture}-{instance:03d}.safetensors"
+    """The name of the file of a trained instance; ``package.module:Class`` goes by that of the class."""
+    return f"{architecture.rpartition(':')[2]}-{instance:03d}.safetensors"
 
 
 def remove(path: Path) -> None:
