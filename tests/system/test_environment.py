@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
     "variables",
     [
         {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "TERM": "dumb", "COLUMNS": "1"},
-        {"MPLBACKEND": "nonsense", "JAX_PLATFORMS": "cuda", "PYTHONWARNINGS": "error", "FORCE_COLOR": "1"},
+        {"MPLBACKEND": "nonsense", "JAX_PLATFORMS": "cuda", "PYTHONWARNINGS": "error", "SOURCE_DATE_EPOCH": "x"},
         {"JAX_PLATFORMS": "nonsense", "JAX_ENABLE_X64": "1", "LC_ALL": "C", "PYTHONUTF8": "0", "TERM": None},
         {"NUMBA_DISABLE_JIT": "1", "JAX_DISABLE_JIT": "0", "HOME": "/dev/null", "XDG_CACHE_HOME": None},
         {"FLUXEQ_CACHE": "/dev/null", "MPLCONFIGDIR": "/dev/null", "PYTHONIOENCODING": "ascii", "PYTHONOPTIMIZE": "2"},

@@ -20,6 +20,7 @@ def prepare() -> None:
     for name in [name for name in os.environ if name.startswith("JAX_")]:
         del os.environ[name]  # the option --device says where networks learn, and the code in which precision
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
+    os.environ.pop("SOURCE_DATE_EPOCH", None)  # which libraries read at import; files of fluxeq have no dates
     if shutil.get_terminal_size().columns < NARROWEST:
         os.environ["COLUMNS"] = str(NARROWEST)
     _open_streams()
