@@ -14,6 +14,7 @@ import pandas as pd
 from fluxeq.analysis.spread import sizes
 from fluxeq.analysis.tables import Results, couplings_of
 from fluxeq.nets.architecture import takes
+from fluxeq.nets.network import total_stride
 from fluxeq.study.family import file_stem
 from fluxeq.study.values import named
 from fluxeq.system.files import whole, write_text

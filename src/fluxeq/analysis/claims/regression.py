@@ -165,7 +165,9 @@ R4 = Claim(
     SECTION,
     _follows,
 )
-R5 = Claim("R5", "EQ is far more accurate than ST on every lattice.", "about 10^3 (fig. 4)", SECTION, _beats_at_every_size)
+R5 = Claim(
+    "R5", "EQ is far more accurate than ST on every lattice.", "about 10^3 (fig. 4)", SECTION, _beats_at_every_size
+)
 R6 = Claim(
     "R6",
     "On its own lattice, the much larger flattening network of Zhou et al. has a far higher loss than EQ.",

@@ -56,7 +56,7 @@ def looks_of(numbers: pd.DataFrame) -> dict[str, Look]:
     families = numbers[SERIES].drop_duplicates().sort_values("augmentation", kind="stable")
     known, further = dict(KNOWN), itertools.cycle(FURTHER)
     return {
-        family: known.pop((architecture, augmentation), None) or next(further)
+        family: known.pop(which) if (which := (architecture, augmentation)) in known else next(further)
         for family, architecture, augmentation in families.itertuples(index=False, name=None)
     }
 
@@ -117,7 +117,8 @@ def ticks_at(axes: Axes, values: Iterable[float]) -> None:
 def legend(figure: Figure, numbers: pd.DataFrame) -> None:
     """Put the names of the families above the panels, and what band and lines mean below."""
     names: list[Artist] = [
-        Line2D([], [], color=look.colour, marker=look.marker, label=family) for family, look in looks_of(numbers).items()
+        Line2D([], [], color=look.colour, marker=look.marker, label=family)
+        for family, look in looks_of(numbers).items()
     ]
     meaning: list[Artist] = [
         Patch(color="0.5", alpha=0.25, linewidth=0, label="best to worst instance"),

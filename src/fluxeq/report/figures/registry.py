@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
 from fluxeq.registry import Registry
 from fluxeq.report.figures import canvas
@@ -44,7 +45,7 @@ def write_searches(run: Path, folders: Sequence[Path]) -> list[Path]:
     """Write the figure of some of the searches of a run into its folder ``figures``."""
     from fluxeq.report.figures import search
 
-    return _write(search.FIGURE, search.numbers_of(folders, run), run / "figures")
+    return _write(search.FIGURE, search.numbers_of(folders, Results(run).study), run / "figures")
 
 
 def _write(figure: Figure, numbers: pd.DataFrame, folder: Path) -> list[Path]:
