@@ -1,6 +1,7 @@
 """The report of a run: one HTML file with everything in it, made from the stored numbers alone."""
 
 import base64
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -8,42 +9,9 @@ from typing import Any
 import pandas
 
 from fluxeq.errors import InputError
-from fluxeq.runs.plan import figures
-from fluxeq.study.study import Study, study_text
+from fluxeq.report.figures.registry import FIGURES
+from fluxeq.study.study import load_study, study_text
 from fluxeq.system.files import read_json, write_text
-
-CAPTIONS = {
-    "fig1": "Figure 1. How far translations change the output of a trained network: over all translations, and over "
-    "those by multiples of its strides. FL has no smaller group left.",
-    "fig2": "Figure 2. Test loss on the training lattice, over all mu of the test, against the size of the training "
-    "set. Bands run from the best to the worst instance; dashed: mean; line: median.",
-    "fig3": "Figure 3. Density and |phi|^2 against mu for every lattice: Monte-Carlo means with errors, and the mean "
-    "predictions of the best EQ instance, which was trained at one mu and one lattice size.",
-    "fig4": "Figure 4. Test loss against lattice size. ST is absent where its strides do not divide the lattice.",
-    "fig5a": "Figure 5a. A configuration with an open worm, and the two sites where flux is not conserved.",
-    "fig5b": "Figure 5b. Feature maps of the best EQ and ST detectors on that configuration.",
-    "fig6a": "Figure 6a. Detection of open worms: test loss and accuracy against mu, on the training lattice.",
-    "fig6b": "Figure 6b. Detection of open worms: test loss and accuracy against lattice size.",
-    "fig7a": "Figure 7a. Counting open worms: test loss and accuracy against their number, on the training lattice.",
-    "fig7b": "Figure 7b. Counting open worms: test loss and accuracy against lattice size.",
-    "search": "The searches, equal in budget for all architectures. Left: every setting that was tried, and the best "
-    "so far. Middle: the sizes of all settings; a star is the winner. Right: the choices that decided, by PED-ANOVA.",
-}
-
-PAPER = {
-    "fig1": "EQ is equivariant exactly, ST under multiples of its strides only, FL not at all.",
-    "fig2": "EQ lies far below ST and FL and improves with more data; ST and FL hardly do, augmented or not.",
-    "fig3": "The predictions stay very close to the true values at every mu and size, and show the onset on 200x10.",
-    "fig4": "EQ is about three orders of magnitude more accurate than ST on every lattice.",
-    "fig5a": "An open worm leaves one violation of either sign, at its two ends.",
-    "fig5b": "The networks react to one of the two violations only.",
-    "fig6a": "Loss and accuracy depend little on mu; FL is worse than EQ, ST is very close to it.",
-    "fig6b": "Larger lattices lower the precision.",
-    "fig7a": "EQ does well for every number of worms; ST and FL fail at small numbers.",
-    "fig7b": "EQ is far better than ST; all of its instances count without an error.",
-    "search": "Small and medium-sized networks were preferred, of 10^2 to 10^5 parameters.",
-}
-"""What the paper's text says of each figure, in our words."""
 
 STYLE = """
 :root { color-scheme: light; }
@@ -64,23 +32,23 @@ COLUMNS = ("id", "statement", "paper", "measured")
 VERDICTS = {True: ("holds", "yes"), False: ("does not hold", "no"), None: ("not measured", "unknown")}
 
 
-def write_report(run: Path, study: Study, so_far: str = "") -> Path:
-    """Write report.html; its path. ``so_far`` says how far an unfinished run is, in which figures may be missing.
+def write_report(run: Path, unfinished: str = "") -> Path:
+    """Write report.html; its path. ``unfinished`` says how far a run is, in which figures may be missing.
 
     Raises InputError if the run has no claims, or is finished and lacks a figure.
     """
-    claims = _claims(run)
-    path = run / "report.html"
+    study, claims, path = load_study(run / "study.toml"), _claims(run), run / "report.html"
+    shown = [name for name, figure in FIGURES.items() if figure.shows(study)]
     sections = [
         f"<h1>fluxeq: study {escape(study.name)}</h1>",
-        *([f"<p><strong>Unfinished.</strong> {escape(so_far)}</p>"] if so_far else []),
+        *([f"<p><strong>Unfinished.</strong> {escape(unfinished)}</p>"] if unfinished else []),
         f"<p>{_summary(claims)}</p>",
         "<h2>Claims</h2>",
         _claims_table(claims),
         "<h2>Figures</h2>",
-        *(_figure(run, name) for name in figures(study) if not so_far or _picture(run, name).is_file()),
+        *(_figure(run, name) for name in shown if not unfinished or _picture(run, name).is_file()),
         "<h2>How it was made</h2>",
-        _provenance_table(_provenance(run)),
+        _provenance_table(_whole(run / "provenance.json", lambda found: isinstance(found, dict))),
         "<h3>Study file</h3>",
         f"<pre>{escape(study_text(run / 'study.toml'))}</pre>",
     ]
@@ -92,20 +60,17 @@ def write_report(run: Path, study: Study, so_far: str = "") -> Path:
 
 def _claims(run: Path) -> list[dict[str, Any]]:
     """The claims of a run. Raises InputError if there are none, or their file is damaged."""
-    found = read_json(run / "claims.json")
-    if not isinstance(found, list) or not all(map(_is_claim, found)):
-        raise InputError(f"{run / 'claims.json'}: damaged; remove it; 'fluxeq reproduce' makes it again")
-    return found
+    return _whole(run / "claims.json", lambda found: isinstance(found, list) and all(map(_is_claim, found)))
 
 
 def _is_claim(row: Any) -> bool:
     return isinstance(row, dict) and {*COLUMNS, "holds"} <= row.keys() and row["holds"] in list(VERDICTS)
 
 
-def _provenance(run: Path) -> dict[str, Any]:
-    found = read_json(run / "provenance.json")
-    if not isinstance(found, dict):
-        raise InputError(f"{run / 'provenance.json'}: damaged; remove it; 'fluxeq reproduce' makes it again")
+def _whole(path: Path, is_whole: Callable[[Any], bool]) -> Any:
+    """The content of a JSON file. Raises InputError if it is of another kind."""
+    if not is_whole(found := read_json(path)):
+        raise InputError(f"{path}: damaged; remove it; 'fluxeq reproduce' makes it again")
     return found
 
 
@@ -133,9 +98,10 @@ def _figure(run: Path, name: str) -> str:
     picture = _picture(run, name)
     if not picture.is_file():
         raise InputError(f"{picture}: no such figure; 'fluxeq reproduce' draws it")
-    data, caption = base64.b64encode(picture.read_bytes()).decode(), escape(CAPTIONS[name])
+    data, figure = base64.b64encode(picture.read_bytes()).decode(), FIGURES[name]
     image = f'<img alt="{name}" src="data:image/png;base64,{data}">'
-    paper = f"<br><b>The paper:</b> {escape(PAPER[name])}"
+    caption = escape(figure.caption)
+    paper = f"<br><b>The paper:</b> {escape(figure.paper)}" if figure.paper else ""
     return f"<figure>{image}<figcaption>{caption}{paper}</figcaption>{_spread(run, name)}</figure>"
 
 
@@ -152,10 +118,9 @@ def _spread(run: Path, name: str) -> str:
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); 'fluxeq figure' draws it") from None
     if "median_low" not in numbers:
         return ""
-    hidden = ("instances", "mean", "panel", "augmentation")
+    hidden = ("instances", "mean", "panel", "architecture", "augmentation")
     columns = [column for column in numbers if column not in hidden]
-    augmented = numbers["architecture"] + numbers["augmentation"].map({"True": ", augmented", "False": ""})
-    rows = numbers.assign(architecture=augmented)[columns].drop_duplicates().to_dict("records")
+    rows = numbers[columns].drop_duplicates().to_dict("records")
     head = "".join(f"<th>{escape(column.replace('_', ' '))}</th>" for column in columns)
     body = "\n".join(
         "<tr>" + "".join(f"<td>{escape(_short(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
