@@ -16,7 +16,7 @@ from fluxeq.training.recipe import Recipe
 from fluxeq.workflow.job import Work
 
 Files = tuple[str, ...]
-ByFamily = dict[str, dict[str, Files]]
+ByFamily = dict[str, dict[str, list[str]]]
 """Model files by section and family."""
 
 
@@ -217,7 +217,7 @@ class Evaluate(NetworkWork):
     family: str
     models: Files
     function: str | None = None
-    tests: tuple[tuple[str, int], ...]
+    tests: list[tuple[str, int | None]]
     """Files, and how many configurations of each."""
     output: str
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from fluxeq.errors import InputError
-from fluxeq.report.figures.registry import require_figure, write_figure
+from fluxeq.report.figures.registry import FIGURES, write_figure
 from fluxeq.report.page import write_report
 from fluxeq.runs.jobs import Collect, DrawFigure, Evaluate, JudgeClaims, Report
 from fluxeq.runs.plan import figure_files, plan
@@ -89,7 +89,7 @@ def write_partial_report(run: Path, study: Study) -> Path:
 
 def draw(run: Path, study: Study, name: str) -> list[Path]:
     """Draw one figure of what is done; its files. Raises InputError if that is not enough for it."""
-    require_figure(name)
+    FIGURES.require_known(name)
     if is_archived(run):
         return write_figure(run, name)
     version = Version.of(run, study)

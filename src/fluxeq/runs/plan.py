@@ -149,7 +149,7 @@ def _scored(name: str, family: str, section: Section, trained: list[Job], tests:
         family=family,
         models=tuple(job.outputs[0] for job in trained),
         function=section.families[family].function,
-        tests=tuple((test.file, test.n) for test in tests),
+        tests=[(test.file, test.n) for test in tests],
         output=f"scores/{variant}.csv",
     )
     needs = (*(job.name for job in trained), *(test.job.name for test in tests))
@@ -191,7 +191,7 @@ def _measured(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> Jo
             and work.models
             and not (study.tasks[work.section].families[work.family].augmentation)
         ):
-            models[work.section][work.family] = work.models  # larger sets come later
+            models[work.section][work.family] = list(work.models)  # larger sets come later
     tests = {name: _first_test(section, data[name]) for name, section in study.tasks.items()}
     closed = {name: test.work.source for name, test in tests.items() if isinstance(test.work, OpenWorms)}
     measure = Measure(models=models, tests={name: test.outputs[0] for name, test in tests.items()}, closed=closed)

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-from fluxeq.config import Frozen
+from pydantic import BaseModel, ConfigDict
+
 from fluxeq.system.files import digest
 
 
-class Work(Frozen):
+class Work(BaseModel):
     """Settings of a piece of work in a folder; it can be repeated: what is finished is kept, the result is the same."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
     learns: ClassVar[bool] = False
