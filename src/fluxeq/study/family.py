@@ -88,7 +88,7 @@ def _require_divisors(architecture: str, shape: tuple[int, ...], strides: tuple[
 def _require_callable(name: str, found: Any) -> Callable[..., Any]:
     if not callable(found):
         raise InputError(f"function {name!r}: a function of a batch of configurations is needed")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 FUNCTIONS: Registry[Callable[..., Any]] = Registry("function", "functions", _require_callable)

@@ -1,4 +1,4 @@
-"""A section of a study: one task on data of one theory, the networks that are trained for it, and where they are tested.
+"""A section of a study: one task on data of one theory, the networks that are trained for it, where they are tested.
 
 What a job would refuse hours later is refused here, as far as the file alone can tell: couplings without a theory, more
 worms than a lattice holds, lists that are empty or hold a value twice, more examples than there will be.

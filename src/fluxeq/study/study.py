@@ -17,6 +17,7 @@ from fluxeq.errors import InputError
 from fluxeq.study.extension import as_toml, merged
 from fluxeq.study.section import Section
 from fluxeq.study.values import Count
+from fluxeq.system.files import derived_seed
 
 SHIPPED = ("quick", "laptop", "paper")
 DEEPEST = 10
@@ -47,6 +48,10 @@ class Study(Frozen):
             name: {"task": name, **section} if isinstance(section, dict) else section
             for name, section in sections.items()
         }
+
+    def seed_of(self, *names: str | int) -> int:
+        """The seed of what has these names: all seeds of a run are made here."""
+        return derived_seed(self.seed, *names)
 
     def require_there(self) -> None:
         """Raise InputError for architectures and functions that are not there, or cannot be built; loads JAX."""

@@ -205,7 +205,10 @@ class Trainer:
 
     def _new_polisher(self, blank: eqx.Module, n_residuals: int) -> Polisher | None:
         if not self._task.least_squares:
-            raise InputError(f"levenberg_marquardt = {self.recipe.levenberg_marquardt}: {self._task.name} has no squared error; set it to 0")
+            raise InputError(
+                f"levenberg_marquardt = {self.recipe.levenberg_marquardt}: {self._task.name} has no squared error; "
+                "set it to 0"
+            )
         if not can_polish(self.n_parameters, n_residuals):
             return None
         arrays, _ = eqx.partition(blank, eqx.is_inexact_array)
