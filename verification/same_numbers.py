@@ -258,7 +258,8 @@ def measurements(old: Path, new: Path, study: Study) -> Iterator[Compared]:
             continue
         for column in columns:
             if found[column].dtype.kind in "fib":
-                yield numbers(f"{column} in {path.name}", [(found[column], there[column])])
+                known = found[column].notna() | (column != "stride")  # which flattening networks had, too
+                yield numbers(f"{column} in {path.name}", [(found[column][known], there[column][known])])
             else:
                 yield Compared(f"{column} in {path.name}", len(there), int((found[column] != there[column]).sum()), 0.0)
 
