@@ -132,7 +132,9 @@ def tables(seed: int = 1, scale: Scale = Scale()) -> Tables:
 
 def study(scale: Scale) -> str:
     """The study file of such a run."""
-    shapes, squares = (json.dumps([[*map(int, shape.split("x"))] for shape in some]) for some in (scale.shapes, SQUARES))
+    shapes, squares = (
+        json.dumps([[*map(int, shape.split("x"))] for shape in some]) for some in (scale.shapes, SQUARES)
+    )
     sizes = {"n_training": list(scale.n_training), "mu": list(scale.mu), "shapes": shapes, "squares": squares}
     return STUDY.format(least=LEAST, **sizes)
 
@@ -316,9 +318,10 @@ def _example(rng, extent=8):
     divergence = sum(k[nu] - np.roll(k[nu], 1, nu) for nu in range(2))
     l = rng.integers(0, 3, k.shape)
     t, x = (values.ravel() for values in np.indices((extent, extent)))
-    columns = {"task": "detection", "t": t, "x": x, "k_t": k[0], "k_x": k[1], "l_t": l[0], "l_x": l[1], "divergence": divergence}
+    columns = {"t": t, "x": x, "k_t": k[0], "k_x": k[1], "l_t": l[0], "l_x": l[1], "divergence": divergence}
     columns |= {"worm_t": worm[0], "worm_x": worm[1]}
-    return pd.DataFrame({name: values if name == "task" else np.ravel(values) for name, values in columns.items()})
+    table = pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+    return table.assign(task="detection")
 
 
 def _feature_maps(rng, example):

@@ -2,6 +2,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pandas as pd
@@ -208,10 +209,12 @@ def test_a_second_family_of_an_architecture_is_not_judged(tables, tmp_path):
 MINE = Claim("M1", "The sky is blue.", "", "", lambda results: Verdict(results.study.name, True))
 
 
-def test_a_claim_of_somebody_else_is_judged(tables, tmp_path):
-    """By the place where it is; as an entry point it stands behind those of the paper."""
-    results = Results(tables.write(tmp_path / "run"))
-    (found,) = [judged(CLAIMS[f"{__name__}:MINE"], results)]
+def test_a_claim_of_somebody_else_is_judged(tables, tmp_path, monkeypatch):
+    """An entry point stands behind those of the paper."""
+    point = EntryPoint("M1", f"{__name__}:MINE", "fluxeq.claims")
+    monkeypatch.setitem(CLAIMS._points, "M1", point)
+    *others, found = judge(tables.write(tmp_path / "run"))
+    assert [claim.id for claim in others] == IDS
     assert (found.id, found.measured, found.holds) == ("M1", "synthetic", True)
 
 

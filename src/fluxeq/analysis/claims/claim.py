@@ -5,9 +5,9 @@
     accuracy of an architecture = likewise
     [a ... b]                   = 95 % of the bootstrap over instances
 
-A claim is an instance of ``Claim`` under its id in ``fluxeq.claims``. Every threshold is a constant of its module, fixed
-beforehand, with its reason; none is a setting. Verified on a made-up run on which all claims hold, for each claim on one
-that violates it, and on one that lacks its data.
+A claim is an instance of ``Claim`` under its id in ``fluxeq.claims``. Every threshold is a constant of its module,
+fixed beforehand, with its reason; none is a setting. Verified on a made-up run on which all claims hold, for each claim
+on one that violates it, and on one that lacks its data.
 """
 
 from collections.abc import Callable
