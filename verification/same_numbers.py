@@ -211,7 +211,7 @@ def scores(old: Path, new: Path, study: Study) -> Iterator[Compared]:
 
 def read(path: Path) -> pd.DataFrame:
     """A table with every digit."""
-    return pd.read_csv(path, float_precision="round_trip")
+    return pd.read_csv(path)
 
 
 def melted(wide: pd.DataFrame) -> pd.DataFrame:

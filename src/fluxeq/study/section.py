@@ -99,27 +99,6 @@ class Section(Frozen):
         return families | unnamed
 
     @model_validator(mode="after")
-    def _trainable(self) -> Self:
-        _require_file_names("families", self.families)
-        trained = {name: family for name, family in self.families.items() if family.function is None}
-        _require_file_names("families: architecture", {family.architecture for family in trained.values()})
-        for name, family in trained.items():
-            if len(family.networks) > self.instances:
-                raise ValueError(f"families.{name}.networks: at most {self.instances} are needed, one an instance")
-            for network in family.networks:
-                try:
-                    network.require_recipe(self.recipe)
-                except ValueError as error:
-                    raise ValueError(f"families.{name}.networks.{error}") from None
-        if self.searched and self.search is None:
-            raise ValueError(f"search: is needed, since {self.searched[0]} has no fixed networks")
-        if self.search and self.search.n_training > self.n_training[-1]:
-            raise ValueError(f"search.n_training = {self.search.n_training}: there are {self.n_training[-1]} at most")
-        if self.searches > self.instances:
-            raise ValueError(f"searches = {self.searches}: at most the instances ({self.instances}), one a winner")
-        return self
-
-    @model_validator(mode="after")
     def _data_there(self) -> Self:
         trained, tested = self.training_points, self.test_points
         for theory in (*trained, *tested):
@@ -153,6 +132,27 @@ class Section(Frozen):
                 f"n_training = {self.n_training[0]}: at least {least} are needed, {LEAST_PER_NUMBER} for each coupling "
                 "and number of worms"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _trainable(self) -> Self:
+        _require_file_names("families", self.families)
+        trained = {name: family for name, family in self.families.items() if family.function is None}
+        _require_file_names("families: architecture", {family.architecture for family in trained.values()})
+        for name, family in trained.items():
+            if len(family.networks) > self.instances:
+                raise ValueError(f"families.{name}.networks: at most {self.instances} are needed, one an instance")
+            for network in family.networks:
+                try:
+                    network.require_recipe(self.recipe)
+                except ValueError as error:
+                    raise ValueError(f"families.{name}.networks.{error}") from None
+        if self.searched and self.search is None:
+            raise ValueError(f"search: is needed, since {self.searched[0]} has no fixed networks")
+        if self.search and self.search.n_training > self.n_training[-1]:
+            raise ValueError(f"search.n_training = {self.search.n_training}: there are {self.n_training[-1]} at most")
+        if self.searches > self.instances:
+            raise ValueError(f"searches = {self.searches}: at most the instances ({self.instances}), one a winner")
         return self
 
     @property
