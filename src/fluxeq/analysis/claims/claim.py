@@ -36,10 +36,10 @@ class Claim:
     statement: str
     paper: str
     """The paper's number or words."""
-    section: str
-    """The section of a study that it is about; empty if it is about all of them."""
     judge: Callable[[Results], Verdict]
     """Raises InputError if the run lacks the data."""
+    section: str = ""
+    """The section of a study that it is about; empty if it is about all of them."""
 
 
 @dataclass(frozen=True)
