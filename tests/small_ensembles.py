@@ -6,7 +6,7 @@ from pathlib import Path
 
 import fluxeq
 from fluxeq.data.ensembles import Ensemble, save_ensemble
-from fluxeq.data.worms import open_worms
+from fluxeq.data.generation import open_worms
 from fluxeq.tasks.task import TASKS
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import Data, dataset

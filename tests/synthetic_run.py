@@ -10,19 +10,64 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+LEAST = "instances = 3\nrecipe = {}\nsearch = { trials = 1, n_training = 10, recipe = {} }"
 STUDY = """
 name = "synthetic"
+seed = 1
 
-[regression]
+[tasks.regression]
+couplings = {{ eta = 4.01, lam = 1.0 }}
+training = [{{ mu = 1.05 }}]
 shape = [60, 4]
-mu = 1.05
 n_training = {n_training}
+{least}
+test = {{ couplings = {{ mu = {mu} }}, shapes = {shapes}, configurations = 500 }}
 
-[detection]
-shape = [8, 8]
+[tasks.regression.families]
+EQ = {{}}
+ST = {{}}
+FL = {{}}
+"ST, augmented" = {{ architecture = "ST", augmentation = true }}
+"FL, augmented" = {{ architecture = "FL", augmentation = true }}
 
-[counting]
+[tasks.detection]
+couplings = {{ lam = 1.0 }}
+training = [{{ eta = 4.01, mu = 1.5 }}]
 shape = [8, 8]
+n_training = [16000]
+n_worms = [0, 1]
+{least}
+
+[tasks.detection.test]
+couplings = {{ eta = [4.01, 4.04, 4.25], mu = [1.0, 1.25, 1.5] }}
+shapes = {squares}
+configurations = 500
+n_worms = [0, 1]
+
+[tasks.counting]
+couplings = {{ eta = 4.01, lam = 1.0 }}
+training = [{{ mu = 1.5 }}]
+shape = [8, 8]
+n_training = [16000]
+n_worms = [0, 5]
+{least}
+
+[tasks.counting.test]
+couplings = {{ mu = [1.0, 1.5] }}
+shapes = {squares}
+configurations = 500
+n_worms = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+
+[tasks.zhou]
+task = "regression"
+couplings = {{ eta = 4.01, lam = 1.0 }}
+training = [{{ mu = 0.91 }}, {{ mu = 1.05 }}]
+shape = [200, 10]
+n_training = [8000]
+instances = 1
+recipe = {{}}
+test = {{ couplings = {{ mu = [0.91, 1.05] }}, shapes = [[200, 10]], configurations = 500 }}
+families = {{ Zhou = {{ architecture = "FL", networks = [{{ config = {{}} }}] }} }}
 """
 
 SQUARES = ("8x8", "16x16", "32x32", "64x64")
@@ -45,15 +90,15 @@ class Tables:
 
     metrics: pd.DataFrame
     measurements: dict[str, pd.DataFrame] = field(default_factory=dict)
-    n_training: tuple[int, ...] = ()
-    """The sizes of the training set of the regression in the study file."""
+    study: str = ""
+    """The study file."""
     searches: dict[tuple[str, str], list[dict]] = field(default_factory=dict)
     """The settings that were tried for a task and an architecture, the best first."""
 
     def write(self, run: Path) -> Path:
         """Make the run folder; its path."""
         (run / "measurements").mkdir(parents=True)
-        (run / "study.toml").write_text(STUDY.format(n_training=list(self.n_training)), encoding="utf-8")
+        (run / "study.toml").write_text(self.study, encoding="utf-8")
         self.metrics.to_csv(run / "metrics.csv", index=False)
         for name, table in self.measurements.items():
             table.to_csv(run / "measurements" / f"{name}.csv", index=False)
@@ -82,7 +127,16 @@ def tables(seed: int = 1, scale: Scale = Scale()) -> Tables:
     measurements["feature_maps"] = _feature_maps(rng, measurements["example"])
     tasks = ("regression", "detection", "counting")
     searches = {(task, architecture): search(rng) for task in tasks for architecture in DETECTION_LOSS}
-    return Tables(pd.DataFrame(rows), measurements, scale.n_training, searches)
+    return Tables(pd.DataFrame(rows), measurements, study(scale), searches)
+
+
+def study(scale: Scale) -> str:
+    """The study file of such a run."""
+    shapes, squares = (
+        json.dumps([[*map(int, shape.split("x"))] for shape in some]) for some in (scale.shapes, SQUARES)
+    )
+    sizes = {"n_training": list(scale.n_training), "mu": list(scale.mu), "shapes": shapes, "squares": squares}
+    return STUDY.format(least=LEAST, **sizes)
 
 
 def search(rng, n=12):
@@ -94,36 +148,34 @@ def search(rng, n=12):
         value = 1e-5 if len(kernels) > 1 and kernels[1] == 2 else 1e-2
         value *= float(np.exp(rng.normal()))
         config = {"blocks": blocks, "dense": [8] * int(rng.integers(0, 2)), "activation": "gelu"}
-        found.append({"config": config, "value": value, "n_parameters": 50 * 3 ** len(blocks), "number": number})
+        choices = {"layers": len(blocks), **{f"kernel_{i}": kernel for i, kernel in enumerate(kernels)}}
+        setting = {"config": config, "choices": choices, "value": value, "n_parameters": 50 * 3 ** len(blocks)}
+        found.append({**setting, "number": number})
     found.sort(key=lambda setting: setting["value"])
-    for setting in found[2::3]:
-        setting["pruned"] = True
-    return found
+    return [{**setting, "pruned": i % 3 == 2} for i, setting in enumerate(found)]
+
+
+def named(architecture, augmentation=False):
+    """The family of an architecture."""
+    return f"{architecture}, augmented" if augmentation else architecture
 
 
 def _row(task, architecture, augmentation, n_training, instance, shape, **further):
-    augmented = "-augmented" if augmentation else ""
     row = {
-        "group": "study",
         "task": task,
+        "family": named(architecture, augmentation),
         "architecture": architecture,
         "augmentation": augmentation,
         "n_training": n_training,
         "instance": instance,
-        "model": f"models/{task}-{architecture}{augmented}-{n_training}/{instance:02d}.safetensors",
+        "model": f"models/{task}-{named(architecture, augmentation)}-{n_training}/{instance:02d}.safetensors",
         "n_parameters": {"EQ": 1200, "ST": 5000, "FL": 60000}[architecture],
+        "theory": "phi4",
         "shape": shape,
-        "eta": 4.01,
-        "lam": 1.0,
-        "mu": 1.05,
+        **{"eta": 4.01, "lam": 1.0, "mu": 1.05},
         "n_worms": None,
         "configurations": 500,
-        "loss": np.nan,
-        "loss_error": np.nan,
-        "accuracy": np.nan,
     }
-    row |= dict.fromkeys(["loss_n", "loss_phi2", "mean_n", "mean_phi2"], np.nan)
-    row |= dict.fromkeys(["true_n", "true_n_error", "true_phi2", "true_phi2_error"], np.nan)
     return row | further
 
 
@@ -134,33 +186,17 @@ def _truth(shape, mu):
     n = width * np.log1p(np.exp((mu - onset) / width)) * 4
     error = 0.02 * np.sqrt(n) / n_x if mu > 0.92 else np.nan
     return {
-        "true_n": n if mu > 0.92 else 0.0,
-        "true_n_error": error,
-        "true_phi2": 0.4 + 0.3 * n,
-        "true_phi2_error": 0.3 * error if mu > 0.92 else 0.001,
+        "n": (n, error) if mu > 0.92 else (0.0, np.nan),
+        "phi2": (0.4 + 0.3 * n, 0.3 * error if mu > 0.92 else 0.001),
     }
 
 
-def _regression_row(rng, architecture, augmentation, n, instance, shape, mu, loss, **further):
-    truth = _truth(shape, mu)
-    shifts = {name: 0.1 * np.nan_to_num(truth[f"true_{name}_error"]) * rng.uniform(-1, 1) for name in ("n", "phi2")}
-    return _row(
-        "regression",
-        architecture,
-        augmentation,
-        n,
-        instance,
-        shape,
-        mu=mu,
-        loss=loss,
-        loss_error=0.05 * loss,
-        loss_n=1.2 * loss,
-        loss_phi2=0.8 * loss,
-        mean_n=truth["true_n"] + shifts["n"],
-        mean_phi2=truth["true_phi2"] + shifts["phi2"],
-        **truth,
-        **further,
-    )
+def _regression_rows(rng, architecture, augmentation, n, instance, shape, mu, loss, **further):
+    row = _row("regression", architecture, augmentation, n, instance, shape, mu=mu)
+    for (target, (truth, error)), share in zip(_truth(shape, mu).items(), (1.2, 0.8), strict=True):
+        scores = {"target": target, "loss": share * loss, "loss_error": 0.05 * share * loss}
+        mean = truth + 0.1 * np.nan_to_num(error) * rng.uniform(-1, 1)
+        yield {**row, **scores, "mean": mean, "truth": truth, "truth_error": error, "accuracy": np.nan, **further}
 
 
 def _regression(rng, scale):
@@ -177,13 +213,13 @@ def _regression(rng, scale):
                         continue
                     for mu in scale.mu:
                         noisy = quality * np.exp(0.1 * rng.normal())
-                        yield _regression_row(rng, architecture, augmentation, n, instance, shape, mu, noisy)
+                        yield from _regression_rows(rng, architecture, augmentation, n, instance, shape, mu, noisy)
 
 
 def _zhou(rng, scale):
-    further = {"group": "zhou", "model": "models/zhou/00.safetensors", "n_parameters": 10_000_000}
+    further = {"task": "zhou", "family": "Zhou", "model": "models/zhou/00.safetensors", "n_parameters": 10_000_000}
     for mu in (scale.mu[0], scale.mu[-1]):
-        yield _regression_row(rng, "FL", False, 8000, 0, scale.shapes[-1], mu, 1e-3, **further)
+        yield from _regression_rows(rng, "FL", False, 8000, 0, scale.shapes[-1], mu, 1e-3, **further)
 
 
 def _detection(rng, scale):
@@ -213,8 +249,9 @@ def _counting(rng, scale):
 
 
 def _worm_row(task, architecture, instance, shape, eta, mu, number, loss, **further):
-    settings = {"eta": eta, "mu": mu, "n_worms": number, "loss": loss, "loss_error": 0.1 * loss}
-    settings["accuracy"] = 1 - 0.4 * min(1, loss)
+    target = {"detection": "open", "counting": "n_worms"}[task]
+    settings = {"eta": eta, "mu": mu, "n_worms": number, "target": target, "loss": loss, "loss_error": 0.1 * loss}
+    settings |= {"mean": np.nan, "truth": number, "truth_error": np.nan, "accuracy": 1 - 0.4 * min(1, loss)}
     return _row(task, architecture, False, 16000, instance, shape, **settings | further)
 
 
@@ -227,9 +264,10 @@ def _translation(rng, scale):
                 error = rounding if architecture == "EQ" else 10 ** rng.uniform(-3, -1)
                 rows.append(
                     {
+                        "task": task,
+                        "family": architecture,
                         "architecture": architecture,
                         "augmentation": False,
-                        "task": task,
                         "instance": instance,
                         "n_parameters": {"EQ": 1200, "ST": 5000, "FL": 60000}[architecture],
                         "translation_error": error,
@@ -248,6 +286,8 @@ def _responses(rng, scale):
             positive, negative = (weak, strong) if rng.random() < 0.5 else (strong, weak)
             rows.append(
                 {
+                    "task": "detection",
+                    "family": architecture,
                     "architecture": architecture,
                     "instance": instance,
                     "accuracy": 0.99 - 0.02 * rng.random(),
@@ -280,7 +320,8 @@ def _example(rng, extent=8):
     t, x = (values.ravel() for values in np.indices((extent, extent)))
     columns = {"t": t, "x": x, "k_t": k[0], "k_x": k[1], "l_t": l[0], "l_x": l[1], "divergence": divergence}
     columns |= {"worm_t": worm[0], "worm_x": worm[1]}
-    return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+    table = pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+    return table.assign(task="detection")
 
 
 def _feature_maps(rng, example):
@@ -291,5 +332,6 @@ def _feature_maps(rng, example):
             here["value"] = (here["divergence"] == reacts_to) * (channel == 2) * 0.9
             rows = here.groupby(["t", "x"], as_index=False)["value"].max()
             rows["value"] += 0.1 * rng.random(len(rows))
-            maps.append(rows.assign(architecture=architecture, channel=channel, selected=channel == 2))
-    return pd.concat(maps)[["architecture", "channel", "t", "x", "value", "selected"]]
+            named = {"task": "detection", "family": architecture, "architecture": architecture}
+            maps.append(rows.assign(**named, channel=channel, selected=channel == 2))
+    return pd.concat(maps)

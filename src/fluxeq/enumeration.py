@@ -24,6 +24,7 @@ from fluxeq.lattice import neighbours, require_shape
 from fluxeq.theory import FluxTheory
 
 TRUNCATIONS = (2, 4, 6, 8, 12, 16, 20, 26, 34, 42, 50, 60, 80, 100, 130, 170)
+"""All even: on some lattices, of two sites, one more odd hop changes nothing."""
 ACCURACY = 1e-6
 """Largest change of n and |phi|^2 between the last two truncations."""
 MOST_NUMBERS = 2**22

@@ -1,26 +1,32 @@
 import json
 import re
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import synthetic_run
-from fluxeq.analysis.claims import Claim, judge, write_claims
+from fluxeq.analysis.claims import CLAIMS, Claim, Verdict, judge, write_claims
+from fluxeq.analysis.claims.claim import Judgement, judged
+from fluxeq.analysis.tables import Results
+from fluxeq.errors import InputError
+from fluxeq.study.extension import as_toml
 
 IDS = ["R1", "R2", "R3", "R4", "R5", "R6", "D1", "D2", "D3", "D4", "C1", "C2", "S1"]
 Change = Callable[[synthetic_run.Tables], None]
 
 
-def claim(tables: synthetic_run.Tables, tmp_path, wanted: str) -> Claim:
-    return next(claim for claim in judge(tables.write(tmp_path / "run")) if claim.id == wanted)
+def claim(tables: synthetic_run.Tables, tmp_path, wanted: str) -> Judgement:
+    return judged(CLAIMS[wanted], Results(tables.write(tmp_path / "run")))
 
 
 def rows_where(tables: synthetic_run.Tables, **conditions) -> pd.Series:
     metrics = tables.metrics
     chosen = pd.Series(True, index=metrics.index)
-    for column, value in ({"group": "study"} | conditions).items():
+    for column, value in conditions.items():
         chosen &= metrics[column].isin(value if isinstance(value, list) else [value])
     return chosen
 
@@ -63,9 +69,9 @@ def without_responses(tables):
 
 def predicts_no_particles(tables):
     """Within the errors, but without an onset: the errors of n are made larger than n."""
-    chosen = rows_where(tables, task="regression", architecture="EQ", shape="200x10")
-    tables.metrics.loc[chosen, "true_n_error"] = 1.0
-    tables.metrics.loc[chosen, "mean_n"] = 0.0
+    chosen = rows_where(tables, task="regression", architecture="EQ", shape="200x10", target="n")
+    tables.metrics.loc[chosen, "truth_error"] = 1.0
+    tables.metrics.loc[chosen, "mean"] = 0.0
 
 
 def test_all_claims_hold_where_the_paper_is_right(tables, tmp_path):
@@ -87,13 +93,13 @@ VIOLATIONS = [
     ("R2", times("loss", 0.1, **REGRESSION, **FL, **LARGEST)),
     ("R3", times("loss", 1e-4, **REGRESSION, architecture="ST", augmentation=True)),
     ("R3", times("loss", 1e-4, **REGRESSION, architecture="FL", augmentation=True)),
-    ("R4", times("mean_n", 1.5, **REGRESSION, **EQ, shape="50x2", mu=0.97)),
-    ("R4", times("mean_phi2", 1.5, **REGRESSION, **EQ, shape="50x2", mu=0.97)),
-    ("R4", becomes("mean_n", 0.02, **REGRESSION, **EQ, shape="50x2", mu=0.91)),
-    ("R4", becomes("mean_n", np.nan, **REGRESSION, **EQ, shape="50x2", mu=0.97)),
+    ("R4", times("mean", 1.5, **REGRESSION, **EQ, target="n", shape="50x2", mu=0.97)),
+    ("R4", times("mean", 1.5, **REGRESSION, **EQ, target="phi2", shape="50x2", mu=0.97)),
+    ("R4", becomes("mean", 0.02, **REGRESSION, **EQ, target="n", shape="50x2", mu=0.91)),
+    ("R4", becomes("mean", np.nan, **REGRESSION, **EQ, target="n", shape="50x2", mu=0.97)),
     ("R4", predicts_no_particles),
     ("R5", times("loss", 1e-3, **REGRESSION, **ST, **LARGEST, shape="200x10")),
-    ("R6", times("loss", 1e-4, group="zhou")),
+    ("R6", times("loss", 1e-4, task="zhou")),
     ("R6", times("loss", 1e6, **REGRESSION, **EQ, shape="200x10", mu=[0.91, 1.05])),
     ("D1", becomes("accuracy", 1.0, task="detection", **FL, mu=1.25)),
     ("D1", times("accuracy", 0.9, task="detection", **ST, mu=1.25)),
@@ -121,10 +127,10 @@ ABSENCES = [
     ("R1", dropped(**REGRESSION, **FL)),
     ("R2", dropped(**REGRESSION, n_training=[100, 500, 1000])),
     ("R3", dropped(augmentation=True)),
-    ("R4", becomes("true_n", np.nan, **REGRESSION)),
+    ("R4", becomes("truth", np.nan, **REGRESSION, target="n")),
     ("R4", dropped(**REGRESSION, mu=[0.91, 0.93, 0.95, 0.97, 0.99, 1.01, 1.03])),
     ("R5", dropped(**REGRESSION, **ST, **LARGEST)),
-    ("R6", dropped(group="zhou")),
+    ("R6", dropped(task="zhou")),
     ("R6", dropped(**REGRESSION, mu=[0.91, 1.05])),
     ("D1", dropped(task="detection", **ST)),
     ("D2", dropped(task="detection", mu=[1.0, 1.25])),
@@ -150,7 +156,7 @@ def test_a_claim_without_its_data_is_open_and_says_what_is_missing(tables, tmp_p
 
 def test_a_gain_from_a_smaller_size_is_named(tables, tmp_path):
     dropped(**REGRESSION, n_training=[500, 1000])(tables)
-    tables.n_training = (100, 4000)
+    tables.study = tables.study.replace("[100, 500, 1000, 4000]", "[100, 4000]")
     assert "from 100 (no size from 500 on" in claim(tables, tmp_path, "R2").measured
 
 
@@ -168,14 +174,54 @@ def test_selectivity_is_judged_on_the_architecture_that_has_learned_the_task(tab
     assert "no ST model reaches an accuracy of 0.9" in found.measured
 
 
-def test_networks_that_were_given_say_nothing_of_a_search(tables, tmp_path):
-    run = tables.write(tmp_path / "run")
-    with (run / "study.toml").open("a") as file:
-        file.write("[[detection.networks.ST]]\nconfig = {}\n")
-    claims = {claim.id: claim for claim in judge(run)}
+def test_fixed_networks_say_nothing_of_a_search(tables, tmp_path):
+    fixed = "[tasks.detection.families]\nEQ = {}\nST = { networks = [{ config = {} }] }\nFL = {}\n\n"
+    tables.study = tables.study.replace("[tasks.detection.test]", f"{fixed}[tasks.detection.test]")
+    claims = {claim.id: claim for claim in judge(tables.write(tmp_path / "run"))}
     assert claims["S1"].holds is None
     assert "study.toml: gives the detection its networks of ST, without a search" in claims["S1"].measured
     assert claims["D1"].holds
+
+
+@pytest.mark.parametrize(("section", "lost"), [("zhou", {"R6"}), ("detection", {"D1", "D2", "D3", "D4"})])
+def test_a_study_without_a_section_leaves_its_claims_open(tables, tmp_path, section, lost):
+    content = tomllib.loads(tables.study)
+    del content["tasks"][section]
+    tables.study = as_toml(content)
+    claims = {claim.id: claim for claim in judge(tables.write(tmp_path / "run"))}
+    assert {name for name, claim in claims.items() if claim.holds is None} == lost
+    assert {claims[name].measured for name in lost} == {
+        f"not measured: study.toml: the study has no section tasks.{section}"
+    }
+
+
+def test_a_second_family_of_an_architecture_is_not_judged(tables, tmp_path):
+    """The claims are on the first one, whatever another one does."""
+    before = [claim.measured for claim in judge(tables.write(tmp_path / "before"))]
+    tables.study = tables.study.replace("FL = {}\n", 'FL = {}\n"EQ, mine" = { architecture = "EQ" }\n', 1)
+    mine = tables.metrics[rows_where(tables, task="regression", architecture="EQ")]
+    tables.metrics = pd.concat([tables.metrics, mine.assign(family="EQ, mine", loss=1.0, mean=0.0)])
+    after = [claim.measured for claim in judge(tables.write(tmp_path / "after"))]
+    assert after[:-1] == before[:-1]
+    assert "regression EQ 1200, ST 5000, FL 60000, EQ, mine 1200;" in after[-1]
+
+
+MINE = Claim("M1", "The sky is blue.", "", lambda results: Verdict(results.study.name, True))
+
+
+def test_a_claim_of_somebody_else_is_judged(tables, tmp_path, monkeypatch):
+    """An entry point stands behind those of the paper."""
+    point = EntryPoint("M1", f"{__name__}:MINE", "fluxeq.claims")
+    monkeypatch.setitem(CLAIMS._points, "M1", point)
+    *others, found = judge(tables.write(tmp_path / "run"))
+    assert [claim.id for claim in others] == IDS
+    assert (found.id, found.measured, found.holds) == ("M1", "synthetic", True)
+
+
+@pytest.mark.parametrize("name", ["np", "claim"])
+def test_what_is_not_a_claim_is_refused(name):
+    with pytest.raises(InputError, match=rf"^claim '{__name__}:{name}': an instance of \S+Claim is needed$"):
+        CLAIMS[f"{__name__}:{name}"]
 
 
 def test_the_sizes_of_all_winners_are_listed(tables, tmp_path):
@@ -238,7 +284,15 @@ def test_a_run_without_scores_leaves_all_claims_open(tmp_path):
     claims = judge(tmp_path)
     assert [claim.id for claim in claims] == IDS
     assert {claim.holds for claim in claims} == {None}
-    assert claims[-1].measured == "not measured: metrics.csv: no such file; run 'fluxeq reproduce' first"
+    assert claims[-1].measured == "not measured: study.toml: no such file; run 'fluxeq reproduce' first"
+
+
+def test_a_run_without_scores_says_so(tables, tmp_path):
+    run = tables.write(tmp_path / "run")
+    (run / "metrics.csv").unlink()
+    found = judge(run)
+    assert {claim.id for claim in found if claim.holds is not None} == {"D4"}  # which needs none
+    assert found[0].measured == "not measured: metrics.csv: no such file; run 'fluxeq reproduce' first"
 
 
 def test_an_unfinished_run_is_not_judged_by_its_smaller_training_sets(tables, tmp_path):
@@ -254,7 +308,7 @@ NEAR = 1e-9
 def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
     """Each has a place and a name of its own, and no network is compared at one with a network at the other."""
     tables.metrics.loc[rows_where(tables, task="detection", mu=1.25), "mu"] = 1.5 + NEAR
-    tables.metrics.loc[rows_where(tables, group="zhou"), "mu"] += NEAR
+    tables.metrics.loc[rows_where(tables, task="zhou"), "mu"] += NEAR
     found = {claim.id: claim for claim in judge(tables.write(tmp_path / "run"))}
     assert found["D1"].measured.startswith("median accuracy at mu = 1, 1.5, 1.500000001: ")
     assert found["R6"].holds is None
@@ -268,7 +322,7 @@ def test_the_best_instance_is_that_at_the_mu_of_the_training(tables, tmp_path):
     for instance in range(3):
         other = rows.assign(mu=1.05 + NEAR, loss=rows["loss"].where(rows["instance"] != instance, 1e-30))
         changed = synthetic_run.Tables(
-            pd.concat([tables.metrics, other]), tables.measurements, tables.n_training, tables.searches
+            pd.concat([tables.metrics, other]), tables.measurements, tables.study, tables.searches
         )
         found = claim(changed, tmp_path / str(instance), "R4")
         worst = [each.measured.split("worst at ")[1].split(";")[0] for each in (before, found)]

@@ -6,7 +6,7 @@ import pytest
 import fluxeq
 import small_ensembles
 from fluxeq import observables
-from fluxeq.data.worms import open_worms
+from fluxeq.data.generation import open_worms
 from fluxeq.errors import InputError
 from fluxeq.theory import Theory
 

@@ -1,16 +1,22 @@
 import re
 import shutil
+import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
 
 import synthetic_run
-from fluxeq.analysis import spread, tables
+from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
-from fluxeq.report.figures import bands, fig1, fig2, fig3, fig4, fig5b, fig6a, search
+from fluxeq.report.figures import bands, fig1, fig5b
+from fluxeq.report.figures.figure import Figure
 from fluxeq.report.figures.registry import FIGURES, write_figure, write_search
+from fluxeq.study.extension import as_toml
+from fluxeq.study.study import load_study
 
 SHOWS = {
     "fig1": "measurements/translation.csv",
@@ -26,6 +32,10 @@ SHOWS = {
     "search": "searches",
 }
 """What every figure needs: a file, a folder, or rows of a task."""
+
+
+def numbers_of(name: str, run: Path) -> pd.DataFrame:
+    return FIGURES[name].numbers(run)
 
 
 def lay_out(run: Path, name: str) -> None:
@@ -65,7 +75,7 @@ def test_figures_do_not_depend_on_the_settings_of_the_user(made_up_run):
 
 
 def test_an_unknown_figure_names_those_that_there_are(made_up_run):
-    with pytest.raises(InputError, match=r"^figure 'fig9': choose one of fig1, fig2, .*, search$"):
+    with pytest.raises(InputError, match=r"^figure 'fig9': choose one of fig1, fig2, .*, search, or give package"):
         write_figure(made_up_run, "fig9")
 
 
@@ -91,14 +101,14 @@ def test_a_run_that_has_come_to_flattening_networks_only(tables, tmp_path, name)
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"metrics\.csv: no such file; run 'fluxeq reproduce' first"):
+    with pytest.raises(InputError, match=r"study\.toml: no such file; run 'fluxeq reproduce' first"):
         write_figure(tmp_path, "fig4")
 
 
 def test_the_study_file_says_on_what_was_trained(tables, tmp_path):
     run = tables.write(tmp_path / "run")
-    (run / "study.toml").write_text("[regression]\nshape = [60, 4]\n")
-    with pytest.raises(InputError, match=r"regression\.mu"):
+    (run / "study.toml").write_text("name = 'a'\nseed = 1\n[tasks.regression]\nshape = [60, 4]\n")
+    with pytest.raises(InputError, match=r"tasks\.regression\.n_training"):
         write_figure(run, "fig3")
     (run / "study.toml").unlink()
     with pytest.raises(InputError, match=r"study\.toml: no such file"):
@@ -107,7 +117,7 @@ def test_the_study_file_says_on_what_was_trained(tables, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [("", "cannot be read"), ("t,x\n0,0\n", "no column k_t"), ("t,x\n0,none\n", "cannot be read")],
+    [("", "cannot be read"), ("task,t,x\na,0,0\n", "no column k_t"), ("t,x\n0,none\n", "cannot be read")],
 )
 def test_a_table_that_is_not_one_is_named(tables, tmp_path, content, complaint):
     run = tables.write(tmp_path / "run")
@@ -116,47 +126,34 @@ def test_a_table_that_is_not_one_is_named(tables, tmp_path, content, complaint):
         write_figure(run, "fig5a")
 
 
-def test_scores_are_means_over_configurations_not_means_of_means():
-    rows = pd.DataFrame({"architecture": "EQ", "augmentation": False, "n_training": 10, "instance": [0, 0, 1]})
-    rows = rows.assign(mu=1.0, configurations=[10, 30, 5], accuracy=[1.0, 0.0, 0.75])
-    assert list(spread.instance_scores(rows, "accuracy")["accuracy"]) == [0.25, 0.75]
-    (found,) = spread.spread(rows, "accuracy", "mu").to_dict("records")
-    assert (found["lowest"], found["mean"], found["median"], found["highest"]) == (0.25, 0.5, 0.5, 0.75)
-    assert found["instances"] == 2
-
-
-def test_a_missing_score_is_not_counted_as_zero():
-    rows = pd.DataFrame({"architecture": "EQ", "augmentation": False, "n_training": 10, "instance": [0, 0]})
-    rows = rows.assign(configurations=10, accuracy=[1.0, np.nan])
-    assert np.isnan(spread.instance_scores(rows, "accuracy")["accuracy"].item())
-
-
 def test_a_failed_network_is_the_worst_one_and_figures_are_still_drawn(tables, tmp_path):
     metrics = tables.metrics
     failed = (metrics["architecture"] == "ST") & (metrics["instance"] == 0)
     metrics.loc[failed, ["loss", "mean_n"]] = np.nan
     metrics.loc[(metrics["task"] == "detection") & (metrics["architecture"] == "EQ"), "loss"] = 0.0
     run = tables.write(tmp_path / "run")
-    numbers = fig4.numbers(run).set_index(["architecture", "shape"])
+    numbers = numbers_of("fig4", run).set_index(["architecture", "shape"])
     assert numbers.loc[("ST", "60x4"), "highest"] == np.inf
     assert np.isfinite(numbers.loc[("ST", "60x4"), "median"])
     for name in ("fig2", "fig4", "fig6a", "fig6b", "fig7a", "fig7b"):
         lay_out(run, name)
 
 
-def test_further_architectures_appear_with_a_look_of_their_own(tables, tmp_path):
+def test_further_families_stand_beside_the_first_with_a_look_of_their_own(tables, tmp_path):
     metrics = tables.metrics
     eq = metrics[metrics["architecture"] == "EQ"]
-    further = [eq.assign(architecture=name) for name in ("AB", "NA")]
-    tables.metrics = pd.concat([metrics, *further, eq.assign(architecture="AB", augmentation=True)])
+    further = [eq.assign(family=name) for name in ("AB", "NA")]
+    function = eq[eq["instance"] == 0].assign(family="torch", architecture="", n_parameters=None)
+    tables.metrics = pd.concat([metrics, *further, eq.assign(family="AC", augmentation=True), function])
     run = tables.write(tmp_path / "run")
-    assert list(fig4.numbers(run)["architecture"].unique()) == ["EQ", "ST", "AB", "NA"]
-    numbers = fig2.numbers(run)
+    assert list(numbers_of("fig4", run)["family"].unique()) == ["EQ", "ST", "AB", "NA", "torch"]
+    numbers = numbers_of("fig2", run)
     looks = bands.looks_of(numbers)
-    assert len(set(looks.values())) == len(looks) == 8
-    *_, last = fig2.draw(numbers).axes
+    assert len(set(looks.values())) == len(looks) == 9
+    assert looks["EQ"] == bands.KNOWN["EQ", False]
+    *_, last = FIGURES["fig2"].draw(numbers).axes
     drawn = {(line.get_color(), line.get_marker()) for line in last.lines if line.get_marker() != "None"}
-    assert drawn == {looks[series] for series in (("EQ", False), ("AB", False), ("AB", True))}
+    assert drawn == {looks[family] for family in ("EQ", "AB", "NA", "AC")}
     for name in ("fig2", "fig4", "fig6a", "fig7b"):
         lay_out(run, name)
 
@@ -171,7 +168,7 @@ def test_a_study_with_one_point_of_each_kind_is_drawn(tmp_path):
 
 
 def test_translations_are_summarised_by_their_extremes(made_up_run):
-    numbers = fig1.numbers(made_up_run).set_index(["task", "architecture"])
+    numbers = numbers_of("fig1", made_up_run).set_index(["task", "architecture"])
     eq, st, fl = (numbers.loc[("regression", name)] for name in ("EQ", "ST", "FL"))
     assert eq["translation_error_highest"] < fig1.ROUNDING < st["translation_error_lowest"]
     assert st["residual_error_highest"] < fig1.ROUNDING
@@ -179,11 +176,8 @@ def test_translations_are_summarised_by_their_extremes(made_up_run):
 
 
 def test_panels_of_figure_2(made_up_run):
-    numbers = fig2.numbers(made_up_run)
-    shown = {
-        panel: [bands.label(series) for series in bands.series_of(rows)]
-        for panel, rows in numbers.groupby("panel", sort=False)
-    }
+    numbers = numbers_of("fig2", made_up_run)
+    shown = {panel: list(bands.looks_of(rows)) for panel, rows in numbers.groupby("panel", sort=False)}
     assert shown == {
         "no augmentation": ["EQ", "ST", "FL"],
         "ST with augmentation": ["EQ", "ST", "ST, augmented"],
@@ -197,39 +191,39 @@ def test_figure_3_shows_the_best_instance_where_it_was_trained(tables, tmp_path)
     best = trained & (metrics["instance"] == 1) & (metrics["shape"] == "60x4") & (metrics["mu"] == 1.05)
     metrics.loc[trained & (metrics["instance"] == 1), "loss"] = 1.0
     metrics.loc[best, "loss"] = 1e-12
-    numbers = fig3.numbers(tables.write(tmp_path / "run"))
+    numbers = numbers_of("fig3", tables.write(tmp_path / "run"))
     assert numbers["model"].unique().tolist() == ["models/regression-EQ-4000/01.safetensors"]
     assert numbers["shape"].unique().tolist() == ["50x2", "60x4", "125x8", "200x10"]
     assert numbers.groupby(["quantity", "shape"])["mu"].is_monotonic_increasing.all()
 
 
 def test_lattices_that_a_network_cannot_take_are_absent(made_up_run):
-    numbers = fig4.numbers(made_up_run)
+    numbers = numbers_of("fig4", made_up_run)
     by_architecture = {name: list(rows["shape"]) for name, rows in numbers.groupby("architecture")}
     assert by_architecture == {"EQ": ["50x2", "60x4", "125x8", "200x10"], "ST": ["50x2", "60x4", "200x10"]}
 
 
 def test_figure_5b_shows_the_selected_channel_first(made_up_run):
-    numbers = fig5b.numbers(made_up_run)
+    numbers = numbers_of("fig5b", made_up_run)
     maps = numbers.dropna(subset="channel")
-    for _, rows in maps.groupby("architecture"):
+    for _, rows in maps.groupby("family"):
         assert rows["selected"].iloc[0]
         assert rows["channel"].nunique() == fig5b.MOST
     assert sorted(numbers["divergence"].dropna()) == [-1, 1]
 
 
 def test_figure_6a_is_about_the_training_lattice(made_up_run):
-    rows = tables.metrics(made_up_run)
+    rows = Results(made_up_run).metrics
     chosen = rows[(rows["task"] == "detection") & (rows["architecture"] == "EQ") & (rows["shape"] == "8x8")]
     expected = chosen[chosen["mu"] == 1.0].groupby("instance")["accuracy"].mean()
-    numbers = fig6a.numbers(made_up_run).set_index(["quantity", "architecture", "mu"])
+    numbers = numbers_of("fig6a", made_up_run).set_index(["quantity", "architecture", "mu"])
     found = numbers.loc[("accuracy", "EQ", 1.0)]
     assert found["lowest"] == pytest.approx(expected.min())
     assert found["median"] == pytest.approx(expected.median())
 
 
 def test_the_history_of_a_search(made_up_run):
-    numbers = search.numbers(made_up_run)
+    numbers = numbers_of("search", made_up_run)
     assert list(numbers["task"].unique()) == ["regression", "detection", "counting"]
     for _, rows in numbers[numbers["quantity"] == "setting"].groupby(["task", "architecture"]):
         assert list(rows["number"]) == list(range(1, len(rows) + 1))
@@ -239,17 +233,6 @@ def test_the_history_of_a_search(made_up_run):
         assert rows["pruned"].any()
     importance = numbers.groupby(["task", "architecture"])["importance"].sum()
     assert list(importance) == pytest.approx([1] * 9)
-
-
-def test_searches_from_before_their_order_was_written_down_are_drawn(tables, tmp_path):
-    for trials in tables.searches.values():
-        for trial in trials:
-            del trial["number"]
-    run = tables.write(tmp_path / "run")
-    numbers = search.numbers(run)
-    assert numbers["number"].isna().all()
-    assert numbers["winner"].sum() == 9
-    lay_out(run, "search")
 
 
 def test_a_search_whose_trainings_diverged_is_drawn(tables, tmp_path):
@@ -269,17 +252,17 @@ def test_a_search_that_is_not_one_is_named(tables, tmp_path):
     run = tables.write(tmp_path / "run")
     (run / "searches" / "detection-EQ" / "trials.json").write_text("[{}]")
     with pytest.raises(InputError, match=r"detection-EQ: not what a search leaves behind .*; run 'fluxeq reproduce'"):
-        search.numbers(run)
+        numbers_of("search", run)
 
 
 def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
     near = 1.5 + 1e-9
     rows = tables.metrics[(tables.metrics["task"] == "detection") & (tables.metrics["mu"] == 1.5)]
     tables.metrics = pd.concat([tables.metrics, rows.assign(mu=near, accuracy=0.0)])
-    numbers = fig6a.numbers(tables.write(tmp_path / "run"))
+    numbers = numbers_of("fig6a", tables.write(tmp_path / "run"))
     accuracy = numbers[numbers["quantity"] == "accuracy"].groupby("mu")["highest"].max()
     assert accuracy[near] == 0 < accuracy[1.5]
-    ticks = [text.get_text() for text in fig6a.draw(numbers).axes[-1].get_xticklabels()]
+    ticks = [text.get_text() for text in FIGURES["fig6a"].draw(numbers).axes[-1].get_xticklabels()]
     assert ticks == ["1", "1.25", "1.5", "1.500000001"]
 
 
@@ -299,3 +282,69 @@ def test_a_damaged_search_is_named(tables, tmp_path, content):
         with pytest.raises(InputError, match="searches/counting-EQ: not what a search leaves behind"):
             write_figure(run, "search")
         (folder / f"{name}.json").write_text(before)
+
+
+def without(tables, *sections):
+    content = tomllib.loads(tables.study)
+    for section in sections:
+        del content["tasks"][section]
+    tables.study = as_toml(content)
+
+
+@pytest.mark.parametrize(
+    ("sections", "shown"),
+    [
+        ((), set(FIGURES)),
+        (("counting", "zhou"), set(FIGURES) - {"fig7a", "fig7b"}),
+        (("regression", "detection", "counting"), {"fig1"}),
+        (("regression",), set(FIGURES) - {"fig2", "fig3", "fig4"}),
+    ],
+)
+def test_a_study_shows_what_it_has_data_for(tables, tmp_path, sections, shown):
+    without(tables, *sections)
+    study = load_study(tables.write(tmp_path / "run") / "study.toml")
+    assert {name for name, figure in FIGURES.items() if figure.shows(study)} == shown
+
+
+@pytest.mark.parametrize(
+    ("families", "missing"),
+    [
+        ("FL = {}", {"fig6b", "fig5b"}),
+        ('"EQ, augmented" = { architecture = "EQ", augmentation = true }', {"fig6a", "fig6b", "fig5b"}),
+        ('torch = { function = "my_module:predict" }', {"fig5b"}),
+    ],
+    ids=["bound", "augmented", "function"],
+)
+def test_a_figure_needs_families_that_it_can_show(tables, tmp_path, families, missing):
+    before, after = tables.study.split("[tasks.detection.test]")
+    tables.study = f"{before}[tasks.detection.families]\n{families}\n[tasks.detection.test]{after}"
+    study = load_study(tables.write(tmp_path / "run") / "study.toml")
+    assert {name for name, figure in FIGURES.items() if not figure.shows(study)} == missing
+
+
+def drawn_here(numbers):
+    picture = matplotlib.figure.Figure()
+    picture.subplots().plot(numbers["a"])
+    return picture
+
+
+MINE = Figure("mine", "A line.", "", lambda study: True, lambda run: pd.DataFrame({"a": [1, 2]}), drawn_here)
+
+
+def test_a_figure_of_somebody_else(made_up_run):
+    """By the place where it is; the files have its own name."""
+    table, *_ = write_figure(made_up_run, f"{__name__}:MINE")
+    assert table.read_text() == "a\n1\n2\n"
+    assert table.name == "mine.csv"
+
+
+@pytest.mark.parametrize("name", ["np", "lay_out"])
+def test_what_is_not_a_figure_is_refused(made_up_run, name):
+    with pytest.raises(InputError, match=rf"^figure '{__name__}:{name}': an instance of \S+Figure is needed$"):
+        write_figure(made_up_run, f"{__name__}:{name}")
+
+
+def test_an_entry_point_has_the_name_of_its_figure(monkeypatch):
+    monkeypatch.setitem(FIGURES._points, "other", EntryPoint("other", f"{__name__}:MINE", "fluxeq.figures"))
+    with pytest.raises(InputError, match=r"^figure 'other': calls itself 'mine'; one name is needed$"):
+        FIGURES["other"]

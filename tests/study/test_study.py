@@ -3,6 +3,8 @@
 import datetime
 import json
 import math
+import subprocess
+import sys
 import tomllib
 from collections import Counter
 
@@ -11,23 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fluxeq.errors import InputError
-from fluxeq.runs.plan import digests, plan
-from fluxeq.study.study import load_study, study_text
+from fluxeq.runs.plan import fingerprints, plan
+from fluxeq.study.extension import as_toml
+from fluxeq.study.family import Family
+from fluxeq.study.study import SHIPPED, load_study, study_text
 
 QUICK = tomllib.loads(study_text("quick"))
-
-
-def toml(value):
-    """A value as TOML, tables in one line."""
-    if isinstance(value, dict):
-        return f"{{ {', '.join(f'{json.dumps(key)} = {toml(item)}' for key, item in value.items())} }}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(toml, value))}]"
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return json.dumps(value)
 
 
 def text_with(*changes):
@@ -39,7 +30,7 @@ def text_with(*changes):
         for name in way:
             table = table[int(name)] if isinstance(table, list) else table[name]
         table[int(last) if isinstance(table, list) else last] = value
-    return "\n".join(f"{key} = {toml(value)}" for key, value in study.items())
+    return as_toml(study)
 
 
 @pytest.fixture
@@ -55,61 +46,76 @@ def study_with(tmp_path):
 
 
 REFUSED = [
-    ("regression.mu", math.nan, "regression.mu = nan: Input should be a finite number"),
-    ("regression.eta", math.inf, "regression.eta = inf: Input should be a finite number"),
-    ("counting.couplings.0.1", -math.inf, "finite number"),
-    ("regression.lam", -1.0, "lam = -1: the action is bounded"),
-    ("detection.lam", 0, "the free field needs eta > 2 cosh"),
-    ("regression.test_mu", [], r"regression\.test_mu = \[\]: Value should have at least 1 item"),
-    ("regression.test_mu", [1.05, 1.05, 0.91], "regression.test_mu = .*: 1.05 is there twice"),
-    ("detection.test_mu", [0, -0.0, 1.0, 1.5], "0.0 is there twice"),
-    ("detection.test_eta", [4.01, 4.25, 4.01], "4.01 is there twice"),
-    ("detection.test_eta", [], "at least 1 item"),
-    ("counting.test_shapes", [[8, 8], [16, 16], [8, 8]], r"\(8, 8\) is there twice"),
-    ("counting.test_shapes", [], "at least 1 item"),
-    ("counting.test_shapes", [[8, 8], [8, 8, 8]], "lattices of one dimension"),
-    ("regression.test_shapes", [[60, 4], [200, 10], [4, 4, 4]], "lattices of one dimension"),
-    ("counting.couplings", [[4.01, 1.5], [4.01, 1.5]], r"\(4.01, 1.5\) is there twice"),
-    ("counting.couplings", [], "at least 1 item"),
-    ("counting.couplings", [[4.01, 1.5, 1.0]], "couplings"),
-    ("counting.couplings", [[4.01, 1.3]], "must be among those of its tests"),
+    ("regression.training.0.mu", math.nan, r"regression\.training\.0\.mu = nan: Input should be a finite number"),
+    ("regression.couplings.eta", math.inf, r"couplings\.eta = inf: Input should be a finite number"),
+    ("counting.training.0.mu", -math.inf, "finite number"),
+    ("regression.couplings.lam", -1.0, "lam = -1: the action is bounded"),
+    ("detection.couplings.lam", 0, "the free field needs eta > 2 cosh"),
+    ("regression.couplings.mu", 1.05, r"training\.0\.mu: is among the couplings of the section already"),
+    ("regression.couplings", {"eta": 4.01}, "theory 'phi4': its couplings are eta, lam, mu; eta, mu given"),
+    ("regression.couplings.beta", 1.0, "its couplings are eta, lam, mu; eta, lam, beta, mu given"),
+    ("regression.theory", "phi5", "theory 'phi5': choose one of phi4"),
+    ("regression.task", "sorting", "task 'sorting': choose one of regression, detection, counting"),
+    ("regression.test.couplings.mu", [], r"mu = \[\]: Value should have at least 1 item"),
+    ("regression.test.couplings.mu", [1.05, 1.05, 0.91], "mu = .*: 1.05 is there twice"),
+    ("detection.test.couplings.mu", [0, -0.0, 1.0, 1.5], "0.0 is there twice"),
+    ("detection.test.couplings.eta", [4.01, 4.25, 4.01], "4.01 is there twice"),
+    ("detection.test.couplings", {}, "its couplings are eta, lam, mu; lam given"),
+    ("counting.test.shapes", [[8, 8], [16, 16], [8, 8]], r"\(8, 8\) is there twice"),
+    ("counting.test.shapes", [], "at least 1 item"),
+    ("counting.test.shapes", [[8, 8], [8, 8, 8]], "lattices of one dimension"),
+    ("counting.training", [{"eta": 4.01, "mu": 1.5}] * 2, "is there twice"),
+    ("counting.training", [], "at least 1 item"),
+    ("counting.training", [[4.01, 1.5]], "training"),
+    ("counting.training", [{"eta": 4.01, "mu": 1.3}], "test: its couplings and shapes must contain those of the"),
     ("counting.n_worms", [0, 0, 5], "0 is there twice"),
-    ("counting.n_worms", [0], "at least 2 items"),
+    ("counting.n_worms", [0], "at least two numbers of worms"),
     ("counting.n_worms", [0, -5], "greater than or equal to 0"),
     ("counting.n_worms", [0, 17], "n_worms: 17 worms on 8x8: at most 16 there"),
-    ("counting.test_n_worms", [0, 17], "test_n_worms: 17 worms on 8x8: at most 16 there"),
-    ("counting.test_n_worms", [0, 1, 1], "1 is there twice"),
-    ("detection.test_n_worms", [0, 2], "test_n_worms has 1, which is drawn"),
-    ("detection.n_worms", [1, 2], "n_worms has 0 and another number"),
-    ("detection.configurations", 9, "greater than or equal to 10"),
+    ("counting.test.n_worms", [0, 17], "test.n_worms: 17 worms on 8x8: at most 16 there"),
+    ("counting.test.n_worms", [0, 1, 1], "1 is there twice"),
+    ("counting.test.n_worms", [], "at least one in the test"),
+    ("regression.n_worms", [0, 1], "regression is of closed configurations"),
+    ("detection.n_worms", [1, 2], "detection has one label for all of them"),
+    ("detection.n_training", [39], "at least 40 are needed, 10 for each coupling and number of worms"),
     ("regression.n_training", [], "at least 1 item"),
     ("regression.n_training", [250, 250], "250 is there twice"),
     ("regression.n_training", [500, 250], "in rising order"),
     ("regression.n_training", [100], "search.n_training = 250: there are 100 at most"),
     ("detection.search.n_training", 4001, "search.n_training = 4001: there are 4000 at most"),
-    ("regression.architectures", [], "at least 1 item"),
-    ("regression.architectures", ["EQ", "ST", "FL", "EQ"], "'EQ' is there twice"),
-    ("regression.architectures", ["EQ", "XX"], "architecture 'XX': choose one of EQ, ST, FL"),
-    ("regression.augmented", ["FL", "FL"], "'FL' is there twice"),
-    ("regression.augmented", ["XX"], "augmented: 'XX': choose among the architectures of the task"),
+    ("regression.searches", 4, r"searches = 4: at most the instances \(3\), one a winner"),
+    ("regression.families", {}, "at least 1 item"),
+    ("regression.families.XX", {}, "architecture 'XX': choose one of EQ, ST, FL"),
+    ("regression.families.EQ.architectur", "EQ", "architectur is unknown; did you mean architecture"),
+    ("regression.families.", {"architecture": "EQ"}, "letters and digits are needed"),
+    ("regression.families.ST augmented", {"architecture": "ST"}, "others than in the other names"),
+    ("regression.families.f", {"function": "predict"}, "function = 'predict': module:name is needed"),
+    ("regression.families.f", {"function": "m:f", "augmentation": True}, "it is not trained"),
+    ("regression.search", False, "search = False"),
     ("regression.instances", 10**9, "less than or equal to 1000"),
     ("regression.instances", 2.5, "instances = 2.5"),
     ("regression.instances", 10**400, "instances"),
     ("regression.shape", [60], "must contain"),
     ("regression.shape", [], "at least 1 item"),
     ("regression.shape", [1, 4], "greater than or equal to 2"),
-    ("detection.shape", [8], "must be among those of its tests"),
-    ("regression.search.space.strides", [7], "strides: 7 does not divide the lattice 60x4"),
-    ("reference.mu", [], "at least 1 item"),
-    ("reference.mu", [0.91, 0.91], "0.91 is there twice"),
-    ("reference.n_training", 1, "at least one for each of 2 mu"),
+    ("zhou.training", [{"mu": 0.91}, {"mu": 0.91}], "is there twice"),
+    ("zhou.n_training", [1], "at least one for each of 2 couplings"),
+    ("detection.test.couplings.mu", [800, 1.0, 1.5], "mu = 800"),
+    ("regression", 3, "regression = 3"),
+    ("regression.test", 3, "test = 3"),
+    ("two words", {}, "String should match pattern"),
+]
+GENERAL = [
     ("sampling", {"chains": 0}, "chains"),
-    ("detection.test_mu", [800, 1.0, 1.5], "mu = 800"),
     ("name", "", "name"),
     ("name", 3, "name = 3"),
     ("seed", 1.5, "seed = 1.5"),
-    ("regression", 3, "regression = 3"),
+    ("tasks", {}, "at least 1 item"),
+    ("task", {}, "task is unknown; did you mean tasks"),
+    ("extends", 3, "extends = 3: the name of another study"),
+    ("extends", "nowhere.toml", "choose quick, laptop, paper, or the path of a TOML file"),
 ]
+REFUSED = [(f"tasks.{place}", value, message) for place, value, message in REFUSED] + GENERAL
 
 
 @pytest.mark.parametrize(("place", "value", "message"), REFUSED, ids=range(len(REFUSED)))
@@ -121,47 +127,48 @@ def test_what_cannot_be_done_is_refused_in_one_line(study_with, place, value, me
 
 def test_the_same_number_of_another_type_is_the_same(study_with):
     """Whole numbers as couplings, and whole floats as counts, fit where they are equal."""
-    quick, changed = plan(load_study("quick")), plan(study_with(("regression.lam", 1), ("regression.shape", [60.0, 4])))
-    assert digests(changed) == digests(quick)
-    assert study_with(("detection.test_mu", [0, 1, 1.5])).detection.test_mu == (0.0, 1.0, 1.5)
+    changed = study_with(("tasks.regression.couplings.lam", 1), ("tasks.regression.shape", [60.0, 4]))
+    assert fingerprints(plan(changed)) == fingerprints(plan(load_study("quick")))
+    test = study_with(("tasks.detection.test.couplings.mu", [0, 1, 1.5])).tasks["detection"].test
+    assert test.couplings["mu"] == (0.0, 1.0, 1.5)
 
 
 def test_zero_has_no_sign(study_with):
-    names = [[job.name for job in plan(study_with(("detection.test_mu", [zero, 1.0, 1.5])))] for zero in (0, 0.0, -0.0)]
+    place = "tasks.detection.test.couplings.mu"
+    names = [[job.name for job in plan(study_with((place, [zero, 1.0, 1.5])))] for zero in (0, 0.0, -0.0)]
     assert names[0] == names[1] == names[2]
-    assert "sample/test-lam1-8x8-eta4.01-mu0" in names[0]
+    assert "sample/test-8x8-eta4.01-lam1-mu0" in names[0]
 
 
 NEAR = 1e-9
+TWICE = [{"eta": 4.01, "mu": 1.5}, {"eta": 4.01, "mu": 1.5 + NEAR}]
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        [("regression.test_mu", [0.91, 1.0, 1.05, 1.05 + NEAR])],
-        [("reference.mu", [0.91, 0.91 + NEAR]), ("regression.test_mu", [0.91, 0.91 + NEAR, 1.05])],
-        [("detection.test_mu", [1.0, 1.5, 1.5 + NEAR])],
-        [("detection.test_eta", [4.01, 4.01 + NEAR, 4.25])],
-        [("counting.couplings", [[4.01, 1.5], [4.01, 1.5 + NEAR]]), ("counting.test_mu", [1.5, 1.5 + NEAR])],
-        [("detection.lam", 1 + NEAR)],
-        [("detection.couplings", [[4.01, 1.5 + NEAR], [4.01, 1.5]]), ("detection.test_mu", [1.5, 1.5 + NEAR])],
+        [("regression.test.couplings.mu", [0.91, 1.0, 1.05, 1.05 + NEAR])],
+        [("zhou.training", [{"mu": 0.91}, {"mu": 0.91 + NEAR}]), ("zhou.test.couplings.mu", [0.91, 0.91 + NEAR])],
+        [("detection.test.couplings.mu", [1.0, 1.5, 1.5 + NEAR])],
+        [("detection.test.couplings.eta", [4.01, 4.01 + NEAR, 4.25])],
+        [("counting.training", TWICE), ("counting.test.couplings.mu", [1.5, 1.5 + NEAR])],
+        [("detection.couplings.lam", 1 + NEAR)],
+        [("detection.training", TWICE[::-1]), ("detection.test.couplings.mu", [1.5, 1.5 + NEAR])],
     ],
     ids=range(7),
 )
 def test_couplings_that_agree_to_six_digits_share_nothing(study_with, changes):
     """Neither name, nor file, nor seed; and what is measured on them has been made."""
-    jobs = plan(study_with(*changes))
-    sampled = {
-        str(job.settings["couplings"] + list(job.settings["shape"])): job for job in jobs if job.kind == "sample"
-    }
-    assert any("000000" in place for place in sampled)
+    study = study_with(*((f"tasks.{place}", value) for place, value in changes))
+    jobs = plan(study)
+    assert any("000000" in job.name for job in jobs if job.kind == "sample")
     made = unique_outputs(jobs)
-    seeds = [job.settings["seed"] for job in jobs if job.kind in ("sample", "worms")]
+    seeds = [job.work.seed for job in jobs if job.kind in ("sample", "worms")]
     assert len(seeds) == len(set(seeds))
-    measured = next(job.settings for job in jobs if job.kind == "measure")
-    assert set(measured["data"].values()) <= made
-    detection = next(job for job in jobs if job.outputs == (measured["data"]["closed"],))
-    assert detection.settings["couplings"][2] == study_with(*changes).detection.couplings[0][1]
+    measured = next(job.work for job in jobs if job.kind == "measure")
+    assert {*measured.tests.values(), *measured.closed.values()} <= made
+    detection = next(job for job in jobs if job.outputs == (measured.closed["detection"],))
+    assert detection.work.couplings["mu"] == study.tasks["detection"].training[0]["mu"]
 
 
 def unique_outputs(jobs):
@@ -172,41 +179,111 @@ def unique_outputs(jobs):
     return set(outputs)
 
 
-def test_each_task_is_measured_on_a_lattice_of_its_own(study_with):
-    jobs = plan(study_with(("counting.shape", [16, 16]), ("counting.couplings", [[4.25, 1.0], [4.01, 1.5]])))
-    measured = next(job.settings for job in jobs if job.kind == "measure")
-    assert set(measured["data"].values()) <= unique_outputs(jobs)
-    assert measured["data"]["counting"] == "ensembles/counting-test-lam1-16x16-eta4.25-mu1.h5"
+def test_each_section_is_measured_on_a_lattice_of_its_own(study_with):
+    first = [{"eta": 4.25, "mu": 1.0}, {"eta": 4.01, "mu": 1.5}]
+    jobs = plan(study_with(("tasks.counting.shape", [16, 16]), ("tasks.counting.training", first)))
+    measured = next(job.work for job in jobs if job.kind == "measure")
+    assert {*measured.tests.values(), *measured.closed.values()} <= unique_outputs(jobs)
+    assert measured.tests["counting"] == "ensembles/counting-test-16x16-eta4.25-lam1-mu1-open.h5"
 
 
-@pytest.mark.parametrize(("task", "n"), [("counting", 1004), ("detection", 19), ("counting", 10)])
+@pytest.mark.parametrize(("task", "n"), [("counting", 4016), ("detection", 77), ("counting", 40)])
 def test_the_validation_set_is_as_large_as_trainings_ask(study_with, task, n):
     """A tenth of the training, whatever the numbers of couplings and worms divide."""
-    study = study_with((f"{task}.configurations", n), (f"{task}.search.n_training", 10))
+    study = study_with((f"tasks.{task}.n_training", [n]), (f"tasks.{task}.search.n_training", 10))
     jobs = {job.name: job for job in plan(study)}
-    training = jobs[f"train/{task}-EQ-{n * 4}"].settings
-    sizes = {job.settings["output"]: job.settings["n_configurations"] for job in jobs.values() if job.kind == "sample"}
-    source = {job.settings["output"]: job.settings["source"] for job in jobs.values() if job.kind == "worms"}
-    found = [sizes[source[path]] for path in training["validation"]]
-    assert sum(found) >= training["n_training"] // 10
+    training = jobs[f"train/{task}-EQ-{n}/000"].work
+    sizes = {job.work.output: job.work.n_configurations for job in jobs.values() if job.kind == "sample"}
+    source = {job.work.output: job.work.source for job in jobs.values() if job.kind == "worms"}
+    assert sum(sizes[source[path]] for path in training.examples.training) >= n
+    found = [sizes[source[path]] for path in training.examples.validation]
+    assert sum(found) >= n // 10
     assert min(found) >= 2  # one for each number of worms
 
 
-def test_a_study_draws_what_it_has_networks_for(study_with):
-    def drawn(*changes):
-        return {job.settings["name"] for job in plan(study_with(*changes)) if job.kind == "figure"}
-
-    every = drawn()
-    assert every - drawn(("regression.architectures", ["ST", "FL"])) == {"fig3"}
-    assert every - drawn(("regression.architectures", ["FL"]), ("regression.augmented", [])) == {"fig3", "fig4"}
-    assert every - drawn(("detection.architectures", ["FL"])) == {"fig5b", "fig6b"}
-    assert every - drawn(("counting.architectures", ["FL"])) == {"fig7b"}
+def test_sections_share_closed_tests(study_with):
+    """Those of one point are as large as the largest test there; a task without worms takes its own number of them."""
+    grid = {"couplings": {"mu": [1.05, 1.5]}, "shapes": [[60, 4], [8, 8]], "configurations": 5}
+    jobs = {job.name: job for job in plan(study_with(("tasks.regression.test", grid)))}
+    assert jobs["sample/test-8x8-eta4.01-lam1-mu1.5"].work.n_configurations == 8 * 7
+    assert ("ensembles/test-8x8-eta4.01-lam1-mu1.5.h5", 5) in jobs["evaluate/regression-EQ-500"].work.tests
 
 
-def test_a_published_network_that_cannot_be_built_is_told_before_anything_is_done(study_with):
-    study = study_with(("reference.config", {"blocks": [{"channels": 2, "kernel": 1, "stride": 3}]}))
-    with pytest.raises(InputError, match=r"reference\.config: lattice 200x10: .* divisible by 3"):
-        study.reference.require_trainable()
+NEEDS_CLASSES = [
+    ("regression.families.EQ.networks", [{"config": {"blocks": [{"channels": 2, "kernel": 0}]}}], "EQ blocks.0.kernel"),
+    ("regression.search.space.strides", [7], "strides: 7 does not divide the lattice 60x4 of the training, as ST"),
+    ("regression.families.mine", {"architecture": "no_such:Class"}, "architecture 'no_such:Class': cannot be imported"),
+    ("regression.families.f", {"function": "math:pi"}, "function 'math:pi': a function of a batch"),
+    (
+        "zhou.families.Zhou.networks",
+        [{"config": {"blocks": [{"channels": 2, "kernel": 1, "stride": 3}]}}],
+        r"tasks\.zhou\.families\.Zhou: .*lattice 200x10: .* divisible by 3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "message"), NEEDS_CLASSES, ids=range(len(NEEDS_CLASSES)))
+def test_what_cannot_be_built_is_told_before_anything_is_done(study_with, place, value, message):
+    study = study_with((f"tasks.{place}", value))
+    with pytest.raises(InputError, match=message) as refusal:
+        study.require_there()
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_study_is_read_without_loading_jax():
+    code = "import sys; from fluxeq.study.study import load_study; load_study('paper'); print('jax' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_all_can_be_built(name):
+    load_study(name).require_there()
+
+
+def test_families_have_names_of_their_own(study_with):
+    families = study_with(("tasks.regression.families.second", {"architecture": "EQ"})).tasks["regression"].families
+    assert families["second"] == Family(architecture="EQ") == families["EQ"]
+    assert families["ST, augmented"] == Family(architecture="ST", augmentation=True)
+    assert list(load_study("quick").tasks["counting"].families) == ["EQ", "ST", "FL"]
+
+
+EXTENDED = """# of another
+name = "mine"
+extends = "quick"
+[tasks]
+detection = false
+counting = false
+[tasks.regression]
+instances = 5
+families.FL = false
+[tasks.regression.families.mine]
+architecture = "EQ"
+networks = [{ config = { blocks = [{ channels = 2, kernel = 2 }] }, recipe = { epochs = 3 } }]
+"""
+
+
+def test_a_study_takes_the_rest_from_another_one(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(EXTENDED)
+    study, quick = load_study(path), load_study("quick")
+    assert (study.name, list(study.tasks)) == ("mine", ["regression", "zhou"])
+    regression = study.tasks["regression"]
+    assert (regression.instances, regression.test) == (5, quick.tasks["regression"].test)
+    assert list(regression.families) == ["EQ", "ST", "ST, augmented", "FL, augmented", "mine"]
+    assert study.tasks["zhou"] == quick.tasks["zhou"]
+    alone = tmp_path / "alone.toml"
+    alone.write_text(study_text(path))
+    assert load_study(alone) == study
+    assert alone.read_text().startswith("# of another\nname = ")
+    assert study_text(alone) == alone.read_text()
+
+
+def test_studies_that_extend_each_other(tmp_path):
+    for name, other in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{name}.toml").write_text(f'extends = "{other}.toml"')
+    with pytest.raises(InputError, match=r"[ab]\.toml: extends = '[ab]\.toml': the name of another study is needed"):
+        load_study(tmp_path / "a.toml")
 
 
 ODD_BYTES = {
@@ -269,9 +346,9 @@ def test_any_value_anywhere_gives_a_plan_or_one_line(study_with, place, value):
         return
     jobs = plan(found)
     made = unique_outputs(jobs)
-    assert len(set(digests(jobs).values())) == len(jobs)
-    measured = next(job.settings for job in jobs if job.kind == "measure")
-    assert set(measured["data"].values()) <= made
+    assert len(set(fingerprints(jobs).values())) == len(jobs)
+    measured = next(job.work for job in jobs if job.kind == "measure")
+    assert {*measured.tests.values(), *measured.closed.values()} <= made
 
 
 def outcome(load):

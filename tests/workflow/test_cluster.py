@@ -1,4 +1,5 @@
-"""What a cluster is asked for, and what is said when it is not there; whole runs on one are in test_run."""
+"""What a cluster is asked for, and what is said when it is not there; whole runs on one are in
+tests/runs/test_reproduce.py."""
 
 import os
 import sys
@@ -11,7 +12,8 @@ from dask import config
 import dask_processes as dask
 from fluxeq.errors import ClusterLostError, InputError, WorkerLostError
 from fluxeq.workflow import cluster
-from fluxeq.workflow.executors import ONE_THREAD, executor
+from fluxeq.workflow.executors import ONE_THREAD
+from fluxeq.workflow.selection import workers
 
 
 @pytest.fixture(scope="module")
@@ -23,44 +25,44 @@ def scheduler(tmp_path_factory):
 def test_a_job_finds_one_thread_and_no_trace_of_another(scheduler, tmp_path):
     """As in a process of this machine; a worker that cannot give that is refused."""
     with dask.worker(scheduler, tmp_path):
-        with executor("dask", 1, scheduler) as pool:
+        with workers("dask", 1, scheduler) as (pool, *_):
             assert pool.submit(dask.environment).result() == ONE_THREAD
             pool.submit(dask.use_jax).result()
             with pytest.raises(InputError, match="has used JAX with other settings; start a new one"):
                 pool.submit(dask.environment).result()
-        with executor("local", 1) as pool:
+        with workers("local", 1) as (pool, *_):
             assert pool.submit(dask.environment).result() == ONE_THREAD
 
 
 def test_a_job_keeps_memory_for_the_next_step(scheduler, tmp_path):
     """Dask has freed memory given back at once; with that, there are 256 pages for each array."""
-    with dask.worker(scheduler, tmp_path), executor("dask", 1, scheduler) as pool:
+    with dask.worker(scheduler, tmp_path), workers("dask", 1, scheduler) as (pool, *_):
         assert pool.submit(dask.pages_fetched).result() < 1000
 
 
 def test_a_job_that_kills_its_workers():
     """Dask gives it away again some times, none here."""
     lost = pytest.raises(WorkerLostError, match="a worker process was killed")
-    with config.set({"distributed.scheduler.allowed-failures": 0}), lost, executor("dask", 1) as pool:
+    with config.set({"distributed.scheduler.allowed-failures": 0}), lost, workers("dask", 1) as (pool, *_):
         pool.submit(os._exit, 9).result(timeout=120)
 
 
 def test_a_worker_with_threads(scheduler, tmp_path):
     refused = pytest.raises(InputError, match="has 2 threads; start it with --nthreads 1")
-    with dask.worker(scheduler, tmp_path, n_threads=2), executor("dask", 1, scheduler) as pool, refused:
+    with dask.worker(scheduler, tmp_path, n_threads=2), workers("dask", 1, scheduler) as (pool, *_), refused:
         pool.submit(dask.environment).result()
 
 
 def test_a_scheduler_without_workers(scheduler, monkeypatch):
     monkeypatch.setattr(cluster, "WORKER_PATIENCE", 0.2)
     with pytest.raises(InputError, match=r"has no worker after 0.2 s; start some: dask worker tcp"):
-        executor("dask", 1, scheduler)
+        workers("dask", 1, scheduler)
 
 
 def test_no_scheduler(monkeypatch):
     monkeypatch.setattr(cluster, "SCHEDULER_PATIENCE", 0.5)
     with pytest.raises(InputError, match="does not answer") as failed:
-        executor("dask", 1, "tcp://127.0.0.1:1")
+        workers("dask", 1, "tcp://127.0.0.1:1")
     assert "\n" not in str(failed.value)
 
 
@@ -71,7 +73,7 @@ def test_a_scheduler_that_goes(tmp_path, monkeypatch):
     there.enter_context(dask.worker(address, tmp_path))
     with (
         pytest.raises(ClusterLostError, match="has gone; the same command goes on"),
-        executor("dask", 1, address) as pool,
+        workers("dask", 1, address) as (pool, *_),
     ):
         submitted_and_lost(pool, there)
 
@@ -85,4 +87,4 @@ def submitted_and_lost(pool, there):
 def test_dask_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match="distributed is not installed; run 'pip install distributed'"):
-        executor("dask", 1)
+        workers("dask", 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,64 +10,74 @@ import numpy as np
 import pandas
 
 from fluxeq import observables
+from fluxeq.analysis.architectures import pools_feature_maps
 from fluxeq.analysis.responses import responses
+from fluxeq.analysis.tables import MEASUREMENTS
 from fluxeq.data.ensembles import Ensemble, open_ensemble
-from fluxeq.nets.network import Parts, total_stride
+from fluxeq.nets.network import total_stride
 from fluxeq.testing import translation_error
 from fluxeq.training.datasets import dataset
 from fluxeq.training.evaluation import evaluate
 from fluxeq.training.models import Model, load_model
 
 Files = dict[str, dict[str, list[Path]]]
-"""Model files by task and architecture."""
-MAPS = ["architecture", "channel", "t", "x", "value", "selected"]
-"""Columns of the table of feature maps, which has no rows if all networks are flattened."""
+"""Model files by section and family."""
+Row = dict[str, Any]
 
 
-def tables(models: Files, data: dict[str, Path]) -> Iterator[tuple[str, pandas.DataFrame]]:
-    """All measurements, by the name of their file. ``data`` names a test set of each task, and the closed partner."""
-    detection, closed = open_ensemble(data["detection"]), open_ensemble(data["closed"])
-    yield "translation", pandas.DataFrame(_translation_errors(models, data))
-    scored = list(_detectors(models["detection"], detection))
-    columns = ["architecture", "instance", "accuracy", "positive", "negative", "selectivity"]
-    yield "responses", pandas.DataFrame([row for row, _ in scored], columns=columns)
-    index = int(np.argmax(detection.n_worms == 1))
-    yield "example", _example(detection.configurations[index], closed.configurations[index])
-    maps = [pandas.DataFrame(columns=MAPS), *_feature_maps(scored, detection.configurations[index])]
-    yield "feature_maps", pandas.concat(maps[1:] or maps, ignore_index=True)
+def tables(models: Files, tests: dict[str, Path], closed: dict[str, Path]) -> Iterator[tuple[str, pandas.DataFrame]]:
+    """All measurements, by the name of their file.
+
+    ``tests`` names a test set of each section, ``closed`` the ensemble in which its worms were opened, if it has any:
+    only networks of these sections are measured for what they react to, and only on lattices of two dimensions.
+    """
+    found: dict[str, list[Any]] = {name: [] for name in MEASUREMENTS}
+    for section, families in models.items():
+        ensemble = open_ensemble(tests[section])
+        loaded = [(family, load_model(path)) for family, paths in families.items() for path in paths]
+        named = [(_named(section, family, model), model) for family, model in loaded]
+        found["translation"] += [_translation_error(*each, ensemble.configurations[0]) for each in named]
+        opened = np.flatnonzero(ensemble.n_worms == 1)
+        if section not in closed or len(ensemble.shape) != 2 or not len(opened):
+            continue
+        example = ensemble.configurations[opened[0]]
+        before = open_ensemble(closed[section]).configurations[opened[0]]
+        pooling = [each for each in named if pools_feature_maps(each[1].description.architecture)]
+        scored = [_scored(*each, ensemble) for each in pooling if hasattr(each[1].network, "feature_maps")]
+        found["responses"] += [row for row, _ in scored]
+        found["example"].append(_example(example, before).assign(task=section))
+        found["feature_maps"] += _feature_maps(scored, example)
+    for name in ("translation", "responses"):
+        yield name, pandas.DataFrame(found[name], columns=list(MEASUREMENTS[name]))
+    for name in ("example", "feature_maps"):
+        empty = [pandas.DataFrame(columns=list(MEASUREMENTS[name]))]
+        yield name, pandas.concat(found[name] or empty, ignore_index=True)[list(MEASUREMENTS[name])]
 
 
-def _translation_errors(models: Files, data: dict[str, Path]) -> Iterator[dict[str, Any]]:
-    """Every trained network over all translations, and over those by multiples of its strides."""
-    for task, by_architecture in models.items():
-        configuration = open_ensemble(data[task]).configurations[0]
-        for model in (load_model(path) for paths in by_architecture.values() for path in paths):
-            stride = model.config.stride
-            net = eqx.filter_jit(model.network)
-            yield {
-                "architecture": model.description.architecture,
-                "augmentation": model.description.augmentation,
-                "task": task,
-                "instance": model.description.instance,
-                "n_parameters": model.description.n_parameters,
-                "translation_error": translation_error(net, configuration),
-                "stride": stride,
-                "residual_error": translation_error(net, configuration, stride) if stride else None,
-            }
+def _named(section: str, family: str, model: Model) -> Row:
+    about = model.description
+    return {"task": section, "family": family, "architecture": about.architecture, "instance": about.instance}
 
 
-def _detectors(models: dict[str, list[Path]], ensemble: Ensemble) -> Iterator[tuple[dict[str, Any], Model]]:
-    """Scores of all detectors that pool globally, on configurations with one open worm."""
-    opened = ensemble.configurations[ensemble.n_worms == 1]
-    for architecture, paths in models.items():
-        for model in map(load_model, paths):
-            if "shape" in model.description.config:  # flattened: no feature map has a meaning of its own
-                continue
-            found = responses(cast(Parts, model.config), model.network, opened)
-            accuracy = evaluate(model, dataset(model.task, ensemble)).accuracy
-            row = {"architecture": architecture, "instance": model.description.instance, "accuracy": accuracy}
-            row |= {"positive": found.positive, "negative": found.negative, "selectivity": found.selectivity}
-            yield {**row, "by_channel": found.by_channel}, model
+def _translation_error(named: Row, model: Model, configuration: np.ndarray) -> Row:
+    """A network over all translations, and over those by multiples of its stride, if it has one."""
+    stride, net = model.config.stride, eqx.filter_jit(model.network)
+    return {
+        **named,
+        "augmentation": model.description.augmentation,
+        "n_parameters": model.description.n_parameters,
+        "translation_error": translation_error(net, configuration),
+        "stride": stride,
+        "residual_error": translation_error(net, configuration, stride) if stride else None,
+    }
+
+
+def _scored(named: Row, model: Model, ensemble: Ensemble) -> tuple[Row, Model]:
+    """What a network reacts to in configurations with one open worm, and how well it has learned its task."""
+    found = responses(model, ensemble.configurations[ensemble.n_worms == 1])
+    accuracy = evaluate(model, dataset(model.task, ensemble)).accuracy
+    row = {**named, "accuracy": accuracy, "positive": found.positive, "negative": found.negative}
+    return {**row, "selectivity": found.selectivity, "by_channel": found.by_channel}, model
 
 
 def _example(opened: np.ndarray, closed: np.ndarray) -> pandas.DataFrame:
@@ -79,15 +89,15 @@ def _example(opened: np.ndarray, closed: np.ndarray) -> pandas.DataFrame:
     return pandas.DataFrame({name: values.ravel() for name, values in columns.items()})
 
 
-def _feature_maps(scored: list[tuple[dict[str, Any], Model]], example: np.ndarray) -> Iterator[pandas.DataFrame]:
-    """Every channel of the best detector of each architecture, the one that responds most marked."""
-    for architecture in dict.fromkeys(row["architecture"] for row, _ in scored):
-        candidates = [pair for pair in scored if pair[0]["architecture"] == architecture]
-        row, model = max(candidates, key=lambda pair: (pair[0]["accuracy"], -pair[1].description.validation_loss))
+def _feature_maps(scored: list[tuple[Row, Model]], example: np.ndarray) -> Iterator[pandas.DataFrame]:
+    """Every channel of the best network of each family, the one that responds most marked."""
+    for family in dict.fromkeys(row["family"] for row, _ in scored):
+        candidates = [pair for pair in scored if pair[0]["family"] == family]
+        row, model = max(candidates, key=lambda pair: (pair[0]["accuracy"] or 0, -pair[1].description.validation_loss))
         maps = np.asarray(model.network.feature_maps(jnp.asarray(example)))
         channel, *site = np.indices(maps.shape)
         t, x = np.array(site) * total_stride(model.config.blocks)  # type: ignore[attr-defined]
         columns = {"channel": channel, "t": t, "x": x, "value": maps}
         table = pandas.DataFrame({name: values.ravel() for name, values in columns.items()})
         selected = table["channel"] == int(np.argmax(row["by_channel"]))
-        yield table.assign(architecture=architecture, selected=selected)[MAPS]
+        yield table.assign(**{name: row[name] for name in ("task", "family", "architecture")}, selected=selected)

@@ -1,81 +1,117 @@
-"""The table of scores: one row per model and test set, the raw material of every figure and claim."""
+"""The table of scores, the raw material of every figure and claim: a row for each model, test set and target.
 
+A function in place of networks, ``(n, 2 d, *shape)`` to outputs ``(n, n_targets)`` as a network gives them, is scored
+like these; it raises InputError for a lattice that it cannot take.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas
 
 from fluxeq import statistics
+from fluxeq.analysis.tables import METRICS
 from fluxeq.data.ensembles import Ensemble, open_ensemble
+from fluxeq.errors import InputError
 from fluxeq.nets.architecture import takes
+from fluxeq.study.family import FUNCTIONS
+from fluxeq.study.study import load_study
+from fluxeq.study.values import named
+from fluxeq.tasks.task import TASKS, Task
 from fluxeq.training.datasets import dataset
-from fluxeq.training.evaluation import Score, outputs, score
+from fluxeq.training.evaluation import outputs, score
 from fluxeq.training.models import Model, load_model
 
 
-def score_table(run: Path, group: str, paths: list[Path], tests: list[Any]) -> pandas.DataFrame:
-    """Scores of all models on all test sets ``(file, shape)`` whose lattice they can take; all share one task.
+class Contender(NamedTuple):
+    """What is scored: what the table says of it, the lattices it takes, and what it says of configurations."""
 
-    A test set with worms is scored separately for every number of them.
+    about: dict[str, Any]
+    takes: Callable[[tuple[int, ...]], bool]
+    outputs: Callable[[np.ndarray], np.ndarray]
+
+
+def score_table(
+    run: Path, section: str, family: str, models: list[Path], function: str | None, tests: list[tuple[str, int | None]]
+) -> pandas.DataFrame:
+    """Scores of the models of a family, or of its function, on the test sets ``(file, n)`` whose lattice they take.
+
+    Of each file the first ``n`` configurations count, or all. A task that counts worms is scored separately for every
+    number of them.
     """
-    models = [load_model(path) for path in paths]
-    rows = []
-    for file, shape in tests:
-        able = [model for model in models if takes(model.config, tuple(shape))]
-        if not able:
-            continue
-        ensemble = open_ensemble(run / file)
-        data = dataset(models[0].task, ensemble)
-        truth = _truth(ensemble) if models[0].task.name == "regression" else {}
-        for model in able:
-            about = _about(run, group, model, ensemble)
-            found = outputs(model.network, data.configurations)
-            for number in np.unique(ensemble.n_worms):
-                chosen = ensemble.n_worms == number
-                result = score(model.task, found[chosen], data.labels[chosen], data.chain[chosen])
-                n_worms = None if models[0].task.name == "regression" else int(number)
-                rows.append({**about, "n_worms": n_worms, **_numbers(result), **truth})
-    return pandas.DataFrame(rows, columns=COLUMNS)
+    settings = load_study(run / "study.toml").tasks[section]
+    task, whose = TASKS[settings.task], {"task": section, "family": family}
+    contenders = [_network(run, load_model(path), whose) for path in models]
+    if function is not None:
+        contenders.append(_function(function, {**whose, "n_training": settings.n_training[-1]}, task))
+    rows: list[dict[str, Any]] = []
+    for file, n in tests:
+        ensemble = open_ensemble(run / file, n)
+        able = [contender for contender in contenders if contender.takes(ensemble.shape)]
+        rows += _rows(task, able, ensemble) if able else []
+    couplings = [name for name in rows[0] if name not in METRICS] if rows else []
+    first = list(METRICS)[: list(METRICS).index("shape") + 1]
+    return pandas.DataFrame(rows, columns=[*first, *couplings, *(name for name in METRICS if name not in first)])
 
 
-COLUMNS = [
-    *("group", "task", "architecture", "augmentation", "n_training", "instance", "model", "n_parameters"),
-    *("shape", "eta", "lam", "mu", "n_worms", "configurations", "loss", "loss_error", "accuracy"),
-    *("loss_n", "loss_phi2", "mean_n", "mean_phi2", "true_n", "true_n_error", "true_phi2", "true_phi2_error"),
-]
+def _network(run: Path, model: Model, whose: dict[str, Any]) -> Contender:
+    described = ("architecture", "augmentation", "n_training", "instance", "n_parameters")
+    about = {**whose, **{name: getattr(model.description, name) for name in described}}
+    return Contender(
+        {**about, "model": model.path.relative_to(run).as_posix()},
+        lambda shape: takes(model.config, shape),
+        lambda configurations: outputs(model.network, configurations),
+    )
 
 
-def _about(run: Path, group: str, model: Model, ensemble: Ensemble) -> dict[str, Any]:
-    description, theory = model.description, ensemble.theory
-    return {
-        "group": group,
-        "task": description.task,
-        "architecture": description.architecture,
-        "augmentation": description.augmentation,
-        "n_training": description.n_training,
-        "instance": description.instance,
-        "model": model.path.relative_to(run).as_posix(),
-        "n_parameters": description.n_parameters,
-        "shape": "x".join(map(str, ensemble.shape)),
-        "eta": theory.eta,
-        "lam": theory.lam,
-        "mu": theory.mu,
-    }
+def _function(name: str, whose: dict[str, Any], task: Task) -> Contender:
+    """A function beside the networks of the largest training set."""
+    call = FUNCTIONS[name]
+
+    def found(configurations: np.ndarray) -> np.ndarray:
+        values, expected = np.asarray(call(configurations), dtype=np.float32), (len(configurations), len(task.targets))
+        if values.shape != expected:
+            raise InputError(f"function {name!r}: returns an array {values.shape}, not {expected}")
+        return values
+
+    def can(shape: tuple[int, ...]) -> bool:
+        try:
+            call(np.zeros((1, 2 * len(shape), *shape), dtype=np.int8))
+        except InputError:
+            return False
+        return True
+
+    about = {**whose, "architecture": "", "augmentation": False, "instance": 0, "n_parameters": None, "model": name}
+    return Contender(about, can, found)
 
 
-def _numbers(result: Score) -> dict[str, Any]:
-    values = {name: getattr(result, name) for name in ("configurations", "loss", "loss_error", "accuracy")}
-    for target in ("n", "phi2"):
-        values[f"loss_{target}"] = result.per_target.get(target)
-        values[f"mean_{target}"] = result.mean_prediction.get(target)
-    return values
+def _rows(task: Task, contenders: list[Contender], ensemble: Ensemble) -> list[dict[str, Any]]:
+    """Scores on one test set, number of worms by number."""
+    data, labels, theory = dataset(task, ensemble), task.labels(ensemble), ensemble.theory
+    where = {"theory": theory.name, "shape": named(ensemble.shape), **theory.couplings}
+    rows: list[dict[str, Any]] = []
+    chosen = {number: ensemble.n_worms == number for number in np.unique(ensemble.n_worms).tolist()}
+    truths = {number: _truths(task, labels[of], ensemble.chain[of]) for number, of in chosen.items()}
+    for contender in contenders:
+        found = contender.outputs(data.configurations)
+        for number, of in chosen.items():
+            result = score(task, found[of], data.labels[of], data.chain[of])
+            common = {**contender.about, **where, "n_worms": number if task.counts_worms else None}
+            common |= {"configurations": result.configurations, "accuracy": result.accuracy}
+            scores: dict[str, Mapping[str, float | None]]
+            scores = {"loss": result.per_target, "loss_error": result.per_target_error, "mean": result.mean_prediction}
+            for target, truth in zip(task.target_names, truths[number], strict=True):
+                rows.append(
+                    {**common, "target": target, **{key: values[target] for key, values in scores.items()}, **truth}
+                )
+    return rows
 
 
-def _truth(ensemble: Ensemble) -> dict[str, Any]:
-    """Monte-Carlo means with errors from the Gamma method."""
-    found: dict[str, float | None] = {}
-    for name in ("n", "phi2"):
-        estimate = statistics.estimate(statistics.by_chain(getattr(ensemble, name), ensemble.chain))
-        found |= {f"true_{name}": estimate.value, f"true_{name}_error": estimate.error}
-    return found
+def _truths(task: Task, labels: np.ndarray, chain: np.ndarray) -> list[dict[str, float | None]]:
+    """The mean of each target, with its Monte-Carlo error by the Gamma method unless the number of worms is given."""
+    if task.counts_worms:
+        return [{"truth": float(values.mean()), "truth_error": None} for values in labels.T]
+    estimates = [statistics.estimate(statistics.by_chain(values, chain)) for values in labels.T]
+    return [{"truth": estimate.value, "truth_error": estimate.error} for estimate in estimates]

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq import observables
-from fluxeq.nets.network import Network, Parts, receptive_field, total_stride
+from fluxeq.nets.network import Network, receptive_field, total_stride
+from fluxeq.training.models import Model
 
 
 class Responses(NamedTuple):
@@ -31,12 +32,13 @@ class Responses(NamedTuple):
         return abs(self.positive - self.negative)
 
 
-def responses(config: Parts, network: Network, configurations: np.ndarray) -> Responses:
+def responses(model: Model, configurations: np.ndarray) -> Responses:
     """Responses of the feature maps to the ends of worms in ``(n, 2 d, *shape)`` configurations."""
+    network, blocks = model.network, model.config.blocks  # type: ignore[attr-defined]
     maps, slopes = (np.asarray(values, dtype=np.float64) for values in _features(network, jnp.asarray(configurations)))
     values = np.moveaxis(maps, 1, 0)
     divergence = observables.divergence(configurations)
-    stride, extent = total_stride(config.blocks), receptive_field(config.blocks)
+    stride, extent = total_stride(blocks), receptive_field(blocks)
     largest = {sign: np.zeros(len(values)) for sign in (1, -1)}
     for offset in itertools.product(range(extent), repeat=divergence.ndim - 1):
         seen = np.roll(divergence, [-step for step in offset], range(1, divergence.ndim))

@@ -1,17 +1,18 @@
 """Scores of instances, and their spread.
 
-An instance's score is the exact mean over all configurations of the chosen test sets (not a mean of means); the spread
-over the instances of an architecture is what the figures draw and most claims compare. How far a median is known from
-so few instances is told by the bootstrap: instances drawn again with replacement, each architecture by itself. Verified
+An instance's score is the exact mean over all targets and configurations of the chosen test sets (not a mean of means);
+the spread over the instances of a family is what the figures draw and most claims compare. How far a median is known
+from so few instances is told by the bootstrap: instances drawn again with replacement, each family by itself. Verified
 on tables whose means are known, and on samples of a known median.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from fluxeq.analysis.architectures import is_bound
 from fluxeq.analysis.tables import WAY_OUT, n_sites, select
 from fluxeq.errors import InputError
 
@@ -19,9 +20,7 @@ RESAMPLED = 2000
 """Bootstrap samples."""
 CONFIDENCE = 0.95
 
-SERIES = ["architecture", "augmentation"]
-FLATTENING = "FL"
-"""The architecture that is bound to the lattice it was trained on, and has no place where sizes are compared."""
+SERIES = ["family", "architecture", "augmentation"]
 
 
 class Interval(NamedTuple):
@@ -29,6 +28,11 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+    def __str__(self) -> str:
+        """In words; nothing where it has no width."""
+        low, high = (f"{end:.3g}" for end in self)
+        return "" if low == high else f" [{low} ... {high}]"
 
 
 def interval(statistic: Callable[..., np.ndarray], *samples: Sequence[float] | np.ndarray) -> Interval:
@@ -49,14 +53,8 @@ def median(scores: np.ndarray) -> np.ndarray:
     return np.median(scores, axis=-1)
 
 
-def ratio_of_medians(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Medians of the first samples over those of the second, along the last axis; infinite over zero."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return median(scores) / median(others)
-
-
 def instance_scores(rows: pd.DataFrame, value: str, by: Sequence[str] = ()) -> pd.DataFrame:
-    """The mean of ``value`` over all configurations, for each instance and each combination of the columns ``by``."""
+    """The mean of ``value`` over all targets and configurations, for each instance and each value of the columns."""
     keys = list(dict.fromkeys([*SERIES, "n_training", "instance", *by]))
     totals = rows.assign(total=rows[value] * rows["configurations"])
     sums = totals.groupby(keys, sort=False)[["total", "configurations"]].sum(skipna=False)
@@ -64,10 +62,10 @@ def instance_scores(rows: pd.DataFrame, value: str, by: Sequence[str] = ()) -> p
 
 
 def spread(rows: pd.DataFrame, value: str, by: str) -> pd.DataFrame:
-    """Lowest, highest, mean and median score over the instances of each architecture, for each value of ``by``.
+    """Lowest, highest, mean and median score over the instances of each family, for each value of ``by``.
 
     ``median_low`` and ``median_high`` are the interval of the median. Rows are sorted by ``by`` (lattices by size), and
-    within by first appearance of the architecture.
+    within by first appearance of the family.
     """
     groups = instance_scores(rows, value, [by]).groupby([*SERIES, by], sort=False)[value]
     found = groups.agg(lowest="min", highest="max", mean="mean", median="median", instances="size")
@@ -78,25 +76,26 @@ def spread(rows: pd.DataFrame, value: str, by: str) -> pd.DataFrame:
     return found.sort_values(by, kind="stable", key=sizes if by == "shape" else None, ignore_index=True)
 
 
-def loss_and_accuracy(rows: pd.DataFrame, by: str) -> pd.DataFrame:
-    """The spread of both metrics of a task on worms, one below the other."""
-    return pd.concat([spread(rows, value, by) for value in ("loss", "accuracy")], ignore_index=True)
-
-
 def any_size(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of architectures that are not bound to one lattice. Raises InputError if there are none."""
-    found = rows[rows["architecture"] != FLATTENING]
+    """The rows of families that are not bound to one lattice. Raises InputError if there are none."""
+    bound = [name for name in rows["architecture"].unique() if is_bound(name)]
+    found = rows[~rows["architecture"].isin(bound)]
     if found.empty:
-        raise InputError(f"metrics.csv: no rows of an architecture other than {FLATTENING}; {WAY_OUT}")
+        raise InputError(f"metrics.csv: no rows of an architecture other than {', '.join(bound)}; {WAY_OUT}")
     return found
 
 
-def best_instance(rows: pd.DataFrame, shape: str, mu: float) -> pd.DataFrame:
-    """All rows of the instance with the lowest loss on one lattice at one mu."""
-    scores = instance_scores(select(rows, shape=shape, mu=mu), "loss")
+def best_instance(rows: pd.DataFrame, trained_at: dict[str, Any]) -> pd.DataFrame:
+    """All rows of the instance with the lowest loss on the lattice and at the couplings of the training."""
+    scores = instance_scores(select(rows, **trained_at), "loss")
     return rows[rows["instance"] == scores.loc[scores["loss"].idxmin(), "instance"]]
 
 
-def sizes(shapes: pd.Series) -> pd.Series:
+def shapes(table: pd.DataFrame) -> list[str]:
+    """The lattices in a table, smallest first."""
+    return sorted(table["shape"].unique(), key=n_sites)
+
+
+def sizes(column: pd.Series) -> pd.Series:
     """The number of sites of each lattice, to sort by."""
-    return shapes.map(n_sites)
+    return column.map(n_sites)

@@ -1,14 +1,16 @@
 """The tables of a run as data frames with typed columns: all that the figures and the claims know of it.
 
-Couplings are written and read with all their digits: two are the same if they are equal.
+``metrics.csv`` is long, one row for each model, test set (and number of worms) and target, ``measurements/NAME.csv`` is
+what was measured on trained networks, and ``study.toml`` says on what they were trained. Every column of the scores
+that is not among ``METRICS`` is a coupling, written and read with all its digits: two are the same if they are equal.
 
-``metrics.csv`` has one row per model and test set, ``measurements/NAME.csv`` what was measured on trained networks, and
-``study.toml`` says on what the networks were trained. An empty cell is a missing value; a loss that is not a number is
-infinite, so that a network that failed counts as the worst one and does not drop out of a median.
+An empty cell is a missing value; a loss that is not a number is infinite, so that a network that failed counts as the
+worst one and does not drop out of a median.
 """
 
-import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,116 +18,118 @@ import numpy as np
 import pandas as pd
 
 from fluxeq.errors import InputError
+from fluxeq.study.section import Section
+from fluxeq.study.study import Study, load_study
+from fluxeq.study.values import named
 
 WAY_OUT = "run 'fluxeq reproduce' first"
 
-METRICS = {
-    "group": "str",
-    "task": "str",
-    "architecture": "str",
-    "augmentation": "bool",
-    "n_training": "int64",
-    "instance": "int64",
-    "model": "str",
-    "n_parameters": "int64",
-    "shape": "str",
-    "eta": "float64",
-    "lam": "float64",
-    "mu": "float64",
-    "n_worms": "Int64",
-    "configurations": "int64",
-    "loss": "float64",
-    "loss_error": "float64",
-    "accuracy": "float64",
-    "loss_n": "float64",
-    "loss_phi2": "float64",
-    "mean_n": "float64",
-    "mean_phi2": "float64",
-    "true_n": "float64",
-    "true_n_error": "float64",
-    "true_phi2": "float64",
-    "true_phi2_error": "float64",
-}
-"""Columns of ``metrics.csv``; group is "study" or "zhou", the network of Zhou et al."""
-
+_FAMILY = {"task": "str", "family": "str", "architecture": "str"}
 _SITES = dict.fromkeys(("t", "x"), "int64")
-_NETWORK = {"task": "str", "architecture": "str", "augmentation": "bool", "instance": "int64", "n_parameters": "int64"}
+
+_MODEL = {"augmentation": "bool", "n_training": "int64", "instance": "int64", "model": "str", "n_parameters": "Int64"}
+METRICS = {
+    **_FAMILY,
+    **_MODEL,
+    **{"theory": "str", "shape": "str", "n_worms": "Int64", "configurations": "int64", "target": "str"},
+    **dict.fromkeys(("loss", "loss_error", "mean", "truth", "truth_error", "accuracy"), "float64"),
+}
+"""Columns of ``metrics.csv`` beside the couplings, which follow on the shape; ``task`` is a section of the study."""
 
 MEASUREMENTS = {
-    "translation": {**_NETWORK, "translation_error": "float64", "stride": "Int64", "residual_error": "float64"},
+    "translation": {
+        **_FAMILY,
+        **{"augmentation": "bool", "instance": "int64", "n_parameters": "int64"},
+        **{"translation_error": "float64", "stride": "Int64", "residual_error": "float64"},
+    },
     "responses": {
-        "architecture": "str",
+        **_FAMILY,
         "instance": "int64",
         **dict.fromkeys(("accuracy", "positive", "negative", "selectivity"), "float64"),
     },
     "example": {
+        "task": "str",
         **_SITES,
         **dict.fromkeys(("k_t", "k_x", "l_t", "l_x", "divergence", "worm_t", "worm_x"), "int64"),
     },
-    "feature_maps": {"architecture": "str", "channel": "int64", **_SITES, "value": "float64", "selected": "bool"},
+    "feature_maps": {**_FAMILY, "channel": "int64", **_SITES, "value": "float64", "selected": "bool"},
 }
 """Columns of the tables in ``measurements``."""
 
 
-def metrics(run: Path) -> pd.DataFrame:
-    """How every model did on every test set. Raises InputError if the run has no such table, or not a whole one."""
-    path = run / "metrics.csv"
-    table = _read(path, METRICS)
-    if not table["shape"].str.fullmatch(r"\d+(x\d+)*").all():
-        raise InputError(f"{path}: a shape in it is none; {WAY_OUT}")
-    return table.assign(loss=table["loss"].fillna(np.inf))
+@dataclass(frozen=True)
+class Results:
+    """A run folder: its study, its scores and what was measured, read when they are asked for.
+
+    Each raises InputError if the run has no such file, or not a whole one.
+    """
+
+    run: Path
+
+    @cached_property
+    def study(self) -> Study:
+        """The study that the run is of."""
+        path = self.run / "study.toml"
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; {WAY_OUT}")
+        return load_study(path)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """How every model did on every test set."""
+        path = self.run / "metrics.csv"
+        table = _read(path, METRICS, further="float64")
+        if not table["shape"].str.fullmatch(r"\d+(x\d+)*").all():
+            raise InputError(f"{path}: a shape in it is none; {WAY_OUT}")
+        return table.assign(loss=table["loss"].fillna(np.inf))
+
+    def measurement(self, name: str, task: str | None = None) -> pd.DataFrame:
+        """What was measured on trained networks under one of the names in ``MEASUREMENTS``, of one section or all."""
+        path = self.run / "measurements" / f"{name}.csv"
+        table = _read(path, MEASUREMENTS[name])
+        return table if task is None else select(table, path.name, task=task)
+
+    def section(self, name: str) -> Section:
+        """A section of the study. Raises InputError if it has none of this name."""
+        if name not in self.study.tasks:
+            raise InputError(f"{self.run / 'study.toml'}: the study has no section tasks.{name}")
+        return self.study.tasks[name]
+
+    def scores(self, section: str, **conditions: Any) -> pd.DataFrame:
+        """The scores of a section. Raises InputError if there are none, as in a run that has not come to them yet."""
+        return select(self.metrics, task=section, **conditions)
+
+    def final(self, section: str, **conditions: Any) -> pd.DataFrame:
+        """Those of the largest training set."""
+        return self.scores(section, n_training=self.section(section).n_training[-1], **conditions)
+
+    def first_families(self, section: str, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the first family of each architecture, and with augmentation: those that the paper compares."""
+        first: dict[tuple[str, bool], str] = {}
+        for name, family in self.section(section).families.items():
+            first.setdefault((family.architecture, family.augmentation), name)
+        return rows[rows["family"].isin(first.values())]
+
+    def trained_at(self, section: str) -> dict[str, Any]:
+        """The lattice and the couplings of the first training ensemble, as columns of the scores."""
+        settings = self.section(section)
+        return {"shape": named(settings.shape), **settings.couplings, **settings.training[0]}
 
 
-def measurement(run: Path, name: str) -> pd.DataFrame:
-    """What was measured on trained networks under one of the names in ``MEASUREMENTS``; InputError as for metrics."""
-    return _read(run / "measurements" / f"{name}.csv", MEASUREMENTS[name])
-
-
-def training_shape(run: Path, task: str) -> str:
-    """The lattice on which the networks of a task were trained, as in the tables: 60x4."""
-    return "x".join(str(int(extent)) for extent in _study(run, task, "shape"))
-
-
-def training_mu(run: Path) -> float:
-    """The chemical potential at which the networks of the regression were trained."""
-    return float(_study(run, "regression", "mu"))
-
-
-def training_sizes(run: Path) -> list[int]:
-    """The sizes of the training sets of the regression, rising."""
-    return [int(n) for n in _study(run, "regression", "n_training")]
-
-
-def study_name(run: Path) -> str:
-    """The name of the study that a run is of."""
-    return str(_study(run, "name"))
-
-
-def select(table: pd.DataFrame, **conditions: Any) -> pd.DataFrame:
+def select(table: pd.DataFrame, name: str = "metrics.csv", **conditions: Any) -> pd.DataFrame:
     """The rows in which every named column has the given value. Raises InputError if there are none."""
     rows = table
     for column, value in conditions.items():
         rows = rows[rows[column] == value]
     if rows.empty:
         asked = ", ".join(f"{column} = {value}" for column, value in conditions.items())
-        raise InputError(f"metrics.csv: no rows with {asked}; {WAY_OUT}, of a study that has them")
+        raise InputError(f"{name}: no rows with {asked}; {WAY_OUT}, of a study that has them")
     return rows
 
 
-def final(run: Path, table: pd.DataFrame, task: str, **conditions: Any) -> pd.DataFrame:
-    """Rows of the scores of a run that are of networks trained on the largest training set of its study.
-
-    Raises InputError if there are none, as in a run that has not come to them yet.
-    """
-    rows = select(table, group="study", task=task)
-    sizes = _study(run, task).get("n_training", rows["n_training"])
-    return select(rows, task=task, n_training=max(map(int, sizes)), **conditions)
-
-
-def require_searches(run: Path, task: str) -> None:
-    """Raise InputError if the study gives networks to a task, so that no search has chosen them."""
-    if given := _study(run, task).get("networks"):
-        raise InputError(f"{run / 'study.toml'}: gives the {task} its networks of {', '.join(given)}, without a search")
+def couplings_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a table of scores that are couplings, without those that none of its rows has."""
+    return table.drop(columns=list(METRICS), errors="ignore").dropna(axis="columns", how="all")
 
 
 def n_sites(shape: str) -> int:
@@ -133,35 +137,21 @@ def n_sites(shape: str) -> int:
     return int(np.prod([int(extent) for extent in shape.split("x")]))
 
 
-def shapes(table: pd.DataFrame) -> list[str]:
-    """The lattices in a table, smallest first."""
-    return sorted(table["shape"].unique(), key=n_sites)
+def _read(path: Path, columns: Mapping[str, str], further: str | None = None) -> pd.DataFrame:
+    """A CSV file with at least these columns, and any further ones of one type, if it is given.
 
-
-def _study(run: Path, *keys: str) -> Any:
-    """An entry of the study file. Raises InputError if there is none."""
-    path = run / "study.toml"
-    try:
-        entry: Any = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        for key in keys:
-            entry = entry[key]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; {WAY_OUT}") from None
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{path}: not the study file of a run, {'.'.join(keys)} cannot be read ({error})") from None
-    return entry
-
-
-def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """A CSV file with at least these columns; only an empty cell or nan is missing (NA could be an architecture)."""
+    Only an empty cell or nan is missing (NA could be an architecture), and a text is never missing.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file; {WAY_OUT}")
     try:
         table = pd.read_csv(path, dtype=dict(columns), keep_default_na=False, na_values=["", "nan"])
+        others = [name for name in table if name not in columns] if further else []
+        table = table.astype(dict.fromkeys(others, further))
     except (ValueError, OverflowError) as error:
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {WAY_OUT}") from None
     missing = [name for name in columns if name not in table]
     if missing or table.empty:
         lacks = f"no column {', '.join(missing)}" if missing else "no rows"
         raise InputError(f"{path}: {lacks}; {WAY_OUT}")
-    return table[list(columns)]
+    return table[[*columns, *others]].fillna({name: "" for name, kind in columns.items() if kind == "str"})

@@ -69,7 +69,9 @@ def train(
     """
     with progress("training") as advance:
         from fluxeq.nets.architecture import configured
-        from fluxeq.runs.side_by_side import train_side_by_side
+        from fluxeq.runs.jobs import Examples
+        from fluxeq.runs.training import train_files
+        from fluxeq.study.family import FixedNetwork
         from fluxeq.system.files import claimed, model_file, require_writable
         from fluxeq.training.compiled import keep_compiled
         from fluxeq.training.datasets import load_data
@@ -86,17 +88,19 @@ def train(
         found = load_data(task, data, validation)
         built = configured(architecture, chosen, found.training.shape)
         the_recipe = varied(general, len(found.training), changes, config)
-        asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
         in_step, n_workers = together or on_gpu(), min(instances, n_processors())
-        each = the_recipe.epochs + the_recipe.polish
+        each = the_recipe.epochs + the_recipe.levenberg_marquardt
         complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
         with claimed(output / f".{architecture}.lock", f"trains {architecture}"):
             if in_step or n_workers == 1 or complete:
                 note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
+                asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
                 paths = train_instances(found, *asked, in_step, note)
             else:
-                files = task, tuple(data), tuple(validation)
-                paths = train_side_by_side(files, *asked, n_workers, lambda epochs: advance(epochs, instances * each))
+                files = Examples(task=task, training=tuple(map(str, data)), validation=tuple(map(str, validation)))
+                network = FixedNetwork(config=built.model_dump(mode="json"))
+                described = architecture, network, the_recipe, augmentation, instances, seed, output
+                paths = train_files(files, *described, n_workers, advance)
     for path in paths:
         print(path)
 

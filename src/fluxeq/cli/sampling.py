@@ -150,7 +150,7 @@ def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> Non
     """
     with progress("opening worms"):
         from fluxeq.data.ensembles import open_ensemble, save_ensemble
-        from fluxeq.data.worms import open_worms
+        from fluxeq.data.generation import open_worms
         from fluxeq.system.files import claimed, require_writable
 
         numbers = parsed_integers("number", number)

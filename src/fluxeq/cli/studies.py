@@ -1,14 +1,12 @@
 """The commands that carry out whole studies and show what they have found."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import Device, TaskName, app
-from fluxeq.errors import InputError
+from fluxeq.cli.app import Device, app
 from fluxeq.system.capacity import n_processors
 from fluxeq.system.progress import progress
 
@@ -23,8 +21,7 @@ def reproduce(
     scheduler: str | None = None,
     device: Device = "cpu",
     workers: int | None = None,
-    instances_per_task: int | None = None,
-    task: Annotated[tuple[TaskName, ...], Parameter(show_default=False)] = (),
+    task: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     replace: bool = False,
 ) -> None:
     """Do a whole study: sample, search, train, evaluate, draw, judge, report. The same command again goes on.
@@ -43,43 +40,35 @@ def reproduce(
         cuda: networks learn on a GPU, held by one process; the rest stays on the CPU.
     workers:
         Processes that work at the same time; as many as there are processors, unless given.
-    instances_per_task:
-        Instances that one process trains one after another; all those of a training, or 1 on a Dask cluster, unless
-        given. More are compiled only once, fewer are spread over more processes; results are the same.
     task:
-        Do only what this task needs, and report that; may be given several times.
+        Do only what this section of the study needs, and report that; may be given several times.
         The same command without it does the rest.
     replace:
         Discard the searches, trained models and ensembles of another version of the study that are in the place of its
         own; without it they are named, and stay.
     """
-    from fluxeq.runs.partial_report import write_so_far
-    from fluxeq.runs.run import open_run
-    from fluxeq.runs.run import reproduce as run
-    from fluxeq.training.devices import require_device
-    from fluxeq.workflow.executors import executor as opened
-    from fluxeq.workflow.executors import require_executor
-    from fluxeq.workflow.gpu_process import with_gpu
+    from fluxeq.runs.partial_report import write_partial_report
+    from fluxeq.runs.reproduce import reproduce as run
+    from fluxeq.runs.status import open_run
+    from fluxeq.training.devices import ON_GPU, require_device
+    from fluxeq.workflow import selection
+    from fluxeq.workflow.executors import fleet
 
-    require_executor(executor, scheduler, workers)
+    selection.require_workers(executor, scheduler, workers)
     require_device(device)
-    if instances_per_task is not None and instances_per_task < 1:
-        raise InputError(f"instances_per_task = {instances_per_task}: at least 1 is needed")
-    if instances_per_task is None and executor == "dask":
-        instances_per_task = 1
-    processes = partial(opened, executor, workers or n_processors(), scheduler)
     with progress("jobs") as advance:
         n = run(
             study,
             output,
-            lambda: processes() if device == "cpu" else with_gpu(processes()),
+            lambda: fleet(
+                selection.workers(executor, workers or n_processors(), scheduler), ON_GPU if device == "cuda" else None
+            ),
             lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
-            instances_per_task,
             task,
             replace=replace,
         )
         if task and (n or not (output / "report.html").exists()):
-            write_so_far(output, open_run(output))
+            write_partial_report(output, open_run(output))
     part = f"{' and '.join(dict.fromkeys(task))} " if task else ""
     print(f"{output / 'report.html'}: {part}{f'complete, {n} jobs done now' if n else 'was complete already'}")
 
@@ -95,9 +84,10 @@ def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = F
     json_:
         Print JSON.
     """
-    from fluxeq.runs.run import counts, open_run, progress
+    from fluxeq.runs.status import counts, open_run
+    from fluxeq.runs.status import progress as progress_of
 
-    found = progress(run, open_run(run))
+    found = progress_of(run, open_run(run))
     if json_:
         print(json.dumps(counts(found), indent=2))
         return
@@ -114,11 +104,11 @@ def figure(run: Path, name: str, /) -> None:
     run:
         Folder of a run.
     name:
-        fig1, fig2, fig3, fig4, fig5a, fig5b, fig6a, fig6b, fig7a, fig7b or search.
+        As in the folder figures of a run: fig1 ... fig7b, search, or one of another package.
     """
     with progress("drawing"):
         from fluxeq.runs.partial_report import draw
-        from fluxeq.runs.run import open_run
+        from fluxeq.runs.status import open_run
 
         paths = draw(run, open_run(run), name)
     for path in paths:
@@ -135,8 +125,8 @@ def report(run: Path, /) -> None:
         Folder of a run.
     """
     with progress("reporting"):
-        from fluxeq.runs.partial_report import write_so_far
-        from fluxeq.runs.run import open_run
+        from fluxeq.runs.partial_report import write_partial_report
+        from fluxeq.runs.status import open_run
 
-        written = write_so_far(run, open_run(run))
+        written = write_partial_report(run, open_run(run))
     print(written)

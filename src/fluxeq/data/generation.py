@@ -1,4 +1,4 @@
-"""Making ensembles, in memory or part by part; ``checkpoints`` makes files that a killed run continues.
+"""Making ensembles, closed or with open worms, in memory; ``checkpoints`` makes files that a killed run continues.
 
 Parts do not change the result: half a run continued by the other half is one run.
 """
@@ -6,18 +6,21 @@ Parts do not change the result: half a run continued by the other half is one ru
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from fluxeq.data.ensembles import Ensemble, closed, joined
+from fluxeq.data.ensembles import Ensemble, closed, joined, stored_observables
 from fluxeq.data.goal import Goal, goals_of
 from fluxeq.errors import InputError
-from fluxeq.sampling.chains import Chains, Recorder, empty_chains, require_chains, require_whole
+from fluxeq.sampling.chains import Chains, Recorder, empty_chains, require_chains, require_seed, require_whole
 from fluxeq.sampling.devices import recorder
+from fluxeq.sampling.open_worms import draw, require_drawable
 from fluxeq.sampling.tables import require_storable
 from fluxeq.sampling.tuning import FEWEST_CHAINS, Tuning, tune
 from fluxeq.system.capacity import require_memory
+from fluxeq.system.files import derived_seed
 from fluxeq.system.progress import progress as shown
 from fluxeq.theory import FluxTheory
 
@@ -82,6 +85,33 @@ def sample(
     if made and made[-1].state:
         state = made[-1].state
     return joined([*made, *last_turn(settings, state, tuning, record)])
+
+
+def open_worms(ensemble: Ensemble, numbers: Sequence[int], *, seed: int = 0) -> Ensemble:
+    """Open worms in a closed ensemble: every configuration is used once, with one of the ``numbers`` of worms.
+
+    The numbers are dealt in equal shares at random, so that closed and open configurations come from the same chains
+    but never from the same configuration. Raises InputError for numbers that cannot be.
+    """
+    if ensemble.worms is not None:
+        raise InputError("the ensemble has open worms already; draw them from the closed ensemble")
+    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise InputError(f"number = {list(numbers)!s:.80}: different whole numbers from 0 on are needed, as in 0,5")
+    if len(ensemble) < len(numbers):
+        raise InputError(f"{len(ensemble)} configurations for {len(numbers)} numbers of worms: sample more of them")
+    require_seed(seed)
+    require_drawable(ensemble.theory, ensemble.shape, max(numbers))
+    dealt = np.resize(numbers, len(ensemble))
+    np.random.default_rng(derived_seed(seed, "deal")).shuffle(dealt)
+    worms = draw(ensemble.theory, ensemble.configurations, dealt, seed)
+    return replace(
+        ensemble,
+        configurations=worms.configurations,
+        observables=stored_observables(ensemble.theory, worms.configurations),
+        worms=worms,
+        worm_seed=seed,
+        state=None,
+    )
 
 
 def require_settings(settings: Settings) -> None:

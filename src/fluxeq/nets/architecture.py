@@ -5,9 +5,8 @@ of them has to keep are ``fluxeq.testing.check_architecture``.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import equinox as eqx
 import numpy as np
 from pydantic import ValidationError
 
@@ -15,6 +14,9 @@ from fluxeq.config import first_problem
 from fluxeq.errors import InputError
 from fluxeq.registry import Registry, require_attributes
 from fluxeq.tasks.task import Target
+
+if TYPE_CHECKING:
+    import equinox as eqx
 
 
 class Architecture(Protocol):
@@ -25,7 +27,7 @@ class Architecture(Protocol):
         """Translations by multiples of it, in every direction, leave the output as it is; None if hardly any does."""
         ...
 
-    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> eqx.Module:
+    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> "eqx.Module":
         """A network with fresh weights for lattices of ``d`` dimensions: ``(2 d, *shape)`` to ``(n_targets,)``."""
         ...
 

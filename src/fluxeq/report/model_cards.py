@@ -1,4 +1,4 @@
-"""The best network of every task and architecture as a small file, with a card that says what it is and what it is not.
+"""The best network of every family as a small file, with a card that says what it is and what it is not.
 
 The best is the one with the lowest validation loss among the instances of the largest training set: test data choose
 nothing. All numbers of a card come from the header of its model and from the table of scores.
@@ -11,32 +11,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fluxeq.analysis import tables
 from fluxeq.analysis.spread import sizes
+from fluxeq.analysis.tables import Results, couplings_of
 from fluxeq.nets.architecture import takes
 from fluxeq.nets.network import total_stride
+from fluxeq.study.family import file_stem
+from fluxeq.study.values import named
 from fluxeq.system.files import whole, write_text
 from fluxeq.theory import written
 from fluxeq.training.models import Model, describe, load_model
 
-PREDICTS = {
-    "regression": "n and phi2 of a configuration: particle density and mean squared modulus of the field",
-    "detection": "the probability that a configuration has an open worm",
-    "counting": "the number of open worms in a configuration",
-}
 
-
-def write_winners(run: Path, models: dict[str, dict[str, list[str]]], output: Path) -> list[Path]:
-    """Write ``TASK-ARCHITECTURE.safetensors`` and its card ``.md``, by task and architecture; the model files."""
-    metrics, study, made = tables.metrics(run), tables.study_name(run), []
-    for task, by_architecture in models.items():
-        for architecture, files in by_architecture.items():
+def write_cards(run: Path, models: dict[str, dict[str, list[str]]], output: Path) -> list[Path]:
+    """Write ``SECTION-FAMILY.safetensors`` and its card ``.md``, from the files of each; the model files."""
+    results, made = Results(run), []
+    for section, families in models.items():
+        for family, files in families.items():
             best = min((run / file for file in files), key=lambda path: describe(path).validation_loss)
-            made.append(output / f"{task}-{architecture}.safetensors")
+            made.append(output / f"{section}-{file_stem(family)}.safetensors")
             with whole(made[-1]) as temporary:
                 shutil.copyfile(best, temporary)
-            scores = metrics[metrics["model"] == best.relative_to(run).as_posix()]
-            write_text(made[-1].with_suffix(".md"), card(load_model(made[-1]), scores, study, len(files)))
+            scores = results.scores(section, model=best.relative_to(run).as_posix())
+            write_text(made[-1].with_suffix(".md"), card(load_model(made[-1]), scores, results.study.name, len(files)))
     return made
 
 
@@ -44,7 +40,7 @@ def card(model: Model, scores: pd.DataFrame, study: str, n_instances: int) -> st
     """The card of a model, from its description and its rows in the table of scores, as Markdown."""
     about, name = model.description, model.path.stem
     facts = {
-        "predicts": PREDICTS[about.task],
+        "predicts": model.task.predicts,
         "architecture": f"{about.architecture}, {about.n_parameters} parameters, {layers(model.config)}",
         "training data": f"{about.n_training} configurations: {'; '.join(about.training_origins)}",
         "validation data": f"{about.n_validation} configurations, other chains: {'; '.join(about.validation_origins)}",
@@ -61,21 +57,21 @@ def card(model: Model, scores: pd.DataFrame, study: str, n_instances: int) -> st
             f"# {name}",
             f"| | |\n|---|---|\n{rows}",
             f"## Test\n\nOn chains that neither training nor validation has seen. {_tested(scores)}",
-            *_results(about.task, scores, _lattice(about.shape)),
+            *_results(scores, named(about.shape)),
             "## Limits\n\nNothing is known outside the couplings and lattices of the test. The input must be flux "
-            "configurations in the conventions of fluxeq, with channels k_t, k_x, l_t, l_x.",
+            "configurations in the conventions of fluxeq, with channels k_t, k_x, ..., l_t, l_x, ....",
             f"## Use\n\n```sh\nfluxeq predict {model.path.name} --data e.h5 --output p.csv\n```\n",
         ]
     )
 
 
 def layers(config: Any) -> str:
-    """The layers of a network in words."""
+    """The layers of a network in words: its blocks, if it has any, and all other fields of the config."""
     blocks = [
         f"convolution {block.kernel}x{block.kernel} to {block.channels} channels"
         + (f" with stride {block.stride}" if block.stride > 1 and block.pooling == 1 else "")
         + (f", pooling {block.pooling}x{block.pooling} with stride {block.stride}" if block.pooling > 1 else "")
-        for block in config.blocks
+        for block in getattr(config, "blocks", ())
     ]
     fields = {key: value for key, value in config.model_dump(mode="json").items() if key not in ("blocks", "shape")}
     return "; ".join([*blocks, *(f"{key} {value}" for key, value in fields.items())])
@@ -83,14 +79,13 @@ def layers(config: Any) -> str:
 
 def _lattices(model: Model) -> str:
     about, stride = model.description, total_stride(getattr(model.config, "blocks", ()))
-    doubled = tuple(2 * extent for extent in about.shape)
-    if not takes(model.config, doubled):
-        return f"{_lattice(about.shape)} only"
+    if not takes(model.config, tuple(2 * extent for extent in about.shape)):
+        return f"{named(about.shape)} only"
     return "all" if stride == 1 else f"those whose extents are divisible by {stride}"
 
 
 def _tested(scores: pd.DataFrame) -> str:
-    ranges = [f"{name} = {_values(scores[name])}" for name in ("eta", "lam", "mu")]
+    ranges = [f"{name} = {_values(column)}" for name, column in couplings_of(scores).items()]
     return f"Couplings of the test: {', '.join(ranges)}."
 
 
@@ -101,27 +96,27 @@ def _values(column: pd.Series) -> str:
     return ", ".join(map(written, values))
 
 
-def _results(task: str, scores: pd.DataFrame, trained: str) -> list[str]:
-    """The table of losses by lattice and, for tasks on worms, by number of worms on the lattice of the training."""
+def _results(scores: pd.DataFrame, trained: str) -> list[str]:
+    """The table of losses by lattice and, if worms were counted, by their number on the lattice of the training."""
     parts = [_table(scores, "shape", "lattice")]
-    if task != "regression":
+    if scores["n_worms"].notna().any():
         parts.append(_table(scores[scores["shape"] == trained], "n_worms", f"open worms, {trained}"))
     return parts
 
 
 def _table(scores: pd.DataFrame, by: str, title: str) -> str:
-    """Means over all configurations; errors of independent test sets add up in squares."""
-    lines = [f"| {title} | configurations | loss | accuracy |", "|---|---|---|---|"]
-    ordered = scores.sort_values(by, key=sizes if by == "shape" else None, kind="stable")
-    for value, rows in ordered.groupby(by, sort=False):
-        n = rows["configurations"].to_numpy()
-        loss = float((rows["loss"] * n).sum() / n.sum())
-        error = float(np.sqrt(((rows["loss_error"] * n) ** 2).sum()) / n.sum())
-        accuracy = float((rows["accuracy"] * n).sum(skipna=False) / n.sum())
-        shown = "" if np.isnan(accuracy) else f"{accuracy:.4f}"
-        lines.append(f"| {value} | {n.sum()} | {loss:.3g} +- {error:.1g} | {shown} |")
-    return "\n".join(lines)
-
-
-def _lattice(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
+    """Means over all configurations, of each target; errors of independent test sets add up in squares."""
+    n, key = scores["configurations"], sizes if by == "shape" else None
+    weighted = {"loss": scores["loss"] * n, "loss_error": (scores["loss_error"] * n) ** 2}
+    rows = scores.assign(**weighted, accuracy=scores["accuracy"] * n).sort_values(by, key=key, kind="stable")
+    summed = ["configurations", "loss", "loss_error", "accuracy"]
+    targets = {target: of.groupby(by, sort=False)[summed].sum(skipna=False) for target, of in rows.groupby("target")}
+    found: dict[str, pd.Series] = {}
+    for target, sums in targets.items():
+        loss, error = sums["loss"] / sums["configurations"], np.sqrt(sums["loss_error"]) / sums["configurations"]
+        name = f"loss of {target}" if len(targets) > 1 else "loss"
+        found[name] = loss.map("{:.3g}".format) + error.map(" +- {:.1g}".format)
+    accuracy = (sums["accuracy"] / sums["configurations"]).map("{:.4f}".format).replace("nan", "")
+    table = pd.DataFrame({"configurations": sums["configurations"].astype(str), **found, "accuracy": accuracy})
+    lines = [[title, *table], ["---"] * (1 + len(table.columns)), *([str(of), *row] for of, row in table.iterrows())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,230 +1,366 @@
-"""What each kind of job does: plain functions of the run folder and plain settings, to run in any process.
+"""What the jobs of a run do: works, whose paths are those in the run folder. Heavy modules are imported by the work."""
 
-Each can be repeated: what is finished is kept, what is missing is made, and the result is the same.
-"""
-
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
+from pydantic import Field
+
+from fluxeq.config import Frozen
 from fluxeq.errors import InputError
-from fluxeq.system.files import digest, locked, read_json, whole
-from fluxeq.training.compiled import keep_compiled
-from fluxeq.workflow.records import fingerprint_in, is_done
+from fluxeq.study.family import FixedNetwork
+from fluxeq.study.section import SearchSettings
+from fluxeq.system.files import model_file, read_json, whole
+from fluxeq.training.recipe import Recipe
+from fluxeq.workflow.job import Work
+
+Files = tuple[str, ...]
+ByFamily = dict[str, dict[str, list[str]]]
+"""Model files by section and family."""
 
 
-def sample(
-    run: Path, output: str, couplings: list[float], shape: list[int], n_configurations: int, n_chains: int, seed: int
-) -> None:
+class NetworkWork(Work):
+    """Work that compiles networks."""
+
+    @classmethod
+    @contextmanager
+    def watched(cls) -> Iterator[dict[str, float]]:
+        """Keep what is compiled; seconds of compiling, or of loading what was kept."""
+        from fluxeq.training.compiled import keep_compiled, stopwatch
+
+        keep_compiled()
+        spent: dict[str, float] = {}
+        with stopwatch() as stages:
+            yield spent
+        spent["compiling"] = sum(stages.values())
+
+
+class Sample(Work):
     """Sample one ensemble of closed configurations."""
-    from fluxeq.data.generation import Settings, sample_to_file
-    from fluxeq.theory import Theory
 
-    sample_to_file(run / output, Settings(Theory(*couplings), tuple(shape), n_configurations, n_chains, seed))
+    kind: ClassVar = "sample"
+    costly: ClassVar = "ensembles"
+    large: ClassVar = True
+    intermediate: ClassVar = True
+
+    theory: str
+    couplings: dict[str, float]
+    shape: tuple[int, ...]
+    n_configurations: int
+    n_chains: int
+    seed: int
+    output: str
+
+    def run(self, folder: Path) -> None:
+        """Go on where a killed one was."""
+        from fluxeq.data.checkpoints import sample_to_file
+        from fluxeq.data.generation import Settings
+        from fluxeq.theory import theory_of
+
+        theory: Any = theory_of(self.theory, self.couplings)
+        settings = Settings(theory, self.shape, self.n_configurations, self.n_chains, self.seed)
+        sample_to_file(folder / self.output, settings)
 
 
-def worms(run: Path, source: str, output: str, numbers: list[int], seed: int) -> None:
+class OpenWorms(Work):
     """Open worms in an ensemble."""
-    from fluxeq.data.ensembles import open_ensemble, save_ensemble
-    from fluxeq.data.generation import with_worms
 
-    save_ensemble(run / output, with_worms(open_ensemble(run / source), numbers, seed))
+    kind: ClassVar = "worms"
+    large: ClassVar = True
+    intermediate: ClassVar = True
 
+    source: str
+    numbers: tuple[int, ...]
+    seed: int
+    output: str
 
-def search(
-    run: Path,
-    task: str,
-    training: list[str],
-    validation: list[str],
-    seed: int,
-    architecture: str,
-    output: str,
-    search: dict[str, Any],
-) -> None:
-    """Search the setting of one architecture for one task; ``best.json`` and ``trials.json`` hold what was found."""
-    from fluxeq.search.results import budget, save_results
-    from fluxeq.search.search import search as find
-    from fluxeq.search.space import Space
-    from fluxeq.search.storage import open_storage
-    from fluxeq.training.datasets import load_data
-    from fluxeq.training.recipe import Recipe
+    def run(self, folder: Path) -> None:
+        """Write the opened ensemble."""
+        from fluxeq.data.ensembles import open_ensemble, save_ensemble
+        from fluxeq.data.generation import open_worms
 
-    data = load_data(task, _within(run, training), _within(run, validation), search["n_training"])
-    recipe = Recipe.model_validate(search["recipe"])
-    settings = find(
-        data,
-        architecture,
-        Space.model_validate(search["space"]),
-        recipe,
-        search["trials"],
-        search["repeats"],
-        seed,
-        open_storage(str(run / output / "journal.log")),
-        f"{task}-{architecture}",
-        prune=search.get("prune", False),
-    )
-    allowed = budget(recipe, len(data.training), search["trials"], search["repeats"])
-    save_results(run / output, task, architecture, settings, allowed)
-
-
-def train(
-    run: Path,
-    task: str,
-    training: list[str],
-    validation: list[str],
-    seed: int,
-    architecture: str,
-    augmentation: bool,
-    n_training: int,
-    recipe: dict[str, Any],
-    instances: list[int],
-    output: str,
-    winners: list[str] | None = None,
-    networks: list[dict[str, Any]] | None = None,
-) -> None:
-    """Train instances of one architecture, by their numbers, with the winners of searches or given networks: their
-    configs, and what they want of the recipe. Instance i takes network i, counted on from the first after the last one.
-    """
-    from fluxeq.nets.architecture import configured
-    from fluxeq.training.datasets import load_data
-    from fluxeq.training.devices import on_gpu
-    from fluxeq.training.instances import train_instances
-    from fluxeq.training.recipe import Recipe
-
-    data = load_data(task, _within(run, training), _within(run, validation), n_training)
-    found = networks_of(run, winners, networks)
-    for i, network in enumerate(found):
-        train_instances(
-            data,
-            architecture,
-            configured(architecture, network["config"], data.training.shape),
-            Recipe.model_validate(recipe).varied(len(data.training), network.get("recipe", {})),
-            augmentation,
-            [instance for instance in instances if instance % len(found) == i],
-            seed,
-            run / output,
-            together=on_gpu(),
+        save_ensemble(
+            folder / self.output, open_worms(open_ensemble(folder / self.source), self.numbers, seed=self.seed)
         )
 
 
-def networks_of(
-    run: Path, winners: list[str] | None = None, networks: list[dict[str, Any]] | None = None
-) -> list[dict[str, Any]]:
-    """The winners of searches, or given networks; each has a config, and perhaps some of a recipe.
+class Examples(Frozen):
+    """The data of a section: what networks are trained on, and judged by while they are."""
 
-    Raises InputError if a file is not that of a winner.
-    """
-    found = [read_json(run / winner) for winner in winners] if winners else networks or []
-    for path, network in zip(winners or [], found, strict=False):
-        if not isinstance(network, dict) or not isinstance(network.get("config"), dict):
-            raise InputError(f"{run / path}: not the winner of a search; remove it; the same command makes it again")
-    return found
+    task: str
+    training: Files
+    validation: Files
 
+    def load(self, folder: Path, n_training: int | None) -> Any:
+        """The first ``n_training`` of them, or all."""
+        from fluxeq.training.datasets import load_data
 
-def evaluate(run: Path, group: str, models: list[str], tests: list[tuple[str, list[int]]], output: str) -> None:
-    """Score instances on the test sets whose lattice they can take."""
-    from fluxeq.analysis.metrics import score_table
-
-    table = score_table(run, group, _within(run, models), tests)
-    _save_table(run / output, table)
+        return load_data(self.task, _within(folder, self.training), _within(folder, self.validation), n_training)
 
 
-def collect(run: Path, scores: list[str]) -> None:
+class Search(NetworkWork):
+    """Search the setting of one architecture; ``best.json`` and ``trials.json`` hold what was found."""
+
+    kind: ClassVar = "search"
+    learns: ClassVar = True
+    costly: ClassVar = "searches"
+
+    section: str
+    examples: Examples
+    architecture: str
+    settings: SearchSettings
+    seed: int
+    output: str
+
+    def run(self, folder: Path) -> None:
+        """Go on after the last setting that was tried."""
+        from fluxeq.search.results import budget, save_results
+        from fluxeq.search.search import search
+        from fluxeq.search.storage import open_storage
+
+        asked = self.settings
+        data = self.examples.load(folder, asked.n_training)
+        found = search(
+            data,
+            self.architecture,
+            asked.space,
+            asked.recipe,
+            asked.trials,
+            asked.repeats,
+            self.seed,
+            open_storage(str(folder / self.output / "journal.log")),
+            f"{self.section}-{self.architecture}",
+            prune=asked.prune,
+        )
+        allowed = budget(asked.recipe, len(data.training), asked.trials, asked.repeats)
+        save_results(folder / self.output, self.section, self.architecture, found, allowed)
+
+
+class Train(NetworkWork):
+    """Train one instance of one architecture, with a fixed network or the winner of a search."""
+
+    kind: ClassVar = "train"
+    learns: ClassVar = True
+    costly: ClassVar = "trained models"
+    large: ClassVar = True
+
+    examples: Examples
+    n_training: int | None = None
+    """The first ones of the examples; all unless given."""
+    architecture: str
+    augmentation: bool
+    network: FixedNetwork | str
+    """Or the path of best.json."""
+    recipe: Recipe
+    seed: int
+    instance: int
+    output: str
+    """The folder of the model and its learning curve."""
+
+    @property
+    def model(self) -> str:
+        """The path of the model."""
+        return f"{self.output}/{model_file(self.architecture, self.instance)}"
+
+    @property
+    def byproducts(self) -> tuple[str, ...]:
+        """What else a training writes; the first instance answers for the checkpoint of those that go together."""
+        shared = (f"{self.output}/{self.architecture}-together.checkpoint",) if self.instance == 0 else ()
+        stem = self.model.removesuffix(".safetensors")
+        return (f"{stem}.csv", f"{stem}.checkpoint", *shared)
+
+    def run(self, folder: Path) -> None:
+        """Train it, unless it is there."""
+        self.run_many([self], folder)
+
+    @classmethod
+    def run_many(cls, works: Sequence[Self], folder: Path) -> None:
+        """Train instances that differ in number and network only: on a GPU together, else one after another."""
+        from fluxeq.nets.architecture import configured
+        from fluxeq.training.devices import on_gpu
+        from fluxeq.training.instances import train_instances
+
+        first = works[0]
+        data = first.examples.load(folder, first.n_training)
+        of_network: dict[str, list[Train]] = {}
+        for work in works:
+            of_network.setdefault(str(work.network), []).append(work)
+        for same in of_network.values():
+            network = network_of(folder, same[0].network)
+            train_instances(
+                data,
+                first.architecture,
+                configured(first.architecture, network.config, data.training.shape),
+                first.recipe.varied(len(data.training), network.recipe),
+                first.augmentation,
+                [work.instance for work in same],
+                first.seed,
+                folder / first.output,
+                together=on_gpu(),
+            )
+
+
+def network_of(folder: Path, network: FixedNetwork | str) -> FixedNetwork:
+    """A fixed network, or the winner of a search. Raises InputError if a file is not that of a winner."""
+    if isinstance(network, FixedNetwork):
+        return network
+    found = read_json(folder / network)
+    if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
+        raise InputError(f"{folder / network}: not the winner of a search; remove it; the same command makes it again")
+    return FixedNetwork(config=found["config"], recipe=found.get("recipe", {}))
+
+
+class Evaluate(NetworkWork):
+    """Score the instances of a family, or a function, on the test sets whose lattice they can take."""
+
+    kind: ClassVar = "evaluate"
+
+    section: str
+    family: str
+    models: Files
+    function: str | None = None
+    tests: list[tuple[str, int | None]]
+    """Files, and how many configurations of each."""
+    output: str
+
+    def run(self, folder: Path) -> None:
+        """Write the table."""
+        from fluxeq.analysis.metrics import score_table
+
+        models = _within(folder, self.models)
+        _save(folder / self.output, score_table(folder, self.section, self.family, models, self.function, self.tests))
+
+
+class Collect(Work):
     """Put all scores into one table."""
-    import pandas
 
-    found = []
-    for path in scores:
-        try:
-            found.append(pandas.read_csv(run / path))
-        except ValueError as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"{run / path}: cannot be read ({reason}); remove it; 'fluxeq reproduce' makes it again"
-            ) from None
-    _save_table(run / "metrics.csv", pandas.concat(found, ignore_index=True))
+    kind: ClassVar = "collect"
+    shown: ClassVar = True
+
+    scores: Files
+
+    def run(self, folder: Path) -> None:
+        """Write metrics.csv."""
+        import pandas
+
+        found = []
+        for path in self.scores:
+            try:
+                found.append(pandas.read_csv(folder / path))
+            except ValueError as error:
+                reason = str(error).splitlines()[0]
+                raise InputError(
+                    f"{folder / path}: cannot be read ({reason}); remove it; 'fluxeq reproduce' makes it again"
+                ) from None
+        _save(folder / "metrics.csv", pandas.concat(found, ignore_index=True))
 
 
-def measure(run: Path, models: dict[str, dict[str, list[str]]], data: dict[str, str]) -> None:
+class Measure(NetworkWork):
     """Make the measurements beside the losses: translation errors, responses, an example and its feature maps."""
-    from fluxeq.analysis import measurements
 
-    files = {task: {name: _within(run, paths) for name, paths in found.items()} for task, found in models.items()}
-    for name, table in measurements.tables(files, {name: run / path for name, path in data.items()}):
-        _save_table(run / "measurements" / f"{name}.csv", table)
+    kind: ClassVar = "measure"
+    shown: ClassVar = True
+
+    models: ByFamily
+    tests: dict[str, str]
+    """A test set of each section, on the lattice of its training."""
+    closed: dict[str, str]
+    """What those with worms were opened from."""
+
+    def run(self, folder: Path) -> None:
+        """Write the tables."""
+        from fluxeq.analysis import measurements
+
+        files = {
+            section: {family: _within(folder, paths) for family, paths in found.items()}
+            for section, found in self.models.items()
+        }
+        tests, closed = (
+            {section: folder / path for section, path in some.items()} for some in (self.tests, self.closed)
+        )
+        for name, table in measurements.tables(files, tests, closed):
+            _save(folder / "measurements" / f"{name}.csv", table)
 
 
-def figure(run: Path, name: str) -> None:
-    """Draw one figure from the stored numbers; that of the searches from those of the study that are done."""
-    from fluxeq.report.figures.registry import write_figure, write_searches
-    from fluxeq.runs.plan import digests, plan
-    from fluxeq.study.study import load_study
+class ModelCards(Work):
+    """Copy the best network of every family, with a card for each."""
 
-    if name != "search":
-        write_figure(run, name)
-        return
-    jobs = plan(load_study(run / "study.toml"))
-    fingerprints = digests(jobs)
-    searches = [job for job in jobs if job.kind == "search" and is_done(run, job, fingerprints[job.name])]
-    write_searches(run, sorted(run / job.outputs[0] for job in searches))
+    kind: ClassVar = "model_cards"
+    shown: ClassVar = True
+
+    models: ByFamily
+    output: str
+
+    def run(self, folder: Path) -> None:
+        """Write them."""
+        from fluxeq.report.model_cards import write_cards
+
+        write_cards(folder, self.models, folder / self.output)
 
 
-def claims(run: Path) -> None:
+class DrawFigure(Work):
+    """Draw one figure from the stored numbers."""
+
+    kind: ClassVar = "figure"
+    shown: ClassVar = True
+
+    name: str
+    searches: Files = ()
+    """The folders that the figure of the searches shows."""
+
+    def run(self, folder: Path) -> None:
+        """Write its table and pictures."""
+        from fluxeq.report.figures.registry import write_figure, write_searches
+
+        if self.searches:
+            write_searches(folder, sorted(_within(folder, self.searches)))
+        else:
+            write_figure(folder, self.name)
+
+
+class JudgeClaims(Work):
     """Judge the claims of the paper by the stored numbers."""
-    from fluxeq.analysis.claims import write_claims
 
-    write_claims(run)
+    kind: ClassVar = "claims"
+    shown: ClassVar = True
+
+    def run(self, folder: Path) -> None:
+        """Write claims.json."""
+        from fluxeq.analysis.claims import write_claims
+
+        write_claims(folder)
 
 
-def winners(run: Path, models: dict[str, dict[str, list[str]]], output: str) -> None:
-    """Copy the best network of every task and architecture, with a card for each."""
-    from fluxeq.report.model_cards import write_winners
-
-    write_winners(run, models, run / output)
-
-
-def report(run: Path) -> None:
+class Report(Work):
     """Write down how the run was made, and the report."""
-    from fluxeq.report.page import write_report
-    from fluxeq.report.provenance import write_provenance
-    from fluxeq.runs.plan import digests, plan
-    from fluxeq.study.study import load_study
 
-    study = load_study(run / "study.toml")
-    write_provenance(run, digests(plan(study)))
-    write_report(run, study)
+    kind: ClassVar = "report"
+    shown: ClassVar = True
 
+    fingerprints: dict[str, str]
+    """Of all other jobs: lines of the log count that have them."""
+    unfinished: str = Field(default="", exclude=True)
+    """How far an unfinished run is."""
 
-KINDS: dict[str, Callable[..., None]] = {
-    function.__name__: function
-    for function in (sample, worms, search, train, evaluate, collect, measure, winners, figure, claims, report)
-}
+    def run(self, folder: Path) -> None:
+        """Write provenance.json and report.html."""
+        from fluxeq.report.provenance import write_provenance
 
+        write_provenance(folder, self.fingerprints)
+        self.write_page(folder)
 
-WITH_NETWORKS = ("search", "train", "evaluate", "measure")
-"""Kinds that compile networks."""
+    def write_page(self, folder: Path) -> None:
+        """Write report.html alone."""
+        from fluxeq.report.page import write_report
 
-
-def work(run: Path, kind: str, settings: dict[str, Any], fingerprint: str, record: Path) -> None:
-    """Do one job, or a part of one, that was prepared with this fingerprint; no other copy of it works meanwhile.
-
-    An executor may give a job away again though the one who had it still works, cut off from the others. Then the
-    second copy waits here until the first one has finished or died, and goes on from what that has left. Raises
-    InputError if the job has been prepared with other settings meanwhile.
-    """
-    if kind in WITH_NETWORKS:
-        keep_compiled()
-    with locked(record.with_suffix(".lock"), shared=True):  # against the preparation
-        if fingerprint_in(record) != fingerprint:
-            raise InputError(f"{record}: this job has got other settings meanwhile; start the run again")
-        with locked(record.with_suffix(f".{digest(settings)}.lock")):  # against a copy
-            KINDS[kind](run, **settings)
+        write_report(folder, self.unfinished)
 
 
-def _within(run: Path, paths: list[str]) -> list[Path]:
-    return [run / path for path in paths]
+def _within(folder: Path, paths: Sequence[str]) -> list[Path]:
+    return [folder / path for path in paths]
 
 
-def _save_table(path: Path, table: Any) -> None:
+def _save(path: Path, table: Any) -> None:
     with whole(path) as temporary:
         table.to_csv(temporary, index=False)

@@ -32,7 +32,7 @@ class Budget:
 
 def budget(recipe: Recipe, n_training: int, n_trials: int, repeats: int) -> Budget:
     """The budget of a search on ``n_training`` configurations."""
-    return Budget(n_trials, repeats, recipe.steps(n_training), recipe.polish)
+    return Budget(n_trials, repeats, recipe.steps(n_training), recipe.levenberg_marquardt)
 
 
 def save_results(folder: Path, task: str, architecture: str, settings: list[Setting], allowed: Budget) -> None:

@@ -73,6 +73,8 @@ def read_json(path: Path) -> Any:
 
     Raises InputError if the file cannot be read, is not JSON, or has a digest that is another one.
     """
+    if path.exists() and not path.is_file():  # a folder, or a device that never ends
+        raise InputError(f"{path}: is not a file")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return unsealed(content) if isinstance(content, dict) and "digest" in content else content
@@ -112,8 +114,8 @@ def derived_seed(*parts: int | str) -> int:
 
 
 def model_file(architecture: str, instance: int) -> str:
-    """The name of the file of a trained instance."""
-    return f"{architecture}-{instance:03d}.safetensors"
+    """The name of the file of a trained instance; ``package.module:Class`` goes by that of the class."""
+    return f"{architecture.rpartition(':')[2]}-{instance:03d}.safetensors"
 
 
 def remove(path: Path) -> None:

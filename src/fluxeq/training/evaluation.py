@@ -30,6 +30,7 @@ class Score:
     """Standard error from the spread of the chains, if there are several; else over the configurations, taken as
     independent; None for a single one."""
     per_target: dict[str, float]
+    per_target_error: dict[str, float | None]
     bias: dict[str, float]
     """Mean of prediction minus label."""
     mean_prediction: dict[str, float]
@@ -67,6 +68,7 @@ def score(task: Task, found: Array, labels: Array, chain: np.ndarray) -> Score:
         loss=float(by_configuration.mean()),
         loss_error=_error(by_configuration, chain),
         per_target=named(losses.mean(axis=0)),
+        per_target_error=dict(zip(task.target_names, (_error(each, chain) for each in losses.T), strict=True)),
         bias=named((values - labels).mean(axis=0)),
         mean_prediction=named(values.mean(axis=0)),
         accuracy=task.accuracy(found, labels),

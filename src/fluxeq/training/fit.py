@@ -112,7 +112,7 @@ class Trainer:
         self._begin, self._steps, self._kept = map(jax.jit, (self._optimizer.init, self.steps, kept))
         n_bytes = GPU_BLOCK_BYTES if on_gpu() else BLOCK_BYTES
         self._block, self._outputs = rows_within(n_bytes, data.training.configurations[0]), jax.jit(self._network)
-        self._polisher = self._new_polisher(blank, data.training.labels.size) if recipe.polish else None
+        self._polisher = self._new_polisher(blank, data.training.labels.size) if recipe.levenberg_marquardt else None
 
     def fit(self, seed: int, on_epoch: Callable[[int], None] = lambda epoch: None) -> tuple[Any, Curve]:
         """Train one instance from one random start; the network with the lowest validation loss.
@@ -179,7 +179,7 @@ class Trainer:
         if self._polisher is None or not math.isfinite(float(training.state.best_loss)):
             return False
         patient = training.polish is None or int(training.state.since_best) < PATIENCE
-        return patient and training.n_polished < self.recipe.polish
+        return patient and training.n_polished < self.recipe.levenberg_marquardt
 
     def _after_polish(self, training: Training) -> Training:
         """One step of the polish later; it begins with the best weights so far."""
@@ -205,7 +205,10 @@ class Trainer:
 
     def _new_polisher(self, blank: eqx.Module, n_residuals: int) -> Polisher | None:
         if not self._task.least_squares:
-            raise InputError(f"polish = {self.recipe.polish}: {self._task.name} has no squared error; set it to 0")
+            raise InputError(
+                f"levenberg_marquardt = {self.recipe.levenberg_marquardt}: {self._task.name} has no squared error; "
+                "set it to 0"
+            )
         if not can_polish(self.n_parameters, n_residuals):
             return None
         arrays, _ = eqx.partition(blank, eqx.is_inexact_array)

@@ -1,7 +1,7 @@
 """Jobs on a Dask cluster: one that is there, or one made of processes on this machine. Needs ``fluxeq[dask]``.
 
-Dask gives a job away again when its worker dies, up to ``distributed.scheduler.allowed-failures`` times; ``jobs.work``
-keeps the copies of a job apart.
+Dask gives a job away again when its worker dies, up to ``distributed.scheduler.allowed-failures`` times;
+``execution.perform`` keeps the copies of a job apart.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from fluxeq.errors import ClusterLostError, InputError, WorkerLostError
-from fluxeq.workflow.executors import LOST, ONE_THREAD, children_deaf_to_stops, keep_to_one_thread
+from fluxeq.workflow.executors import LOST, ONE_THREAD, Workers, children_deaf_to_stops, keep_to_one_thread
 
 SCHEDULER_PATIENCE = 10
 """Seconds for the scheduler to answer."""
@@ -40,7 +40,7 @@ class Cluster(Executor):
         self._pool.shutdown(wait and not cancel_futures)
 
 
-def joined(scheduler: str) -> AbstractContextManager[Executor]:
+def joined(scheduler: str) -> AbstractContextManager[Workers]:
     """The cluster of the scheduler at this address.
 
     Raises InputError if the scheduler does not answer, or has no workers; ClusterLostError, inside, if it goes.
@@ -64,13 +64,13 @@ def joined(scheduler: str) -> AbstractContextManager[Executor]:
     return _used(client)
 
 
-def own(n_workers: int) -> AbstractContextManager[Executor]:
+def own(n_workers: int) -> AbstractContextManager[Workers]:
     """A cluster of processes on this machine, which ends with the block."""
     return _started(_distributed(), n_workers)
 
 
 @contextmanager
-def _started(distributed: Any, n_workers: int) -> Iterator[Executor]:
+def _started(distributed: Any, n_workers: int) -> Iterator[Workers]:
     with children_deaf_to_stops():
         cluster = distributed.LocalCluster(
             n_workers=n_workers,
@@ -85,14 +85,14 @@ def _started(distributed: Any, n_workers: int) -> Iterator[Executor]:
 
 
 @contextmanager
-def _used(client: Any) -> Iterator[Executor]:
+def _used(client: Any) -> Iterator[Workers]:
     from distributed import KilledWorker
 
     address = client.scheduler.address
     with client:
         pool = Cluster(client)
         try:
-            yield pool
+            yield Workers(pool)
         except CancelledError:
             raise ClusterLostError(f"the scheduler at {address} has gone; the same command goes on") from None
         except KilledWorker:  # each time that a job was given away

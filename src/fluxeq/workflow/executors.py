@@ -1,25 +1,22 @@
-"""Where jobs run: processes on this machine, or a Dask cluster, behind the interface of ``concurrent.futures``.
+"""Where jobs run: an executor of ``concurrent.futures`` and how it is fed. Here, processes on this machine.
 
-Either way one process does one job at a time, with one thread, and all of them see the same files.
+One process does one batch of jobs at a time, with one thread, and all of them see the same files.
 """
 
+import math
 import multiprocessing
 import os
-import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from multiprocessing.connection import wait
-from typing import Any, Protocol, runtime_checkable
+from typing import NamedTuple
 
-from fluxeq.errors import InputError, WorkerLostError
-from fluxeq.system.capacity import n_processors
+from fluxeq.errors import WorkerLostError
 from fluxeq.system.environment import prepare
-
-NAMES = ("local", "dask")
-ADDRESS = "tcp://host:8786"
 
 ONE_THREAD = {
     "JAX_PLATFORMS": "cpu",
@@ -32,81 +29,44 @@ ONE_THREAD = {
 
 Level 1 compiles a third faster than the default, and the compiled steps are as fast (docs/log.md)."""
 
-MOST_WORKERS = 8
-"""For each processor; more of them only wait, and need memory for it."""
+LARGEST_BATCH = 500
+"""Jobs of one group in one submission: each has an open lock file."""
 LOST = (
     "a worker process was killed, by the system if memory ran out; the same command goes on; "
     "fewer processes at a time (--workers of reproduce) need less memory"
 )
 
 
-def require_executor(name: str, scheduler: str | None = None, n_workers: int | None = None) -> None:
-    """Raise InputError for an executor that does not exist, or that cannot have these settings."""
-    if name not in NAMES:
-        raise InputError(f"executor {name!r}: choose one of {', '.join(NAMES)}")
-    if n_workers is not None and n_workers < 1:
-        raise InputError(f"workers = {n_workers}: at least 1 is needed")
-    if n_workers is not None and n_workers > MOST_WORKERS * n_processors():
-        raise InputError(
-            f"workers = {n_workers}: at most {MOST_WORKERS} for each of the {n_processors()} processors here"
-        )
-    if scheduler is None:
-        return
-    if name != "dask":
-        raise InputError(f"scheduler {scheduler!r}: belongs to --executor dask")
-    if n_workers is not None:
-        raise InputError(f"workers = {n_workers}: the cluster at {scheduler} has its own; leave --workers out")
-    if not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?[^/\s]+:\d+", scheduler):
-        raise InputError(
-            f"scheduler {scheduler!r}: the address that 'dask scheduler' prints is needed, as in {ADDRESS}"
-        )
+class Workers(NamedTuple):
+    """An executor and how it is fed."""
+
+    executor: Executor
+    n: float = math.inf
+    """Batches at a time; further ones wait, since a heavier one may come before them."""
+    jobs_together: int = 1
+    """Jobs of one group in one batch: where each process compiles for itself, as many as there are."""
 
 
-def executor(name: str, n_workers: int, scheduler: str | None = None) -> AbstractContextManager[Executor]:
-    """An executor by name: with so many processes of its own, or with those of the Dask scheduler at an address.
+class Fleet(NamedTuple):
+    """All workers of a run: those for jobs that learn, and those for others, perhaps the same."""
 
-    Raises InputError at once for what is not there: Dask, the scheduler, its workers.
-    """
-    require_executor(name, scheduler)
-    if name == "local":
-        return processes(n_workers)
-    from fluxeq.workflow import cluster
-
-    return cluster.own(n_workers) if scheduler is None else cluster.joined(scheduler)
-
-
-@runtime_checkable
-class HasRoom(Protocol):
-    """An executor that knows whether a job of a kind would begin at once, while jobs of some kinds run in it."""
-
-    def has_room(self, kind: str, running: Sequence[str]) -> bool:
-        """False if it would wait; it may as well be given later, since a heavier one may come before it."""
-        ...
-
-
-class Processes(ProcessPoolExecutor):
-    """Processes on this machine; ``settings`` are those of the base."""
-
-    def __init__(self, n_workers: int, **settings: Any) -> None:
-        super().__init__(n_workers, **settings)
-        self._n_workers = n_workers
-
-    def has_room(self, kind: str, running: Sequence[str]) -> bool:
-        """Whether fewer jobs than processes run; any process does any job."""
-        return len(running) < self._n_workers
+    others: Workers
+    learning: Workers
 
 
 @contextmanager
-def processes(n_workers: int, start: Callable[[], None] | None = None) -> Iterator[Executor]:
-    """Processes on this machine, which begin with ``start`` (as workers, unless given) and end with the block.
+def processes(
+    n_workers: int, settings: Mapping[str, str] = ONE_THREAD, jobs_together: int = LARGEST_BATCH
+) -> Iterator[Workers]:
+    """Processes on this machine with these settings in their environment; they end with the block.
 
     Raises WorkerLostError, inside, if one of them is killed.
     """
     context = multiprocessing.get_context("spawn")
     with children_deaf_to_stops():
-        pool = Processes(n_workers, mp_context=context, initializer=start or start_worker)
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=partial(start_worker, dict(settings)))
     try:
-        yield pool
+        yield Workers(pool, n_workers, jobs_together)
     except BaseException as error:
         for process in list((pool._processes or {}).values()):  # a pool that has lost one has none left
             process.kill()
@@ -117,12 +77,15 @@ def processes(n_workers: int, start: Callable[[], None] | None = None) -> Iterat
     pool.shutdown()
 
 
-def has_room(pool: Executor, kind: str, running: Sequence[str]) -> bool:
-    """Whether to give a job of a kind to an executor in which jobs of some kinds run.
-
-    One that cannot say takes any number, and puts them in an order of its own.
-    """
-    return not isinstance(pool, HasRoom) or pool.has_room(kind, running)
+@contextmanager
+def fleet(workers: AbstractContextManager[Workers], gpu: Mapping[str, str] | None = None) -> Iterator[Fleet]:
+    """These workers for all jobs; with the environment of a ``gpu``, one further process for those that learn."""
+    with workers as others:
+        if gpu is None:
+            yield Fleet(others, others)
+            return
+        with processes(1, {**ONE_THREAD, **gpu, "XLA_FLAGS": ""}) as learning:  # the flags are for a CPU
+            yield Fleet(others, learning)
 
 
 @contextmanager

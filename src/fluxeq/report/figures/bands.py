@@ -7,6 +7,7 @@ architecture cannot take stays empty. Colours are those of Okabe and Ito, distin
 series also has its own marker.
 """
 
+import itertools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -22,26 +23,24 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from fluxeq.analysis.spread import SERIES
 from fluxeq.theory import written
 
-Series = tuple[str, bool]
-"""An architecture, and whether it was trained with augmentation."""
-
 
 class Look(NamedTuple):
-    """How a series is drawn."""
+    """How a family is drawn."""
 
     colour: str
     marker: str
 
 
-KNOWN = {
+KNOWN: dict[tuple[str, bool], Look] = {
     ("EQ", False): Look("#0072B2", "o"),
     ("ST", False): Look("#D55E00", "s"),
     ("FL", False): Look("#009E73", "^"),
     ("ST", True): Look("#CC79A7", "D"),
     ("FL", True): Look("#E69F00", "v"),
 }
+"""Of the first family of an architecture, without and with augmentation."""
 FURTHER = (Look("#56B4E9", "P"), Look("#000000", "X"), Look("#999999", "*"), Look("#8C6D31", "p"))
-"""For series without a look of their own, in turn."""
+"""For all others, in turn."""
 
 BAND, INNER, EDGE = 0.16, 0.28, 0.45
 """Opacity of bands, of that of the median, and of the line from the lowest to the highest instance at each point."""
@@ -52,30 +51,20 @@ MOST_DETAIL = 0.98
 """An axis of accuracies begins here or lower: smaller differences are not worth a picture."""
 
 
-def series_of(numbers: pd.DataFrame) -> list[Series]:
-    """The series in a table of numbers, by first appearance, those without augmentation first."""
-    pairs = numbers[SERIES].drop_duplicates().itertuples(index=False, name=None)
-    return sorted(pairs, key=lambda series: series[1])
+def looks_of(numbers: pd.DataFrame) -> dict[str, Look]:
+    """The look of each family in the numbers of a figure, those without augmentation first."""
+    families = numbers[SERIES].drop_duplicates().sort_values("augmentation", kind="stable")
+    known, further = dict(KNOWN), itertools.cycle(FURTHER)
+    return {
+        family: known.pop(which) if (which := (architecture, augmentation)) in known else next(further)
+        for family, architecture, augmentation in families.itertuples(index=False, name=None)
+    }
 
 
-def looks_of(numbers: pd.DataFrame) -> dict[Series, Look]:
-    """The look of each series in the numbers of a figure: its fixed one, or the next of those for further ones."""
-    found: dict[Series, Look] = {}
-    for one in series_of(numbers):
-        n_further = sum(other not in KNOWN for other in found)
-        found[one] = KNOWN.get(one) or FURTHER[n_further % len(FURTHER)]
-    return found
-
-
-def label(series: Series) -> str:
-    """The name of a series in a legend."""
-    return f"{series[0]}, augmented" if series[1] else series[0]
-
-
-def draw_bands(axes: Axes, numbers: pd.DataFrame, x: str, looks: dict[Series, Look]) -> None:
-    """Draw all series against a number in the column ``x``."""
-    for series in series_of(numbers):
-        rows, look = _rows(numbers, series), looks[series]
+def draw_bands(axes: Axes, numbers: pd.DataFrame, x: str, looks: dict[str, Look]) -> None:
+    """Draw all families against a number in the column ``x``."""
+    for family in looks_of(numbers):
+        rows, look = _rows(numbers, family), looks[family]
         at, colour = rows[x].to_numpy(dtype=float), look.colour
         axes.fill_between(at, rows["lowest"], rows["highest"], color=colour, alpha=BAND, linewidth=0)
         axes.fill_between(at, rows["median_low"], rows["median_high"], color=colour, alpha=INNER, linewidth=0)
@@ -84,13 +73,13 @@ def draw_bands(axes: Axes, numbers: pd.DataFrame, x: str, looks: dict[Series, Lo
         axes.plot(at, rows["median"], color=colour, marker=look.marker)
 
 
-def draw_sizes(axes: Axes, numbers: pd.DataFrame, looks: dict[Series, Look]) -> None:
-    """Draw all series against the lattices of the table, in its order, side by side."""
+def draw_sizes(axes: Axes, numbers: pd.DataFrame, looks: dict[str, Look]) -> None:
+    """Draw all families against the lattices of the table, in its order, side by side."""
     shapes = list(numbers["shape"].unique())
     width = BOXES / len(looks)
     axes.use_sticky_edges = False  # boxes need not stand on the axis
-    for i, (series, look) in enumerate(looks.items()):
-        rows = _rows(numbers, series).set_index("shape").reindex(shapes)  # a gap for a lattice it cannot take
+    for i, (family, look) in enumerate(looks.items()):
+        rows = _rows(numbers, family).set_index("shape").reindex(shapes)  # a gap for a lattice it cannot take
         at, half = np.arange(len(shapes)) + (i - (len(looks) - 1) / 2) * width, 0.42 * width
         colour = look.colour
         for low, high, opacity in (("lowest", "highest", BAND), ("median_low", "median_high", INNER)):
@@ -100,21 +89,21 @@ def draw_sizes(axes: Axes, numbers: pd.DataFrame, looks: dict[Series, Look]) -> 
         axes.plot(at, rows["median"], color=colour, marker=look.marker, linewidth=0.6)
     axes.set_xticks(range(len(shapes)), [shape.replace("x", "\N{MULTIPLICATION SIGN}") for shape in shapes])
     axes.set_xlim(-0.6, len(shapes) - 0.4)
-    axes.set_xlabel(r"lattice size $N_t\times N_x$")
 
 
-def draw_loss_and_accuracy(panels: list[Axes], numbers: pd.DataFrame, x: str, unit: str) -> None:
-    """Draw the loss, in ``unit``, on a logarithmic axis, and below it the accuracy; shapes or a number along ``x``."""
-    for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
-        rows = numbers[numbers["quantity"] == quantity]
-        if x == "shape":
-            draw_sizes(axes, rows, looks_of(numbers))
-        else:
-            draw_bands(axes, rows, x, looks_of(numbers))
-    panels[0].set(yscale="log", xlabel="", ylabel=f"test loss\n({unit})")
-    lowest = min(rows["lowest"].min(), MOST_DETAIL)
-    margin = 0.06 * (1 - lowest)
-    panels[1].set(ylim=(lowest - margin, 1 + margin), ylabel="test accuracy")
+def draw_quantity(axes: Axes, numbers: pd.DataFrame, quantity: str, x: str) -> None:
+    """Draw the loss on a logarithmic axis, or the accuracy on one up to 1, against shapes or numbers in a column."""
+    rows = numbers[numbers["quantity"] == quantity]
+    if x == "shape":
+        draw_sizes(axes, rows, looks_of(numbers))
+    else:
+        draw_bands(axes, rows, x, looks_of(numbers))
+    if quantity == "loss":
+        axes.set_yscale("log")
+    else:
+        lowest = min(rows["lowest"].min(), MOST_DETAIL)
+        margin = 0.06 * (1 - lowest)
+        axes.set_ylim(lowest - margin, 1 + margin)
 
 
 def ticks_at(axes: Axes, values: Iterable[float]) -> None:
@@ -126,10 +115,10 @@ def ticks_at(axes: Axes, values: Iterable[float]) -> None:
 
 
 def legend(figure: Figure, numbers: pd.DataFrame) -> None:
-    """Put the names of the series above the panels, and what band and lines mean below."""
+    """Put the names of the families above the panels, and what band and lines mean below."""
     names: list[Artist] = [
-        Line2D([], [], color=look.colour, marker=look.marker, label=label(series))
-        for series, look in looks_of(numbers).items()
+        Line2D([], [], color=look.colour, marker=look.marker, label=family)
+        for family, look in looks_of(numbers).items()
     ]
     meaning: list[Artist] = [
         Patch(color="0.5", alpha=0.25, linewidth=0, label="best to worst instance"),
@@ -141,7 +130,6 @@ def legend(figure: Figure, numbers: pd.DataFrame) -> None:
     figure.legend(handles=meaning, loc="outside lower center", ncols=len(meaning), columnspacing=1.4)
 
 
-def _rows(numbers: pd.DataFrame, series: Series) -> pd.DataFrame:
-    """The rows of one series; what is infinite cannot be drawn and leaves a gap."""
-    rows = numbers[(numbers["architecture"] == series[0]) & (numbers["augmentation"] == series[1])]
-    return rows.replace(np.inf, np.nan)
+def _rows(numbers: pd.DataFrame, family: str) -> pd.DataFrame:
+    """The rows of one family; what is infinite cannot be drawn and leaves a gap."""
+    return numbers[numbers["family"] == family].replace(np.inf, np.nan)

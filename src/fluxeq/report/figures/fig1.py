@@ -12,15 +12,16 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Picture
 
-from fluxeq.analysis.tables import measurement
-from fluxeq.report.figures.bands import KNOWN, label
-from fluxeq.report.figures.canvas import styled
+from fluxeq.analysis.spread import SERIES
+from fluxeq.analysis.tables import Results
+from fluxeq.report.figures.bands import KNOWN
+from fluxeq.report.figures.figure import Figure
+from fluxeq.study.study import Study
 
 ROUNDING = 1e-9
 """An error below this is rounding of float64 in a deep sum; broken symmetries are five orders and more above it."""
-KEYS = ["task", "architecture", "augmentation"]
 ERRORS = ("translation_error", "residual_error")
 
 COLUMNS = {
@@ -38,19 +39,23 @@ HOLDS, BROKEN = ("\N{CHECK MARK}", KNOWN["EQ", False].colour), ("\N{BALLOT X}", 
 NONE = "\N{EN DASH}"
 
 
+def shows(study: Study) -> bool:
+    """Whether any networks are trained."""
+    return any(not family.function for section in study.tasks.values() for family in section.families.values())
+
+
 def numbers(run: Path) -> pd.DataFrame:
-    """One row per task, architecture and augmentation: smallest and largest error over the instances."""
-    groups = measurement(run, "translation").groupby(KEYS, sort=False)
+    """One row per task and family: smallest and largest error over the instances."""
+    groups = Results(run).measurement("translation").groupby(["task", *SERIES], sort=False)
     columns = {name: groups[name].max() for name in ("n_parameters", "stride")}
     for name in ERRORS:
         columns |= {f"{name}_lowest": groups[name].min(), f"{name}_highest": groups[name].max()}
     return pd.DataFrame({"instances": groups.size(), **columns}).reset_index()
 
 
-@styled
-def draw(numbers: pd.DataFrame) -> Figure:
+def draw(numbers: pd.DataFrame) -> Picture:
     """A table with rules: a tick where a symmetry holds to rounding for all instances, a cross where not."""
-    figure = Figure(figsize=(7.4, ROW * (len(numbers) + 3.4)))
+    figure = Picture(figsize=(7.4, ROW * (len(numbers) + 3.4)))
     axes = figure.add_axes((0.02, 0.01, 0.96, 0.98))
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(len(numbers) + 1.7, -1.7))
@@ -76,7 +81,7 @@ def _text(axes: Axes, line: int, column: str, text: str, **style: Any) -> None:
 
 
 def _draw_row(axes: Axes, line: int, row: dict[str, Any]) -> None:
-    _text(axes, line, "network", label((row["architecture"], row["augmentation"])))
+    _text(axes, line, "network", row["family"])
     _text(axes, line, "parameters", f"{row['n_parameters']:,}")
     _text(axes, line, "stride", NONE if pd.isna(row["stride"]) else str(row["stride"]))
     for column, name in zip(list(COLUMNS)[-2:], ERRORS, strict=True):
@@ -100,3 +105,14 @@ def _scientific(value: float) -> str:
         return f"{value:g}"
     digits, exponent = f"{value:.0e}".split("e")
     return rf"${digits}\times 10^{{{int(exponent)}}}$"
+
+
+FIGURE = Figure(
+    "fig1",
+    "Figure 1. How far translations change the output of a trained network: over all translations, and over "
+    "those by multiples of its strides. FL has no smaller group left.",
+    "EQ is equivariant exactly, ST under multiples of its strides only, FL not at all.",
+    shows,
+    numbers,
+    draw,
+)

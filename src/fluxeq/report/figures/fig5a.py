@@ -13,26 +13,34 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import BoundaryNorm, ListedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
-from fluxeq.analysis.tables import measurement
-from fluxeq.report.figures import canvas, lattices
+from fluxeq.analysis.tables import Results
+from fluxeq.report.figures import lattices
+from fluxeq.report.figures.figure import Figure
+from fluxeq.study.study import Study
 
+SECTION = "detection"
 WORM = "#5C3A0E"
 STEPS = {"t": (0, 1), "x": (1, 0)}
 """The end of a link relative to its site, as (x, t)."""
 
 
+def shows(study: Study) -> bool:
+    """Whether single open worms are tested in two dimensions."""
+    section = study.tasks.get(SECTION)
+    return section is not None and len(section.shape) == 2 and 1 in section.test.n_worms
+
+
 def numbers(run: Path) -> pd.DataFrame:
     """One row per site: the fluxes on its two links, its divergence, and what the worm adds on the links."""
-    return measurement(run, "example")
+    return Results(run).measurement("example", SECTION).drop(columns="task")
 
 
-@canvas.styled
-def draw(numbers: pd.DataFrame) -> Figure:
+def draw(numbers: pd.DataFrame) -> Picture:
     """The fluxes with the worm, and beside them the divergence of every site."""
-    figure = Figure(figsize=(7.2, 4.3), layout="constrained")
+    figure = Picture(figsize=(7.2, 4.3), layout="constrained")
     left, right = panels = figure.subplots(1, 2)
     colours = _draw_fluxes(left, numbers)
     _draw_worm(left, numbers)
@@ -90,3 +98,13 @@ def _links(rows: pd.DataFrame, nu: str) -> list[np.ndarray]:
     """Both ends of the links of all rows, as (x, t)."""
     start = rows[["x", "t"]].to_numpy()
     return list(np.stack([start, start + np.array(STEPS[nu])], axis=1))
+
+
+FIGURE = Figure(
+    "fig5a",
+    "Figure 5a. A configuration with an open worm, and the two sites where flux is not conserved.",
+    "An open worm leaves one violation of either sign, at its two ends.",
+    shows,
+    numbers,
+    draw,
+)

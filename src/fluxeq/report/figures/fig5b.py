@@ -12,35 +12,42 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Picture
 
-from fluxeq.analysis.tables import measurement
-from fluxeq.report.figures import canvas, lattices
+from fluxeq.analysis.architectures import pools_feature_maps
+from fluxeq.analysis.tables import Results
+from fluxeq.report.figures import fig5a, lattices
+from fluxeq.report.figures.figure import Figure
+from fluxeq.study.study import Study
 
 MOST = 3
-"""Channels shown per architecture."""
+"""Channels shown per family."""
+
+
+def shows(study: Study) -> bool:
+    """Whether there is such a configuration, and a family whose feature maps are pooled."""
+    families = study.tasks[fig5a.SECTION].families.values() if fig5a.shows(study) else ()
+    return any(pools_feature_maps(family.architecture) and not family.augmentation for family in families)
 
 
 def numbers(run: Path) -> pd.DataFrame:
     """One row per shown feature and site, then the sites that violate flux conservation, with their divergence."""
-    maps = measurement(run, "feature_maps")
-    shown = [_strongest(channels) for _, channels in maps.groupby("architecture", sort=False)]
-    sites = measurement(run, "example")[["t", "x", "divergence"]]
+    maps = Results(run).measurement("feature_maps", fig5a.SECTION).drop(columns=["task", "architecture"])
+    shown = [_strongest(channels) for _, channels in maps.groupby("family", sort=False)]
+    sites = fig5a.numbers(run)[["t", "x", "divergence"]]
     table = pd.concat([*shown, sites[sites["divergence"] != 0]], ignore_index=True)
     return table.astype({"channel": "Int64", "selected": "boolean", "divergence": "Int64"})
 
 
-@canvas.styled
-def draw(numbers: pd.DataFrame) -> Figure:
-    """A row per architecture, a column per channel, one scale of colours for each row."""
+def draw(numbers: pd.DataFrame) -> Picture:
+    """A row per family, a column per channel, one scale of colours for each row."""
     maps, violations = numbers.dropna(subset="channel"), numbers.dropna(subset="divergence")
-    architectures = list(maps["architecture"].unique())
-    columns = int(maps.groupby("architecture")["channel"].nunique().max())
-    figure = Figure(figsize=(1.1 + 2.1 * columns, 2.4 * len(architectures)), layout="constrained")
-    grid = figure.subplots(len(architectures), columns, squeeze=False)
-    for panels, architecture in zip(grid, architectures, strict=True):
-        rows = maps[maps["architecture"] == architecture]
-        mesh = _draw_row(panels, architecture, rows, violations)
+    families = list(maps["family"].unique())
+    columns = int(maps.groupby("family")["channel"].nunique().max())
+    figure = Picture(figsize=(1.1 + 2.1 * columns, 2.4 * len(families)), layout="constrained")
+    grid = figure.subplots(len(families), columns, squeeze=False)
+    for panels, family in zip(grid, families, strict=True):
+        mesh = _draw_row(panels, family, maps[maps["family"] == family], violations)
         figure.colorbar(mesh, ax=list(panels), shrink=0.85, label="feature")
     return figure
 
@@ -54,7 +61,7 @@ def _strongest(channels: pd.DataFrame) -> pd.DataFrame:
     return kept.sort_values("channel", key=lambda column: column.map(order.index), kind="stable")
 
 
-def _draw_row(panels: np.ndarray, architecture: str, maps: pd.DataFrame, violations: pd.DataFrame) -> QuadMesh:
+def _draw_row(panels: np.ndarray, family: str, maps: pd.DataFrame, violations: pd.DataFrame) -> QuadMesh:
     limits = float(maps["value"].min()), float(maps["value"].max())
     channels = list(maps["channel"].unique())
     for axes, channel in zip(panels, channels, strict=False):
@@ -62,7 +69,7 @@ def _draw_row(panels: np.ndarray, architecture: str, maps: pd.DataFrame, violati
         mesh = _draw_map(axes, rows, limits)
         lattices.mark_violations(axes, violations, rings=True)
         strongest = ", strongest" if rows["selected"].any() else ""
-        axes.set_title(f"{architecture}, channel {channel}{strongest}")
+        axes.set_title(f"{family}, channel {channel}{strongest}")
     for axes in panels[len(channels) :]:
         axes.set_axis_off()
     return mesh
@@ -82,3 +89,13 @@ def _edges(first: np.ndarray) -> np.ndarray:
     """The edges of blocks that begin at the sites ``first``."""
     width = first[1] - first[0] if len(first) > 1 else 1
     return np.append(first, first[-1] + width) - 0.5
+
+
+FIGURE = Figure(
+    "fig5b",
+    "Figure 5b. Feature maps of the best EQ and ST detectors on that configuration.",
+    "The networks react to one of the two violations only.",
+    shows,
+    numbers,
+    draw,
+)

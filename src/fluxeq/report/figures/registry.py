@@ -1,46 +1,30 @@
-"""The registry of figures: the name of each, how its numbers are found in a run, and how they are drawn.
+"""The registry of figures, entry points of ``fluxeq.figures``, and how they get into files."""
 
-A further figure is a module with ``numbers`` and ``draw`` beside the others, and an entry here.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
+from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
-from fluxeq.report.figures import canvas, fig1, fig2, fig3, fig4, fig5a, fig5b, fig6a, fig6b, fig7a, fig7b, search
+from fluxeq.registry import Registry
+from fluxeq.report.figures import canvas, search
+from fluxeq.report.figures.figure import Figure
 from fluxeq.system.files import whole
 
 
-class PaperFigure(NamedTuple):
-    """A figure: exactly the numbers that it shows, and the picture of them."""
-
-    numbers: Callable[[Path], pd.DataFrame]
-    draw: Callable[[pd.DataFrame], Figure]
-
-
-FIGURES = {
-    "fig1": PaperFigure(fig1.numbers, fig1.draw),
-    "fig2": PaperFigure(fig2.numbers, fig2.draw),
-    "fig3": PaperFigure(fig3.numbers, fig3.draw),
-    "fig4": PaperFigure(fig4.numbers, fig4.draw),
-    "fig5a": PaperFigure(fig5a.numbers, fig5a.draw),
-    "fig5b": PaperFigure(fig5b.numbers, fig5b.draw),
-    "fig6a": PaperFigure(fig6a.numbers, fig6a.draw),
-    "fig6b": PaperFigure(fig6b.numbers, fig6b.draw),
-    "fig7a": PaperFigure(fig7a.numbers, fig7a.draw),
-    "fig7b": PaperFigure(fig7b.numbers, fig7b.draw),
-    "search": PaperFigure(search.numbers, search.draw),
-}
+def _require_figure(name: str, found: Any) -> Figure:
+    if not isinstance(found, Figure):
+        raise InputError(f"figure {name!r}: an instance of fluxeq.report.figures.figure.Figure is needed")
+    if ":" not in name and found.name != name:
+        raise InputError(f"figure {name!r}: calls itself {found.name!r}; one name is needed")
+    return found
 
 
-def require_figure(name: str) -> None:
-    """Raise InputError for a name that is not in the registry."""
-    if name not in FIGURES:
-        raise InputError(f"figure {name!r}: choose one of {', '.join(FIGURES)}")
+_PAPER = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b", "search")
+FIGURES: Registry[Figure] = Registry("figure", "figures", _require_figure, *_PAPER)
+"""All figures by name, those of the paper first."""
 
 
 def write_figure(run: Path, name: str) -> list[Path]:
@@ -48,22 +32,22 @@ def write_figure(run: Path, name: str) -> list[Path]:
 
     Raises InputError for an unknown name, or if the run lacks what the figure shows.
     """
-    require_figure(name)
-    return _write(FIGURES[name], FIGURES[name].numbers(run), run / "figures", name)
+    figure = FIGURES[name]
+    return _write(figure, figure.numbers(run), run / "figures")
 
 
 def write_search(folder: Path) -> list[Path]:
     """Write the figure of a single search into its folder, beside its results."""
-    return _write(FIGURES["search"], search.numbers_of([folder]), folder, "search")
+    return _write(search.FIGURE, search.numbers_of([folder]), folder)
 
 
 def write_searches(run: Path, folders: Sequence[Path]) -> list[Path]:
     """Write the figure of some of the searches of a run into its folder ``figures``."""
-    return _write(FIGURES["search"], search.numbers_of(folders), run / "figures", "search")
+    return _write(search.FIGURE, search.numbers_of(folders, Results(run).study), run / "figures")
 
 
-def _write(figure: PaperFigure, numbers: pd.DataFrame, folder: Path, name: str) -> list[Path]:
-    table, *pictures = [folder / f"{name}.{suffix}" for suffix in ("csv", "pdf", "png")]
+def _write(figure: Figure, numbers: pd.DataFrame, folder: Path) -> list[Path]:
+    table, *pictures = [folder / f"{figure.name}.{suffix}" for suffix in ("csv", "pdf", "png")]
     with whole(table) as temporary:
         numbers.to_csv(temporary, index=False)
     drawn = figure.draw(numbers)

@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from fluxeq.analysis.tables import WAY_OUT
+from fluxeq.analysis.tables import WAY_OUT, Results
 from fluxeq.errors import InputError
-from fluxeq.report.figures import bands, canvas
-from fluxeq.search.importance import LEAST, choices_of, importances
+from fluxeq.report.figures import bands
+from fluxeq.report.figures.figure import Figure
+from fluxeq.study.study import Study
 from fluxeq.system.files import read_json
 
-TASKS = ("regression", "detection", "counting")
-"""The order of the rows."""
 MOST = 7
 """Choices that are shown, the most important ones of all architectures."""
 COLUMNS = {
@@ -35,40 +34,42 @@ COLUMNS = {
 }
 
 
+def shows(study: Study) -> bool:
+    """Whether anything is searched."""
+    return any(section.searched for section in study.tasks.values())
+
+
 def numbers(run: Path) -> pd.DataFrame:
     """One row for each setting of all searches of a run, in the order of the search, and one for each importance."""
-    return numbers_of(sorted(path.parent for path in run.glob("searches/*/trials.json")))
+    return numbers_of(sorted(path.parent for path in run.glob("searches/*/trials.json")), Results(run).study)
 
 
-def numbers_of(folders: Sequence[Path]) -> pd.DataFrame:
-    """The same for the folders of some searches.
+def numbers_of(folders: Sequence[Path], study: Study | None = None) -> pd.DataFrame:
+    """The same for the folders of some searches, in the order of the sections and architectures of their study.
 
     Raises InputError if there are none, or one does not hold what a search leaves behind.
     """
     if not folders:
         raise InputError(f"searches: none is done; {WAY_OUT}")
-    tables = pd.concat([_one(folder, i) for i, folder in enumerate(folders, 1)])
-    order = {task: i for i, task in enumerate(TASKS)}
-    architectures = list(bands.KNOWN)
+    tables = pd.concat([_one(folder, i, study) for i, folder in enumerate(folders, 1)])
+    sections = study.tasks if study else {}
+    order = [*sections, *(name for section in sections.values() for name in section.searched)]
+    position = {name: i for i, name in reversed([*enumerate(order)])}
     return tables.sort_values(
         ["task", "architecture"],
-        key=lambda column: column.map(lambda name: order.get(name, _position(architectures, name))),
+        key=lambda column: column.map(lambda name: position.get(name, len(position))),
         kind="stable",
         ignore_index=True,
     )
 
 
-def _position(architectures: list[bands.Series], name: str) -> int:
-    known = [architecture for architecture, augmentation in architectures if not augmentation]
-    return known.index(name) if name in known else len(known)
-
-
-def _one(folder: Path, i: int) -> pd.DataFrame:
-    """The rows of one search, the i-th."""
+def _one(folder: Path, i: int, study: Study | None) -> pd.DataFrame:
+    """The rows of one search, the i-th; the folder of one of a study begins with its section."""
     best, trials = read_json(folder / "best.json"), read_json(folder / "trials.json")
     try:
         rows = [*_settings(trials), *_importances(trials)]
-        named = {"task": best["task"], "architecture": best["architecture"], "search": i}
+        task = folder.name.partition("-")[0] if study else best["task"]
+        named = {"task": task, "architecture": best["architecture"], "search": i}
         table = pd.DataFrame([{**named, **row} for row in rows], columns=list(COLUMNS))
         return table.fillna({"pruned": False, "winner": False}).astype(COLUMNS)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -76,33 +77,28 @@ def _one(folder: Path, i: int) -> pd.DataFrame:
 
 
 def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The settings in the order of the search; files from before that was written down keep theirs, without a line.
-
-    Raises IndexError if there are none.
-    """
-    ordered, winner = all("number" in trial for trial in trials), trials[0]
-    best = np.inf
-    for i, trial in enumerate(sorted(trials, key=lambda trial: trial.get("number", 0)), 1):
-        value, pruned = np.inf if trial["value"] is None else trial["value"], trial.get("pruned", False)
-        best = best if pruned else min(best, value)
-        row = {"quantity": "setting", "value": value, "n_parameters": trial["n_parameters"], "pruned": pruned}
-        yield row | {"winner": trial is winner} | ({"number": i, "best_so_far": best} if ordered else {})
+    """The settings in the order of the search. Raises IndexError if there are none."""
+    winner, best = trials[0], np.inf
+    for i, trial in enumerate(sorted(trials, key=lambda trial: trial["number"]), 1):
+        value = np.inf if trial["value"] is None else trial["value"]
+        best = best if trial["pruned"] else min(best, value)
+        row = {"quantity": "setting", "number": i, "value": value, "best_so_far": best, "winner": trial is winner}
+        yield row | {"n_parameters": trial["n_parameters"], "pruned": trial["pruned"]}
 
 
 def _importances(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    chosen = [choices_of(trial["config"], trial.get("recipe", {})) for trial in trials]
+    from fluxeq.search.importance import importances  # takes a second, which the name of the figure need not wait for
+
     values = [np.inf if trial["value"] is None else trial["value"] for trial in trials]
-    for choice, importance in importances(chosen, values).items():
+    for choice, importance in importances([trial["choices"] for trial in trials], values).items():
         yield {"quantity": "importance", "choice": choice, "importance": importance}
 
 
-@canvas.styled
-def draw(numbers: pd.DataFrame) -> Figure:
+def draw(numbers: pd.DataFrame) -> Picture:
     """A row for each task: history, sizes and importances; losses and sizes on logarithmic axes."""
-    numbers = numbers.assign(augmentation=False)
-    looks = {series[0]: look for series, look in bands.looks_of(numbers).items()}
+    looks = bands.looks_of(numbers.assign(family=numbers["architecture"], augmentation=False))
     tasks = list(numbers["task"].unique())
-    figure = Figure(figsize=(9.6, 2.7 * len(tasks) + 0.6), layout="constrained")
+    figure = Picture(figsize=(9.6, 2.7 * len(tasks) + 0.6), layout="constrained")
     for task, row in zip(tasks, figure.subplots(len(tasks), 3, squeeze=False), strict=True):
         rows = numbers[numbers["task"] == task]
         history, sizes, choices = row
@@ -121,10 +117,7 @@ def draw(numbers: pd.DataFrame) -> Figure:
 
 
 def _draw_history(axes: Axes, rows: pd.DataFrame, look: bands.Look) -> None:
-    drawn = rows.replace(np.inf, np.nan).dropna(subset="number")
-    if drawn.empty:
-        axes.text(0.5, 0.5, "order not written down", ha="center", transform=axes.transAxes)
-        return
+    drawn = rows.replace(np.inf, np.nan)
     at = drawn["number"].to_numpy(dtype=float)
     axes.step(at, drawn["best_so_far"], where="post", color=look.colour)
     _draw_settings(axes, at, drawn, look)
@@ -151,7 +144,7 @@ def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, bands.Loo
     axes.set_xlabel("importance")
     if rows.empty:
         axes.set(yticks=[], xticks=[])
-        axes.text(0.5, 0.5, f"fewer than {LEAST} settings", ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "too few settings", ha="center", transform=axes.transAxes)
         return
     n_searches = rows.groupby("architecture")["search"].nunique()
     table = rows.groupby(["choice", "architecture"])["importance"].sum().unstack().fillna(0.0) / n_searches
@@ -162,3 +155,14 @@ def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, bands.Loo
         at = np.arange(len(shown)) + ((len(names) - 1) / 2 - i) * width
         axes.barh(at, shown[name], width, color=looks[name].colour)
     axes.set_yticks(range(len(shown)), [choice.replace("_", " ") for choice in shown.index])
+
+
+FIGURE = Figure(
+    "search",
+    "The searches, equal in budget for all architectures. Left: every setting that was tried, and the best "
+    "so far. Middle: the sizes of all settings; a star is the winner. Right: the choices that decided, by PED-ANOVA.",
+    "Small and medium-sized networks were preferred, of 10^2 to 10^5 parameters.",
+    shows,
+    numbers,
+    draw,
+)

@@ -1,0 +1,30 @@
+"""What a figure is: its words, the numbers that it shows of a run, how they are drawn, and which studies have them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure as Picture
+
+from fluxeq.report.figures.canvas import styled
+from fluxeq.study.study import Study
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure; it is drawn in the style of the package, whatever the settings of the user are."""
+
+    name: str
+    """Of its files."""
+    caption: str
+    paper: str
+    """What the paper's text says of it, in our words; empty if it is not in the paper."""
+    shows: Callable[[Study], bool]
+    """Whether a study has what it shows."""
+    numbers: Callable[[Path], pd.DataFrame]
+    """Exactly the numbers that it shows, of a run folder. Raises InputError if the run lacks them."""
+    draw: Callable[[pd.DataFrame], Picture]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "draw", styled(self.draw))

@@ -1,0 +1,112 @@
+"""The ensembles of a study: what each section trains on, and the closed test ensembles, which all sections share.
+
+The chains of an ensemble depend on its name, which says its purpose, so purposes never share any.
+"""
+
+import math
+from typing import NamedTuple
+
+from fluxeq.runs.jobs import OpenWorms, Sample
+from fluxeq.runs.weights import Weight
+from fluxeq.study.family import file_stem
+from fluxeq.study.section import Section
+from fluxeq.study.study import Study
+from fluxeq.study.values import named
+from fluxeq.theory import FluxTheory, written
+from fluxeq.workflow.job import Job
+
+Point = tuple[FluxTheory, tuple[int, ...]]
+"""A theory and a lattice."""
+
+
+class Ensemble(NamedTuple):
+    """A file of configurations: the job that makes it, where it is in the space of theories, and how many there are."""
+
+    job: Job
+    point: Point
+    n: int
+
+    @property
+    def file(self) -> str:
+        """Its path in the run folder."""
+        return self.job.outputs[0]
+
+
+class SectionData(NamedTuple):
+    """What a section is trained on and tested on."""
+
+    training: list[Ensemble]
+    validation: list[Ensemble]
+    tests: list[Ensemble]
+    jobs: list[Job]
+    """All that make it, but for those of the shared tests."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The names of the jobs that make what it is trained on."""
+        return tuple(ensemble.job.name for ensemble in (*self.training, *self.validation))
+
+
+def closed_tests(study: Study) -> dict[Point, Ensemble]:
+    """The closed test ensembles; each is as large as the largest test on it."""
+    sizes: dict[Point, int] = {}
+    for section in study.tasks.values():
+        for point in _tested(section):
+            sizes[point] = max(sizes.get(point, 0), section.test.n_configurations)
+    return {point: _sampled(study, "test", point, n) for point, n in sizes.items()}
+
+
+def data_of(study: Study, name: str, section: Section, shared: dict[Point, Ensemble]) -> SectionData:
+    """The data of a section."""
+    most, points = section.n_training[-1], section.training_points
+    tests = [shared[point] for point in _tested(section)]
+
+    def sampled(purpose: str, size: int) -> list[Ensemble]:
+        each = -(-size // len(points))  # rounded up
+        return [_sampled(study, f"{name}-{purpose}", (theory, section.shape), each) for theory in points]
+
+    def opened(closed: list[Ensemble], numbers: tuple[int, ...]) -> list[Ensemble]:
+        return [_opened(study, ensemble, name, numbers) for ensemble in closed]
+
+    training, validation = sampled("training", most), sampled("validation", max(1, most // 10))
+    jobs = [ensemble.job for ensemble in training + validation]
+    if not section.n_worms:
+        n = section.test.n_configurations
+        return SectionData(training, validation, [ensemble._replace(n=n) for ensemble in tests], jobs)
+    found = [opened(some, section.n_worms) for some in (training, validation)]
+    tests = opened(tests, section.test.n_worms)
+    jobs += [ensemble.job for ensemble in (*found[0], *found[1], *tests)]
+    return SectionData(found[0], found[1], tests, jobs)
+
+
+def _tested(section: Section) -> list[Point]:
+    return [(theory, shape) for shape in section.test.shapes for theory in section.test_points]
+
+
+def _sampled(study: Study, purpose: str, point: Point, n: int) -> Ensemble:
+    """An ensemble of closed configurations."""
+    theory, shape = point
+    kind = () if theory.name == Section.model_fields["theory"].default else (file_stem(theory.name),)
+    couplings = (f"{coupling}{written(value)}" for coupling, value in theory.couplings.items())
+    name = "-".join((purpose, *kind, named(shape), *couplings))
+    output = f"ensembles/{name}.h5"
+    work = Sample(
+        theory=theory.name,
+        couplings=theory.couplings,
+        shape=shape,
+        n_configurations=n,
+        n_chains=study.sampling.chains,
+        seed=study.seed_of(name),
+        output=output,
+    )
+    weight = Weight.DATA + math.prod(shape) * (n + 200)
+    return Ensemble(Job(f"sample/{name}", work, (output,), byproducts=(f"{output}.parts",), weight=weight), point, n)
+
+
+def _opened(study: Study, closed: Ensemble, section: str, numbers: tuple[int, ...]) -> Ensemble:
+    """Open worms in all configurations of an ensemble."""
+    name = f"{section}-{closed.job.name.removeprefix('sample/').removeprefix(f'{section}-')}-open"
+    output = f"ensembles/{name}.h5"
+    work = OpenWorms(source=closed.file, numbers=numbers, seed=study.seed_of(name), output=output)
+    job = Job(f"worms/{name}", work, (output,), (closed.job.name,), weight=Weight.DATA)
+    return closed._replace(job=job)

@@ -1,0 +1,139 @@
+"""A run: the jobs of a study, done in a folder, skipped where they are done, continued where killed.
+
+A changed study discards what other settings have left in the place of its jobs: tables, figures, claims and the report
+at once, so that what is shown belongs to the study beside it; searches, trained models and ensembles only with leave.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from fluxeq.errors import InputError
+from fluxeq.report.figures.registry import FIGURES
+from fluxeq.runs.plan import figure_files, part, plan
+from fluxeq.runs.status import is_archived, open_run
+from fluxeq.study.study import Study, load_study, study_text
+from fluxeq.system.files import locked, remove, remove_unfinished, require_writable, write_text
+from fluxeq.workflow.execution import Event, work_off
+from fluxeq.workflow.executors import Fleet
+from fluxeq.workflow.job import Job, fingerprints
+from fluxeq.workflow.records import FOLDER, missing, prepare, prepared_as, record
+
+LEAVE = "say so with --replace, or choose another --output"
+
+
+def reproduce(
+    study: str | Path,
+    run: Path,
+    fleet: Callable[[], AbstractContextManager[Fleet]],
+    report: Callable[[Event], None],
+    sections: Collection[str] = (),
+    *,
+    replace: bool = False,
+) -> int:
+    """Do every job of the study (a shipped name or a TOML file) that is not done yet; how many that were.
+
+    With ``sections``, only what their scores need. ``replace`` gives leave to discard what another version of the study
+    has trained, searched or sampled. Raises InputError if that is needed, the folder holds a run of another study,
+    another process works in it, or there is no such section.
+    """
+    text, asked = study_text(study), load_study(study)
+    _require_sections(asked, sections)
+    planned = plan(asked)
+    found, jobs = fingerprints(planned), part(planned, sections)
+    _require_run_of(asked, run)
+    changed, to_do = _text_of(run) != text, missing(run, jobs, found)
+    if not to_do and not changed:
+        return 0
+    asked.require_there()
+    require_writable(run / "study.toml")
+    if not replace:
+        _require_nothing_lost(run, to_do, found)
+    opened = fleet()  # may refuse, so before anything is written
+    run.mkdir(parents=True, exist_ok=True)
+    with _locked(run):
+        remove_unfinished(run)
+        if changed:
+            record(run, planned[-1].name).unlink(missing_ok=True)  # the report holds the text
+        withdraw(run, planned, found)
+        write_text(run / "study.toml", text)
+        to_do = missing(run, jobs, found)
+        try:
+            with opened as workers:
+                work_off(run, to_do, found, workers, len(jobs), report)
+        finally:
+            remove_unfinished(run)  # of workers that were killed
+    return len(to_do)
+
+
+def withdraw(run: Path, planned: list[Job], found: dict[str, str]) -> None:
+    """Remove what is shown of another version of the study, given all jobs of this one."""
+    for job in planned:
+        if job.work.shown:
+            prepare(run, job, found[job.name])
+    drawn = {output for job in planned for output in job.outputs}
+    for path in (path for name in FIGURES for path in figure_files(name)):
+        if path not in drawn:
+            remove(run / path)
+
+
+def _require_nothing_lost(run: Path, to_do: list[Job], found: dict[str, str]) -> None:
+    """Raise InputError if the jobs to do are in the place of what other settings have trained, searched or sampled."""
+    if is_archived(run):
+        raise InputError(f"{run}: holds results without the records of their jobs, which would be discarded; {LEAVE}")
+    lost = Counter(
+        job.work.costly
+        for job in reversed(to_do)
+        if job.work.costly and prepared_as(run, job.name) != found[job.name] and _has_begun(run, job)
+    )
+    if listed := ", ".join(f"{n} {called}" for called, n in lost.items()):
+        raise InputError(
+            f"{run}: {listed} of another version of this study, or without a record, would be discarded; {LEAVE}"
+        )
+
+
+def _has_begun(run: Path, job: Job) -> bool:
+    return any((run / place).exists() for place in (*job.outputs, *job.byproducts))
+
+
+def _text_of(run: Path) -> str | None:
+    """The study file of a run as it is; None if there is none."""
+    path = run / "study.toml"
+    return study_text(path) if os.path.isfile(path) else None
+
+
+def _require_sections(study: Study, sections: Collection[str]) -> None:
+    for section in sections:
+        if section not in study.tasks:
+            raise InputError(f"task {section!r}: choose among {', '.join(study.tasks)}")
+
+
+@contextmanager
+def _locked(run: Path) -> Iterator[None]:
+    """Keep other processes out of the run folder."""
+    with locked(run / ".lock", wait=False) as free:
+        if not free:
+            raise InputError(f"{run}: another process is working on this run; wait for it or stop it")
+        yield
+
+
+def _require_run_of(study: Study, run: Path) -> None:
+    """Raise InputError if the folder is in use for something else."""
+    if os.path.lexists(run) and not os.path.isdir(run):
+        what = "a link to nothing" if os.path.islink(run) else "a file"
+        raise InputError(f"{run}: is {what}; choose a folder for the run")
+    if os.path.exists(run / "study.toml"):
+        there = _name_of(run)
+        if there != study.name:
+            raise InputError(f"{run}: holds a run of study {there!r}, not {study.name!r}; choose another --output")
+    elif os.path.isdir(run) and not (run / FOLDER).is_dir() and any(path.name[0] != "." for path in run.iterdir()):
+        raise InputError(f"{run}: is not empty and not a run; choose another --output")
+
+
+def _name_of(run: Path) -> str:
+    try:
+        return open_run(run).name
+    except InputError as error:
+        raise InputError(f"{error}; put the study file of this run back there, or choose another --output") from None

@@ -1,0 +1,63 @@
+"""How far a run is, for the study file in it."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from fluxeq.errors import InputError
+from fluxeq.runs.plan import plan
+from fluxeq.study.study import Study, load_study
+from fluxeq.system.files import read_json
+from fluxeq.workflow.job import fingerprints
+from fluxeq.workflow.records import FOLDER, is_done, missing
+
+
+class Progress(NamedTuple):
+    """How many jobs of one kind are done."""
+
+    kind: str
+    n_done: int
+    n_jobs: int
+
+
+def open_run(run: Path) -> Study:
+    """The study of a run folder. Raises InputError if it is not one."""
+    if not os.path.isfile(run / "study.toml"):
+        raise InputError(f"{run}: not a run; make one with 'fluxeq reproduce quick --output {run}'")
+    return load_study(run / "study.toml")
+
+
+def is_archived(run: Path) -> bool:
+    """Whether a folder holds the results of a run without the records of its jobs; they count as whole."""
+    return not (run / FOLDER).is_dir() and (run / "metrics.csv").exists()
+
+
+def is_whole(run: Path, study: Study) -> bool:
+    """Whether all is done that a run is for: all but ensembles, which may be gone. What is archived counts as whole."""
+    jobs = plan(study)
+    return is_archived(run) or not missing(run, jobs, fingerprints(jobs))
+
+
+def progress(run: Path, study: Study) -> list[Progress]:
+    """How far a run is, by kind of job, in the order of the work; of one that is archived, as far as it was then."""
+    if is_archived(run) and (run / "status.json").exists():
+        return _archived(run / "status.json")
+    jobs = plan(study)
+    found = fingerprints(jobs)
+    states: dict[str, list[bool]] = {}
+    for job in jobs:
+        states.setdefault(job.kind, []).append(is_done(run, job, found[job.name]))
+    return [Progress(kind, sum(done), len(done)) for kind, done in states.items()]
+
+
+def _archived(path: Path) -> list[Progress]:
+    found = read_json(path)
+    try:
+        return [Progress(kind, int(n["done"]), int(n["jobs"])) for kind, n in found.items()]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError(f"{path}: not the progress of a run; remove it, or take it from the archive again") from None
+
+
+def counts(found: list[Progress]) -> dict[str, dict[str, int]]:
+    """The same as plain numbers, for JSON."""
+    return {kind: {"done": n_done, "jobs": n_jobs} for kind, n_done, n_jobs in found}

@@ -1,0 +1,83 @@
+"""The instances of one architecture, trained on some files into a folder: those that are there are kept."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from pathlib import Path
+
+from fluxeq.errors import DivergedError
+from fluxeq.runs.jobs import Examples, Train
+from fluxeq.study.family import FixedNetwork
+from fluxeq.training.recipe import Recipe
+from fluxeq.workflow.executors import Fleet, processes
+from fluxeq.workflow.job import Job, Work
+from fluxeq.workflow.scheduler import Batch, Scheduler
+
+Progress = Callable[[int, int, str], None]
+"""Called with how many instances are done, of how many, and which was the last one."""
+
+
+def train_files(
+    examples: Examples,
+    architecture: str,
+    network: FixedNetwork,
+    recipe: Recipe,
+    augmentation: bool,
+    n_instances: int,
+    seed: int,
+    output: Path,
+    n_workers: int,
+    progress: Progress = lambda done, total, last: None,
+) -> list[Path]:
+    """Train the instances that ``output`` does not hold yet, in processes of one thread; the paths of all models.
+
+    Which process trains an instance changes nothing. Raises what ``train_instances`` raises: DivergedError after all
+    others have been trained.
+    """
+    works = [
+        Train(
+            examples=examples,
+            architecture=architecture,
+            augmentation=augmentation,
+            network=network,
+            recipe=recipe,
+            seed=seed,
+            instance=instance,
+            output=str(output),
+        )
+        for instance in range(n_instances)
+    ]
+    jobs = [Job(Path(work.model).stem, work, (work.model,)) for work in works]
+    try:
+        with processes(min(n_workers, n_instances)) as workers:
+            diverged = _work_off(jobs, Fleet(workers, workers), progress)
+    except BaseException:  # the processes were killed, wherever they were
+        for path in output.glob(f".{architecture}-*.unfinished*"):
+            path.unlink(missing_ok=True)
+        raise
+    if diverged:
+        others = f" (and {len(diverged) - 1} other instances)" if len(diverged) > 1 else ""
+        raise DivergedError(f"{diverged[0]}{others}")
+    return [Path(work.model) for work in works]
+
+
+def _work_off(jobs: list[Job], fleet: Fleet, progress: Progress) -> list[DivergedError]:
+    """Do all jobs; what the trainings raise that diverged."""
+
+    def submit(executor: Executor, batch: Batch) -> Future[DivergedError | None]:
+        return executor.submit(_attempt, batch[0].work)
+
+    diverged = []
+    for n, (batch, error) in enumerate(Scheduler(jobs, fleet, submit).results(), 1):
+        progress(n, len(jobs), batch[0].name)
+        diverged += [error] if error else []
+    return diverged
+
+
+def _attempt(work: Work) -> DivergedError | None:
+    """Train an instance in this process; the error if it diverged, so that the others are trained."""
+    with work.watched():
+        try:
+            work.run(Path())
+        except DivergedError as error:
+            return error
+    return None

@@ -1,0 +1,86 @@
+"""Which job is submitted when: of those that could begin the heaviest, as soon as a worker is free for it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from graphlib import TopologicalSorter
+from heapq import heappop, heappush
+from itertools import groupby
+from typing import Generic, TypeVar
+
+from fluxeq.errors import InputError, JobError
+from fluxeq.workflow.executors import Fleet, Workers
+from fluxeq.workflow.job import Job
+
+Result = TypeVar("Result")
+Batch = list[Job]
+"""Jobs of one group that are done in one submission."""
+
+
+class Queue:
+    """Batches for some workers, and those that they are at work on."""
+
+    def __init__(self, workers: Workers) -> None:
+        self.workers, self.n_running = workers, 0
+        self._heap: list[tuple[float, int, Batch]] = []
+
+    def put(self, batch: Batch, place: int) -> None:
+        """Let a batch wait; of equal weights the one of the first place comes first."""
+        heappush(self._heap, (-batch[0].weight, place, batch))
+
+    def begin(self) -> Iterator[Batch]:
+        """The heaviest batches, as many as begin at once: of others a heavier one may still come before them."""
+        while self._heap and self.n_running < self.workers.n:
+            self.n_running += 1
+            yield heappop(self._heap)[2]
+
+
+class Scheduler(Generic[Result]):
+    """Works a list of jobs off; ``submit`` gives a batch of them to an executor."""
+
+    def __init__(self, jobs: Sequence[Job], fleet: Fleet, submit: Callable[[Executor, Batch], Future[Result]]) -> None:
+        self._jobs = {job.name: job for job in jobs}
+        self._places = {job.name: i for i, job in enumerate(jobs)}
+        self._submit = submit
+        self._others = Queue(fleet.others)
+        self._learning = self._others if fleet.learning is fleet.others else Queue(fleet.learning)
+        self._running: dict[Future[Result], Batch] = {}
+        self._order = TopologicalSorter({job.name: [need for need in job.needs if need in self._jobs] for job in jobs})
+        self._order.prepare()
+
+    def results(self) -> Iterator[tuple[Batch, Result]]:
+        """Work all jobs off: each batch with its result, as it ends. Raises what a job raises, with its name."""
+        while self._order.is_active():
+            self.ready()
+            self.submit()
+            yield from self.finish()
+
+    def ready(self) -> None:
+        """Queue what could begin now; jobs of one group in batches as large as the workers take."""
+        jobs = sorted((self._jobs[name] for name in self._order.get_ready()), key=lambda job: self._places[job.name])
+        for _, group in groupby(jobs, key=lambda job: job.group or job.name):
+            some = list(group)
+            queue = self._queue(some[0])
+            for i in range(0, len(some), queue.workers.jobs_together):
+                queue.put(some[i : i + queue.workers.jobs_together], self._places[some[i].name])
+
+    def submit(self) -> None:
+        """Submit what begins at once."""
+        for queue in (self._learning, self._others):
+            for batch in queue.begin():
+                self._running[self._submit(queue.workers.executor, batch)] = batch
+
+    def finish(self) -> Iterator[tuple[Batch, Result]]:
+        """Wait until a batch has ended; it and its result, and others that have."""
+        for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+            batch = self._running.pop(future)
+            try:
+                result = future.result()
+            except (InputError, JobError) as error:
+                name = batch[0].name if len(batch) == 1 else batch[0].group
+                raise type(error)(f"{name}: {error}") from error
+            yield batch, result
+            self._queue(batch[0]).n_running -= 1
+            self._order.done(*(job.name for job in batch))
+
+    def _queue(self, job: Job) -> Queue:
+        return self._learning if job.work.learns else self._others
