@@ -64,6 +64,12 @@ def test_measured_from_outside(ensemble, tmp_path, monkeypatch, capsys):
     assert abs(measured.value) < 5 * measured.error
 
 
+def test_until_its_error_is_small_enough():
+    made = fluxeq.sample(THEORY, (4, 3), 10**5, seed=1, until="winding:spatial=0.1")
+    assert made.measure("winding:spatial")["winding:spatial"].error <= 0.1
+    assert len(made) < 10**4
+
+
 def test_labels_of_a_task(ensemble):
     data = dataset(WINDINGS, ensemble)
     expected = np.stack([temporal(THEORY, data.configurations), spatial(THEORY, data.configurations)], axis=1)

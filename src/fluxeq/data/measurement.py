@@ -63,7 +63,9 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 def as_text(found: Measured) -> str:
     """The result as a few lines."""
-    lines = [_line(SYMBOLS.get(name, name), result, found.n_configurations) for name, result in found.estimates.items()]
+    named = {SYMBOLS.get(name, name): result for name, result in found.estimates.items()}
+    width = max(8, *map(len, named))
+    lines = [_line(f"{name:{width}}", result, found.n_configurations) for name, result in named.items()]
     lines.append(f"{found.n_configurations} configurations from {found.n_chains} chains")
     if found.state is not None:
         accepted = ", ".join(f"{name} {fraction:.0%}" for name, fraction in found.state.acceptance.items())
@@ -74,7 +76,7 @@ def as_text(found: Measured) -> str:
 def _line(name: str, result: Estimate, n_configurations: int) -> str:
     if result.status == "constant":
         return (
-            f"{name:8} {result.value:.6g}, constant: the same in all {n_configurations} configurations; "
+            f"{name} {result.value:.6g}, constant: the same in all {n_configurations} configurations; "
             "if anything fluctuates, it is too rare for them to show it"
         )
     if result.error is None or result.tau_int is None:
@@ -82,9 +84,9 @@ def _line(name: str, result: Estimate, n_configurations: int) -> str:
             "frozen": "every chain keeps a value of its own; sample far longer",
             "short": "fewer than 8 configurations a chain",
         }
-        return f"{name:8} {result.value:.6g}, error unknown: {reasons[result.status]}"
+        return f"{name} {result.value:.6g}, error unknown: {reasons[result.status]}"
     agreement = "" if result.r_hat is None else f", R-hat {result.r_hat:.3f}"
-    line = f"{name:8} {result.value:.6g} +- {result.error:.2g}, tau_int {result.tau_int:.2g}{agreement}"
+    line = f"{name} {result.value:.6g} +- {result.error:.2g}, tau_int {result.tau_int:.2g}{agreement}"
     if result.status == "short":
         line += (
             f"; too short to trust: all chains together span less than {SHORTEST} tau_int, "
