@@ -83,7 +83,7 @@ def test_three_dimensions():
 
 
 def test_commands(tmp_path, monkeypatch, capsys):
-    """The file is sampled and read back from outside; a copy elsewhere, without xy.py, says what is missing."""
+    """The file is sampled by its command from outside, and read back."""
     output = tmp_path / "e.h5"
     monkeypatch.chdir(Path(__file__).parent)
     words = "sample --theory xy:XY --couplings beta=0.9,mu=0.4 --shape 5 --configurations 64 --seed 1 --output"
