@@ -158,20 +158,15 @@ def check_architecture(name: str, config: dict[str, Any] | None = None, shape: S
     weights = [_weights(network) for network in built]
     _require(len(weights[0]) > 0, name, "its network has no weights, arrays of floating-point numbers")
     _require(np.array_equal(weights[0], weights[1]), name, "equal seeds build other weights; draw all from ``rng``")
-    _require(
-        not np.array_equal(weights[0], weights[2]), name, "other seeds build equal weights; draw them from ``rng``"
-    )
+    _require(not np.array_equal(weights[0], weights[2]), name, "other seeds build equal weights; draw from ``rng``")
     x = np.random.default_rng(3).integers(-2, 3, (2 * len(shape), *shape))
     output = np.asarray(built[0](x.astype(np.float32)))
     _require(output.shape == (2,), name, f"returns an array {output.shape} for two targets; (2,) is needed")
     _require(bool(np.isfinite(output).all()), name, "returns numbers that are not finite")
     if made.stride is not None:
         error = translation_error(built[0], x, made.stride)
-        _require(
-            error < ROUNDING,
-            name,
-            f"translations by {made.stride} change its output by {error:.1g} of it; its stride is wrong",
-        )
+        moved = f"translations by {made.stride} change its output by {error:.1g} of it"
+        _require(error < ROUNDING, name, f"{moved}; its stride is wrong")
 
 
 def _built(config: Any, d: int, targets: Sequence[Any], seed: int) -> Any:
