@@ -6,6 +6,7 @@ The group is finite, so that check is complete. All checks are themselves tested
 """
 
 import itertools
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
@@ -23,6 +24,8 @@ from fluxeq.theory import THEORIES, FluxTheory, theory_of
 N_CHAINS, N_TURNS = 16, 250
 """Of a sample that is compared with an oracle: errors of about a hundredth, told by the spread of the chains."""
 LARGEST_Z = 5.0
+ROUNDING = 1e-9
+"""Relative change of an output in double precision that is no change."""
 
 
 def translation_error(net: Callable[[Any], Any], x: np.ndarray, stride: int = 1) -> float:
@@ -135,6 +138,48 @@ def check_observable(function: Observable | str, theory: FluxTheory, shape: Sequ
     _require(_are_same(values, alone), name, "depends on the other configurations that it is given")
     nothing = one_number_each(name, measured, theory, configurations[:0])
     _require(len(nothing) == 0, name, "has values for no configurations")
+
+
+def check_architecture(name: str, config: dict[str, Any] | None = None, shape: Sequence[int] = (6, 4)) -> None:
+    """The laws of an architecture, by its name (or ``package.module:Class``) and the fields of its config.
+
+    Its config comes back from plain fields; equal seeds give equal weights, and others other ones; it takes the lattice
+    or refuses it with an InputError; it gives one finite number a target; and the translations that it says it keeps
+    leave these alone, all of them. Raises InputError, in one line, for the first law that is broken.
+    """
+    from fluxeq.nets.architecture import configured
+    from fluxeq.tasks.task import Target
+
+    shape, targets = tuple(shape), (Target("first"), Target("second"))
+    made = configured(name, config or {}, shape)
+    again = configured(name, json.loads(json.dumps(made.model_dump(mode="json"))), shape)
+    _require(again == made, name, "its config is another one after a turn through JSON")
+    built = [_built(made, len(shape), targets, seed) for seed in (1, 1, 2)]
+    weights = [_weights(network) for network in built]
+    _require(len(weights[0]) > 0, name, "its network has no weights, arrays of floating-point numbers")
+    _require(np.array_equal(weights[0], weights[1]), name, "equal seeds build other weights; draw all from ``rng``")
+    _require(not np.array_equal(weights[0], weights[2]), name, "other seeds build equal weights; draw from ``rng``")
+    x = np.random.default_rng(3).integers(-2, 3, (2 * len(shape), *shape))
+    output = np.asarray(built[0](x.astype(np.float32)))
+    _require(output.shape == (2,), name, f"returns an array {output.shape} for two targets; (2,) is needed")
+    _require(bool(np.isfinite(output).all()), name, "returns numbers that are not finite")
+    if made.stride is not None:
+        error = translation_error(built[0], x, made.stride)
+        moved = f"translations by {made.stride} change its output by {error:.1g} of it"
+        _require(error < ROUNDING, name, f"{moved}; its stride is wrong")
+
+
+def _built(config: Any, d: int, targets: Sequence[Any], seed: int) -> Any:
+    return config.build(d, targets, np.random.default_rng(seed))
+
+
+def _weights(network: Any) -> np.ndarray:
+    """All trainable numbers of a network in a row."""
+    import equinox as eqx
+    import jax
+
+    leaves = jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array))
+    return np.concatenate([np.ravel(leaf) for leaf in leaves]) if leaves else np.empty(0)
 
 
 def _are_same(values: np.ndarray, others: Sequence[float] | np.ndarray) -> bool:
