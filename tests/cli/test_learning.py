@@ -137,7 +137,7 @@ EXTREMES = [
     ({"recipe": {"epochs": 1, "patience": 1, "batch_size": 1}}, []),
     ({"seed": 10**30}, []),
     ({"data": ["single.h5"], "validation": ["single2.h5"]}, ["--augmentation"]),
-    ({"recipe": {"epochs": 1, "polish": 10**30}, "seed": 2**64}, ["--together"]),
+    ({"recipe": {"epochs": 1, "levenberg_marquardt": 10**30}, "seed": 2**64}, ["--together"]),
 ]
 
 

@@ -217,7 +217,7 @@ def test_the_trials_of_another_search_are_not_mixed_in(monkeypatch, changed, nam
 def test_results(trained, tmp_path):
     save_results(tmp_path, "regression", "EQ", trained, budget(Recipe(epochs=2), 40, 2, 2))
     trials, best = (read_json(tmp_path / f"{name}.json") for name in ("trials", "best"))
-    allowed = {"trials": 2, "repeats": 2, "steps": 2, "polish": 0}
+    allowed = {"trials": 2, "repeats": 2, "steps": 2, "levenberg_marquardt": 0}
     assert best == {"task": "regression", "architecture": "EQ", **trials[0], "budget": allowed}
     assert [trial["value"] for trial in trials] == sorted(setting.value for setting in trained)
     assert trials[0] == json.loads(json.dumps(asdict(trained[0])))
@@ -228,4 +228,6 @@ def test_lines_of_the_budget():
     assert str(budget(Recipe(epochs=10, batch_size=7), 40, 5, 3)) == (
         "5 settings, 3 trainings each, at most 50 steps a training; 750 steps in all"
     )
-    assert "at most 10 steps and 4 of the polish a training" in str(budget(Recipe(epochs=10, polish=4), 40, 5, 3))
+    assert "at most 10 steps and 4 Levenberg-Marquardt steps a training" in str(
+        budget(Recipe(epochs=10, levenberg_marquardt=4), 40, 5, 3)
+    )

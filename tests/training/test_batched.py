@@ -81,13 +81,15 @@ def test_any_grouping_as_large_as_the_device_allows(noisy, side_by_side, in_step
     ("task", "architecture", "augmentation"),
     [("regression", "FL", True), ("detection", "ST", False)],
 )
-def test_all_architectures_and_the_polish_after_it(task, architecture, augmentation):
-    polish = 2 if task == "regression" else 0
-    made = trainer(task, architecture, augmentation, epochs=3, learning_rate=1e-3, schedule="cosine", polish=polish)
+def test_all_architectures_and_levenberg_marquardt_after_it(task, architecture, augmentation):
+    n_steps = 2 if task == "regression" else 0
+    made = trainer(
+        task, architecture, augmentation, epochs=3, learning_rate=1e-3, schedule="cosine", levenberg_marquardt=n_steps
+    )
     found = dict(Together(made).epochs({seed: made.begin(seed) for seed in (1, 2)}))
     for seed in (1, 2):
         alone, ended = made.finished(made.begin(seed)), made.finished(found[seed])
-        assert len(ended.losses) == 3 + polish
+        assert len(ended.losses) == 3 + n_steps
         assert agree(made, alone, ended)
         assert not agree(made, alone, made.finished(found[3 - seed]))
 

@@ -27,7 +27,7 @@ from fluxeq.training.tensors import read_tensors, save_tensors
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
 SETTINGS = {"blocks": [{"channels": 3, "kernel": 2}]}
-RECIPE = {"epochs": 6, "learning_rate": 1e-2, "batch_size": 8, "polish": 4}
+RECIPE = {"epochs": 6, "learning_rate": 1e-2, "batch_size": 8, "levenberg_marquardt": 4}
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +43,16 @@ class StoppedError(Exception):
 def bits(training):
     """All that a training holds, as bytes."""
     state = training.state._replace(key=jax.random.key_data(training.state.key))
-    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)], training.losses, training.n_polished
+    return (
+        [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)],
+        training.losses,
+        training.n_levenberg_marquardt,
+    )
 
 
-def test_stopped_at_any_epoch_or_step_of_the_polish(trainer, tmp_path):
+def test_stopped_at_any_epoch_or_step_of_levenberg_marquardt(trainer, tmp_path):
     in_peace = trainer.finished(trainer.begin(1))
-    assert (in_peace.n_epochs, in_peace.n_polished) == (6, 4)
+    assert (in_peace.n_epochs, in_peace.n_levenberg_marquardt) == (6, 4)
     for k in range(1, 10):
         checkpoint = Checkpoint(tmp_path / f"{k}.checkpoint", {1: "one"})
 

@@ -13,13 +13,13 @@ from fluxeq.tasks.task import TASKS
 from fluxeq.training import evaluation, fit
 from fluxeq.training.datasets import Dataset
 from fluxeq.training.fit import Trainer, translated
-from fluxeq.training.levenberg_marquardt import can_polish
+from fluxeq.training.levenberg_marquardt import is_affordable
 from fluxeq.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
 SETTINGS = {"blocks": [{"channels": 3, "kernel": 2}]}
-POLISHED = Recipe(epochs=2, learning_rate=1e-3, polish=3)
+SHORT = Recipe(epochs=2, learning_rate=1e-3, levenberg_marquardt=3)
 
 
 def trainer(task="regression", architecture="EQ", augmentation=False, **recipe):
@@ -106,13 +106,16 @@ def test_the_number_of_examples_is_no_part_of_what_is_compiled():
 
     def programs(n):
         data, config = small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE)
-        made, found = Trainer(data, config, Recipe(epochs=3, batch_size=8, schedule="cosine", polish=1)), set()
+        made, found = (
+            Trainer(data, config, Recipe(epochs=3, batch_size=8, schedule="cosine", levenberg_marquardt=1)),
+            set(),
+        )
 
         def watched(function):
             return lambda *given: (found.add(function.lower(*given).as_text()), function(*given))[1]
 
         made._steps, made._outputs = watched(made._steps), watched(made._outputs)
-        made._polisher._linearised = watched(made._polisher._linearised)
+        made._levenberg_marquardt._linearised = watched(made._levenberg_marquardt._linearised)
         made.fit(1)
         return found
 
@@ -189,10 +192,10 @@ def test_more_steps_than_a_device_can_count():
     assert len(trainer(epochs=1, patience=10**30).fit(1)[1].validation) == 1
 
 
-def test_polish():
-    """After two epochs there is much left to gain, and the best weights are those of the polish."""
-    polished = trainer(epochs=2, learning_rate=1e-3, polish=6, augmentation=True)
-    network, curve = polished.fit(1)
+def test_levenberg_marquardt():
+    """After two epochs there is much left to gain, and the best weights are those of Levenberg-Marquardt."""
+    made = trainer(epochs=2, learning_rate=1e-3, levenberg_marquardt=6, augmentation=True)
+    network, curve = made.fit(1)
     assert len(curve.training) == 2 + 6
     assert curve.best_epoch > 2
     assert curve.training[-1] < 0.1 * curve.training[1]
@@ -204,16 +207,16 @@ def test_polish():
 
 
 @pytest.mark.parametrize("task", ["regression", "counting"])
-def test_polish_is_for_squared_errors(task):
-    assert trainer(task, polish=1)
-    with pytest.raises(InputError, match="polish = 1: detection has no squared error; set it to 0"):
-        trainer("detection", polish=1)
+def test_levenberg_marquardt_is_for_squared_errors(task):
+    assert trainer(task, levenberg_marquardt=1)
+    with pytest.raises(InputError, match="levenberg_marquardt = 1: detection has no squared error; set it to 0"):
+        trainer("detection", levenberg_marquardt=1)
 
 
-def test_polish_sums_over_parts_of_the_training_set(monkeypatch):
+def test_levenberg_marquardt_sums_over_parts_of_the_training_set(monkeypatch):
     """Two configurations at a time give the steps of all at once; half of all would not."""
     whole, half = (
-        Trainer(small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE), POLISHED)
+        Trainer(small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE), SHORT)
         for n in (40, 20)
     )
     wanted = whole.fit(1)[1].training[-3:]
@@ -227,13 +230,13 @@ def test_polish_sums_over_parts_of_the_training_set(monkeypatch):
     [(850, 40_000, True), (3_000, 40_000, False), (20_000, 400, True), (30_000, 400, False)],
     ids=["many data", "too much work", "few data", "too much memory"],
 )
-def test_which_networks_can_be_polished(n_parameters, n_residuals, affordable):
-    assert can_polish(n_parameters, n_residuals) == affordable
+def test_which_networks_are_small_enough(n_parameters, n_residuals, affordable):
+    assert is_affordable(n_parameters, n_residuals) == affordable
 
 
-def test_polish_leaves_a_network_that_is_too_large_as_it_is(monkeypatch):
+def test_levenberg_marquardt_leaves_a_network_that_is_too_large_as_it_is(monkeypatch):
     monkeypatch.setattr("fluxeq.training.levenberg_marquardt.MOST_WORK", 1000)
-    _, curve = trainer(epochs=1, polish=3).fit(1)
+    _, curve = trainer(epochs=1, levenberg_marquardt=3).fit(1)
     assert len(curve.training) == 1
 
 

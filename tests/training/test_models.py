@@ -79,8 +79,8 @@ def with_header(path, **changes):
 
 def test_another_format_version(tmp_path):
     path = saved(tmp_path / "m.safetensors").path
-    with_header(path, format_version=3)
-    with pytest.raises(InputError, match=r"m\.safetensors: format version 3, this fluxeq reads 2"):
+    with_header(path, format_version=2)
+    with pytest.raises(InputError, match=r"m\.safetensors: format version 2, this fluxeq reads 3"):
         load_model(path)
 
 

@@ -88,7 +88,7 @@ def train(
         the_recipe = varied(general, len(found.training), changes, config)
         asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
         in_step, n_workers = together or on_gpu(), min(instances, n_processors())
-        each = the_recipe.epochs + the_recipe.polish
+        each = the_recipe.epochs + the_recipe.levenberg_marquardt
         complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
         with claimed(output / f".{architecture}.lock", f"trains {architecture}"):
             if in_step or n_workers == 1 or complete:

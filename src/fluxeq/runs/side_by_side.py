@@ -108,5 +108,5 @@ def _train(
     keep_compiled()
     asked = _data(files), architecture, config, recipe, augmentation, [instance], seed, output
     paths = train_instances(*asked, progress=note)
-    note(instance, recipe.epochs + recipe.polish)
+    note(instance, recipe.epochs + recipe.levenberg_marquardt)
     return paths

@@ -2,7 +2,7 @@
 
 A safetensors file beside the models to be: one for a training that goes its way alone, one for all that go together.
 Its tensors are the state (weights, optimizer, best weights, random key), the losses so far, and the parameters and
-damping of the polish in float64: all that is needed to go on, on any device and in any group of instances. The header's
+damping of Levenberg-Marquardt in float64: all that is needed to go on, on any device and in any group of instances. The header's
 entry ``fluxeq`` says which trainings they are of. Short ones that go alone never write one.
 """
 
@@ -23,7 +23,7 @@ from fluxeq.training.tensors import read_about, read_tensors, save_tensors
 
 SECONDS = 30.0
 """Time between two checkpoints: what a kill can cost."""
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 Read = TypeVar("Read")
 
@@ -43,7 +43,10 @@ class Checkpoint:
         """Replace the file by these trainings as they are; those that have not learned anything yet need no place."""
         begun = {instance: training for instance, training in trainings.items() if training.losses}
         about = {
-            str(instance): {"identity": self._identities[instance], "n_polished": training.n_polished}
+            str(instance): {
+                "identity": self._identities[instance],
+                "n_levenberg_marquardt": training.n_levenberg_marquardt,
+            }
             for instance, training in begun.items()
         }
         tensors = {
@@ -69,7 +72,7 @@ class Checkpoint:
             if instance in self._identities:
                 prefix = f"{instance}/"
                 own = {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
-                found[instance] = _training(own, like, about["n_polished"])
+                found[instance] = _training(own, like, about["n_levenberg_marquardt"])
         return found
 
     @property
@@ -119,21 +122,24 @@ class Checkpoint:
 
 
 def _tensors(training: Training) -> dict[str, np.ndarray]:
-    """All that a training holds, but for the number of its steps of the polish."""
+    """All that a training holds, but for the number of its Levenberg-Marquardt steps."""
     tensors = _named(training.state) | {"losses": np.array(training.losses, dtype=np.float64)}
-    if training.polish is not None:
-        damping = np.array(training.polish.damping, dtype=np.float64)
-        tensors |= {"polish.parameters": training.polish.parameters, "polish.damping": damping}
+    if training.levenberg_marquardt is not None:
+        damping = np.array(training.levenberg_marquardt.damping, dtype=np.float64)
+        tensors |= {
+            "levenberg_marquardt.parameters": training.levenberg_marquardt.parameters,
+            "levenberg_marquardt.damping": damping,
+        }
     return tensors
 
 
-def _training(tensors: dict[str, np.ndarray], like: State, n_polished: int) -> Training:
+def _training(tensors: dict[str, np.ndarray], like: State, n_levenberg_marquardt: int) -> Training:
     """The training that these tensors are of."""
-    polish = None
-    if "polish.parameters" in tensors:  # what it knows of the network near them is found again
-        polish = Fit(tensors["polish.parameters"], float(tensors["polish.damping"]))
+    found = None
+    if "levenberg_marquardt.parameters" in tensors:  # what it knows of the network near them is found again
+        found = Fit(tensors["levenberg_marquardt.parameters"], float(tensors["levenberg_marquardt.damping"]))
     losses = tuple((float(training), float(validation)) for training, validation in tensors["losses"])
-    return Training(_state(tensors, like), losses, n_polished, polish)
+    return Training(_state(tensors, like), losses, n_levenberg_marquardt, found)
 
 
 def _named(state: State) -> dict[str, np.ndarray]:

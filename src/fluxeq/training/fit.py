@@ -21,7 +21,7 @@ from fluxeq.nets.network import n_parameters
 from fluxeq.training.batches import in_blocks, mapped, room_for, rows_within
 from fluxeq.training.datasets import Data, Dataset
 from fluxeq.training.devices import on_gpu
-from fluxeq.training.levenberg_marquardt import PATIENCE, Fit, Polisher, can_polish
+from fluxeq.training.levenberg_marquardt import PATIENCE, Fit, LevenbergMarquardt, is_affordable
 from fluxeq.training.recipe import Recipe
 
 EVALUATION_BATCH = 100
@@ -61,17 +61,19 @@ class Training(NamedTuple):
     """A training on its way: all that is needed to go on with it, and its losses so far."""
 
     state: State
-    losses: tuple[tuple[float, float], ...] = ()  # training and validation, of the epochs and then of the polish
-    n_polished: int = 0  # steps of the polish
-    polish: Fit | None = None  # None before it begins
+    losses: tuple[
+        tuple[float, float], ...
+    ] = ()  # training and validation, of the epochs and then of Levenberg-Marquardt
+    n_levenberg_marquardt: int = 0  # Levenberg-Marquardt steps
+    levenberg_marquardt: Fit | None = None  # None before it begins
 
     @property
     def n_epochs(self) -> int:
         """Epochs so far."""
-        return len(self.losses) - self.n_polished
+        return len(self.losses) - self.n_levenberg_marquardt
 
     def after(self, state: State, losses: Losses) -> "Training":
-        """The same training one epoch, or one step of the polish, later."""
+        """The same training one epoch, or one Levenberg-Marquardt step, later."""
         training, validation = losses
         return self._replace(state=state, losses=(*self.losses, (float(training), float(validation))))
 
@@ -81,7 +83,7 @@ Trainings = dict[int, Training]
 
 
 class Curve(NamedTuple):
-    """Losses by epoch, steps of the polish counted on, and the epoch (from 1) whose weights were kept."""
+    """Losses by epoch, Levenberg-Marquardt steps counted on, and the epoch (from 1) whose weights were kept."""
 
     training: np.ndarray
     validation: np.ndarray
@@ -112,7 +114,9 @@ class Trainer:
         self._begin, self._steps, self._kept = map(jax.jit, (self._optimizer.init, self.steps, kept))
         n_bytes = GPU_BLOCK_BYTES if on_gpu() else BLOCK_BYTES
         self._block, self._outputs = rows_within(n_bytes, data.training.configurations[0]), jax.jit(self._network)
-        self._polisher = self._new_polisher(blank, data.training.labels.size) if recipe.polish else None
+        self._levenberg_marquardt = (
+            self._new_levenberg_marquardt(blank, data.training.labels.size) if recipe.levenberg_marquardt else None
+        )
 
     def fit(self, seed: int, on_epoch: Callable[[int], None] = lambda epoch: None) -> tuple[Any, Curve]:
         """Train one instance from one random start; the network with the lowest validation loss.
@@ -126,18 +130,18 @@ class Trainer:
         return Training(self.start(seed))
 
     def finished(self, training: Training, watch: Callable[[Training], None] = lambda training: None) -> Training:
-        """The training at its end; ``watch`` sees it after every further epoch and every step of the polish."""
+        """The training at its end; ``watch`` sees it after every further epoch and every step of Levenberg-Marquardt."""
         while self.learns(training):
             training = training.after(*self.epoch(training.state))
             watch(training)
-        while self._polishes(training):
-            training = self._after_polish(training)
+        while self._has_steps_to_come(training):
+            training = self._after_step(training)
             watch(training)
         return training
 
     def learns(self, training: Training) -> bool:
         """Whether there are epochs to come."""
-        if training.polish is not None or training.n_epochs >= self.recipe.epochs:
+        if training.levenberg_marquardt is not None or training.n_epochs >= self.recipe.epochs:
             return False
         return int(training.state.since_best) < self.recipe.patience
 
@@ -175,26 +179,26 @@ class Trainer:
         divisors = (n for n in range(1, self._batch_size) if self._batch_size % n == 0)
         return next((n for n in divisors if longest <= n * CACHED), self._batch_size)
 
-    def _polishes(self, training: Training) -> bool:
-        if self._polisher is None or not math.isfinite(float(training.state.best_loss)):
+    def _has_steps_to_come(self, training: Training) -> bool:
+        if self._levenberg_marquardt is None or not math.isfinite(float(training.state.best_loss)):
             return False
-        patient = training.polish is None or int(training.state.since_best) < PATIENCE
-        return patient and training.n_polished < self.recipe.polish
+        patient = training.levenberg_marquardt is None or int(training.state.since_best) < PATIENCE
+        return patient and training.n_levenberg_marquardt < self.recipe.levenberg_marquardt
 
-    def _after_polish(self, training: Training) -> Training:
-        """One step of the polish later; it begins with the best weights so far."""
-        assert self._polisher is not None
-        fit, state = training.polish, training.state
+    def _after_step(self, training: Training) -> Training:
+        """One Levenberg-Marquardt step later; it begins with the best weights so far."""
+        assert self._levenberg_marquardt is not None
+        fit, state = training.levenberg_marquardt, training.state
         if fit is None:
-            fit, state = self._polisher.start(state.best), state._replace(since_best=jnp.array(0, jnp.int32))
+            fit, state = self._levenberg_marquardt.start(state.best), state._replace(since_best=jnp.array(0, jnp.int32))
         key, shift_key = jax.random.split(state.key)
         x, labels = self._data.training.configurations, self._data.training.labels
         if self._augmentation:
             x, fit = np.asarray(translated(jnp.asarray(x), shift_key)), fit._replace(linear=None)
-        fit, loss = self._polisher.step(fit, (x, labels))
-        state, validation = self._judged(state._replace(key=key, network=self._polisher.weights(fit)))
+        fit, loss = self._levenberg_marquardt.step(fit, (x, labels))
+        state, validation = self._judged(state._replace(key=key, network=self._levenberg_marquardt.weights(fit)))
         training = training.after(state, (jnp.asarray(loss), validation))
-        return training._replace(n_polished=training.n_polished + 1, polish=fit)
+        return training._replace(n_levenberg_marquardt=training.n_levenberg_marquardt + 1, levenberg_marquardt=fit)
 
     def start(self, seed: int) -> State:
         """Fresh weights and optimizer, all from the seed."""
@@ -203,13 +207,15 @@ class Trainer:
         unknown, none = jnp.array(jnp.inf, jnp.float32), jnp.array(0, jnp.int32)
         return State(arrays, self._begin(arrays), jax.random.key(seed), arrays, unknown, none)
 
-    def _new_polisher(self, blank: eqx.Module, n_residuals: int) -> Polisher | None:
+    def _new_levenberg_marquardt(self, blank: eqx.Module, n_residuals: int) -> LevenbergMarquardt | None:
         if not self._task.least_squares:
-            raise InputError(f"polish = {self.recipe.polish}: {self._task.name} has no squared error; set it to 0")
-        if not can_polish(self.n_parameters, n_residuals):
+            raise InputError(
+                f"levenberg_marquardt = {self.recipe.levenberg_marquardt}: {self._task.name} has no squared error; set it to 0"
+            )
+        if not is_affordable(self.n_parameters, n_residuals):
             return None
         arrays, _ = eqx.partition(blank, eqx.is_inexact_array)
-        return Polisher(lambda arrays, x: eqx.combine(arrays, self._static)(x), self._outputs_of, arrays)
+        return LevenbergMarquardt(lambda arrays, x: eqx.combine(arrays, self._static)(x), self._outputs_of, arrays)
 
     def _fresh(self, seed: int) -> eqx.Module:
         return self._config.build(self._d, self._task.targets, np.random.default_rng(seed))

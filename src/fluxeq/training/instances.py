@@ -24,7 +24,7 @@ from fluxeq.training.recipe import Recipe
 MOST_TOGETHER = 10**4
 """All that go together are in memory from their start."""
 Progress = Callable[[int, int], None]
-"""Called with the number of an instance and how many epochs, or steps of the polish, it has gone through."""
+"""Called with the number of an instance and how many epochs, or Levenberg-Marquardt steps, it has gone through."""
 
 
 def train_instances(

@@ -47,7 +47,7 @@ class Fit(NamedTuple):
     linear: Linear | None = None
 
 
-class Polisher:
+class LevenbergMarquardt:
     """The steps for networks of one structure.
 
     ``apply(arrays, x)`` is the network of one configuration, ``outputs(arrays, x)`` that of many in NumPy, and
@@ -118,7 +118,7 @@ class Polisher:
         return residuals, np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1)
 
 
-def can_polish(n_parameters: int, n_residuals: int) -> bool:
+def is_affordable(n_parameters: int, n_residuals: int) -> bool:
     """Whether a step is affordable; networks too large for that are left as they are."""
     if n_residuals < n_parameters and n_residuals * n_parameters > LARGEST_JACOBIAN:
         return False

@@ -20,7 +20,7 @@ WeightDecay = Annotated[float, Field(ge=0), AfterValidator(_float32)]
 
 
 class Recipe(Frozen):
-    """AdamW with early stopping, and a polish if wanted; the defaults are the original study's."""
+    """AdamW with early stopping, and Levenberg-Marquardt steps if wanted; the defaults are the original study's."""
 
     epochs: PositiveInt = 1000
     patience: PositiveInt = 25
@@ -31,7 +31,7 @@ class Recipe(Frozen):
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay of the running means of the gradient and of its square."""
     amsgrad: bool = True
-    polish: NonNegativeInt = 0
+    levenberg_marquardt: NonNegativeInt = 0
     """Levenberg-Marquardt steps on the whole training set after the epochs, for tasks with a squared error; a network
     too large for them is left as it is."""
     weight_decay: WeightDecay = 0.0
