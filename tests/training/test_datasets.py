@@ -51,7 +51,7 @@ def test_the_same_chains_for_both_are_refused(paths, task, training, validation)
 def test_one_ensemble_may_serve_twice_on_one_side(paths):
     data = load_data("detection", [paths["worms in one"], paths["one"]], [paths["worms in two"]])
     assert len(data.training) == 80
-    assert len(data.training_origins) == 1
+    assert len(data.training.origins) == 1
 
 
 @pytest.mark.parametrize(("n_training", "n_validation"), [(5, 1), (19, 1), (20, 2), (40, 4)])

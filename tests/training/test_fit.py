@@ -10,9 +10,11 @@ import small_ensembles
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import configured
 from fluxeq.tasks.task import TASKS
-from fluxeq.training import evaluation, fit
+from fluxeq.training import evaluation, problem
 from fluxeq.training.datasets import Dataset
-from fluxeq.training.fit import Trainer, translated
+from fluxeq.training.device import CPU, Device
+from fluxeq.training.epoch import translated
+from fluxeq.training.fit import Trainer
 from fluxeq.training.levenberg_marquardt import is_affordable
 from fluxeq.training.recipe import Recipe
 
@@ -22,9 +24,9 @@ SETTINGS = {"blocks": [{"channels": 3, "kernel": 2}]}
 SHORT = Recipe(epochs=2, learning_rate=1e-3, levenberg_marquardt=3)
 
 
-def trainer(task="regression", architecture="EQ", augmentation=False, **recipe):
+def trainer(task="regression", architecture="EQ", augmentation=False, device=CPU, **recipe):
     config = configured(architecture, SETTINGS, small_ensembles.SHAPE)
-    return Trainer(small_ensembles.data(task), config, Recipe(**recipe), augmentation)
+    return Trainer(small_ensembles.data(task), config, Recipe(**recipe), augmentation, device)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +55,12 @@ def test_a_batch_in_parts_trains_the_same_network(monkeypatch, augmentation):
     whole = trainer(augmentation=augmentation, **settings)
     network, curve = whole.fit(1)
     found = [leaves(network)]
-    longest = max(array.size for array in jax.tree.leaves(whole._kept_by_a_batch())) * 4
+    longest = max(array.size for array in jax.tree.leaves(whole.problem.kept_by_a_batch())) * 4
     assert longest > 48 * whole.n_parameters  # so that it fits into what the weights need
     for n_bytes, n_parts in ((longest / 3.5, 4), (4 * whole.n_parameters, 12), (4 * whole.n_parameters - 1, 1)):
-        monkeypatch.setattr(fit, "CACHED", n_bytes)
+        monkeypatch.setattr(problem, "CACHED", n_bytes)
         parted = trainer(augmentation=augmentation, **settings)
-        assert (whole.n_parts, parted.n_parts) == (1, n_parts)
+        assert (whole.problem.n_parts, parted.problem.n_parts) == (1, n_parts)
         network, other = parted.fit(1)
         found.append(leaves(network))
         np.testing.assert_allclose(other.training, curve.training, rtol=1e-5)
@@ -66,9 +68,8 @@ def test_a_batch_in_parts_trains_the_same_network(monkeypatch, augmentation):
         for b in others:
             np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
     assert any((a != b).any() for a, b in zip(*found[:2], strict=True))
-    monkeypatch.setattr(fit, "CACHED", 4 * whole.n_parameters)
-    monkeypatch.setattr(fit, "on_gpu", lambda: True)
-    assert trainer(**settings).n_parts == 1
+    monkeypatch.setattr(problem, "CACHED", 4 * whole.n_parameters)
+    assert trainer(device=Device("cuda"), **settings).problem.n_parts == 1
 
 
 def test_the_best_weights_are_kept(noisy):
@@ -98,7 +99,7 @@ def test_the_curve_has_every_epoch(noisy):
 def test_the_epoch_is_compiled_once(noisy):
     noisy.fit(1)
     noisy.fit(4)
-    assert noisy._steps._cache_size() == 1
+    assert noisy.alone._parts.steps._cache_size() == 1
 
 
 def test_the_number_of_examples_is_no_part_of_what_is_compiled():
@@ -114,8 +115,9 @@ def test_the_number_of_examples_is_no_part_of_what_is_compiled():
         def watched(function):
             return lambda *given: (found.add(function.lower(*given).as_text()), function(*given))[1]
 
-        made._steps, made._outputs = watched(made._steps), watched(made._outputs)
-        made._levenberg_marquardt._linearised = watched(made._levenberg_marquardt._linearised)
+        made.alone._parts = made.alone._parts._replace(steps=watched(made.alone._parts.steps))
+        made.alone._outputs = watched(made.alone._outputs)
+        made._method._linearised = watched(made._method._linearised)
         made.fit(1)
         return found
 
@@ -133,8 +135,8 @@ def test_rates(schedule, rates):
     made = trainer(learning_rate=1e-2, schedule=schedule, **recipe)
     training = made.begin(1)
     points = [training.state.network]
-    while made.learns(training):
-        training = training.after(*made.epoch(training.state))
+    while training.learns(made.recipe):
+        training = training.after(*made.alone.epoch(training.state))
         points.append(training.state.network)
     found = [
         max(np.abs(a - b).max() for a, b in zip(leaves(before), leaves(after), strict=True))

@@ -47,7 +47,7 @@ def saved(path, architecture="ST", task="regression", settings=SETTINGS):
         best_epoch=2,
         validation_loss=0.125,
     )
-    save_model(path, network, description)
+    save_model(str(path), Model(network, description))
     return Model(network, description, path)
 
 

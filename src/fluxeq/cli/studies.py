@@ -56,13 +56,13 @@ def reproduce(
     from fluxeq.runs.partial_report import write_so_far
     from fluxeq.runs.run import open_run
     from fluxeq.runs.run import reproduce as run
-    from fluxeq.training.devices import require_device
+    from fluxeq.training import device as devices
     from fluxeq.workflow.executors import executor as opened
     from fluxeq.workflow.executors import require_executor
     from fluxeq.workflow.gpu_process import with_gpu
 
     require_executor(executor, scheduler, workers)
-    require_device(device)
+    devices.Device(device).require()
     if instances_per_task is not None and instances_per_task < 1:
         raise InputError(f"instances_per_task = {instances_per_task}: at least 1 is needed")
     if instances_per_task is None and executor == "dask":

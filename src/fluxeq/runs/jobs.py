@@ -47,6 +47,7 @@ def search(
     from fluxeq.search.space import Space
     from fluxeq.search.storage import open_storage
     from fluxeq.training.datasets import load_data
+    from fluxeq.training.device import Device
     from fluxeq.training.recipe import Recipe
 
     data = load_data(task, _within(run, training), _within(run, validation), search["n_training"])
@@ -62,6 +63,7 @@ def search(
         open_storage(str(run / output / "journal.log")),
         f"{task}-{architecture}",
         prune=search.get("prune", False),
+        device=Device.here(),
     )
     allowed = budget(recipe, len(data.training), search["trials"], search["repeats"])
     save_results(run / output, task, architecture, settings, allowed)
@@ -87,12 +89,12 @@ def train(
     """
     from fluxeq.nets.architecture import configured
     from fluxeq.training.datasets import load_data
-    from fluxeq.training.devices import on_gpu
+    from fluxeq.training.device import Device
     from fluxeq.training.instances import train_instances
     from fluxeq.training.recipe import Recipe
 
     data = load_data(task, _within(run, training), _within(run, validation), n_training)
-    found = networks_of(run, winners, networks)
+    found, device = networks_of(run, winners, networks), Device.here()
     for i, network in enumerate(found):
         train_instances(
             data,
@@ -103,7 +105,8 @@ def train(
             [instance for instance in instances if instance % len(found) == i],
             seed,
             run / output,
-            together=on_gpu(),
+            together=device.together,
+            device=device,
         )
 
 

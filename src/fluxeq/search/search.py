@@ -31,6 +31,7 @@ from fluxeq.search.suggestion import suggest, suggest_recipe
 from fluxeq.search.workers import SIGNED, Workers, running, workers_of
 from fluxeq.system.files import derived_seed
 from fluxeq.training.datasets import Data
+from fluxeq.training.device import CPU, Device
 from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe
 
@@ -77,6 +78,7 @@ class Problem:
     n_trials: int
     repeats: int
     seed: int
+    device: Device = CPU
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -108,6 +110,7 @@ def search(
     name: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
     prune: bool = False,
+    device: Device = CPU,
 ) -> list[Setting]:
     """Try different settings until ``n_trials`` of them have a value; all of them, the best first.
 
@@ -115,7 +118,7 @@ def search(
     than that, or the storage has trials of a search on other data, of another space or with another recipe.
     """
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    problem = Problem(data, architecture, space, recipe, n_trials, repeats, seed)
+    problem = Problem(data, architecture, space, recipe, n_trials, repeats, seed, device)
     pruner = LostPruner(repeats) if prune else optuna.pruners.NopPruner()
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, pruner=pruner)
     _require_same(study, problem)
@@ -275,7 +278,8 @@ def _with_value(trials: list[FrozenTrial]) -> dict[str, Setting]:
 def _train(problem: Problem, fields: dict[str, Any], chosen: dict[str, Any], is_lost: IsLost) -> Setting:
     """Train one setting from several starts, or from fewer if it is lost before."""
     shape, n = problem.data.training.shape, len(problem.data.training)
-    trainer = Trainer(problem.data, configured(problem.architecture, fields, shape), problem.recipe.varied(n, chosen))
+    config, recipe = configured(problem.architecture, fields, shape), problem.recipe.varied(n, chosen)
+    trainer = Trainer(problem.data, config, recipe, device=problem.device)
     key, lost = claims.key_of(fields, chosen), False
     losses: list[float] = []
     while len(losses) < problem.repeats and not lost:

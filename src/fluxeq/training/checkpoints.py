@@ -2,8 +2,8 @@
 
 A safetensors file beside the models to be: one for a training that goes its way alone, one for all that go together.
 Its tensors are the state (weights, optimizer, best weights, random key), the losses so far, and the parameters and
-damping of Levenberg-Marquardt in float64: all that is needed to go on, on any device and in any group of instances. The header's
-entry ``fluxeq`` says which trainings they are of. Short ones that go alone never write one.
+damping of Levenberg-Marquardt in float64: all that is needed to go on, on any device and in any group of instances. The
+header's entry ``fluxeq`` says which trainings they are of. Short ones that go alone never write one.
 """
 
 import time
@@ -17,8 +17,8 @@ import numpy as np
 
 from fluxeq.errors import InputError
 from fluxeq.system.files import DamagedError
-from fluxeq.training.fit import State, Training, Trainings
-from fluxeq.training.levenberg_marquardt import Fit
+from fluxeq.training.levenberg_marquardt import Iterate
+from fluxeq.training.state import State, Training, Trainings
 from fluxeq.training.tensors import read_about, read_tensors, save_tensors
 
 SECONDS = 30.0
@@ -137,7 +137,7 @@ def _training(tensors: dict[str, np.ndarray], like: State, n_levenberg_marquardt
     """The training that these tensors are of."""
     found = None
     if "levenberg_marquardt.parameters" in tensors:  # what it knows of the network near them is found again
-        found = Fit(tensors["levenberg_marquardt.parameters"], float(tensors["levenberg_marquardt.damping"]))
+        found = Iterate(tensors["levenberg_marquardt.parameters"], float(tensors["levenberg_marquardt.damping"]))
     losses = tuple((float(training), float(validation)) for training, validation in tensors["losses"])
     return Training(_state(tensors, like), losses, n_levenberg_marquardt, found)
 

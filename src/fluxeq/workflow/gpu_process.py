@@ -5,7 +5,7 @@ from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from fluxeq.training.devices import ON_GPU
+from fluxeq.training.device import Device
 from fluxeq.workflow.executors import ONE_THREAD, has_room, processes, start_worker
 
 LEARNING = ("search", "train")
@@ -40,4 +40,5 @@ def with_gpu(others: AbstractContextManager[Executor]) -> Iterator[Executor]:
 
 def start_gpu_worker() -> None:
     """Let JAX find the GPU in this process; all else is as in other workers."""
-    start_worker({**ONE_THREAD, **ON_GPU, "XLA_FLAGS": ""})  # the flags of other workers are for a CPU
+    flags = {"XLA_FLAGS": ""}  # those of other workers are for a CPU
+    start_worker({**ONE_THREAD, **Device("cuda").environment, **flags})
