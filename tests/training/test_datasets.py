@@ -30,8 +30,8 @@ def test_examples_of_both_purposes(paths):
     data = load_data("regression", [paths["one"]], [paths["two"]])
     np.testing.assert_array_equal(data.training.configurations, small_ensembles.closed(1).configurations)
     np.testing.assert_array_equal(data.validation.configurations, small_ensembles.closed(2).configurations)
-    assert data.training_origins == ("eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1",)
-    assert data.validation_origins == ("eta 4.01, lam 1.0, mu 1.5, 4x4, seed 2",)
+    assert data.training.origins == ("eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1",)
+    assert data.validation.origins == ("eta 4.01, lam 1.0, mu 1.5, 4x4, seed 2",)
 
 
 @pytest.mark.parametrize(
