@@ -138,7 +138,7 @@ def test_a_training_that_diverges_is_the_worst(monkeypatch, tmp_path):
     class Diverging:
         n_parameters = 3
 
-        def __init__(self, *_):
+        def __init__(self, *_, **__):
             pass
 
         def fit(self, seed):
@@ -197,19 +197,17 @@ def test_what_a_search_leaves_behind_is_checked(trained, tmp_path):
         ({"repeats": 3}, "repeats = 2, asked for 3"),
         ({"learning_rate": 0.5}, r"recipe\.learning_rate = 0\.01, asked for 0\.5"),
         ({"space": FOUR}, r"space\.layers = \[1, 2\], asked for \[1, 1\]"),
-        ({"data": ("another",)}, r"data = \['some chains'\], asked for \['another'\]"),
+        ({"data": "another"}, r"data = \['some chains'\], asked for \['another'\]"),
     ],
 )
 def test_the_trials_of_another_search_are_not_mixed_in(monkeypatch, changed, named):
     storage, trainings = in_memory(), Trainings()
-    first = run(monkeypatch, storage, Trainings(), 3)
+    first, changed = run(monkeypatch, storage, Trainings(), 3), dict(changed)
     if "data" in changed:
-        monkeypatch.setitem(globals(), "NO_DATA", NO_DATA._replace(training_origins=changed.pop("data")))
-        again = {}
-    else:
-        again = changed
+        other = NO_DATA._replace(training=replace(NO_DATA.training, origins=(changed.pop("data"),)))
+        monkeypatch.setitem(globals(), "NO_DATA", other)
     with pytest.raises(InputError, match=rf"storage: s was searched there with {named}; choose another storage"):
-        run(monkeypatch, storage, trainings, 3, **again)
+        run(monkeypatch, storage, trainings, 3, **changed)
     assert trainings.asked == []
     assert n_stored(storage) == len(first)
 

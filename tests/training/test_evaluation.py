@@ -104,7 +104,10 @@ def test_another_lattice_is_refused():
     with pytest.raises(InputError, match="this FL network is for 4x4 only"):
         predict(flat, other.configurations)
     with pytest.raises(InputError, match="this FL network is for 4x4 only"):
-        evaluate(flat, Dataset(TASKS["regression"], other.configurations, np.zeros((4, 2), np.float32), np.zeros(4, np.int64)))
+        evaluate(
+            flat,
+            Dataset(TASKS["regression"], other.configurations, np.zeros((4, 2), np.float32), np.zeros(4, np.int64)),
+        )
     assert predict(model("regression"), other.configurations).shape == (4, 2)
 
 

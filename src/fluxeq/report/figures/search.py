@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from fluxeq.analysis.tables import WAY_OUT
 from fluxeq.errors import InputError
 from fluxeq.report.figures import bands, canvas
-from fluxeq.search.importance import LEAST, choices_of, importances
+from fluxeq.search.importance import LEAST, importances
 from fluxeq.system.files import read_json
 
 TASKS = ("regression", "detection", "counting")
@@ -90,7 +90,7 @@ def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _importances(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    chosen = [choices_of(trial["config"], trial.get("recipe", {})) for trial in trials]
+    chosen = [trial["choices"] for trial in trials]
     values = [np.inf if trial["value"] is None else trial["value"] for trial in trials]
     for choice, importance in importances(chosen, values).items():
         yield {"quantity": "importance", "choice": choice, "importance": importance}
