@@ -94,7 +94,10 @@ def search(rng, n=12):
         value = 1e-5 if len(kernels) > 1 and kernels[1] == 2 else 1e-2
         value *= float(np.exp(rng.normal()))
         config = {"blocks": blocks, "dense": [8] * int(rng.integers(0, 2)), "activation": "gelu"}
-        found.append({"config": config, "value": value, "n_parameters": 50 * 3 ** len(blocks), "number": number})
+        choices = {"layers": len(blocks), "dense_layers": len(config["dense"])}
+        choices |= {f"{name}_{i}": block[name] for i, block in enumerate(blocks) for name in ("channels", "kernel")}
+        row = {"config": config, "value": value, "n_parameters": 50 * 3 ** len(blocks), "number": number}
+        found.append(row | {"choices": choices})
     found.sort(key=lambda setting: setting["value"])
     for setting in found[2::3]:
         setting["pruned"] = True
