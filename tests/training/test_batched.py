@@ -115,7 +115,7 @@ def test_what_is_seen_on_the_way(noisy):
 def test_products_are_in_full_float32_on_a_gpu(architecture):
     """The call as it is lowered for a GPU, for which none is needed: products that do not say so would be rounded."""
     made = trainer(architecture=architecture, augmentation=architecture != "EQ")
-    states = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), made.start(1), made.start(2))
+    states = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), made.begin(1).state, made.begin(2).state)
     call = jax.jit(Batched(made.problem).several_epochs)
     lowered = export(call, platforms=["cuda"])(states, np.zeros(2, np.int32), *made.epochs_of.data)
     text = lowered.mlir_module()

@@ -67,7 +67,7 @@ def test_stopped_at_any_epoch_or_step_of_levenberg_marquardt(trainer, tmp_path):
 
         with pytest.raises(StoppedError):
             to_its_end(trainer, trainer.begin(1), watch)
-        found = Checkpoint(checkpoint.path, {1: "one"}).read(trainer.start(1))[1]
+        found = Checkpoint(checkpoint.path, {1: "one"}).read(trainer.begin(1).state)[1]
         assert len(found.losses) == k
         assert bits(to_its_end(trainer, found)) == bits(in_peace)
     assert bits(to_its_end(trainer, trainer.begin(2))) != bits(in_peace)
@@ -75,7 +75,7 @@ def test_stopped_at_any_epoch_or_step_of_levenberg_marquardt(trainer, tmp_path):
 
 def test_without_a_file_there_is_no_training(trainer, tmp_path):
     checkpoint = Checkpoint(tmp_path / "a.checkpoint", {1: "one"})
-    assert checkpoint.read(trainer.start(1)) == {}
+    assert checkpoint.read(trainer.begin(1).state) == {}
     checkpoint.remove()
     checkpoint.require_same()
 
@@ -98,7 +98,7 @@ def test_those_that_were_asked_for_and_have_begun(trainer, tmp_path):
 
 def test_another_training_or_no_checkpoint_is_refused(trainer, tmp_path):
     path = tmp_path / "a.checkpoint"
-    training = trainer.begin(1).after(*trainer.alone.epoch(trainer.start(1)))
+    training = trainer.begin(1).after(*trainer.alone.epoch(trainer.begin(1).state))
     Checkpoint(path, {1: "one"}).write({1: training})
     whole = path.read_bytes()
     with pytest.raises(InputError, match="a training with other settings was stopped here; remove it or choose"):
@@ -125,7 +125,7 @@ def test_they_are_written_by_the_clock(tmp_path, monkeypatch, trainer):
     assert not checkpoint.due
     now[0] = 60.0
     assert checkpoint.due
-    checkpoint.read(trainer.start(1))  # one that had to wait for others before it began
+    checkpoint.read(trainer.begin(1).state)  # one that had to wait for others before it began
     assert not checkpoint.due
 
 

@@ -14,9 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq.training.batches import mapped
-from fluxeq.training.epoch import Labelled, Parts, epoch, steps
+from fluxeq.training.epoch import Labelled, Losses, Parts, State, Trainings, epoch, improved, steps
 from fluxeq.training.problem import Problem
-from fluxeq.training.state import Losses, State, Trainings, improved
 
 EVALUATION_BATCH = 100
 EPOCHS_A_CALL = 10

@@ -15,15 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq.errors import DivergedError, InputError
+from fluxeq.nets.architecture import Architecture
 from fluxeq.training.batched import Batched
 from fluxeq.training.datasets import Data
 from fluxeq.training.device import CPU, Device
-from fluxeq.training.epoch import translated
+from fluxeq.training.epoch import Training, Trainings, start, translated
 from fluxeq.training.levenberg_marquardt import PATIENCE, LevenbergMarquardt, is_affordable
-from fluxeq.training.problem import Buildable, Problem
+from fluxeq.training.problem import Problem
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.sequential import Sequential
-from fluxeq.training.state import State, Training, Trainings, start
 
 Watch = Callable[[dict[int, int], Callable[[], Trainings]], None]
 """Called now and then with the epochs and steps that some trainings have gone through, and with what gives all
@@ -57,7 +57,7 @@ class Trainer:
     def __init__(
         self,
         data: Data,
-        config: Buildable,
+        config: Architecture,
         recipe: Recipe,
         augmentation: bool = False,
         device: Device = CPU,
@@ -81,13 +81,9 @@ class Trainer:
         ((_, training),) = self.ended({0: self.begin(seed)}, lambda n_epochs, now: on_epoch(n_epochs[0]))
         return self.result(training)
 
-    def start(self, seed: int) -> State:
-        """Fresh weights and optimizer, all from the seed."""
-        return start(self.problem, seed)
-
     def begin(self, seed: int) -> Training:
         """A training that has not learned anything yet, all from the seed."""
-        return Training(self.start(seed))
+        return Training(start(self.problem, seed))
 
     def ended(self, trainings: Trainings, watch: Watch = lambda n, now: None) -> Iterator[tuple[int, Training]]:
         """Each training at its end, with its number."""

@@ -19,11 +19,10 @@ from fluxeq.system.files import derived_seed, digest, model_file, require_writab
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.datasets import Data
 from fluxeq.training.device import CPU, Device
+from fluxeq.training.epoch import Training, Trainings
 from fluxeq.training.fit import Curve, Trainer
 from fluxeq.training.models import Description, Model, describe, save_model
-from fluxeq.training.problem import Buildable
 from fluxeq.training.recipe import Recipe
-from fluxeq.training.state import Training, Trainings
 
 MOST_TOGETHER = 10**4
 """All that go together are in memory from their start."""
@@ -33,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 def train_networks(
     data: Data,
-    config: Buildable,
+    config: Architecture,
     recipe: Recipe,
     *,
     augmentation: bool = False,
@@ -54,7 +53,7 @@ def train_networks(
         for instance, n in n_epochs.items():
             progress(instance, n)
 
-    for group in _groups(instances, together):
+    for group in [instances] if together else [[instance] for instance in instances]:
         begun = {instance: trainer.begin(derived_seed(seed, instance)) for instance in group}
         for instance, training in trainer.ended(begun, watch):
             yield instance, *trainer.result(training)
@@ -102,7 +101,7 @@ def train_instances(
     diverged: dict[int, DivergedError] = {}
     if missing:
         trainer = Trainer(data, config, recipe, augmentation, device, together)
-        for instance, training in _trained(trainer, missing, shared, seed, together, progress):
+        for instance, training in _trained(trainer, instances, missing, shared, seed, together, progress):
             try:
                 network, curve = trainer.result(training)
             except DivergedError as error:
@@ -146,13 +145,9 @@ def _is_missing(path: Path, checkpoint: Checkpoint, expected: dict[str, Any]) ->
     return False
 
 
-def _groups(instances: Sequence[int], together: bool) -> list[list[int]]:
-    """All together, or each for itself."""
-    return [list(instances)] if together else [[instance] for instance in instances]
-
-
 def _trained(
     trainer: Trainer,
+    instances: Sequence[int],
     own: dict[int, Checkpoint],
     shared: Checkpoint,
     seed: int,
@@ -163,7 +158,7 @@ def _trained(
 
     Each goes on from where its own checkpoint, or the one of those that go together, has it furthest.
     """
-    like = trainer.start(0)
+    like = trainer.begin(0).state
     stopped = shared.read(like)
 
     def begun(instance: int) -> Training:
@@ -171,20 +166,23 @@ def _trained(
         found = (fresh, stopped, own[instance].read(like))
         return max((at[instance] for at in found if instance in at), key=lambda training: len(training.losses))
 
-    def watch(n_epochs: dict[int, int], trainings: Callable[[], Trainings], checkpoint: Checkpoint) -> None:
+    def watch(checkpoint: Checkpoint, n_epochs: dict[int, int], trainings: Callable[[], Trainings]) -> None:
         for instance, n in n_epochs.items():
             progress(instance, n)
         if checkpoint.due:
             checkpoint.write(trainings())
 
-    for group in _groups(list(own), together):
-        trainings, checkpoint = {instance: begun(instance) for instance in group}, own[group[0]]
+    def epochs() -> Iterator[tuple[int, Training]]:
         if together:
-            trainings, checkpoint = stopped | trainings, shared
-        seen, keep = partial(watch, checkpoint=checkpoint), shared.write if together else lambda trainings: None
-        for instance, training in trainer.epochs(trainings, seen, keep, shared.asked if together else None):
-            if instance in own:  # else it has its model, and has only kept its place in the group
-                yield instance, trainer.finished(instance, training, partial(watch, checkpoint=own[instance]))
+            trainings = stopped | {instance: begun(instance) for instance in own}
+            yield from trainer.epochs(trainings, partial(watch, shared), shared.write, instances)
+        else:
+            for instance, checkpoint in own.items():
+                yield from trainer.epochs({instance: begun(instance)}, partial(watch, checkpoint))
+
+    for instance, training in epochs():
+        if instance in own:  # else it has its model, and has only kept its place in the group
+            yield instance, trainer.finished(instance, training, partial(watch, own[instance]))
 
 
 def _save_curve(path: Path, curve: Curve) -> None:

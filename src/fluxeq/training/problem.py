@@ -4,8 +4,7 @@ AdamW with AMSGrad (Loshchilov and Hutter, ICLR 2019; Reddi et al., ICLR 2018). 
 arrays, since all else is the same in every instance.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,8 +13,8 @@ import numpy as np
 import optax
 
 from fluxeq.errors import InputError
+from fluxeq.nets.architecture import Architecture
 from fluxeq.nets.network import n_parameters
-from fluxeq.tasks.task import Target
 from fluxeq.training.datasets import Data
 from fluxeq.training.device import CPU, Device
 from fluxeq.training.recipe import Recipe
@@ -26,26 +25,15 @@ CACHED = 1e6
 """Bytes of the longest array that a part of a batch keeps for its gradient on a CPU, to stay in its caches."""
 
 
-class Buildable(Protocol):
-    """What a training needs of a config; an architecture is one."""
-
-    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> eqx.Module:
-        """A network with fresh weights for lattices of ``d`` dimensions: ``(2 d, *shape)`` to ``(n_targets,)``."""
-        ...
-
-    def require_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise InputError for a lattice that the network cannot take."""
-        ...
-
-
 class Problem:
     """Networks of one structure, to be trained on one pair of data sets by one recipe.
 
-    Raises InputError if there are no examples, the network cannot take them, or there are too many steps to count.
+    Of the config only ``build`` and ``require_shape`` are needed; it may build any Equinox module. Raises InputError if
+    there are no examples, the network cannot take them, or there are too many steps to count.
     """
 
     def __init__(
-        self, data: Data, config: Buildable, recipe: Recipe, augmentation: bool = False, device: Device = CPU
+        self, data: Data, config: Architecture, recipe: Recipe, augmentation: bool = False, device: Device = CPU
     ) -> None:
         for purpose, part in (("training", data.training), ("validation", data.validation)):
             if not len(part):
@@ -55,10 +43,8 @@ class Problem:
         self.n_steps, self.batch_size = recipe.steps(self.n), recipe.batch_for(self.n)
         if self.n_steps >= MOST_STEPS:
             raise InputError(f"epochs = {recipe.epochs}: {self.n_steps} steps; allow fewer than 2^31")
-        self.data, self.task, self.recipe, self.augmentation, self.device = (
-            *(data, data.task, recipe, augmentation, device),
-        )
-        self._config = config
+        self.data, self.task, self.recipe, self.augmentation = data, data.task, recipe, augmentation
+        self.device, self._config = device, config
         self.blank, self._static = eqx.partition(self._built(0), eqx.is_inexact_array)
         self.n_parameters = n_parameters(self.blank)
         self.n_parts = self._parts_of_a_batch()

@@ -52,7 +52,7 @@ class Recipe(Frozen):
         Where the batch changes, the epochs and the patience change against it, so that a small batch is no larger
         budget. Raises pydantic's ValidationError for a field or value that no recipe has.
         """
-        changed = self.model_validate(self.model_dump() | changes)
+        changed = self.model_validate(self.model_dump() | changes if isinstance(changes, dict) else changes)
         before, after = (n // recipe.batch_for(n) for recipe in (self, changed))
         if before == after:
             return changed

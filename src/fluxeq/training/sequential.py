@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq.training.batches import in_blocks, room_for, rows_within
-from fluxeq.training.epoch import Labelled, Parts, epoch, steps
+from fluxeq.training.epoch import Labelled, Losses, Parts, State, Trainings, epoch, improved, steps
 from fluxeq.training.problem import Problem
-from fluxeq.training.state import Losses, State, Trainings, improved
 
 BLOCK_BYTES = {"cpu": 2**17, "cuda": 2**23}
 """Input of one compiled call for a validation loss: few enough that a short validation set fills it; on a GPU enough to
