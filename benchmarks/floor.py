@@ -1,4 +1,4 @@
-"""How low the test loss of an EQ network gets, with the protocol's recipe and with a polish.
+"""How low the test loss of an EQ network gets, with the protocol's recipe and with a levenberg_marquardt.
 
 ``python -m benchmarks.floor [CONFIGURATIONS] [INSTANCES] [FOLDER]`` in the root of the repository: 20000, 5 and
 ``runs/floor-CONFIGURATIONS`` unless given. Trains on 60x4 at mu = 1.05 and tests on 60x4 and 200x10 at eight mu from
@@ -36,14 +36,14 @@ NETWORK = {
 }
 """What the target asks for: one layer that sees 2x2 sites, and smooth layers that see one."""
 RECIPES = {
-    "polished": Recipe(
+    "Levenberg-Marquardt": Recipe(
         epochs=20,
         patience=20,
         schedule="cosine",
         betas=(0.9, 0.99),
         amsgrad=False,
         batch_size=20,
-        polish=400,
+        levenberg_marquardt=400,
     ),
     "protocol": Recipe(),
 }

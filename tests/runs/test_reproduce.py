@@ -28,7 +28,7 @@ from fluxeq.runs.partial_report import write_so_far
 from fluxeq.runs.plan import FIGURES, digests, plan
 from fluxeq.study.study import load_study
 from fluxeq.system.files import locked, read_json
-from fluxeq.training.models import describe, load_model, save_model
+from fluxeq.training.models import Model, describe, load_model, save_model
 from fluxeq.workflow.executors import executor
 from fluxeq.workflow.records import is_done, prepare
 
@@ -328,7 +328,7 @@ def test_the_winners_are_chosen_without_test_data(killed, tmp_path):
     folder = run / "models" / "detection-ST-20"
     first, description = folder / "ST-000.safetensors", describe(folder / "ST-000.safetensors")
     better = description.model_copy(update={"instance": 1, "validation_loss": description.validation_loss / 2})
-    save_model(folder / "ST-001.safetensors", load_model(first).network, better)
+    save_model(folder / "ST-001.safetensors", Model(load_model(first).network, better))
     table = pd.read_csv(run / "metrics.csv")
     rows = table[table["model"] == first.relative_to(run).as_posix()]
     worse = rows.assign(model=rows["model"].str.replace("000", "001"), loss=10.0, accuracy=0.25, loss_error=0.5)

@@ -24,7 +24,7 @@ def files(tmp_path_factory):
 def train(files, output, n_workers, seen, **changes):
     """Three instances of a tiny network."""
     config = configured("EQ", {"blocks": [{"channels": 2, "kernel": 2}]}, small_ensembles.SHAPE)
-    recipe = Recipe(**{"epochs": 50, "patience": 2, "learning_rate": 0.3, "polish": 1} | changes)
+    recipe = Recipe(**{"epochs": 50, "patience": 2, "learning_rate": 0.3, "levenberg_marquardt": 1} | changes)
     return train_side_by_side(files, "EQ", config, recipe, False, range(3), 1, output, n_workers, seen.append)
 
 

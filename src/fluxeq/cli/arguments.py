@@ -82,6 +82,8 @@ def varied(recipe: "Recipe", n: int, changes: dict[str, Any], path: Path | None)
 
     from fluxeq.config import first_problem
 
+    if not isinstance(changes, dict):
+        raise InputError(f"{path}: recipe = {changes!r:.80}: an object of fields is needed")
     try:
         return recipe.varied(n, changes)
     except ValidationError as error:

@@ -118,6 +118,7 @@ class Search(NetworkWork):
         from fluxeq.search.results import budget, save_results
         from fluxeq.search.search import search
         from fluxeq.search.storage import open_storage
+        from fluxeq.training.device import Device
 
         asked = self.settings
         data = self.examples.load(folder, asked.n_training)
@@ -132,6 +133,7 @@ class Search(NetworkWork):
             open_storage(str(folder / self.output / "journal.log")),
             f"{self.section}-{self.architecture}",
             prune=asked.prune,
+            device=Device.here(),
         )
         allowed = budget(asked.recipe, len(data.training), asked.trials, asked.repeats)
         save_results(folder / self.output, self.section, self.architecture, found, allowed)
@@ -178,10 +180,10 @@ class Train(NetworkWork):
     def run_many(cls, works: Sequence[Self], folder: Path) -> None:
         """Train instances that differ in number and network only: on a GPU together, else one after another."""
         from fluxeq.nets.architecture import configured
-        from fluxeq.training.devices import on_gpu
+        from fluxeq.training.device import Device
         from fluxeq.training.instances import train_instances
 
-        first = works[0]
+        first, device = works[0], Device.here()
         data = first.examples.load(folder, first.n_training)
         of_network: dict[str, list[Train]] = {}
         for work in works:
@@ -197,7 +199,8 @@ class Train(NetworkWork):
                 [work.instance for work in same],
                 first.seed,
                 folder / first.output,
-                together=on_gpu(),
+                together=device.together,
+                device=device,
             )
 
 
