@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fluxeq.runs.run import is_whole, open_run, progress, reproduce
 
 import dask_processes as dask
 from fluxeq.__main__ import main
@@ -25,7 +26,6 @@ from fluxeq.report.page import write_report
 from fluxeq.runs import run as module
 from fluxeq.runs.partial_report import write_so_far
 from fluxeq.runs.plan import FIGURES, digests, plan
-from fluxeq.runs.run import is_whole, open_run, progress, reproduce
 from fluxeq.study.study import load_study
 from fluxeq.system.files import locked, read_json
 from fluxeq.training.models import describe, load_model, save_model
