@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from benchmarks.tables import keep, read
 from fluxeq.data.generation import Settings, sample_to_file
 from fluxeq.nets.architecture import configured
-from fluxeq.runs.plan import named
+from fluxeq.study.values import named
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.recipe import Recipe
@@ -42,7 +42,7 @@ RECIPES = {
         betas=(0.9, 0.99),
         amsgrad=False,
         batch_size=20,
-        polish=400,
+        levenberg_marquardt=400,
     ),
     "protocol": Recipe(),
 }
@@ -67,7 +67,7 @@ def main(n: str = "20000", n_instances: str = "5", folder: str = "") -> None:
         for seed, mu in enumerate(TESTED_MU, 3):
             sample(tested_file(run, shape, mu), N_TESTED, mu, shape, seed)
     keep_to_one_thread()  # for those that are started now
-    with processes(os.cpu_count() or 1) as pool:
+    with processes(os.cpu_count() or 1) as (pool, *_):
         trainings: list[Future[Training]] = [
             pool.submit(trained, run, name, instance) for name in RECIPES for instance in range(int(n_instances))
         ]
