@@ -45,8 +45,9 @@ def search_once(study: str, task: str, architecture: str) -> None:
     from fluxeq.training.compiled import keep_compiled, stopwatch
 
     keep_compiled()
-    of_task = getattr(load_study(study), task)
+    of_task = load_study(study).tasks[task]
     settings = of_task.search
+    assert settings is not None  # the shipped studies search
     data = trainer_data(Case("", task, architecture, {}, of_task.shape, settings.n_training, 1))
     storage = optuna.storages.InMemoryStorage()
     given = settings.space, settings.recipe, settings.trials, settings.repeats, 7, storage, "search"

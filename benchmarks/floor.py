@@ -17,7 +17,7 @@ from benchmarks.tables import keep, read
 from fluxeq.data.checkpoints import sample_to_file
 from fluxeq.data.generation import Settings
 from fluxeq.nets.architecture import configured
-from fluxeq.runs.plan import named
+from fluxeq.study.values import named
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.recipe import Recipe
@@ -68,7 +68,7 @@ def main(n: str = "20000", n_instances: str = "5", folder: str = "") -> None:
         for seed, mu in enumerate(TESTED_MU, 3):
             sample(tested_file(run, shape, mu), N_TESTED, mu, shape, seed)
     keep_to_one_thread()  # for those that are started now
-    with processes(os.cpu_count() or 1) as pool:
+    with processes(os.cpu_count() or 1) as (pool, *_):
         trainings: list[Future[Training]] = [
             pool.submit(trained, run, name, instance) for name in RECIPES for instance in range(int(n_instances))
         ]

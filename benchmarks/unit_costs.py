@@ -23,16 +23,17 @@ from benchmarks.tables import keep, read
 from fluxeq.data.ensembles import save_ensemble
 from fluxeq.data.generation import sample
 from fluxeq.nets.architecture import configured
-from fluxeq.runs.plan import named
 from fluxeq.search.space import Space
 from fluxeq.search.storage import open_storage
 from fluxeq.search.suggestion import suggest
+from fluxeq.study.values import named
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.evaluation import outputs
 from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe
-from fluxeq.workflow.executors import executor, keep_to_one_thread
+from fluxeq.workflow.executors import keep_to_one_thread
+from fluxeq.workflow.selection import workers
 
 THEORY = Theory(4.01, 1.0, 1.05)
 SHAPES = ((64, 64), (256, 256), (1024, 1024))
@@ -64,7 +65,7 @@ class Prices(NamedTuple):
 def main() -> None:
     """Measure, extrapolate, print."""
     keep_to_one_thread()  # all processes that are started here
-    with executor("local", 1) as pool:
+    with workers("local", 1) as (pool, *_):
         prices = pool.submit(measured).result()
     prices = prices._replace(task=task_overhead())  # last, since Dask leaves settings in the environment
     show("measured", rows(prices))
@@ -141,7 +142,7 @@ def asked(journal: Path, n_trials: int) -> float:
 
 def task_overhead() -> float:
     """Seconds between two tasks that do nothing, on a Dask cluster with one worker."""
-    with executor("dask", 1) as pool:
+    with workers("dask", 1) as (pool, *_):
         pool.submit(int).result()
         start = time.perf_counter()
         for future in [pool.submit(int) for _ in range(N_TASKS)]:

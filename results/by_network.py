@@ -10,41 +10,43 @@ from pathlib import Path
 
 import pandas as pd
 
-from fluxeq.analysis import tables
 from fluxeq.analysis.spread import instance_scores
+from fluxeq.analysis.tables import Results, select
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import configured
 from fluxeq.report.model_cards import layers
-from fluxeq.runs.jobs import networks_of
+from fluxeq.runs.jobs import Train, network_of
 from fluxeq.runs.plan import plan
-from fluxeq.study.study import load_study
-from fluxeq.system.files import whole
+from fluxeq.system.files import read_json, whole
+
+SECTION = "regression"
 
 
 def main() -> None:
     """Make the table."""
-    run = Path(__file__).parent / sys.argv[1]
-    study = load_study(run / "study.toml")
-    shape, metrics, rows = tables.training_shape(run, "regression"), tables.metrics(run), []
-    for job in plan(study):
-        if not job.name.startswith("train/regression-"):
-            continue
-        about = {name: job.settings[name] for name in ("task", "architecture", "augmentation", "n_training")}
+    results, rows = Results(Path(__file__).parent / sys.argv[1]), []
+    section, there = results.section(SECTION), results.trained_at(SECTION)
+    groups: dict[tuple[str, str], list[Train]] = {}
+    for job in plan(results.study):
+        if isinstance(job.work, Train) and job.group.startswith(f"train/{SECTION}-"):
+            groups.setdefault((job.group, str(job.work.network)), []).append(job.work)
+    for works in groups.values():
+        first, files = works[0], [work.model for work in works]
         try:
-            scores = tables.select(metrics, group="study", **about, shape=shape)
+            scores = results.scores(SECTION, shape=there["shape"], n_training=first.n_training)
         except InputError:  # an unfinished run has not come to them
             continue
-        networks = networks_of(run, job.settings.get("winners"), job.settings.get("networks"))
-        for i, network in enumerate(networks):
-            chosen = scores[scores["instance"] % len(networks) == i]
-            config = configured(about["architecture"], network["config"], study.regression.shape)
-            row = about | {"network": i + 1, "parameters": chosen["n_parameters"].iloc[0], "layers": layers(config)}
-            row |= {"validation_loss_in_search": network.get("value"), "instances": chosen["instance"].nunique()}
-            for where, there in (("training_mu", tables.select(chosen, mu=study.regression.mu)), ("all_mu", chosen)):
-                losses = instance_scores(there, "loss")["loss"]
-                row |= {f"{name}_{where}": getattr(losses, name)() for name in ("min", "median", "max")}
-            rows.append(row)
-    with whole(run / "by_network.csv") as temporary:
+        chosen = scores[scores["model"].isin(files)]
+        config = configured(first.architecture, network_of(results.run, first.network).config, section.shape)
+        row = {name: chosen[name].iloc[0] for name in ("family", "architecture", "augmentation", "n_training")}
+        row |= {"network": first.instance + 1, "parameters": chosen["n_parameters"].iloc[0], "layers": layers(config)}
+        found = read_json(results.run / first.network) if isinstance(first.network, str) else {}
+        row |= {"validation_loss_in_search": found.get("value"), "instances": len(works)}
+        for where, rows_there in (("training_mu", select(chosen, mu=there["mu"])), ("all_mu", chosen)):
+            losses = instance_scores(rows_there, "loss")["loss"]
+            row |= {f"{name}_{where}": getattr(losses, name)() for name in ("min", "median", "max")}
+        rows.append(row)
+    with whole(results.run / "by_network.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.4g")
 
 

@@ -14,12 +14,12 @@ import tomllib
 from pathlib import Path
 
 from fluxeq.errors import InputError
-from fluxeq.runs.run import counts, is_whole, open_run, progress
+from fluxeq.runs.status import counts, is_whole, open_run, progress
 from fluxeq.system.files import read_json, remove, write_json, write_text
 
 ROOT = Path(__file__).parent.parent
 KEPT = ("study.toml", "claims.json", "provenance.json", "log.jsonl")
-FINISHED = ("metrics.csv", "winners")
+FINISHED = ("metrics.csv", "best")
 """What a finished run has as well."""
 PATTERNS = (
     *("metrics.csv", "figures/*.csv", "figures/*.png", "measurements/*.csv"),
@@ -59,9 +59,9 @@ def keep(run: Path, root: Path, *, with_state: bool = False) -> None:
     if with_state:
         with tarfile.open(target / "state.tar.xz", "w:xz") as state:
             state.add(run.resolve(), f"runs/{study}", filter=of_state)
-    if study == SHIPPED and (run / "winners").exists():
+    if study == SHIPPED and (run / "best").exists():
         remove(root / "models")
-        shutil.copytree(run / "winners", root / "models")
+        shutil.copytree(run / "best", root / "models")
 
 
 def of_state(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -15,8 +15,10 @@ import pandas as pd
 
 from fluxeq.data.ensembles import open_ensemble
 from fluxeq.nets.architecture import takes
-from fluxeq.runs.plan import named, plan
+from fluxeq.runs.jobs import Evaluate
+from fluxeq.runs.plan import plan
 from fluxeq.study.study import load_study
+from fluxeq.study.values import named
 from fluxeq.system.files import whole
 from fluxeq.training.evaluation import predict
 from fluxeq.training.models import Model, load_model
@@ -29,14 +31,15 @@ def main() -> None:
     """Make the table."""
     run = Path(sys.argv[1])
     study = load_study(run / "study.toml")
-    rows = []
-    for settings in [job.settings for job in plan(study) if job.name.startswith(SCORES)]:
-        for path in settings["models"]:
-            model = load_model(run / path)
-            for shape in study.counting.test_shapes:
+    counting, rows = study.tasks["counting"], []
+    for job in plan(study):
+        if not (isinstance(job.work, Evaluate) and job.name.startswith(SCORES)):
+            continue
+        for model in (load_model(run / path) for path in job.work.models):
+            for shape in counting.test.shapes:
                 if takes(model.config, shape):
-                    files = [run / file for file, extents in settings["tests"] if tuple(extents) == shape]
-                    rows.append(row(model, files, shape, study.counting.shape))
+                    files = [run / file for file, _ in job.work.tests if f"-{named(shape)}-" in file]
+                    rows.append(row(model, files, shape, counting.shape))
     with whole(ROOT / "results" / run.name / "offset.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.4g")
 

@@ -28,7 +28,7 @@ RARE = 1e-3
 
 def main() -> None:
     """Count the units at every mu."""
-    study = load_study(Path(sys.argv[1]) / "study.toml").regression
+    study = load_study(Path(sys.argv[1]) / "study.toml").tasks["regression"]
     models = Path(sys.argv[1]) / "models" / f"regression-EQ-{study.n_training[-1]}"
     rows = []
     for mu in MU:

@@ -7,70 +7,75 @@ figures (their tables; pictures are a digest of them), claims, provenance and th
 import json
 import os
 from concurrent.futures import Executor, Future
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
 import synthetic_run
-from fluxeq.analysis import claims, spread
-from fluxeq.analysis.metrics import COLUMNS
+from fluxeq.analysis import spread
+from fluxeq.analysis.claims import claim
+from fluxeq.analysis.tables import METRICS
 from fluxeq.report.figures import canvas, registry
+from fluxeq.report.figures import search as searches
 from fluxeq.runs import jobs
-from fluxeq.system.files import derived_seed, digest, model_file
-from fluxeq.workflow import executors
+from fluxeq.study.family import file_stem
+from fluxeq.study.study import load_study
+from fluxeq.study.values import named
+from fluxeq.system.files import derived_seed, digest
+from fluxeq.tasks.task import TASKS
+from fluxeq.workflow import selection
+from fluxeq.workflow.executors import Fleet, Workers
 
 RECIPE = "recipe = { epochs = 1, batch_size = 8 }"
-SEARCH = f"trials = 1\nrepeats = 1\nn_training = 8\n{RECIPE}"
+SEARCH = f"search = {{ trials = 1, repeats = 1, n_training = 8, {RECIPE} }}"
 WORMS = f"""
-lam = 1.0
-couplings = [[4.01, 1.5]]
+couplings = {{ lam = 1.0 }}
+training = [{{ eta = 4.01, mu = 1.5 }}]
 shape = [4, 4]
-configurations = 10
-test_eta = [4.01]
-test_mu = [1.0, 1.5]
-test_shapes = [[4, 4], [8, 8]]
-test_configurations = 4
 instances = 2
 {RECIPE}
+{SEARCH}
 """
+GRID = "couplings = { eta = [4.01], mu = [1.0, 1.5] }, shapes = [[4, 4], [8, 8]], configurations = 4"
 STUDY = f"""
 name = "cheap"
 seed = 1
-[regression]
-eta = 4.01
-lam = 1.0
-mu = 1.5
+[tasks.regression]
+couplings = {{ eta = 4.01, lam = 1.0 }}
+training = [{{ mu = 1.5 }}]
 shape = [4, 2]
 n_training = [10, 20]
-augmented = ["ST", "FL"]
-test_mu = [1.0, 1.25, 1.5]
-test_shapes = [[4, 2], [8, 2]]
-test_configurations = 8
 instances = 2
+test = {{ couplings = {{ mu = [1.0, 1.25, 1.5] }}, shapes = [[4, 2], [8, 2]], configurations = 8 }}
 {RECIPE}
-[regression.search]
 {SEARCH}
-[detection]{WORMS}
+[tasks.regression.families]
+EQ = {{}}
+ST = {{}}
+FL = {{}}
+"ST, augmented" = {{ architecture = "ST", augmentation = true }}
+"FL, augmented" = {{ architecture = "FL", augmentation = true }}
+[tasks.detection]{WORMS}
+n_training = [20]
 n_worms = [0, 1]
-test_n_worms = [0, 1]
-[detection.search]
-{SEARCH}
-[counting]{WORMS}
+test = {{ {GRID}, n_worms = [0, 1] }}
+[tasks.counting]{WORMS}
+n_training = [20]
 n_worms = [0, 2]
-test_n_worms = [0, 1, 2]
+test = {{ {GRID}, n_worms = [0, 1, 2] }}
 searches = 2
-[counting.search]
-{SEARCH}
-[reference]
-eta = 4.01
-lam = 1.0
-mu = [1.0, 1.5]
+[tasks.zhou]
+task = "regression"
+couplings = {{ eta = 4.01, lam = 1.0 }}
+training = [{{ mu = 1.0 }}, {{ mu = 1.5 }}]
 shape = [8, 2]
-n_training = 10
+n_training = [10]
 instances = 1
-config = {{ blocks = [{{ channels = 2, kernel = 1 }}], dense = [2] }}
+test = {{ couplings = {{ mu = [1.0, 1.5] }}, shapes = [[8, 2]], configurations = 8 }}
+families.Zhou = {{ architecture = "FL", networks = [{{ config = {{ blocks = [{{ channels = 2, kernel = 1 }}] }} }}] }}
 {RECIPE}
 """
 
@@ -87,22 +92,33 @@ class Here(Executor):
         return future
 
 
-def here(*_):
-    """An executor of that kind, as studies open one."""
-    return nullcontext(Here())
+def fleet(*_):
+    """Workers of that kind, as studies want them."""
+    return nullcontext(Fleet(WORKERS, WORKERS))
+
+
+WORKERS = Workers(Here(), jobs_together=1)
 
 
 def make_cheap(patch):
     """Have studies done like this, until a MonkeyPatch is undone."""
-    for name, function in FAKES.items():
-        patch.setitem(jobs.KINDS, name, function)
-    patch.setattr(executors, "executor", here)
+    for kind, function in FAKES.items():
+        patch.setattr(kind, "run", function)
+    patch.setattr(jobs.Train, "run_many", classmethod(lambda cls, works, run: [work.run(run) for work in works]))
+    patch.setattr(jobs.NetworkWork, "watched", unwatched)
+    patch.setattr(selection, "workers", lambda *_: nullcontext(WORKERS))
     patch.setattr(canvas, "save", lambda figure, path: write(path, digest(path.with_suffix(".csv").read_text())))
     patch.setattr(spread, "RESAMPLED", 20)
-    patch.setattr(claims, "RULES", [rule for rule in claims.RULES if rule.id in ("R1", "R5", "D4", "C2", "S1")])
+    patch.setattr(claim, "CLAIMS", {name: claim.CLAIMS[name] for name in ("R1", "R5", "D4", "C2", "S1")})
     patch.setattr(os, "fsync", lambda file: None)
     for name, figure in registry.FIGURES.items():
-        patch.setitem(registry.FIGURES, name, figure._replace(draw=lambda numbers: None))
+        patch.setitem(registry.FIGURES._found, name, replace(figure, draw=lambda numbers: None))
+    patch.setattr(searches, "FIGURE", registry.FIGURES["search"])
+
+
+@contextmanager
+def unwatched():
+    yield {}
 
 
 def write(path, content):
@@ -110,66 +126,64 @@ def write(path, content):
     path.write_text(json.dumps(content))
 
 
-def sample(run, output, couplings, **settings):
-    write(run / output, {"couplings": couplings, "numbers": [None], **settings})
+def sample(work, run):
+    write(run / work.output, {**work.model_dump(), "numbers": [None]})
 
 
-def worms(run, source, output, **settings):
-    write(run / output, {**json.loads((run / source).read_text()), **settings})
+def open_worms(work, run):
+    write(run / work.output, {**json.loads((run / work.source).read_text()), **work.model_dump()})
 
 
-def search(run, task, architecture, output, **settings):
-    rng = np.random.default_rng(seed_of(run, task, architecture, settings))
-    folder = run / output
+def search(work, run):
+    rng = np.random.default_rng(seed_of(run, work))
+    folder = run / work.output
     if not folder.exists():
         folder.mkdir(parents=True)
         (folder / "journal.log").write_text("trials")
     trials = synthetic_run.search(rng, 3)
     write(folder / "trials.json", trials)
-    write(folder / "best.json", {"task": task, "architecture": architecture, **trials[0]})
+    write(folder / "best.json", {"task": work.section, "architecture": work.architecture, **trials[0]})
 
 
-def train(run, output, instances, **settings):
-    content = {**settings, "drawn": seed_of(run, settings)}
-    for instance in instances:
-        write(run / output / model_file(settings["architecture"], instance), {**content, "instance": instance})
+def train(work, run):
+    write(run / work.model, {**work.model_dump(mode="json"), "drawn": seed_of(run, work)})
 
 
-def seed_of(run, *settings):
+def seed_of(run, work):
     """A number that follows from settings and the content of all files that they name."""
+    settings = work.model_dump(mode="json")
     words = [word for word in json.dumps(settings).split('"') if (run / word).is_file()]
     return derived_seed(digest([settings, *((run / word).read_text() for word in words)]))
 
 
-def evaluate(run, group, models, tests, output):
-    rows = [row for path in models for test in tests for row in rows_of(run, group, path, *test)]
-    (run / output).parent.mkdir(exist_ok=True)
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(run / output, index=False)
+def evaluate(work, run):
+    rows = [row for path in work.models for test in work.tests for row in rows_of(run, work, path, *test)]
+    (run / work.output).parent.mkdir(exist_ok=True)
+    couplings = ["eta", "lam", "mu"]
+    names = list(METRICS)
+    at = names.index("shape") + 1
+    pd.DataFrame(rows, columns=[*names[:at], *couplings, *names[at:]]).to_csv(run / work.output, index=False)
 
 
-def rows_of(run, group, path, file, shape):
+def rows_of(run, work, path, file, n):
     model, ensemble = (json.loads((run / name).read_text()) for name in (path, file))
-    if model["architecture"] == "FL" and group == "study" and shape != shape_of(run, model["training"][0]):
+    trained = json.loads((run / model["examples"]["training"][0]).read_text())["shape"]
+    if model["architecture"] == "FL" and ensemble["shape"] != trained:
         return
+    task = TASKS[load_study(run / "study.toml").tasks[work.section].task]
     for number in ensemble["numbers"]:
-        rng = np.random.default_rng(derived_seed(path, digest(model), file, str(number)))
-        about = {name: model[name] for name in ("task", "architecture", "augmentation", "n_training", "instance")}
-        eta, lam, mu = ensemble["couplings"]
-        yield about | {
-            "group": group,
-            "model": path,
-            "n_parameters": 100,
-            "shape": "x".join(map(str, shape)),
-            **{"eta": eta, "lam": lam, "mu": mu, "n_worms": number, "configurations": 10},
-            **{name: rng.random() for name in COLUMNS[COLUMNS.index("loss") :]},
-        }
+        for target in task.target_names:
+            rng = np.random.default_rng(derived_seed(path, digest(model), file, n, str(number), target))
+            about = {name: model[name] for name in ("architecture", "augmentation", "n_training", "instance")}
+            yield about | {
+                **{"task": work.section, "family": work.family, "model": path, "n_parameters": 100},
+                **{"theory": "phi4", "shape": named(tuple(ensemble["shape"])), **ensemble["couplings"]},
+                **{"n_worms": number, "configurations": 10, "target": target},
+                **{name: rng.random() for name in list(METRICS)[list(METRICS).index("loss") :]},
+            }
 
 
-def shape_of(run, file):
-    return json.loads((run / file).read_text())["shape"]
-
-
-def measure(run, models, data):
+def measure(work, run):
     for name, table in measured().items():
         (run / "measurements").mkdir(exist_ok=True)
         table.to_csv(run / "measurements" / f"{name}.csv", index=False)
@@ -180,10 +194,19 @@ def measured():
     return synthetic_run.tables().measurements
 
 
-def winners(run, models, output):
-    for task, found in models.items():
-        for architecture, paths in found.items():
-            write(run / output / f"{task}-{architecture}.safetensors", [(run / path).read_text() for path in paths])
+def model_cards(work, run):
+    for section, found in work.models.items():
+        for family, paths in found.items():
+            name = f"{section}-{file_stem(family)}.safetensors"
+            write(run / work.output / name, [(run / path).read_text() for path in paths])
 
 
-FAKES = {function.__name__: function for function in (sample, worms, search, train, evaluate, measure, winners)}
+FAKES = {
+    jobs.Sample: sample,
+    jobs.OpenWorms: open_worms,
+    jobs.Search: search,
+    jobs.Train: train,
+    jobs.Evaluate: evaluate,
+    jobs.Measure: measure,
+    jobs.ModelCards: model_cards,
+}

@@ -11,7 +11,7 @@ import fluxeq
 from fluxeq.analysis import tables
 from fluxeq.analysis.claims import judge
 from fluxeq.nets.architecture import takes
-from fluxeq.study.study import TASK_NAMES, load_study, study_text
+from fluxeq.study.study import load_study
 from fluxeq.system.files import read_json
 from fluxeq.training.evaluation import predict
 from fluxeq.training.models import load_model
@@ -40,18 +40,20 @@ def test_claims_are_those_of_the_tables(run):
 
 
 def test_a_study_takes_the_networks_of_a_kept_run(tmp_path):
-    """Each winner becomes a given network, in the order of the searches, and the rest of the study stays."""
-    script = runpy.run_path(str(ROOT / "results" / "with_networks.py"))
-    (tmp_path / "mine.toml").write_text(script["with_networks"](study_text("paper"), ROOT / "results" / "laptop"))
+    """Each winner becomes a fixed network, in the order of the searches, and the rest of the study stays."""
+    script, run = runpy.run_path(str(ROOT / "results" / "with_networks.py")), ROOT / "results" / "laptop"
+    (tmp_path / "mine.toml").write_text(script["with_networks"]("paper", run))
     study, paper = load_study(tmp_path / "mine.toml"), load_study("paper")
-    for task in TASK_NAMES:
-        for architecture, given in getattr(study, task).networks.items():
-            names = [f"{task}-{architecture}{end}" for end in ("", "-2", "-3")[: len(given)]]
-            found = [read_json(ROOT / "results" / "laptop" / "searches" / name / "best.json") for name in names]
-            assert [network.config for network in given] == [best["config"] for best in found]
-        others = getattr(study, task).model_copy(update={"networks": {}})
-        assert others == getattr(paper, task)
-    assert len(study.regression.networks["ST"]) == 3
+    for name, section in study.tasks.items():
+        for family, about in section.families.items():
+            asked = paper.tasks[name].families[family]
+            assert about.model_copy(update={"networks": asked.networks}) == asked
+            ends = ("", "-2", "-3")[: len(about.networks)] if asked.searched else ()
+            found = [read_json(run / "searches" / f"{name}-{about.architecture}{end}" / "best.json") for end in ends]
+            assert not found or [network.config for network in about.networks] == [best["config"] for best in found]
+        assert section.model_copy(update={"families": paper.tasks[name].families}) == paper.tasks[name]
+        assert section.searched == ()
+    assert len(study.tasks["regression"].families["ST"].networks) == 3
 
 
 def test_a_kept_run_has_its_parts():

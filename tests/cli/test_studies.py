@@ -6,6 +6,7 @@ What a run shows always belongs to the study file in it: compared with a run of 
 import contextlib
 import errno
 import json
+import re
 import shutil
 import sys
 from html import escape
@@ -17,9 +18,8 @@ import pytest
 import cheap_runs
 from fluxeq import errors
 from fluxeq.__main__ import main
-from fluxeq.analysis import tables
-from fluxeq.runs import jobs
-from fluxeq.runs.run import reproduce
+from fluxeq.runs.jobs import Sample, Train
+from fluxeq.runs.reproduce import reproduce
 from fluxeq.system.files import locked
 
 pytestmark = [
@@ -30,12 +30,12 @@ STUDY = cheap_runs.STUDY
 EPOCHS = STUDY.replace("epochs = 1", "epochs = 2", 1)  # of the trainings of the regression
 EDITED = {
     "recipe": (EPOCHS, "20 trained models"),
-    "seed": (STUDY.replace("seed = 1", "seed = 2"), "33 trained models, 12 searches, 20 ensembles"),
-    "search": (STUDY.replace("searches = 2", "searches = 1"), "6 trained models"),
-    "ensembles": (STUDY.replace("test_configurations = 8", "test_configurations = 9"), "6 ensembles"),
+    "seed": (STUDY.replace("seed = 1", "seed = 2"), "33 trained models, 20 ensembles, 12 searches"),
+    "search": (STUDY.replace("searches = 2", "searches = 1"), "3 trained models"),
+    "ensembles": (STUDY.replace("configurations = 8", "configurations = 9"), "6 ensembles"),
     "test point": (STUDY.replace("1.25, 1.5]", "1.25, 1.3, 1.5]"), None),
     "instances": (STUDY.replace("instances = 2", "instances = 3"), None),
-    "fewer networks": (STUDY.replace("[counting]", '[counting]\narchitectures = ["EQ"]'), None),
+    "fewer networks": (STUDY.replace("searches = 2", "searches = 2\nfamilies.EQ = {}"), None),
     "a comment": (f"# mine\n{STUDY}", None),
 }
 
@@ -75,7 +75,7 @@ def made(tmp_path_factory):
         if text not in found:
             folder = tmp_path_factory.mktemp("made")
             (folder / "mine.toml").write_text(text)
-            reproduce(folder / "mine.toml", folder / "run", cheap_runs.here, lambda event: None)
+            reproduce(folder / "mine.toml", folder / "run", cheap_runs.fleet, lambda event: None)
             found[text] = folder / "run"
         return found[text]
 
@@ -107,13 +107,14 @@ def content(folder):
 
 def shown(run):
     """What a run shows, but for what says when and how long."""
-    patterns = ("metrics.csv", "figures/*", "claims.json", "measurements/*", "winners/*")
+    patterns = ("metrics.csv", "figures/*", "claims.json", "measurements/*", "best/*")
     return {path.relative_to(run).as_posix(): path.read_bytes() for pattern in patterns for path in run.glob(pattern)}
 
 
 def rows_of(run):
     """The table of scores as a set."""
-    return {str(row) for row in tables.metrics(run).itertuples(index=False)}
+    table = pd.read_csv(run / "metrics.csv", dtype={"n_worms": float})
+    return {str(row) for row in table.itertuples(index=False)}
 
 
 def searches_of(run):
@@ -254,7 +255,7 @@ def test_a_changed_study_that_is_killed(run, made, fluxeq, file_of, n, before):
     """Whenever that happens, what is there belongs to the study file that is there, and the same command goes on."""
     path = file_of(EPOCHS)
     with killed_at(n, before):
-        reproduce(path, run, cheap_runs.here, lambda event: None, replace=True)
+        reproduce(path, run, cheap_runs.fleet, lambda event: None, replace=True)
     require_shown_of_its_study(run, made)
     if n % 2:
         assert fluxeq("report", run)[0] == 0
@@ -314,7 +315,7 @@ DAMAGE = {"empty": lambda data: b"", "cut": cut, "zeroed": zeroed, "flipped": fl
 DAMAGED = [
     *("metrics.csv", "claims.json", "provenance.json", "report.html", "study.toml"),
     *("figures/fig4.csv", "figures/fig4.png", "measurements/responses.csv", "scores/counting-EQ-20.csv"),
-    *("searches/counting-EQ/best.json", "searches/counting-EQ/trials.json", "winners/counting-EQ.safetensors"),
+    *("searches/counting-EQ/best.json", "searches/counting-EQ/trials.json", "best/counting-EQ.safetensors"),
     *(".jobs/metrics.json", ".jobs/evaluate.counting-EQ-20.json", ".jobs/report.json", ".jobs/figures.fig4.json"),
 ]
 
@@ -340,8 +341,8 @@ def test_a_damaged_file_is_noticed_and_made_again(run, made, fluxeq, file_of, da
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_record_of_what_costs_discards_nothing_without_leave(run, fluxeq, file_of, damage):
     command = ("reproduce", file_of(STUDY), "--output", run)
-    for kind, named in {"search": "1 searches", "train": "2 trained models"}.items():
-        record = run / ".jobs" / f"{kind}.counting-EQ{'-20' if kind == 'train' else ''}.json"
+    for name, named in {"search.counting-EQ": "1 searches", "train.counting-EQ-20.000": "1 trained models"}.items():
+        record = run / ".jobs" / f"{name}.json"
         record.write_bytes(DAMAGE[damage](record.read_bytes()))
         before = content(run)
         code, told = fluxeq(*command)
@@ -399,61 +400,53 @@ def test_a_job_that_is_just_being_done_is_left_alone(run, fluxeq):
 
 @pytest.mark.parametrize("kind", [errors.InputError, errors.DivergedError, errors.StabilityError])
 def test_what_a_job_refuses_is_told_with_its_name(monkeypatch, fluxeq, file_of, tmp_path, kind):
-    def refuse(run, output, **settings):
-        if output.endswith("mu1.25.h5"):
+    def refuse(work, run):
+        if work.couplings["mu"] == 1.25:
             raise kind("too cold")
-        cheap_runs.sample(run, output, **settings)
+        cheap_runs.sample(work, run)
 
-    monkeypatch.setitem(jobs.KINDS, "sample", refuse)
+    monkeypatch.setattr(Sample, "run", refuse)
     code, told = fluxeq("reproduce", file_of(STUDY), "--output", tmp_path / "run")
-    assert (code, told[33:]) == (2, "2-eta4.01-mu1.25: too cold")
-    assert told.startswith("fluxeq: sample/regression-test-")
+    assert code == 2
+    assert re.fullmatch("fluxeq: sample/test-[48]x2-eta4.01-lam1-mu1.25: too cold", told)
 
 
 def test_a_full_disk_ends_a_run_that_then_goes_on(monkeypatch, run, made, fluxeq, file_of, tmp_path):
     """The error of the system comes as it is; what it cut in two is made again."""
     path = file_of(EPOCHS)
 
-    def fill_up(run, output, **settings):
-        cheap_runs.train(run, output, **settings)
-        if "FL" in output:
-            raise OSError(errno.ENOSPC, "No space left on device", output)
+    def fill_up(work, run):
+        cheap_runs.train(work, run)
+        if "FL" in work.output:
+            raise OSError(errno.ENOSPC, "No space left on device", work.output)
 
-    monkeypatch.setitem(jobs.KINDS, "train", fill_up)
+    monkeypatch.setattr(Train, "run", fill_up)
     with pytest.raises(OSError, match="No space left on device: 'models/"):
-        reproduce(path, run, cheap_runs.here, lambda event: None, replace=True)
-    monkeypatch.setitem(jobs.KINDS, "train", cheap_runs.train)
+        reproduce(path, run, cheap_runs.fleet, lambda event: None, replace=True)
+    monkeypatch.setattr(Train, "run", cheap_runs.train)
     assert fluxeq("reproduce", path, "--output", run, "--replace")[0] == 0
     require_complete(run, made, fluxeq)
 
 
-KEPT = Path(__file__).parent.parent / "results"
-
-
-@pytest.mark.parametrize("name", ["quick", "detection"])
-def test_kept_results_count_as_whole(fluxeq, tmp_path, name):
+def test_archived_results_count_as_whole(run, fluxeq, file_of):
     """They have no records, and are drawn, told and protected as they are."""
-    kept = shutil.copytree(KEPT / name, tmp_path / "kept")
-    found = json.loads(fluxeq("status", kept, "--json")[1])
-    assert found == json.loads((kept / "status.json").read_text())
-    assert fluxeq("figure", kept, "fig6a")[0] == 0
-    before = content(kept)
-    code, told = fluxeq("reproduce", kept / "study.toml", "--output", kept)
+    progress = fluxeq("status", run, "--json")[1]
+    (run / "status.json").write_text(progress)
+    for folder in (".jobs", "ensembles", "models"):
+        shutil.rmtree(run / folder)
+    assert fluxeq("status", run, "--json")[1] == progress
+    before = content(run)
+    assert fluxeq("figure", run, "fig6a")[0] == 0
+    assert fluxeq("report", run)[0] == 0
+    code, told = fluxeq("reproduce", file_of(STUDY), "--output", run, "--task", "counting")
     assert (code, "results without the records of their jobs" in told) == (2, True)
-    if name == "quick":
-        assert fluxeq("report", kept)[0] == 0
-        (kept / "report.html").unlink()
-    assert content(kept) == before
-    for file, damaged in {
-        "claims.json": "[1]",
-        "provenance.json": "[]",
-        "status.json": "[]",
-        "metrics.csv": "a\0",
-    }.items():
-        (kept / file).write_text(damaged)
-    for asked in (("status", kept), ("report", kept), ("figure", kept, "fig6a")):
+    assert content(run) == before
+    damaged = {"claims.json": "[1]", "provenance.json": "[]", "status.json": "[]", "metrics.csv": "a\0"}
+    for file, text in damaged.items():
+        (run / file).write_text(text)
+    for asked in (("status", run), ("report", run), ("figure", run, "fig6a")):
         code, told = fluxeq(*asked)
-        assert (code, "kept/" in told) == (2, True)
+        assert (code, f"{run.name}/" in told) == (2, True)
 
 
 WRONG = [
@@ -461,9 +454,10 @@ WRONG = [
     (["--workers", "-1"], "workers = -1"),
     (["--workers", "1000000"], "workers = 1000000: at most 8 for each of the"),
     (["--executor", "dask", "--workers", "1000000"], "workers = 1000000"),
-    (["--instances-per-task", "0"], "instances_per_task = 0"),
-    (["--instances-per-task", "-1"], "instances_per_task = -1"),
-    (["--task", "regression", "--task", "sorting"], "sorting"),
+    (
+        ["--task", "regression", "--task", "sorting"],
+        "task 'sorting': choose among regression, detection, counting, zhou",
+    ),
     (["--executor", "nonsense"], "nonsense"),
     (["--executor", ""], "executor"),
     (["--scheduler", "tcp://h:1"], "belongs to --executor dask"),
@@ -477,9 +471,9 @@ def test_options_that_cannot_be(fluxeq, file_of, tmp_path, options, message):
     assert not (tmp_path / "run").exists()
 
 
-def test_options_at_their_extremes(fluxeq, file_of, tmp_path):
+def test_a_section_twice_and_figures_that_are_none(fluxeq, file_of, tmp_path):
     path = file_of(STUDY)
-    options = ("--instances-per-task", 10**9, "--task", "counting", "--task", "counting")
+    options = ("--task", "counting", "--task", "counting")
     code, told = fluxeq("reproduce", path, "--output", tmp_path / "run", *options)
     assert (code, "report.html: counting complete" in told) == (0, True)
     assert "counting was complete already" in fluxeq("reproduce", path, "--output", tmp_path / "run", *options)[1]
@@ -516,7 +510,8 @@ def test_names_that_no_file_can_have(fluxeq, tmp_path):
 
 
 def test_a_study_that_draws_fewer_figures_ends_well(fluxeq, file_of, tmp_path):
-    only = STUDY.replace('augmented = ["ST", "FL"]', 'architectures = ["FL"]')
+    only = STUDY.replace("EQ = {}\nST = {}\n", "").replace('"ST, augmented"', "other")
+    only = only.replace('architecture = "ST"', 'architecture = "FL"')
     assert fluxeq("reproduce", file_of(only), "--output", tmp_path / "run")[0] == 0
     assert not list((tmp_path / "run" / "figures").glob("fig[34]*"))
     assert "no networks that it would show" in fluxeq("figure", tmp_path / "run", "fig3")[1]

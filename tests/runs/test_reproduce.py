@@ -15,89 +15,79 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fluxeq.runs.run import is_whole, open_run, progress, reproduce
 
 import dask_processes as dask
 from fluxeq.__main__ import main
 from fluxeq.errors import InputError
-from fluxeq.report.figures.registry import write_figure
-from fluxeq.report.model_cards import write_winners
+from fluxeq.report.figures.registry import FIGURES, write_figure
+from fluxeq.report.model_cards import write_cards
 from fluxeq.report.page import write_report
-from fluxeq.runs import run as module
-from fluxeq.runs.partial_report import write_so_far
-from fluxeq.runs.plan import FIGURES, digests, plan
+from fluxeq.runs.partial_report import write_partial_report
+from fluxeq.runs.plan import plan
+from fluxeq.runs.reproduce import reproduce
+from fluxeq.runs.status import is_whole, open_run, progress
 from fluxeq.study.study import load_study
 from fluxeq.system.files import locked, read_json
-from fluxeq.training.models import Model, describe, load_model, save_model
-from fluxeq.workflow.executors import executor
-from fluxeq.workflow.records import is_done, prepare
+from fluxeq.training.models import describe, load_model, save_model
+from fluxeq.workflow.execution import work_off
+from fluxeq.workflow.executors import Fleet, Workers, fleet, processes
+from fluxeq.workflow.job import Spent, fingerprints
+from fluxeq.workflow.records import is_done, missing, prepare
 
 RECIPE = "recipe = { epochs = 1, batch_size = 8 }"
-SPACE = """
-trials = 1
-repeats = 1
-n_training = 8
-recipe = { epochs = 1, batch_size = 8 }
-space.layers = [1, 1]
-space.kernels = [2]
-space.channels = [2]
-space.poolings = [1]
-space.activations = ["relu"]
-space.dense_layers = [0, 0]
-"""
+SPACE = 'layers = [1, 1], kernels = [2], channels = [2], poolings = [1], activations = ["relu"], dense_layers = [0, 0]'
+SEARCH = f"search = {{ trials = 1, repeats = 1, n_training = 8, {RECIPE}, space = {{ {SPACE} }} }}"
 WORMS = f"""
-lam = 1.0
-couplings = [[4.01, 1.5]]
+couplings = {{ eta = 4.01, lam = 1.0 }}
+training = [{{ mu = 1.5 }}]
 shape = [4, 4]
-configurations = 10
-test_eta = [4.01]
-test_mu = [1.5]
-test_shapes = [[4, 4]]
-test_configurations = 4
-instances = 1
+n_training = [20]
 {RECIPE}
+{SEARCH}
 """
+GRID = "couplings = { mu = [1.5] }, shapes = [[4, 4]], configurations = 4"
 TINY = f"""
 name = "tiny"
 seed = 1
-[regression]
-eta = 4.01
-lam = 1.0
-mu = 1.5
+[tasks.regression]
+couplings = {{ eta = 4.01, lam = 1.0 }}
+training = [{{ mu = 1.5 }}]
 shape = [4, 2]
 n_training = [20]
-architectures = ["EQ", "FL"]
-augmented = ["FL"]
-test_mu = [1.0, 1.5]
-test_shapes = [[4, 2]]
-test_configurations = 8
 instances = 1
+test = {{ couplings = {{ mu = [1.0, 1.5] }}, shapes = [[4, 2]], configurations = 8 }}
 {RECIPE}
-[regression.search]{SPACE}
-[detection]{WORMS}
-architectures = ["EQ", "ST"]
-networks.ST = [{{ config = {{ blocks = [{{ channels = 2, kernel = 2, stride = 2 }}] }} }}]
+{SEARCH}
+[tasks.regression.families]
+EQ = {{}}
+FL = {{}}
+"FL, augmented" = {{ architecture = "FL", augmentation = true }}
+[tasks.detection]{WORMS}
 n_worms = [0, 1]
-test_n_worms = [0, 1]
-[detection.search]{SPACE}
-[counting]{WORMS.replace("instances = 1", "instances = 2")}
-searches = 2
-architectures = ["EQ"]
-n_worms = [0, 2]
-test_n_worms = [0, 1, 2]
-[counting.search]{SPACE}
-[reference]
-eta = 4.01
-lam = 1.0
-mu = [1.0]
-shape = [4, 2]
-n_training = 10
 instances = 1
-config = {{ blocks = [{{ channels = 2, kernel = 1 }}], dense = [2] }}
+test = {{ {GRID}, n_worms = [0, 1] }}
+[tasks.detection.families]
+EQ = {{}}
+ST = {{ networks = [{{ config = {{ blocks = [{{ channels = 2, kernel = 2, stride = 2 }}] }} }}] }}
+[tasks.counting]{WORMS}
+n_worms = [0, 2]
+searches = 2
+instances = 2
+test = {{ {GRID}, n_worms = [0, 1, 2] }}
+families.EQ = {{}}
+[tasks.zhou]
+task = "regression"
+couplings = {{ eta = 4.01, lam = 1.0 }}
+training = [{{ mu = 1.0 }}]
+shape = [4, 2]
+n_training = [10]
+instances = 1
+test = {{ couplings = {{ mu = [1.0] }}, shapes = [[4, 2]], configurations = 8 }}
+families.Zhou = {{ architecture = "FL", networks = [{{ config = {{ blocks = [{{ channels = 2, kernel = 1 }}] }} }}] }}
 {RECIPE}
 """
 N_WORKERS = 2
-WINNERS = {"regression-EQ", "regression-FL", "detection-EQ", "detection-ST", "counting-EQ"}
+BEST = {"regression-EQ", "regression-FL", "detection-EQ", "detection-ST", "counting-EQ", "zhou-Zhou"}
 SCRIPTS = Path(__file__).parents[2] / "docs" / "slurm"
 
 
@@ -192,8 +182,9 @@ def n_numbers(jobs):
 
 def test_a_killed_run_ends_with_the_numbers_of_one_left_in_peace(killed, study, tmp_path):
     jobs = plan(load_study(study))
-    with executor("local", N_WORKERS) as pool:
-        module._work_off(tmp_path, jobs[: n_numbers(jobs)], digests(jobs), pool, len(jobs), lambda event: None)
+    shutil.copy(killed / "study.toml", tmp_path)
+    with fleet(processes(N_WORKERS)) as workers:
+        work_off(tmp_path, jobs[: n_numbers(jobs)], fingerprints(jobs), workers, len(jobs), lambda event: None)
     assert (tmp_path / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
 
 
@@ -209,7 +200,7 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_numbers(killed, study,
         printed, _ = process.communicate(timeout=60)
     assert (process.returncode, printed.splitlines()[-1].split(";")[0]) == (75, "fluxeq: time is up"), printed
     assert (run / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
-    in_the_end = ("winners", "figures", "measurements", "tiny")  # where the worker may be when it is ended
+    in_the_end = ("best", "figures", "measurements", "tiny")  # where the worker may be when it is ended
     assert {path.parent.name for path in run.rglob("*.unfinished*")} <= {*in_the_end}
 
 
@@ -298,15 +289,15 @@ def test_nothing_is_pickled_or_half_written(killed):
 
 def test_the_table_of_scores(killed):
     table = pd.read_csv(killed / "metrics.csv", keep_default_na=False, na_values=[""])
-    rows = table.groupby(["group", "task", "architecture", "augmentation"]).size().to_dict()
-    assert rows == {  # a row for each mu, or for each number of worms
-        ("study", "regression", "EQ", False): 2,
-        ("study", "regression", "FL", False): 2,
-        ("study", "regression", "FL", True): 2,
-        ("study", "detection", "EQ", False): 2,
-        ("study", "detection", "ST", False): 2,
-        ("study", "counting", "EQ", False): 6,  # two instances, each of its own winner
-        ("zhou", "regression", "FL", False): 1,
+    rows = table.groupby(["task", "family", "architecture", "augmentation"]).size().to_dict()
+    assert rows == {  # a row for each target and mu, or for each number of worms
+        ("regression", "EQ", "EQ", False): 4,
+        ("regression", "FL", "FL", False): 4,
+        ("regression", "FL, augmented", "FL", True): 4,
+        ("detection", "EQ", "EQ", False): 2,
+        ("detection", "ST", "ST", False): 2,
+        ("counting", "EQ", "EQ", False): 6,  # two instances, each of its own winner
+        ("zhou", "Zhou", "FL", False): 2,
     }
     assert table["loss"].notna().all()
     assert set(table[table.task == "counting"]["n_worms"]) == {0, 1, 2}
@@ -318,30 +309,30 @@ def test_the_report_holds_everything(killed):
     assert text.count("<figure>") == len(FIGURES) == text.count("data:image/png;base64,")
     assert text.count('class="verdict') == 13
     assert "http" not in text.replace("http-equiv", "")
-    assert "test_configurations = 4" in text
+    assert "configurations = 4" in text
 
 
-def test_the_winners_are_chosen_without_test_data(killed, tmp_path):
+def test_the_best_are_chosen_without_test_data(killed, tmp_path):
     """Of two instances the one with the lower validation loss is taken, whatever its test loss; its card says so."""
-    assert {path.stem for path in (killed / "winners").glob("*.safetensors")} == WINNERS
+    assert {path.stem for path in (killed / "best").glob("*.safetensors")} == BEST
     run = shutil.copytree(killed, tmp_path / "run")
     folder = run / "models" / "detection-ST-20"
     first, description = folder / "ST-000.safetensors", describe(folder / "ST-000.safetensors")
     better = description.model_copy(update={"instance": 1, "validation_loss": description.validation_loss / 2})
-    save_model(folder / "ST-001.safetensors", Model(load_model(first).network, better))
+    save_model(folder / "ST-001.safetensors", load_model(first).network, better)
     table = pd.read_csv(run / "metrics.csv")
     rows = table[table["model"] == first.relative_to(run).as_posix()]
     worse = rows.assign(model=rows["model"].str.replace("000", "001"), loss=10.0, accuracy=0.25, loss_error=0.5)
     pd.concat([table, worse]).to_csv(run / "metrics.csv", index=False)
     files = [f"models/detection-ST-20/ST-00{i}.safetensors" for i in range(2)]
-    write_winners(run, {"detection": {"ST": files}}, tmp_path)
+    write_cards(run, {"detection": {"ST": files}}, tmp_path)
     assert describe(tmp_path / "detection-ST.safetensors") == better
     card = (tmp_path / "detection-ST.md").read_text()
     assert "lowest validation loss of 2 instances in one run of the study `tiny`" in card
     assert "| 4x4 | 12 | 10 +- 0.4 | 0.2500 |" in card  # two sets of 6: 0.5 / sqrt(2)
     assert "lattices | those whose extents are divisible by 2 |" in card
-    assert "lattices | 4x2 only |" in (killed / "winners" / "regression-FL.md").read_text()
-    assert "lattices | all |" in (killed / "winners" / "counting-EQ.md").read_text()
+    assert "lattices | 4x2 only |" in (killed / "best" / "regression-FL.md").read_text()
+    assert "lattices | all |" in (killed / "best" / "counting-EQ.md").read_text()
 
 
 def test_again_does_nothing(killed, study):
@@ -361,16 +352,6 @@ def test_an_executor_that_refuses_leaves_nothing_behind(study, tmp_path):
     with pytest.raises(InputError, match="no scheduler"):
         reproduce(study, tmp_path / "run", refuse, no_report)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_job_of_another_version_of_the_study_that_is_still_at_work(copied, study):
-    """Its files are not touched; once it has ended, they make way for those of this version."""
-    job = next(job for job in plan(load_study(study)) if job.name == "train/zhou")
-    with locked(copied / ".jobs" / "train.zhou.lock", shared=True), pytest.raises(InputError, match="still busy with"):
-        prepare(copied, job, "another fingerprint")
-    assert (copied / "models" / "zhou").is_dir()
-    prepare(copied, job, "another fingerprint")
-    assert not (copied / "models" / "zhou").exists()
 
 
 def no_executor():
@@ -396,12 +377,12 @@ def copied(killed, tmp_path):
 
 
 def test_what_is_not_done_is_told(copied, study):
-    (copied / "models" / "zhou").rename(copied / "elsewhere")
+    (copied / "models" / "zhou-Zhou-10").rename(copied / "elsewhere")
     (copied / "claims.json").unlink()
     record = copied / ".jobs" / "search.counting-EQ.json"
     record.write_text(record.read_text().replace("true", "false"))
-    missing = {row.kind: row.n_jobs - row.n_done for row in progress(copied, open_run(copied))}
-    assert {kind for kind, n in missing.items() if n} == {"train", "claims", "search"}
+    left = {row.kind: row.n_jobs - row.n_done for row in progress(copied, open_run(copied))}
+    assert {kind for kind, n in left.items() if n} == {"train", "claims", "search"}
 
 
 def test_what_has_been_built_on_may_be_missing(copied, study):
@@ -410,33 +391,30 @@ def test_what_has_been_built_on_may_be_missing(copied, study):
     assert reproduce(study, copied, no_executor, no_report) == 0
     (copied / "scores" / "counting-EQ-20.csv").unlink()
     jobs = plan(load_study(study))
-    missing = [job.name.partition("/")[0] for job in module._missing(copied, jobs, digests(jobs))]
-    assert sorted(missing) == ["evaluate", "sample", "worms"]
+    to_do = [job.kind for job in missing(copied, jobs, fingerprints(jobs))]
+    assert sorted(to_do) == ["evaluate", "sample", "worms"]
 
 
 def test_a_changed_setting_undoes_what_builds_on_it(copied, study):
-    (copied / "study.toml").write_text(TINY.replace("test_configurations = 8", "test_configurations = 9"))
+    (copied / "study.toml").write_text(TINY.replace("configurations = 8", "configurations = 9"))
     changed = open_run(copied)
-    before, after = digests(plan(load_study(study))), digests(plan(changed))
+    before, after = fingerprints(plan(load_study(study))), fingerprints(plan(changed))
     jobs = plan(changed)
     undone = {job.name for job in jobs if not is_done(copied, job, after[job.name])}
     assert undone == {name for name in after if after[name] != before.get(name)}
-    assert "train/regression-EQ-20" not in undone
+    assert "train/regression-EQ-20/000" not in undone
     assert "evaluate/regression-EQ-20" in undone
 
 
 def test_more_instances_leave_those_that_are_there(copied, study):
     (copied / "study.toml").write_text(TINY.replace("instances = 2", "instances = 3"))
-    jobs = {job.name: job for job in plan(open_run(copied))}
-    fingerprints = digests(list(jobs.values()))
-    training = jobs["train/counting-EQ-20"]
-    missing = {job.name for job in module._missing(copied, list(jobs.values()), fingerprints)}
-    assert {name for name in missing if name.startswith("train")} == {training.name}
-    assert {"evaluate/counting-EQ-20", "metrics", "report"} < missing
+    jobs = plan(open_run(copied))
+    to_do = {job.name: job for job in missing(copied, jobs, fingerprints(jobs))}
+    assert [name for name in to_do if name.startswith("train")] == ["train/counting-EQ-20/002"]
+    assert {"evaluate/counting-EQ-20", "metrics", "report"} < to_do.keys()
     before = sorted((copied / "models" / "counting-EQ-20").iterdir())
-    prepare(copied, training, fingerprints[training.name])
+    prepare(copied, to_do["train/counting-EQ-20/002"], "fingerprint")
     assert sorted((copied / "models" / "counting-EQ-20").iterdir()) == before
-    assert [path for path in training.outputs if (copied / path).exists()] == list(training.outputs[:2])
 
 
 def test_another_study_in_the_same_folder(killed):
@@ -457,44 +435,39 @@ def test_a_folder_that_is_no_run(study, tmp_path):
 
 def test_a_run_that_another_process_works_on(copied, study):
     (copied / "claims.json").unlink()
-    with module._locked(copied), pytest.raises(InputError, match="another process is working on this run"):
+    with locked(copied / ".lock"), pytest.raises(InputError, match="another process is working on this run"):
         reproduce(study, copied, nullcontext, no_report)
 
 
-class OneAtATime(Executor):
-    """Leaves the files of a job without doing it, one job at a time; notes what it was given."""
+class Notes(Executor):
+    """Leaves the files of jobs without doing them; notes what it was given."""
 
-    def __init__(self, jobs):
-        self.outputs, self.given = {}, []
-        for job in jobs:
-            for part in job.parts(1):
-                self.outputs[job.kind, str(part)] = (job.name, job.outputs)
+    def __init__(self):
+        self.given = []
 
-    def has_room(self, kind, running):
-        return not running
-
-    def submit(self, function, run, kind, part, *record):
-        name, outputs = self.outputs[kind, str(part)]
-        self.given.append(name)
-        for output in outputs:
-            (run / output).parent.mkdir(exist_ok=True, parents=True)
-            (run / output).touch()
+    def submit(self, function, run, jobs, prepared_for):
+        self.given.append([job.name for job in jobs])
+        for path in (run / output for job in jobs for output in job.outputs):
+            path.parent.mkdir(exist_ok=True, parents=True)
+            path.touch()
         future = Future()
-        future.set_result(module.Spent(0.0, 0.0))
+        future.set_result(Spent(0.0, {}))
         return future
 
 
-def test_a_job_that_could_not_begin_waits_for_a_heavier_one(study, tmp_path):
+@pytest.mark.parametrize("together", [1, 9])
+def test_a_job_that_could_not_begin_waits_for_a_heavier_one(study, tmp_path, together):
     """Scores come right after their training, and all instances of it before."""
-    jobs = plan(load_study(study))
-    pool = OneAtATime(jobs)
-    assert reproduce(study, tmp_path / "run", lambda: nullcontext(pool), lambda event: None, 1) == len(jobs)
-    assert sorted(set(pool.given)) == sorted(job.name for job in jobs)
-    assert pool.given.count("train/counting-EQ-20") == 2
-    for i, name in enumerate(pool.given):
+    jobs, notes = plan(load_study(study)), Notes()
+    one = Workers(notes, 1, together)
+    n = reproduce(study, tmp_path / "run", lambda: nullcontext(Fleet(one, one)), lambda event: None)
+    given = [name for names in notes.given for name in names]
+    assert n == len(jobs) == len(given)
+    assert sorted(given) == sorted(job.name for job in jobs)
+    for i, name in enumerate(given):
         if name.startswith("evaluate"):
-            assert pool.given[i - 1] == name.replace("evaluate", "train")
-    kinds = list(dict.fromkeys(name.split("/")[0] for name in pool.given))
+            assert given[i - 1].startswith(name.replace("evaluate", "train"))
+    kinds = list(dict.fromkeys(name.split("/")[0] for name in given))
     assert kinds[:5] == ["sample", "worms", "search", "train", "evaluate"]
 
 
@@ -517,7 +490,7 @@ def test_the_report_of_an_unfinished_run(copied):
         record.write_text(record.read_text().replace("true", "false"))
     assert not is_whole(copied, open_run(copied))
     before = {claim["id"]: claim for claim in read_json(copied / "claims.json")}
-    text = write_so_far(copied, open_run(copied)).read_text()
+    text = write_partial_report(copied, open_run(copied)).read_text()
     assert "<strong>Unfinished.</strong> Jobs done: evaluate 6 of 7, collect 0 of 1" in text
     assert set(pd.read_csv(copied / "metrics.csv")["task"]) == {"regression", "detection"}
     assert not list(copied.glob("figures/fig7*"))
@@ -530,7 +503,7 @@ def test_the_report_of_an_unfinished_run(copied):
 
 def test_the_report_says_what_is_of_other_settings(copied):
     (copied / "study.toml").write_text((copied / "study.toml").read_text().replace("searches = 2", "searches = 1"))
-    text = write_so_far(copied, open_run(copied)).read_text()
+    text = write_partial_report(copied, open_run(copied)).read_text()
     assert "Left out: scores of 1 trainings, of other settings; &#x27;fluxeq reproduce&#x27; makes them anew." in text
     assert set(pd.read_csv(copied / "metrics.csv")["task"]) == {"regression", "detection"}
     assert list((copied / "measurements").iterdir()) == []
@@ -565,8 +538,8 @@ def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
     record = copied / ".jobs" / "metrics.json"
     record.write_text(record.read_text().replace("true", "false"))
     (copied / "scores" / "counting-EQ-20.csv").unlink()
-    write_so_far(copied, open_run(copied))
-    shutil.rmtree(copied / "winners")
+    write_partial_report(copied, open_run(copied))
+    shutil.rmtree(copied / "best")
     large = Path("models", "large.checkpoint")
     (copied / large).write_bytes(bytes(2**23 + 1))
     link = tmp_path / "link"
@@ -578,7 +551,7 @@ def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
     subprocess.run(["tar", "xf", kept / "state.tar.xz"], cwd=tmp_path, check=True)
     assert not (tmp_path / "runs" / "tiny" / "ensembles").exists()
     assert not (tmp_path / "runs" / "tiny" / large).exists()
-    assert undone(tmp_path / "runs" / "tiny") == undone(copied) > {"evaluate/counting-EQ-20", "metrics", "winners"}
+    assert undone(tmp_path / "runs" / "tiny") == undone(copied) > {"evaluate/counting-EQ-20", "metrics", "model_cards"}
     kept.rename(kept.with_name("paper"))
     lines = {line.split(" | ")[0]: line for line in keep["claims_table"](tmp_path / "results").splitlines()}
     assert lines["| C2"].endswith("| **not run** |")
@@ -588,22 +561,20 @@ def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
 def undone(run):
     """The jobs that are to be done; ensembles are made where they are needed."""
     jobs = plan(open_run(run))
-    fingerprints = digests(jobs)
-    return {
-        job.name for job in jobs if job.kind not in module.INGREDIENTS and not is_done(run, job, fingerprints[job.name])
-    }
+    found = fingerprints(jobs)
+    return {job.name for job in jobs if not job.work.intermediate and not is_done(run, job, found[job.name])}
 
 
 def test_a_run_that_has_done_nothing_has_no_report(study, tmp_path):
     (tmp_path / "study.toml").write_text(TINY)
     with pytest.raises(InputError, match="no job is done yet; go on with 'fluxeq reproduce'"):
-        write_so_far(tmp_path, open_run(tmp_path))
+        write_partial_report(tmp_path, open_run(tmp_path))
 
 
 def test_the_report_is_written_again(copied):
     before = (copied / "report.html").read_text()
     (copied / "report.html").unlink()
-    assert write_report(copied, open_run(copied)).read_text() == before
+    assert write_report(copied).read_text() == before
     (copied / "figures" / "fig3.png").unlink()
     with pytest.raises(InputError, match=r"fig3\.png: no such figure; 'fluxeq reproduce' draws it"):
-        write_report(copied, open_run(copied))
+        write_report(copied)

@@ -160,7 +160,7 @@ def extreme(architecture, space, shape, largest):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_space_of_the_paper_goes_from_very_small_to_pretty_large(architecture, task):
     """From about 10^2 to about 10^7 parameters, for each architecture."""
-    studied = getattr(load_study("paper"), task)
+    studied = load_study("paper").tasks[task]
     smallest, largest = (extreme(architecture, studied.search.space, studied.shape, end) for end in (False, True))
     assert smallest < 600
     assert largest > 5e6
