@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import numpy as np
@@ -12,7 +12,6 @@ from fluxeq.config import validated
 from fluxeq.data.ensembles import Ensemble
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import ARCHITECTURES, Architecture, configured
-from fluxeq.nets.network import n_parameters
 from fluxeq.search.search import Setting
 from fluxeq.search.search import search as find
 from fluxeq.search.space import Space
@@ -23,9 +22,8 @@ from fluxeq.training.datasets import Data, Dataset, dataset, paired
 from fluxeq.training.device import Device
 from fluxeq.training.evaluation import Predictor, Score
 from fluxeq.training.evaluation import evaluate as score
-from fluxeq.training.fit import Curve
-from fluxeq.training.instances import train_instances, train_networks
-from fluxeq.training.models import Description, Model, load_model
+from fluxeq.training.instances import model_of, train_instances, train_networks
+from fluxeq.training.models import Model, load_model
 from fluxeq.training.recipe import Recipe
 
 Ensembles = Ensemble | Sequence[Ensemble]
@@ -64,7 +62,7 @@ def train(
     if isinstance(architecture, eqx.Module):
         if instances > 1 or output is not None:
             raise InputError("own module: it has one start and no file; give a class of configs for more of them")
-        name, built = "", _Own(architecture)
+        name, built = "", cast(Architecture, _Own(architecture))
     else:
         name, built = _configured(architecture, config or {}, data.training.shape)
     together = where.together
@@ -82,7 +80,7 @@ def train(
         device=where,
     )
     return [
-        Model(network, _described(data, name, built, chosen, augmentation, seed, instance, network, curve))
+        model_of(data, name, built, chosen, augmentation, seed, instance, network, curve)
         for instance, network, curve in sorted(made, key=lambda one: one[0])
     ]
 
@@ -159,37 +157,6 @@ def _configured(
     kind = type(architecture)
     is_known = kind.__name__ in ARCHITECTURES and ARCHITECTURES[kind.__name__] is kind
     return kind.__name__ if is_known else f"{kind.__module__}:{kind.__qualname__}", architecture
-
-
-def _described(
-    data: Data,
-    name: str,
-    config: Any,
-    recipe: Recipe,
-    augmentation: bool,
-    seed: int,
-    instance: int,
-    network: eqx.Module,
-    curve: Curve,
-) -> Description:
-    return Description(
-        task=data.task.name,
-        architecture=name,
-        config=config.model_dump(mode="json"),
-        shape=data.training.shape,
-        recipe=recipe,
-        augmentation=augmentation,
-        n_training=len(data.training),
-        n_validation=len(data.validation),
-        training_origins=data.training.origins,
-        validation_origins=data.validation.origins,
-        seed=seed,
-        instance=instance,
-        n_parameters=n_parameters(network),
-        epochs=len(curve.validation),
-        best_epoch=curve.best_epoch,
-        validation_loss=curve.best,
-    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.study.family import FixedNetwork
 from fluxeq.study.section import SearchSettings
-from fluxeq.system.files import model_file, read_json, whole
+from fluxeq.system.files import model_file, read_json, together_file, whole
 from fluxeq.training.recipe import Recipe
 from fluxeq.workflow.job import Work
 
@@ -168,7 +168,7 @@ class Train(NetworkWork):
     @property
     def byproducts(self) -> tuple[str, ...]:
         """What else a training writes; the first instance answers for the checkpoint of those that go together."""
-        shared = (f"{self.output}/{self.architecture}-together.checkpoint",) if self.instance == 0 else ()
+        shared = (f"{self.output}/{together_file(self.architecture)}",) if self.instance == 0 else ()
         stem = self.model.removesuffix(".safetensors")
         return (f"{stem}.csv", f"{stem}.checkpoint", *shared)
 

@@ -118,6 +118,11 @@ def model_file(architecture: str, instance: int) -> str:
     return f"{architecture.rpartition(':')[2]}-{instance:03d}.safetensors"
 
 
+def together_file(architecture: str) -> str:
+    """The name of the checkpoint of instances that are trained together."""
+    return f"{architecture.rpartition(':')[2]}-together.checkpoint"
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder with all it holds, if it is there."""
     if path.is_dir():

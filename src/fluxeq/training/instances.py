@@ -15,7 +15,7 @@ import equinox as eqx
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import Architecture
 from fluxeq.nets.network import n_parameters
-from fluxeq.system.files import derived_seed, digest, model_file, require_writable, write_text
+from fluxeq.system.files import derived_seed, digest, model_file, require_writable, together_file, write_text
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.datasets import Data
 from fluxeq.training.device import CPU, Device
@@ -78,16 +78,7 @@ def train_instances(
     DivergedError, after all others have been trained, if the loss of some was never finite.
     """
     paths = {instance: output / model_file(architecture, instance) for instance in instances}
-    expected: dict[str, Any] = {
-        "task": data.task.name,
-        "config": config.model_dump(mode="json"),
-        "recipe": recipe,
-        "augmentation": augmentation,
-        "n_training": len(data.training),
-        "n_validation": len(data.validation),
-        "training_origins": data.training.origins,
-        "validation_origins": data.validation.origins,
-    }
+    expected = _settings(data, config, recipe, augmentation)
     plain = {**expected, "recipe": recipe.model_dump(mode="json")}
     identities = {instance: digest([plain, architecture, seed, instance]) for instance in instances}
     own = {i: Checkpoint(path.with_suffix(".checkpoint"), {i: identities[i]}) for i, path in paths.items()}
@@ -96,7 +87,7 @@ def train_instances(
         raise InputError(
             f"{len(missing)} instances together: at most {MOST_TOGETHER} fit into memory; train fewer at once"
         )
-    shared = Checkpoint(output / f"{architecture}-together.checkpoint", identities)
+    shared = Checkpoint(output / together_file(architecture), identities)
     shared.require_same()
     diverged: dict[int, DivergedError] = {}
     if missing:
@@ -108,18 +99,8 @@ def train_instances(
                 diverged[instance] = error
                 continue
             _save_curve(paths[instance].with_suffix(".csv"), curve)
-            description = Description(
-                **expected,
-                architecture=architecture,
-                shape=data.training.shape,
-                seed=seed,
-                instance=instance,
-                n_parameters=n_parameters(network),
-                epochs=len(curve.validation),
-                best_epoch=curve.best_epoch,
-                validation_loss=curve.best,
-            )
-            save_model(paths[instance], Model(network, description))
+            made = model_of(data, architecture, config, recipe, augmentation, seed, instance, network, curve)
+            save_model(paths[instance], made)
             missing[instance].remove()
     if all((output / model_file(architecture, instance)).exists() for instance in shared.instances):
         shared.remove()
@@ -127,6 +108,46 @@ def train_instances(
         named, reason = ", ".join(paths[instance].stem for instance in sorted(diverged)), next(iter(diverged.values()))
         raise DivergedError(f"{output}: {named}: {reason}; the others are kept")
     return list(paths.values())
+
+
+def model_of(
+    data: Data,
+    architecture: str,
+    config: Any,
+    recipe: Recipe,
+    augmentation: bool,
+    seed: int,
+    instance: int,
+    network: eqx.Module,
+    curve: Curve,
+) -> Model:
+    """A trained network with its description."""
+    description = Description(
+        **_settings(data, config, recipe, augmentation),
+        architecture=architecture,
+        shape=data.training.shape,
+        seed=seed,
+        instance=instance,
+        n_parameters=n_parameters(network),
+        epochs=len(curve.validation),
+        best_epoch=curve.best_epoch,
+        validation_loss=curve.best,
+    )
+    return Model(network, description)
+
+
+def _settings(data: Data, config: Any, recipe: Recipe, augmentation: bool) -> dict[str, Any]:
+    """What fixes a training, but for its architecture, seed and number; by the names of the description."""
+    return {
+        "task": data.task.name,
+        "config": config.model_dump(mode="json"),
+        "recipe": recipe,
+        "augmentation": augmentation,
+        "n_training": len(data.training),
+        "n_validation": len(data.validation),
+        "training_origins": data.training.origins,
+        "validation_origins": data.validation.origins,
+    }
 
 
 def _is_missing(path: Path, checkpoint: Checkpoint, expected: dict[str, Any]) -> bool:

@@ -34,6 +34,7 @@ class Description(Frozen):
 
     task: str
     architecture: str
+    """Its name; empty for a module without a config."""
     config: dict[str, Any]
     shape: tuple[int, ...]
     recipe: Recipe
@@ -82,11 +83,17 @@ class Model:
         if len(shape) != len(trained):
             lattice = "x".join(map(str, shape))
             raise InputError(f"{lattice}: trained on {len(trained)} dimensions, the lattice has {len(shape)}")
-        self.config.require_shape(shape)
+        if self.description.architecture:
+            self.config.require_shape(shape)
 
 
 def save_model(path: str | Path, model: Model) -> None:
-    """Write one safetensors file, which is whole or not there."""
+    """Write one safetensors file, which is whole or not there.
+
+    Raises InputError for a module of one's own without a config, from which nobody could build it again.
+    """
+    if not model.description.architecture:
+        raise InputError(f"{path}: own module: a file needs an architecture, a class of configs, to be loaded by")
     save_tensors(Path(path), _named_arrays(model.network), model.description.model_dump(mode="json"))
 
 
