@@ -86,9 +86,9 @@ def main() -> None:
     parser.add_argument("--only", choices=("compare", "together", "roofline", "costs", "parts"))
     given = parser.parse_args()
     set_threads(given.threads)
-    from fluxeq.training.devices import use_device
+    from fluxeq.training.device import Device
 
-    use_device(given.device)
+    Device(given.device).use()
     parts = {
         "compare": lambda: compare(given.device, given.threads, given.processes),
         "together": lambda: compare_together(given.device, given.threads),
@@ -147,9 +147,9 @@ def busy(n_processes: int, case: Case, device: str, threads: int) -> Iterator[No
 
 def compare_always(begun: Any, case: Case, device: str, threads: int) -> None:
     """Run both in turns until this process is killed."""
-    from fluxeq.training.devices import use_device
+    from fluxeq.training.device import Device
 
-    use_device(device)
+    Device(device).use()
     theirs, ours, _ = both(case, device, threads)
     begun.release()
     while True:
