@@ -1,4 +1,4 @@
-"""How low the test loss of an EQ network gets, with the protocol's recipe and with a polish.
+"""How low the test loss of an EQ network gets, with the protocol's recipe and with a levenberg_marquardt.
 
 ``python -m benchmarks.floor [CONFIGURATIONS] [INSTANCES] [FOLDER]`` in the root of the repository: 20000, 5 and
 ``runs/floor-CONFIGURATIONS`` unless given. Trains on 60x4 at mu = 1.05 and tests on 60x4 and 200x10 at eight mu from
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.tables import keep, read
-from fluxeq.data.generation import Settings, sample_to_file
+from fluxeq.data.checkpoints import sample_to_file
+from fluxeq.data.generation import Settings
 from fluxeq.nets.architecture import configured
 from fluxeq.study.values import named
 from fluxeq.theory import Theory
@@ -35,7 +36,7 @@ NETWORK = {
 }
 """What the target asks for: one layer that sees 2x2 sites, and smooth layers that see one."""
 RECIPES = {
-    "polished": Recipe(
+    "Levenberg-Marquardt": Recipe(
         epochs=20,
         patience=20,
         schedule="cosine",

@@ -76,7 +76,7 @@ def main() -> int:
     print(f"{device.name.decode() if isinstance(device.name, bytes) else device.name}: {n_processors} processors")
     print(f"limit: {by_instructions:.2g} steps/s by instructions, {by_latency:.2g} by latency ({hertz / 1e9:.2f} GHz)")
 
-    thermal, found = tuning.tune(THEORY, chains.start(SHAPE, CPU_CHAINS, seed=1))
+    thermal, found = tuning.tune(THEORY, chains.empty_chains(SHAPE, CPU_CHAINS, seed=1))
     core, core_steps = rates(chains.record, thermal, found)
     print("chains          state in    configurations/s     ratio     steps/s   of the limit")
     print(f"{CPU_CHAINS:6} (one core)          {core:18.0f} {1:9.0f} {core_steps:11.3g}", flush=True)
@@ -100,7 +100,7 @@ def line(n_chains: int, memory: str, made: float, core: float, steps: float, lim
 
 def spread(thermal: Chains, n_chains: int) -> Chains:
     """Many chains, with random streams of their own, on the configurations of a few."""
-    started = chains.start(thermal.shape, n_chains, seed=2)
+    started = chains.empty_chains(thermal.shape, n_chains, seed=2)
     return started._replace(hops=thermal.hops[np.arange(n_chains) % len(thermal.hops)])
 
 

@@ -60,7 +60,7 @@ def textbook(theory: Theory, shape: tuple[int, ...], worms: int, entry: float) -
 
 def fluxeq_cost(theory: Theory, shape: tuple[int, ...]) -> tuple[float, float]:
     """Milliseconds for an independent configuration, and nanoseconds for a step of the head, all else included."""
-    state, found = tuning.tune(theory, chains.start(shape, N_CHAINS, seed=1))
+    state, found = tuning.tune(theory, chains.empty_chains(shape, N_CHAINS, seed=1))
     spacing = max(1, found.spacing // 4)  # so that tau_int is seen
     seconds = steps = 0.0
 
@@ -70,7 +70,7 @@ def fluxeq_cost(theory: Theory, shape: tuple[int, ...]) -> tuple[float, float]:
         state, made = chains.record(theory, state, n, spacing, entry=found.entry)
         seconds, steps = time.perf_counter() - start, state.tally[:, 2:].sum() - before
         flat = made.reshape(-1, *made.shape[2:])
-        values = observables.density(flat), observables.phi2(theory, flat), observables.hop_pairs(flat)
+        values = observables.n(theory, flat), observables.phi2(theory, flat), observables.hop_pairs(flat)
         return [list(series.reshape(N_CHAINS, n)) for series in values]
 
     return cost(run, 20, N_CHAINS, lambda: seconds), seconds / steps * 1e9

@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -182,24 +183,27 @@ def compare_parts() -> None:
         with whole_batches():
             whole, _ = fluxeq_epoch(case, validation=False)
         parts, _ = fluxeq_epoch(case, validation=False)
-        keep("parts", {**label(case), "parts": parted.n_parts, **in_turns("whole", whole, "parts", parts)}, 4)
+        keep("parts", {**label(case), "parts": parted.problem.n_parts, **in_turns("whole", whole, "parts", parts)}, 4)
 
 
 @contextmanager
 def whole_batches() -> Iterator[None]:
     """Trainers that are made in this block take every batch whole."""
-    from fluxeq.training import fit
+    from fluxeq.training import problem
 
-    before, fit.CACHED = fit.CACHED, math.inf
+    before, problem.CACHED = problem.CACHED, math.inf
     try:
         yield
     finally:
-        fit.CACHED = before
+        problem.CACHED = before
 
 
 def roofline() -> None:
     """Operations and bytes of a training step, and the fractions of what this machine was seen to do."""
     import jax
+
+    from fluxeq.training.batched import Batched
+    from fluxeq.training.epoch import steps
 
     products, copies = peaks()
     peak = {"peak_gflop_a_second": products / 1e9, "peak_gb_a_second": copies / 1e9}
@@ -208,8 +212,8 @@ def roofline() -> None:
             trainer = trainer_of(case)
         state = trainer.begin(1).state
         rows = jax.numpy.arange(case.batch)[None]
-        arguments = state, rows, jax.random.split(state.key, 1), 1, 1, *trainer.training
-        compiled = jax.jit(trainer.steps).lower(*arguments).compile()
+        arguments = state, rows, jax.random.split(state.key, 1), 1, 1, *Batched(trainer.problem).data[0]
+        compiled = jax.jit(partial(steps, trainer.problem)).lower(*arguments).compile()
         found = compiled.cost_analysis()
         assert found is not None  # it is known for a CPU and a GPU
         n_bytes, n_operations, in_products = found["bytes accessed"], found["flops"], product_operations(case)
@@ -363,7 +367,7 @@ def fluxeq_epoch(case: Case, *, validation: bool = True) -> tuple[Callable[[], A
 
     def epoch() -> None:
         nonlocal state
-        state, losses = trainer.epoch(state)
+        state, losses = trainer.alone.epoch(state)
         [float(loss) for loss in losses]
 
     epoch()
@@ -375,13 +379,16 @@ def together(case: Case, n_instances: int) -> Callable[[], Any]:
     import jax
     import jax.numpy as jnp
 
+    from fluxeq.training.batched import Batched
+
     trainer = trainer_of(case)
+    batched = Batched(trainer.problem)
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(trainer.begin(i).state for i in range(n_instances)))
-    advance = jax.jit(jax.vmap(trainer.one_epoch, in_axes=(0, None, None)))
+    advance = jax.jit(batched.one_epoch)
 
     def epoch() -> None:
         nonlocal states
-        states, losses = advance(states, trainer.training, trainer.validation)
+        states, losses = advance(states, *batched.data)
         jax.block_until_ready(losses)
 
     epoch()

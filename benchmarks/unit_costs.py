@@ -125,7 +125,7 @@ def asked(journal: Path, n_trials: int) -> float:
 
     def propose() -> None:
         trial = study.ask()
-        suggest(space, "EQ", trial)
+        suggest(trial, "EQ", space)
         study.tell(trial, float(rng.random()))
 
     for _ in range(n_trials):

@@ -41,7 +41,7 @@ def measured(extent: int, mu: float) -> dict[str, float]:
     """Cost on one square lattice."""
     theory, shape = Theory(4.01, 1.0, mu), (extent, extent)
     n_chains = max(FEWEST_CHAINS, min(MOST_CHAINS, SITES // extent**2))
-    state, found = tuning.tune(theory, chains.start(shape, n_chains, seed=1))
+    state, found = tuning.tune(theory, chains.empty_chains(shape, n_chains, seed=1))
     n_worms, seconds, steps = max(1, found.spacing // 8), 0.0, 0
     while seconds < SECONDS:
         n_worms = 2 * n_worms

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import fluxeq
 from fluxeq.data.ensembles import Ensemble, save_ensemble
-from fluxeq.data.generation import with_worms
+from fluxeq.data.generation import open_worms
 from fluxeq.tasks.task import TASKS
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import Data, dataset
@@ -27,7 +27,7 @@ def closed(
 @cache
 def opened(seed: int, numbers: tuple[int, ...] = (0, 1), n: int = 40) -> Ensemble:
     """The same with open worms."""
-    return with_worms(closed(seed, n), numbers, seed)
+    return open_worms(closed(seed, n), numbers, seed=seed)
 
 
 @cache
@@ -50,6 +50,8 @@ def arrays(ensemble: Ensemble) -> dict[str, object]:
     """All that an ensemble holds, arrays as their bytes, to compare two of them."""
 
     def plain(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: plain(item) for name, item in value.items()}
         if hasattr(value, "tobytes"):
             return value.dtype.str, value.shape, value.tobytes()
         if isinstance(value, Sequence) and not isinstance(value, str):

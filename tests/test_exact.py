@@ -59,7 +59,7 @@ def mean_over(configurations, theory):
     time = np.exp(theory.mu * k[:, 0]).prod(axis=(1, 2))
     links = 1 / (factorial[abs(k) + l] * factorial[l]).prod(axis=(1, 2, 3))
     weight = time * links * np.exp(log_weight(theory, f.max())[f]).prod(axis=(1, 2))
-    values = observables.density(configurations), observables.phi2(theory, configurations)
+    values = observables.n(theory, configurations), observables.phi2(theory, configurations)
     return np.array([np.sum(weight * value) for value in values]) / weight.sum()
 
 

@@ -44,7 +44,7 @@ def test_against_loops(configurations):
             links = list(links_at(shape, site))
             assert divergence[i][site] == sum(sign * k[nu][start] for nu, start, sign in links)
             assert f[i][site] == sum(abs(k[nu][start]) + 2 * l[nu][start] for nu, start, _ in links)
-        assert observables.density(configurations)[i] == pytest.approx(sum(k[0].flat) / k[0].size, rel=1e-14)
+        assert observables.n(THEORY, configurations)[i] == pytest.approx(sum(k[0].flat) / k[0].size, rel=1e-14)
         assert observables.hop_pairs(configurations)[i] == pytest.approx(sum(l.flat) / l.size, rel=1e-14)
         assert observables.n_worms(configurations)[i] == sum(abs(total) for total in divergence[i].flat) // 2
 
@@ -81,7 +81,7 @@ def test_loop_around_time():
     configuration = empty(4, 2)
     configuration[0, 0, :, 1] = 1
     assert not observables.divergence(configuration).any()
-    assert observables.density(configuration) == [0.5]
+    assert observables.n(THEORY, configuration) == [0.5]
     np.testing.assert_array_equal(observables.field_powers(configuration)[0], [[0, 2]] * 4)
     assert observables.n_worms(configuration) == [0]
 
@@ -94,7 +94,7 @@ def test_plaquette():
     configuration[0, 0, 4, 0] = -1  # down to (4, 0)
     configuration[0, 1, 4, 3] = -1  # left to (4, 3)
     assert not observables.divergence(configuration).any()
-    assert observables.density(configuration) == [0]
+    assert observables.n(THEORY, configuration) == [0]
     expected = np.zeros((5, 4))
     expected[np.ix_([4, 0], [3, 0])] = 2
     np.testing.assert_array_equal(observables.field_powers(configuration)[0], expected)
@@ -126,16 +126,39 @@ def test_largest_fluxes_do_not_wrap():
     """127 everywhere: f = 4 (127 + 2 * 127) in two dimensions, far beyond an int8."""
     configuration = np.full((1, 4, 3, 3), 127, dtype=np.int8)
     assert (observables.field_powers(configuration) == 4 * 3 * 127).all()
-    assert observables.density(configuration) == [127]
+    assert observables.n(THEORY, configuration) == [127]
     assert not observables.divergence(configuration).any()
 
 
 def test_no_configurations():
     nothing = np.zeros((0, 4, 4, 2), dtype=np.int8)
-    assert observables.density(nothing).shape == observables.phi2(THEORY, nothing).shape == (0,)
+    assert observables.n(THEORY, nothing).shape == observables.phi2(THEORY, nothing).shape == (0,)
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (3, 3, 4, 4), (3, 4, 4), (3, 2, 4, 4)])
 def test_wrong_number_of_channels(shape):
     with pytest.raises(InputError, match="2 d"):
         observables.split(np.zeros(shape, dtype=np.int8))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda theory, k: 1 / 0, "fails with ZeroDivisionError"),
+        (lambda theory, k: k, r"it returns int8 \(3, 4, 4, 2\)"),
+        (lambda theory, k: np.array(["a"] * len(k)), "it returns <U1"),
+        (lambda theory, k: np.full(len(k), np.nan), "finite numbers are needed; it returns nan"),
+    ],
+)
+def test_functions_that_are_no_observables(monkeypatch, function, message):
+    monkeypatch.setitem(observables.OBSERVABLES._found, "fluxeq:own", function)
+    with pytest.raises(InputError, match=f"observable 'fluxeq:own': .*{message}"):
+        observables.observed("fluxeq:own", THEORY, np.zeros((3, 4, 4, 2), dtype=np.int8))
+
+
+def test_observables_by_name():
+    configurations = np.zeros((3, 4, 4, 2), dtype=np.int8)
+    for name in ("n", "phi2", "fluxeq.observables:n"):
+        assert observables.observed(name, THEORY, configurations).shape == (3,)
+    with pytest.raises(InputError, match="observable 'nothing': choose one of n, phi2"):
+        observables.observed("nothing", THEORY, configurations)

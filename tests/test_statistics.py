@@ -135,3 +135,19 @@ def test_rounding_is_no_fluctuation():
     assert statistics.estimate(values).status == "constant"
     assert statistics.estimate([values[0], values[1] + 0.1]).status == "frozen"
     assert statistics.estimate(values + 1e-9 * rng.normal(size=values.shape)).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "status", "text"),
+    [
+        (0.12345, 0.0056, "ok", "0.1235(56)"),
+        (0.12345, 0.00996, "ok", "0.123(10)"),
+        (12.3, 1.25, "ok", "12.3(1.2)"),
+        (1234, 12.7, "ok", "1234(13)"),
+        (-0.5, 0.01, "short", "-0.500(10) (short)"),
+        (1e-20, 1e-22, "ok", "1e-20 +- 1e-22"),
+        (0.25, None, "constant", "0.25 (constant)"),
+    ],
+)
+def test_estimates_in_print(value, error, status, text):
+    assert repr(statistics.Estimate(value, error, 1.0, 1.0, status)) == text

@@ -1,12 +1,18 @@
 """The public checks, on functions of which the answer is known, and on some that must fail."""
 
+from dataclasses import dataclass, replace
+
 import equinox as eqx
 import jax
 import numpy as np
 import pytest
 
+from fluxeq.enumeration import enumerated
 from fluxeq.errors import InputError
-from fluxeq.testing import translation_error, z_score
+from fluxeq.testing import check_observable, check_theory, translation_error, z_score
+from fluxeq.theory import FluxTheory, Theory
+
+pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
 X = np.random.default_rng(0).normal(size=(2, 6, 4))
 
@@ -76,6 +82,12 @@ def test_a_stride_that_does_not_divide():
         translation_error(smoothed, X, 4)
 
 
+@pytest.mark.parametrize("stride", [0, -1, 1.5])
+def test_a_stride_that_cannot_be(stride):
+    with pytest.raises(InputError, match=f"stride = {stride}: at least 1 is needed"):
+        translation_error(smoothed, X, stride)
+
+
 def test_z_score():
     """Mean 3, standard deviation sqrt(2), four chains: an error of sqrt(1/2)."""
     means = [3 + np.sqrt(1.5), 3 - np.sqrt(1.5), 3 + np.sqrt(1.5), 3 - np.sqrt(1.5)]
@@ -107,3 +119,80 @@ def test_any_module_can_be_checked(mode, symmetric):
     net = eqx.nn.Sequential([first, eqx.nn.Lambda(jax.nn.gelu), second])
     error = translation_error(net, X)
     assert error < 1e-12 if symmetric else error > 1e-4
+
+
+@dataclass(frozen=True)
+class Rotor(FluxTheory):
+    """Spins of unit length, beta at an angle."""
+
+    beta: float = 0.8
+
+    def log_site_weight(self, f):
+        return np.zeros(f.shape)
+
+    def hop_weights(self, d):
+        return np.full(2 * d, self.beta / 2)
+
+
+def changed(**methods):
+    """A theory that breaks one law, at a place where its name finds it."""
+    kind = dataclass(frozen=True)(type("Changed", (Rotor,), {"__annotations__": {}, "__module__": __name__, **methods}))
+    globals()["Changed"] = kind
+    from fluxeq import registry, theory
+
+    registry._at.cache_clear()
+    theory.THEORIES._found.clear()
+    return kind()
+
+
+@pytest.mark.parametrize(("theory", "shape"), [(Rotor(), (3,)), (Rotor(0.6), (2, 2)), (Theory(6, 1, 0.8), (2, 2))])
+def test_laws_of_theories(theory, shape):
+    check_theory(theory, shape)
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ({"hop_weights": lambda self, d: np.full(d, 0.4)}, r"hop_weights\(1\) is no array of shape \(2,\)"),
+        ({"hop_weights": lambda self, d: np.full(2 * d, -0.4)}, r"hop_weights\(1\) are not all positive"),
+        ({"log_site_weight": lambda self, f: 0.0}, "log_site_weight has not the shape of f"),
+        ({"log_site_weight": lambda self, f: np.where(f > 300, np.nan, 0.0)}, "log_site_weight is not finite"),
+        ({"log_site_weight": lambda self, f: f / f.max(initial=1)}, "log_site_weight at one f depends on the others"),
+        ({"couplings": property(lambda self: {"beta": 1.0})}, "is not given back by its name and couplings"),
+        ({"name": "phi4"}, "is not what the name 'phi4' stands for"),
+    ],
+)
+def test_theories_that_break_a_law(methods, message):
+    with pytest.raises(InputError, match=message) as failed:
+        check_theory(changed(**methods))
+    assert "\n" not in str(failed.value)
+
+
+def test_a_sample_of_other_weights_is_found_out(monkeypatch):
+    """The control: an oracle for a mu that is larger."""
+    monkeypatch.setattr("fluxeq.testing.enumerated", lambda theory, shape: enumerated(replace(theory, mu=1.0), shape))
+    with pytest.raises(InputError, match=r"n of a sample is 0\.\d+, -\d+\.\d standard errors off"):
+        check_theory(Theory(6, 1, 0.8))
+
+
+def test_laws_of_observables():
+    for name in ("n", "phi2"):
+        check_observable(name, Theory(4.01, 1, 1.05))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda theory, k: k.mean(), r"one number a configuration is needed, float64 \(n,\); it returns float64 \(\)"),
+        (lambda theory, k: k[:, :2].sum(axis=(2, 3)), r"it returns int64 \(36, 2\)"),
+        (lambda theory, k: np.log(np.zeros(len(k)), where=False, out=np.full(len(k), np.inf)), "it returns inf"),
+        (lambda theory, k: k[:, 7, 0, 0], "fails with IndexError"),
+        (lambda theory, k: k[:, 0, 0].sum(axis=-1, dtype=k.dtype), "wraps: int8 is too small"),
+        (lambda theory, k: k[:, 0, 0, 0] - k[:, 0, 0, 0].mean() if len(k) else np.zeros(0), "depends on the other"),
+        (lambda theory, k: np.add(k, 1, out=k)[:, 0, 0, 0].astype(float), "changes the configurations"),
+    ],
+)
+def test_observables_that_break_a_law(function, message):
+    with pytest.raises(InputError, match=message) as failed:
+        check_observable(function, Theory(4.01, 1, 1.05))
+    assert "\n" not in str(failed.value)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fluxeq.errors import InputError, StabilityError
-from fluxeq.theory import Theory, log_weight, weight_ratio
+from fluxeq.theory import Theory, log_weight, theory_of, weight_ratio
 
 TOLERANCE = 1e-12  # of W, relative; ln W reaches 1700, where one rounding error is 2e-13
 
@@ -159,6 +159,13 @@ def quadrature(eta, lam, f):
         return float(power / 2 * mpmath.log(peak) - quadratic - quartic + mpmath.log(total))
 
 
+def test_any_shape_of_powers():
+    f = np.arange(24).reshape(2, 3, 4)
+    for lam in (0.0, 1.0):
+        theory = Theory(4.01, lam, 0)
+        np.testing.assert_array_equal(theory.log_site_weight(f).ravel(), theory.log_site_weight(f.ravel()))
+
+
 @pytest.mark.parametrize("f_max", [-1, 10**5, 10**30])
 def test_powers_that_are_not_tabulated(f_max):
     with pytest.raises(InputError, match=f"f_max = {f_max}: powers of the field are tabulated from 0 to 10000"):
@@ -172,3 +179,17 @@ def test_stability():
     Theory(-3, 0.01, 5).require_stable(3)
     with pytest.raises(StabilityError, match=r"d = 3.*raise eta"):
         Theory(bound, 0, 0.3).require_stable(3)
+
+
+def test_names_and_couplings():
+    assert theory_of("phi4", {"mu": 1, "lam": 0.5, "eta": 4}) == Theory(4, 0.5, 1)
+    assert theory_of("fluxeq.theory:Theory", Theory(4, 1, 0).couplings) == Theory(4, 1, 0)
+    assert str(Theory(4, 1, 0.5)) == "eta 4.0, lam 1.0, mu 0.5"
+    for name, couplings, message in (
+        ("nothing", {}, "theory 'nothing': choose one of phi4, or give package.module:Name"),
+        ("phi4", {"eta": 4, "lam": 1}, "theory 'phi4': its couplings are eta, lam, mu; eta, lam given"),
+        ("phi4", {"eta": 4, "lam": 1, "mu": "x"}, "mu = 'x': a coupling is a finite number"),
+        ("fluxeq.theory:written", {}, "theory 'fluxeq.theory:written': a frozen dataclass derived from"),
+    ):
+        with pytest.raises(InputError, match=message):
+            theory_of(name, couplings)

@@ -50,7 +50,7 @@ def check(seed: int, device: str) -> Iterator[Verdict]:
 
 def sampled(theory: Theory, shape: tuple[int, ...], seed: int, device: str) -> np.ndarray:
     """G(x) / G(0), on processors, from chains that have thermalised on the device; ``(chain, *shape)``."""
-    thermal, found = tuning.tune(theory, chains.start(shape, N_CHAINS, seed), record=recorder(device, N_THREADS))
+    thermal, found = tuning.tune(theory, chains.empty_chains(shape, N_CHAINS, seed), record=recorder(device, N_THREADS))
     n_worms = math.ceil(STEPS / thermal.worm_length)
     return two_point(theory, thermal, n_worms, entry=found.entry, n_threads=N_THREADS)[1]
 

@@ -1,26 +1,100 @@
-"""fluxeq: lattice field theory in its flux representation, and what network symmetries are worth on it."""
+"""fluxeq: lattice field theory in its flux representation, and what network symmetries are worth on it.
+
+    sample, open_ensemble, save_ensemble, open_worms    ensembles, closed or with open worms
+    dataset, train, search, evaluate, predict           networks that learn from them
+    load_model, save_model                              trained networks in files
+    Theory, FluxTheory, Task, Target, Recipe            what these work on
+    exact, observables, statistics, testing             oracles, observables, errors, checks
+
+Names are imported when they are first used.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fluxeq.data.ensembles import Ensemble, open_ensemble
-    from fluxeq.data.generation import sample
-    from fluxeq.theory import Theory
+    from fluxeq import exact, observables, statistics, testing
+    from fluxeq.data.ensembles import Ensemble, open_ensemble, save_ensemble
+    from fluxeq.data.generation import open_worms, sample
+    from fluxeq.errors import InputError
+    from fluxeq.library import evaluate, search, train
+    from fluxeq.tasks.task import TASKS, Target, Task
+    from fluxeq.theory import FluxTheory, Theory
+    from fluxeq.training.datasets import Dataset, dataset
+    from fluxeq.training.evaluation import Score, predict
+    from fluxeq.training.models import Model, load_model, save_model
+    from fluxeq.training.recipe import Recipe
 
 __version__ = "0.1.0"
-__all__ = ["Ensemble", "Theory", "__version__", "open_ensemble", "sample"]
 
 _HOMES = {
-    "Ensemble": "fluxeq.data.ensembles",
-    "Theory": "fluxeq.theory",
-    "open_ensemble": "fluxeq.data.ensembles",
-    "sample": "fluxeq.data.generation",
+    "sample": "data.generation",
+    "open_ensemble": "data.ensembles",
+    "save_ensemble": "data.ensembles",
+    "open_worms": "data.generation",
+    "dataset": "training.datasets",
+    "train": "library",
+    "search": "library",
+    "evaluate": "library",
+    "predict": "training.evaluation",
+    "load_model": "training.models",
+    "save_model": "training.models",
+    "Theory": "theory",
+    "FluxTheory": "theory",
+    "Task": "tasks.task",
+    "Target": "tasks.task",
+    "TASKS": "tasks.task",
+    "Recipe": "training.recipe",
+    "Ensemble": "data.ensembles",
+    "Dataset": "training.datasets",
+    "Model": "training.models",
+    "Score": "training.evaluation",
+    "InputError": "errors",
+    "exact": "",
+    "observables": "",
+    "statistics": "",
+    "testing": "",
 }
+__all__ = [
+    "TASKS",
+    "Dataset",
+    "Ensemble",
+    "FluxTheory",
+    "InputError",
+    "Model",
+    "Recipe",
+    "Score",
+    "Target",
+    "Task",
+    "Theory",
+    "__version__",
+    "dataset",
+    "evaluate",
+    "exact",
+    "load_model",
+    "observables",
+    "open_ensemble",
+    "open_worms",
+    "predict",
+    "sample",
+    "save_ensemble",
+    "save_model",
+    "search",
+    "statistics",
+    "testing",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names on first use, so that the command line answers at once."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'fluxeq' has no attribute {name!r}")
+    """Import a public name on first use, so that the command line answers at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fluxeq' has no attribute {name!r}")
+    home = _HOMES[name]
+    found = getattr(import_module(f"fluxeq.{home}"), name) if home else import_module(f"fluxeq.{name}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,12 +1,16 @@
 """The base of every config: immutable, hashable, and strict about unknown fields."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from fluxeq.errors import InputError
+
 UNKNOWN = "unknown_field"
+Config = TypeVar("Config", bound=BaseModel)
 
 
 class Frozen(BaseModel):
@@ -32,3 +36,16 @@ def first_problem(error: ValidationError) -> str:
     value = repr(problem["input"])
     shown = f" = {value}" if len(value) < 80 and problem["type"] != UNKNOWN else ""
     return f"{where}{shown}: {message}" if where else message
+
+
+def validated(kind: type[Config], where: str, fields: Config | Mapping[str, Any] | None) -> Config:
+    """A config, from itself or from the fields that differ from its defaults.
+
+    Raises InputError that says ``where`` for a field or value that it does not have.
+    """
+    if isinstance(fields, kind):
+        return fields
+    try:
+        return kind.model_validate(fields or {})
+    except ValidationError as error:
+        raise InputError(f"{where}: {first_problem(error)}") from None

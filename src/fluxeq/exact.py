@@ -1,4 +1,6 @@
-"""Exact n and |phi|^2: the free field on every finite lattice, and any coupling on N_t x 2.
+"""Exact n and |phi|^2 of phi^4: the free field on every finite lattice, and any coupling on N_t x 2.
+
+``enumeration`` has what is exact for every theory, on tiny lattices.
 
 Free field (lam = 0), p over the momenta of the lattice:
 

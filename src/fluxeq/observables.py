@@ -1,4 +1,7 @@
-"""Observables of flux configurations, for any number of dimensions.
+"""Observables of flux configurations, for any number of dimensions, and their registry.
+
+An observable is a function of a theory and an array of configurations that returns one number for each, float64
+``(n,)``, under a name in ``fluxeq.observables``; ``fluxeq.testing.check_observable`` holds it to that.
 
 Conventions: an array of configurations is ``(n, 2 d, *shape)`` with channels k_t, k_x, ..., l_t, l_x, ...; ``k[nu, x]``
 sits on the link from x to x + nu_hat; every direction is periodic.
@@ -13,11 +16,15 @@ Reference: Gattringer and Kloiber, Nucl. Phys. B 869 (2013) 56. Verified on conf
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from fluxeq.errors import InputError
-from fluxeq.theory import Theory, weight_ratio
+from fluxeq.registry import Registry
+from fluxeq.theory import FluxTheory, weight_ratio
+
+Observable = Callable[[FluxTheory, np.ndarray], np.ndarray]
 
 BLOCK = 2**16
 """Numbers of the arrays that are worked on at a time."""
@@ -57,13 +64,13 @@ def field_powers(configurations: np.ndarray) -> np.ndarray:
     return total
 
 
-def density(configurations: np.ndarray) -> np.ndarray:
-    """Particle density n of each configuration; float64 ``(n,)``, quantised in units of 1 / (spatial volume)."""
+def n(theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:
+    """Particle density of each configuration; float64 ``(n,)``, quantised in units of 1 / (spatial volume)."""
     k, _ = split(configurations)
     return _site_mean(k[:, 0])
 
 
-def phi2(theory: Theory, configurations: np.ndarray) -> np.ndarray:
+def phi2(theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:
     """|phi|^2 of each configuration; float64 ``(n,)``."""
     f = _in_blocks(field_powers, configurations)
     ratio = weight_ratio(theory, int(f.max(initial=0)))
@@ -80,6 +87,43 @@ def hop_pairs(configurations: np.ndarray) -> np.ndarray:
     """Mean of l over all links of each configuration, the slowest simple observable; float64 ``(n,)``."""
     _, l = split(configurations)
     return _site_mean(l)
+
+
+def observed(name: str, theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:
+    """An observable of every configuration, by its name; float64 ``(n,)``.
+
+    Raises InputError if its function fails, or returns anything but one finite number for each.
+    """
+    function = OBSERVABLES[name]
+    return _in_blocks(lambda some: one_number_each(name, function, theory, some), configurations)
+
+
+def one_number_each(name: str, function: Observable, theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:
+    """What the function of an observable returns for some configurations. Raises InputError as ``observed`` does."""
+    try:
+        values = np.asarray(function(theory, configurations))
+    except InputError:
+        raise
+    except Exception as error:  # whatever the code of somebody else raises
+        raise InputError(f"observable {name!r}: fails with {type(error).__name__}: {error}") from error
+    if values.shape != (len(configurations),) or values.dtype.kind not in "biuf":
+        found = f"{values.dtype} {values.shape}"
+        raise InputError(f"observable {name!r}: one number a configuration is needed, float64 (n,); it returns {found}")
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"observable {name!r}: finite numbers are needed; it returns {values[~np.isfinite(values)][0]}"
+        )
+    return values.astype(np.float64)
+
+
+def _require_observable(name: str, found: Any) -> Observable:
+    if not callable(found):
+        raise InputError(f"observable {name!r}: a function of a theory and configurations is needed")
+    return found
+
+
+OBSERVABLES: Registry[Observable] = Registry("observable", "observables", _require_observable, "n", "phi2")
+"""All observables by name."""
 
 
 def _in_blocks(function: Callable[[np.ndarray], np.ndarray], arrays: np.ndarray) -> np.ndarray:

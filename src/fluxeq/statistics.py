@@ -7,6 +7,7 @@ R-hat is the split form of Gelman et al., Bayesian Data Analysis (2013), section
 which tau_int = (1 + a) / (2 (1 - a)).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -37,6 +38,20 @@ class Estimate:
     tau_int: float | None
     r_hat: float | None
     status: Status
+
+    def __repr__(self) -> str:
+        if self.error is None:
+            return f"{self.value:.6g} ({self.status})"
+        return _with_error(self.value, self.error) + (f" ({self.status})" if self.status != "ok" else "")
+
+
+def _with_error(value: float, error: float) -> str:
+    """A mean and two digits of its error, as in 0.1234(56); written out where that would be long."""
+    n_decimals = 1 - math.floor(math.log10(float(f"{error:.1e}"))) if error > 0 else -1
+    if not 0 <= n_decimals <= 8:
+        return f"{value:.6g} +- {error:.2g}"
+    last_digits = f"{error:.{n_decimals}f}"
+    return f"{value:.{n_decimals}f}({last_digits if error >= 1 else last_digits.lstrip('0.')})"
 
 
 def estimate(series: Sequence[np.ndarray]) -> Estimate:

@@ -35,7 +35,7 @@ LARGEST_MU = 700.0
 DEEPEST_WELL = 1e8
 """eta^2 / (4 lam) at eta < 0, the depth of the potential: ln W is as large, and W has as many digits less than 16."""
 LARGEST_POWER = 10**4
-"""f beyond which a table of W is refused; ensembles stay below 4000 (see ``sampling.moves``)."""
+"""f beyond which a table of W is refused; ensembles stay below 4000 (see ``sampling.packed_counts``)."""
 NEGLIGIBLE = -80.0
 """ln of the integrand, relative to its maximum, below which it is dropped (e^-80 is far below one rounding error)."""
 
@@ -45,6 +45,10 @@ class FluxTheory(ABC):
 
     name: ClassVar[str]
     """Of its entry point in ``fluxeq.theories``, or where it is: ``package.module:Class``."""
+    fewer_hops: ClassVar[str] = "choose couplings with fewer hops"
+    """The way out in words, where fluxes are too large."""
+    more_hops: ClassVar[str] = "choose couplings with more hops"
+    """The way out in words, where nearly all sites are empty."""
 
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):
@@ -67,8 +71,8 @@ class FluxTheory(ABC):
         """Raise StabilityError if the sum over hops diverges in ``d`` dimensions; for most theories it never does."""
 
     def __str__(self) -> str:
-        """The couplings in words, with all digits."""
-        return ", ".join(f"{name} {value!r}" for name, value in self.couplings.items())
+        """Name and couplings in words, with all digits."""
+        return f"{self.name} " + ", ".join(f"{name} {value!r}" for name, value in self.couplings.items())
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ class Theory(FluxTheory):
     """
 
     name: ClassVar[str] = "phi4"
+    fewer_hops: ClassVar[str] = "choose a smaller |mu| or larger eta or lam"
+    more_hops: ClassVar[str] = "choose a smaller eta or lam, or a larger |mu|"
 
     eta: float
     lam: float
@@ -94,13 +100,17 @@ class Theory(FluxTheory):
             raise InputError(f"eta = {self.eta:g} at lam = 0: the integral over the field needs eta > 0 or lam > 0")
         _require_precise(self.eta, self.lam, self.mu)
 
+    def __str__(self) -> str:
+        """The couplings alone, since most are of this theory."""
+        return super().__str__().removeprefix(f"{self.name} ")
+
     def log_site_weight(self, f: np.ndarray) -> np.ndarray:
         """ln W at these f, to machine precision."""
-        powers = f + 2.0  # of r, with the r of du = dr / r
+        exponents = f + 2.0  # of r, with the r of du = dr / r
         if self.lam == 0:
-            log_gamma = np.array([math.lgamma(power / 2) for power in powers.ravel()]).reshape(powers.shape)
-            return log_gamma - powers / 2 * math.log(self.eta) - math.log(2)
-        return _log_integral(powers, self.eta, self.lam)
+            log_gamma = np.array([math.lgamma(exponent / 2) for exponent in exponents.ravel()]).reshape(exponents.shape)
+            return log_gamma - exponents / 2 * math.log(self.eta) - math.log(2)
+        return _log_integral(exponents.ravel(), self.eta, self.lam).reshape(exponents.shape)
 
     def hop_weights(self, d: int) -> np.ndarray:
         """e^mu and e^-mu in time, 1 in space."""
@@ -170,43 +180,48 @@ THEORIES: Registry[type[FluxTheory]] = Registry("theory", "theories", _require_t
 
 
 def theory_of(name: str, couplings: Mapping[str, float]) -> FluxTheory:
-    """A theory from its name and couplings. Raises InputError for an unknown name, or other couplings than its own."""
+    """A theory from its name and couplings. Raises InputError for an unknown name, or couplings not its own."""
     kind = THEORIES[name]
     needed = [field.name for field in fields(cast(Any, kind))]
     if set(couplings) != set(needed):
         raise InputError(
             f"theory {name!r}: its couplings are {', '.join(needed)}; {', '.join(couplings) or 'none'} given"
         )
-    return kind(**couplings)
+    try:
+        return kind(**{coupling: _number(coupling, couplings[coupling]) for coupling in needed})
+    except InputError:
+        raise
+    except Exception as error:  # whatever the code of somebody else raises
+        raise InputError(f"theory {name!r}: refuses its couplings ({type(error).__name__}: {error})") from error
 
 
-def _log_integral(powers: np.ndarray, eta: float, lam: float) -> np.ndarray:
-    """ln of the integral over u of exp(power u - eta e^(2u) - lam e^(4u)), for each power."""
-    peak = _peak(powers, eta, lam)  # r^2 at the maximum
+def _log_integral(exponents: np.ndarray, eta: float, lam: float) -> np.ndarray:
+    """ln of the integral over u of exp(exponent u - eta e^(2u) - lam e^(4u)), for each exponent."""
+    peak = _peak(exponents, eta, lam)  # r^2 at the maximum
     quadratic, quartic = eta * peak, lam * peak**2
     curvature = 4 * quadratic + 16 * quartic
 
     def relative(u: np.ndarray) -> np.ndarray:
         """The exponent at a distance u from the maximum, relative to the maximum."""
-        # The powers are replaced by what they equal at the maximum, which makes the slope there exactly zero.
+        # The exponents are replaced by what they equal at the maximum, which makes the slope there exactly zero.
         linear = 2 * u * (quadratic + 2 * quartic)
         with np.errstate(over="ignore", invalid="ignore"):
             value = linear - quadratic * np.expm1(2 * u) - quartic * np.expm1(4 * u)
         return np.where(np.isnan(value), -np.inf, value)
 
-    left = _edge(relative, -np.ones_like(powers))
-    right = _edge(relative, np.ones_like(powers))
+    left = _edge(relative, -np.ones_like(exponents))
+    right = _edge(relative, np.ones_like(exponents))
     step = np.minimum(0.02, 0.2 / np.sqrt(curvature))
     n_points = int(np.ceil(np.max((right - left) / step))) + 1
     grid = left + (right - left) * np.linspace(0, 1, n_points)[:, None]
     total = np.exp(relative(grid)).sum(axis=0) * (right - left) / (n_points - 1)
-    return powers / 2 * np.log(peak) - quadratic - quartic + np.log(total)
+    return exponents / 2 * np.log(peak) - quadratic - quartic + np.log(total)
 
 
-def _peak(powers: np.ndarray, eta: float, lam: float) -> np.ndarray:
-    """The positive root r^2 of power = 2 eta r^2 + 4 lam r^4, without cancellation for either sign of eta."""
-    root = np.sqrt(eta**2 + 4 * lam * powers)
-    return powers / (eta + root) if eta > 0 else (root - eta) / (4 * lam)
+def _peak(exponents: np.ndarray, eta: float, lam: float) -> np.ndarray:
+    """The positive root r^2 of exponent = 2 eta r^2 + 4 lam r^4, without cancellation for either sign of eta."""
+    root = np.sqrt(eta**2 + 4 * lam * exponents)
+    return exponents / (eta + root) if eta > 0 else (root - eta) / (4 * lam)
 
 
 def _edge(relative: Callable[[np.ndarray], np.ndarray], direction: np.ndarray) -> np.ndarray:

@@ -206,7 +206,7 @@ def test_a_second_family_of_an_architecture_is_not_judged(tables, tmp_path):
     assert "regression EQ 1200, ST 5000, FL 60000, EQ, mine 1200;" in after[-1]
 
 
-MINE = Claim("M1", "The sky is blue.", "", "", lambda results: Verdict(results.study.name, True))
+MINE = Claim("M1", "The sky is blue.", "", lambda results: Verdict(results.study.name, True))
 
 
 def test_a_claim_of_somebody_else_is_judged(tables, tmp_path, monkeypatch):

@@ -86,12 +86,13 @@ CONFIGS = [
     ({"blocks": [{"channels": 2, "kernel": 1, "pooling": 1000}]}, "pooling = 1000"),
     ({"dense": [10**30]}, "weights: at most 2^26"),
     ({"config": [1]}, "config = [1]"),
-    ({"config": SMALL, "recipe": [1]}, "recipe"),
+    ({"config": SMALL, "recipe": [1]}, "config: recipe = [1]: an object of fields is needed"),
     ({"config": SMALL, "digest": "abc"}, "its digest is another one"),
 ]
 SPACES = [
     ({"layers": [2, 1]}, "layers = [2, 1]"),
     ({"channels": []}, "channels = []"),
+    ({"kernels": [65]}, "kernels.0 = 65"),
     ({"start": {"x": 1}}, "start.x = 1: not among the choices"),
     ({"learning_rates": [1e300]}, "float32, whose numbers"),
     ({"chanels": [1]}, "chanels"),
@@ -137,7 +138,7 @@ EXTREMES = [
     ({"recipe": {"epochs": 1, "patience": 1, "batch_size": 1}}, []),
     ({"seed": 10**30}, []),
     ({"data": ["single.h5"], "validation": ["single2.h5"]}, ["--augmentation"]),
-    ({"recipe": {"epochs": 1, "polish": 10**30}, "seed": 2**64}, ["--together"]),
+    ({"recipe": {"epochs": 1, "levenberg_marquardt": 10**30}, "seed": 2**64}, ["--together"]),
 ]
 
 

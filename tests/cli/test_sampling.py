@@ -89,7 +89,7 @@ def test_a_goal_that_is_reached_at_once(fluxeq):
 WRONG = [
     ({"mu": "800"}, "mu = 800: e^mu needs double precision; choose |mu| <= 700"),
     ({"mu": "-1000"}, "mu = -1000: "),
-    ({"mu": "600"}, "mu = 600: fluxes are larger than 127"),
+    ({"mu": "600"}, "mu 600.0: fluxes are larger than 127"),
     ({"mu": "-20"}, "choose a smaller |mu| or larger eta or lam"),
     ({"eta": "1e308"}, "eta = 1e+308: weights need double precision; choose 0, or a size from 1e-100 to 1e+100"),
     ({"eta": "-1e308"}, "eta = -1e+308: "),
@@ -176,3 +176,38 @@ def test_numbers_of_worms(fluxeq, tmp_path, number):
     assert fluxeq("worms", "e.h5", number=number, output="w.h5")[0] == 0
     assert {path.name for path in tmp_path.iterdir()} == {"e.h5", "w.h5"}
     open_ensemble("w.h5").verify()
+
+
+PHI4 = {"couplings": "eta=4.01,lam=1,mu=1.5", "shape": "4x2", "configurations": "8"}
+
+
+def test_couplings_by_name(fluxeq, tmp_path):
+    """The same file as with options of their own."""
+    assert fluxeq("sample", **DENSE, output="a.h5")[0] == 0
+    assert fluxeq("sample", **PHI4, output="b.h5")[0] == 0
+    assert fluxeq("sample", **PHI4, theory="phi4", output="c.h5")[0] == 0
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes() == (tmp_path / "c.h5").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"couplings": "eta=4,lam=1"}, "theory 'phi4': its couplings are eta, lam, mu; eta, lam given"),
+        ({"couplings": "eta=4,eta=1"}, "names with a number each, as in beta=0.8,mu=0.1, are needed"),
+        ({"couplings": "eta"}, "names with a number each"),
+        ({"couplings": ""}, "names with a number each"),
+        ({"couplings": "eta=4.01,lam=1,mu=1.5", "mu": "1"}, "--mu: all couplings are in --couplings already; leave"),
+        ({"couplings": "eta=4.01,lam=1,mu=nan"}, "mu = nan: a coupling is a finite number"),
+        ({"theory": "xy"}, "theory 'xy': choose one of phi4, or give package.module:Name"),
+        ({"couplings": None, "theory": "nowhere:XY"}, "theory 'nowhere:XY': its couplings are missing"),
+        ({"theory": "nowhere:XY"}, "theory 'nowhere:XY': cannot be imported (ModuleNotFoundError"),
+        ({"couplings": None}, "--eta, --lam, --mu: missing; give --eta, --lam, --mu, or another --theory with"),
+        ({"couplings": None, "eta": "4", "mu": "1"}, "--lam: missing; give"),
+    ],
+)
+def test_theories_that_cannot_be(fluxeq, tmp_path, options, message):
+    asked = {name: value for name, value in (PHI4 | options).items() if value is not None}
+    code, out, lines = fluxeq("sample", **asked, output="e.h5")
+    assert (code, out, len(lines)) == (2, "", 1)
+    assert message in lines[0]
+    assert not any(tmp_path.iterdir())

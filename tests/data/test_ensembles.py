@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import h5py
 import numpy as np
@@ -14,16 +14,18 @@ import full_disks
 import small_ensembles
 from damage import damages
 from fluxeq.data import ensembles, hdf5
+from fluxeq.data.checkpoints import sample_to_file
 from fluxeq.data.ensembles import (
     joined,
     open_ensemble,
     origins,
     read_series,
-    require_disjoint,
     save_blocks,
     save_ensemble,
 )
+from fluxeq.data.generation import Settings
 from fluxeq.errors import InputError
+from fluxeq.theory import FluxTheory
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
@@ -57,8 +59,8 @@ def test_the_file_is_as_the_contract_says(saved):
         assert file["configurations"].dtype == np.int8
         assert {"chain", "sweep", "observables/n", "observables/phi2", "labels/n_worms"} <= set(all_names(file))
         assert dict(file.attrs).keys() == {
-            *("eta", "lam", "mu", "shape", "chains", "seed", "spacing", "thermalisation", "tau_int", "entry", "start"),
-            *("version", "format_version", "worm_seed"),
+            *("eta", "lam", "mu"),
+            *ensembles.ATTRIBUTES,
         }
 
 
@@ -132,7 +134,7 @@ def changed(path):
 def test_another_format_version(paths):
     with changed(paths["closed"]) as file:
         file.attrs["format_version"] = 99
-    with pytest.raises(InputError, match=r"closed\.h5: format version 99, this fluxeq reads 4; sample it again"):
+    with pytest.raises(InputError, match=r"closed\.h5: format version 99, this fluxeq reads 5; sample it again"):
         open_ensemble(paths["closed"])
 
 
@@ -144,7 +146,7 @@ def test_a_missing_part(paths, name):
         open_ensemble(paths["opened"])
 
 
-@pytest.mark.parametrize("name", ["eta", "seed", "worm_seed", "format_version"])
+@pytest.mark.parametrize("name", ["eta", "theory", "couplings", "seed", "worm_seed", "format_version"])
 def test_a_missing_attribute(paths, name):
     with changed(paths["opened"]) as file:
         del file.attrs[name]
@@ -229,19 +231,14 @@ def test_any_damage_is_found(paths, name, index, change):
 
 
 def test_ensembles_of_one_origin_are_not_independent():
-    one, two = small_ensembles.closed(1), small_ensembles.closed(2)
-    worms = small_ensembles.opened(1)
-    assert origins([one, worms, two, one]) == [one.origin, two.origin]
-    require_disjoint({"training": [one, worms], "validation": [two]})
-    for other in (one, worms, small_ensembles.closed(1, n=60)):
-        with pytest.raises(InputError, match=r"test and training share chains \(.*another seed"):
-            require_disjoint({"training": [one], "validation": [two], "test": [other]})
+    one, two, worms = small_ensembles.closed(1), small_ensembles.closed(2), small_ensembles.opened(1)
+    assert origins([one, worms, two, small_ensembles.closed(1, n=60)]) == [one.origin, two.origin]
 
 
 @pytest.mark.parametrize("change", [{"seed": 2}, {"shape": (4, 6)}, {"theory": fluxeq.Theory(4.01, 1, 1.50000001)}])
 def test_every_part_of_the_origin_counts(change):
     one = small_ensembles.closed(1)
-    require_disjoint({"training": [one], "test": [replace(one, **change)]})
+    assert replace(one, **change).origin != one.origin
 
 
 def test_blocks_of_any_size_make_one_file(tmp_path):
@@ -257,8 +254,9 @@ def test_blocks_of_any_size_make_one_file(tmp_path):
 
 def block(ensemble, first, stop):
     """A part of an ensemble."""
-    names = ("configurations", "chain", "sweep", "n", "phi2")
-    return replace(ensemble, **{name: getattr(ensemble, name)[first:stop] for name in names})
+    arrays = {name: getattr(ensemble, name)[first:stop] for name in ("configurations", "chain", "sweep")}
+    values = {name: array[first:stop] for name, array in ensemble.observables.items()}
+    return replace(ensemble, **arrays, observables=values)
 
 
 def test_a_long_file_has_chunks_of_many_rows(tmp_path, monkeypatch):
@@ -330,3 +328,42 @@ def test_the_state_of_other_chains_is_refused(tmp_path, name, change):
     save_ensemble(tmp_path / "e.h5", replace(ensemble, state=state))
     with pytest.raises(InputError, match=f"not an ensemble of fluxeq \\(state/{name} is "):
         open_ensemble(tmp_path / "e.h5")
+
+
+def test_measured_in_memory():
+    ensemble = small_ensembles.closed(1)
+    found = ensemble.measure()
+    assert list(found) == ["n", "phi2"]
+    assert found["n"].value == ensemble.n.mean()
+    assert list(ensemble.measure("phi2")) == ["phi2"]
+    assert repr(ensemble) == "Ensemble(eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1, 40 configurations from 4 chains)"
+
+
+def test_a_theory_that_is_not_here(paths):
+    with changed(paths["closed"]) as file:
+        file.attrs["theory"], file.attrs["theory_class"] = "xy", "somebody.xy:XY"
+    message = r"closed\.h5: needs the Python module somebody\.xy, which has its theory"
+    with pytest.raises(InputError, match=message):
+        open_ensemble(paths["closed"])
+
+
+@dataclass(frozen=True)
+class Seeded(FluxTheory):
+    """A theory with a coupling that has the name of an attribute of files."""
+
+    seed: float = 1.0
+
+    def log_site_weight(self, f):
+        return np.zeros(f.shape)
+
+    def hop_weights(self, d):
+        return np.full(2 * d, 0.2)
+
+
+def test_a_coupling_whose_name_is_taken(tmp_path):
+    message = "test_ensembles:Seeded': an ensemble has a seed of its own; rename that coupling"
+    with pytest.raises(InputError, match=message):
+        sample_to_file(tmp_path / "e.h5", Settings(Seeded(), (3,), 4, 4, 1))
+    with pytest.raises(InputError, match=message):
+        save_ensemble(tmp_path / "e.h5", fluxeq.sample(Seeded(), (3,), 4, seed=1))
+    assert not any(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Ensembles made in one go, in halves, and after a kill: one and the same; and worms opened in them."""
+"""Ensembles made in one go, in halves, and after a kill: one and the same."""
 
 import shutil
 from contextlib import contextmanager
@@ -10,13 +10,15 @@ import pytest
 import fluxeq
 import small_ensembles
 from fluxeq import exact, observables
-from fluxeq.data import generation
+from fluxeq.data import checkpoints, generation
+from fluxeq.data.checkpoints import sample_to_file
 from fluxeq.data.ensembles import open_ensemble, read_series
-from fluxeq.data.generation import Settings, sample_to_file, sole_maker, with_worms
+from fluxeq.data.generation import Settings
 from fluxeq.data.goal import Goal
 from fluxeq.errors import FluxOverflowError, InputError, StabilityError
 from fluxeq.sampling import gpu
-from fluxeq.system import capacity
+from fluxeq.system import capacity, files
+from fluxeq.system.files import claimed
 from fluxeq.testing import z_score
 from fluxeq.theory import Theory
 
@@ -95,6 +97,28 @@ def test_a_killed_run_goes_on_to_the_same_file(once, tmp_path, call):
     assert content(path) == once
 
 
+@pytest.mark.parametrize("name", ["000000000-tuned.h5", "000000000.h5", "000000002.h5"])
+@pytest.mark.parametrize("change", ["damaged", "missing"])
+def test_a_damaged_part_and_later_ones_are_made_again(once, tmp_path, caplog, name, change):
+    """Said in one line; what is before it stays. The first is not missed: the next has all it needs."""
+    path = tmp_path / "e.h5"
+    with pytest.raises(Killed):
+        sample_to_file(path, SETTINGS, progress=killer(4))
+    part = tmp_path / "e.h5.parts" / name
+    whole = part.read_bytes()
+    part.unlink()
+    if change == "damaged":
+        part.write_bytes(whole[:200] + b"0" + whole[201:])
+    seen = []
+    assert sample_to_file(path, SETTINGS, progress=lambda done, total, remark: seen.append((done, remark)))
+    again = not (change == "missing" and name == "000000000-tuned.h5")
+    assert next(done for done, remark in seen if not remark) == (int(name[:9]) * 4 if again else 20)
+    assert content(path) == once
+    assert len(caplog.messages) == again
+    assert all(line.endswith("; this part and all later ones are made again") for line in caplog.messages)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_killed_extension_goes_on_to_the_same_file(once, tmp_path):
     path = tmp_path / "e.h5"
     sample_to_file(path, SETTINGS._replace(n_configurations=6))
@@ -109,7 +133,7 @@ def test_a_kill_before_the_parts_are_removed(once, tmp_path, monkeypatch):
     """The file is complete and its parts are still there: neither the same command nor an extension uses them twice."""
     path = tmp_path / "e.h5"
     with monkeypatch.context() as patched:
-        patched.setattr(generation, "remove", lambda path: (_ for _ in ()).throw(Killed))
+        patched.setattr(checkpoints, "remove", lambda path: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             sample_to_file(path, SETTINGS._replace(n_configurations=10))
     kept = shutil.copytree(tmp_path, tmp_path / "kept")
@@ -155,6 +179,14 @@ def test_parts_of_other_settings_are_refused(tmp_path, change, named):
         sample_to_file(path, SETTINGS._replace(**change))
 
 
+def test_a_start_in_memory():
+    """The same as in a file, with progress on standard error."""
+    start = fluxeq.sample(THEORY, (4, 2), 23, chains=4, seed=1)
+    made = fluxeq.sample(THEORY, (4, 2), 8, chains=4, seed=2, start=start, progress=True)
+    assert made.start_origin == start.origin
+    assert (made.configurations != fluxeq.sample(THEORY, (4, 2), 8, chains=4, seed=2).configurations).any()
+
+
 def test_the_seed_and_the_number_of_threads(once):
     assert small_ensembles.arrays(fluxeq.sample(THEORY, (4, 2), 23, chains=4, seed=1, threads=3)) == once
     other = fluxeq.sample(THEORY, (4, 2), 23, chains=4, seed=2)
@@ -195,7 +227,7 @@ def test_a_device_that_is_not_there(tmp_path, monkeypatch, device, message):
     ("theory", "message"),
     [
         (Theory(4.01, 1, 2.8), r"on the link from site .*at most 127"),
-        (Theory(-400, 1, 4), r"mu = 4: fluxes are larger than 127.*; choose a smaller \|mu\| or larger eta or lam"),
+        (Theory(-400, 1, 4), r"mu 4\.0: fluxes are larger than 127.*; choose a smaller \|mu\| or larger eta or lam"),
     ],
     ids=["while it runs", "beforehand"],
 )
@@ -305,9 +337,10 @@ def test_more_threads_than_processors(once):
 def test_two_processes_do_not_make_one_file(tmp_path):
     """The second leaves at once, and the first goes on; a lock that was left by a kill holds nobody up."""
     path = tmp_path / "e.h5"
-    with sole_maker(path) as folder:
+    folder = tmp_path / "e.h5.parts"
+    with claimed(folder / "lock", "is at work"):
         for _ in range(2):
-            with pytest.raises(InputError, match=r"e\.h5: another process is making it; wait for it, or choose"):
+            with pytest.raises(InputError, match=r"e\.h5\.parts: another process is making the ensemble there"):
                 sample_to_file(path, SETTINGS)
         assert [found.name for found in folder.iterdir()] == ["lock"]
     assert not any(tmp_path.iterdir())
@@ -327,8 +360,8 @@ def test_a_lock_that_was_removed(tmp_path, monkeypatch):
         path.unlink(missing_ok=True)
         yield True
 
-    monkeypatch.setattr(generation, "locked", removed)
-    with pytest.raises(InputError, match="another process is making it"):
+    monkeypatch.setattr(files, "locked", removed)
+    with pytest.raises(InputError, match="another process is making the ensemble"):
         sample_to_file(tmp_path / "e.h5", SETTINGS)
 
 
@@ -338,7 +371,7 @@ def test_a_file_system_without_locks(once, tmp_path, monkeypatch):
         raise InputError("no locks")
         yield
 
-    monkeypatch.setattr(generation, "locked", none)
+    monkeypatch.setattr(files, "locked", none)
     assert sample_to_file(tmp_path / "e.h5", SETTINGS)
     assert content(tmp_path / "e.h5") == once
 
@@ -355,78 +388,6 @@ def test_an_output_that_is_a_link(once, tmp_path):
     assert {path.name for path in tmp_path.rglob("*")} == {"e.h5", "far", "there.h5"}
 
 
-@pytest.mark.parametrize("numbers", [(0, 1), (0, 1, 3), (2,), (3, 0)])
-def test_worms_are_dealt_in_equal_shares(numbers):
-    closed = small_ensembles.closed(1)
-    opened = with_worms(closed, numbers, 5)
-    values, counts = np.unique(opened.n_worms, return_counts=True)
-    assert sorted(numbers) == values.tolist()
-    assert counts.max() - counts.min() <= 1
-    np.testing.assert_array_equal(observables.n_worms(opened.configurations), opened.n_worms)
-    opened.verify()
-
-
-def test_every_configuration_is_used_once():
-    """Those without a worm are what they were; the others differ along their worms alone, and in their own place."""
-    closed, opened = small_ensembles.closed(1), small_ensembles.opened(1, (0, 1))
-    np.testing.assert_array_equal(opened.chain, closed.chain)
-    np.testing.assert_array_equal(opened.sweep, closed.sweep)
-    same = (opened.configurations == closed.configurations).all(axis=(1, 2, 3))
-    np.testing.assert_array_equal(same, opened.n_worms == 0)
-    changed = (opened.configurations[:, :2] != closed.configurations[:, :2]).sum(axis=(1, 2, 3))
-    unrelated = (opened.configurations[:, :2] != np.roll(closed.configurations, 1, axis=0)[:, :2]).sum(axis=(1, 2, 3))
-    assert changed.mean() < 0.5 * unrelated.mean()
-    assert opened.origin == closed.origin
-
-
-def test_worms_are_dealt_at_random():
-    """Not in turns, which would put one kind into every second chain."""
-    n_worms = [with_worms(small_ensembles.closed(1), (0, 1), seed).n_worms for seed in (1, 1, 2)]
-    np.testing.assert_array_equal(n_worms[0], n_worms[1])
-    assert (n_worms[0] != n_worms[2]).any()
-    assert not np.array_equal(n_worms[0], np.resize([0, 1], 40))
-
-
-@pytest.mark.parametrize(
-    ("numbers", "message"),
-    [
-        ((), "different whole numbers from 0 on"),
-        ((5, 5), "different whole numbers from 0 on"),
-        ((0, -1), "different whole numbers from 0 on"),
-        (range(50), "40 configurations for 50 numbers of worms"),
-        ((0, 5), "5 worms on 4x4: .*draw at most 4"),
-        ((0, 10**30), r"1000\d* worms on 4x4: .*draw at most 4"),
-    ],
-)
-def test_worms_that_cannot_be(numbers, message):
-    with pytest.raises(InputError, match=message):
-        with_worms(small_ensembles.closed(1), tuple(numbers), 1)
-
-
-def test_worms_where_there_are_no_hops():
-    """They would take for ever."""
-    vacuum = fluxeq.sample(Theory(1e7, 1, 0), (4, 4), 4, seed=1)
-    with pytest.raises(InputError, match=r"eta = 1e\+07, .*: open worms need hops, of which one in 3e\+06 is accepted"):
-        with_worms(vacuum, (0, 1), 1)
-    assert not with_worms(vacuum, (0,), 1).n_worms.any()
-
-
-def test_worms_of_one_configuration():
-    lone = fluxeq.sample(THEORY, (4, 2), 1, chains=1, seed=1)
-    for number in (0, 2):
-        with_worms(lone, (number,), 1).verify()
-    with pytest.raises(InputError, match="1 configurations for 2 numbers of worms"):
-        with_worms(lone, (0, 1), 1)
-    bond = fluxeq.sample(Theory(3, 1, 0.7), (2,), 4, seed=1)
-    with pytest.raises(InputError, match=r"1 worms on 2: .*draw at most 0"):
-        with_worms(bond, (1,), 1)
-
-
-def test_worms_are_not_opened_twice():
-    with pytest.raises(InputError, match="has open worms already"):
-        with_worms(small_ensembles.opened(1), (0, 1), 1)
-
-
 GOAL_SETTINGS = SETTINGS._replace(n_configurations=40000)
 
 
@@ -434,23 +395,25 @@ def test_until_an_error_is_reached(tmp_path, monkeypatch):
     """It stops at the first look at which the error is small enough; killed on the way, it makes the same file."""
     monkeypatch.setattr(generation, "PART_BYTES", 50 * BLOCK)
     path, goal = tmp_path / "e.h5", Goal("n", 0.02)
-    assert sample_to_file(path, GOAL_SETTINGS, goal=goal)
-    series = read_series(path)
-    n = len(series.n[0])
+    assert sample_to_file(path, GOAL_SETTINGS, goals=[goal])
+    series = read_series(path).observables["n"]
+    n = len(series[0])
     assert n < 10000
-    assert goal.reached(series.n, (4, 2))
-    assert not goal.reached([chain[: n // 2] for chain in series.n], (4, 2))
-    assert not sample_to_file(path, GOAL_SETTINGS, goal=goal)
+    assert goal.reached(series, (4, 2))
+    assert not goal.reached([chain[: n // 2] for chain in series], (4, 2))
+    made = fluxeq.sample(THEORY, (4, 2), 40000, chains=4, seed=1, until={"n": 0.02})
+    assert small_ensembles.arrays(made) == content(path)
+    assert not sample_to_file(path, GOAL_SETTINGS, goals=[goal])
     killed = tmp_path / "killed.h5"
     with pytest.raises(Killed):
-        sample_to_file(killed, GOAL_SETTINGS, goal=goal, progress=killer(3))
-    assert sample_to_file(killed, GOAL_SETTINGS, goal=goal)
+        sample_to_file(killed, GOAL_SETTINGS, goals=[goal], progress=killer(3))
+    assert sample_to_file(killed, GOAL_SETTINGS, goals=[goal])
     assert content(killed) == content(path)
     open_ensemble(path).verify()
 
 
 def test_until_is_bounded(tmp_path):
-    assert sample_to_file(tmp_path / "e.h5", SETTINGS, goal=Goal("phi2", 1e-9))
+    assert sample_to_file(tmp_path / "e.h5", SETTINGS, goals=[Goal("phi2", 1e-9)])
     assert len(open_ensemble(tmp_path / "e.h5")) == 23
 
 
@@ -459,9 +422,9 @@ def test_a_warm_start(tmp_path):
     source, path = tmp_path / "source.h5", tmp_path / "e.h5"
     sample_to_file(source, SETTINGS)
     start = open_ensemble(source, 1)
-    settings = SETTINGS._replace(seed=2, start=start.origin)
+    settings = SETTINGS._replace(seed=2, start_origin=start.origin)
     assert sample_to_file(path, settings, start=start)
-    assert open_ensemble(path).start == start.origin
+    assert open_ensemble(path).start_origin == start.origin
     cold = tmp_path / "cold.h5"
     sample_to_file(cold, SETTINGS._replace(seed=2))
     assert (open_ensemble(path).configurations != open_ensemble(cold).configurations).any()

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fluxeq.data.goal import Goal
+from fluxeq.data.goal import Goal, goals_of
+from fluxeq.errors import InputError
 from fluxeq.statistics import estimate
 
 SHAPE = (6, 4)
@@ -70,3 +71,20 @@ def test_a_constant_field():
     constant = [np.full(50, 0.02)] * 4
     assert Goal("phi2", 1e-4).reached(constant, SHAPE)
     assert Goal("phi2", 1e-5).needed(constant, SHAPE) == pytest.approx(2000)
+
+
+def test_other_observables():
+    """Where nothing is known of their steps: as large as they are, or 1."""
+    assert Goal("own", 0.5).needed([np.zeros(50)] * 4, SHAPE) == 2
+    assert Goal("own", 0.5).needed([np.full(50, -4.0)] * 4, SHAPE) == 8
+
+
+def test_goals_in_words():
+    assert goals_of(None) == []
+    assert goals_of("n=0.01") == goals_of({"n": 0.01}) == [Goal("n", 0.01)]
+    assert goals_of({"n": 0.01, "phi2": 1e-3}) == [Goal("n", 0.01), Goal("phi2", 1e-3)]
+    for until in ("n", "=1", "n=-1", "n=1=2", {"n": 0}, {"n": None}):
+        with pytest.raises(InputError, match="an observable and the error to reach, as in"):
+            goals_of(until)
+    with pytest.raises(InputError, match="observable 'm': choose one of n, phi2"):
+        goals_of("m=1")

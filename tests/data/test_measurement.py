@@ -5,8 +5,9 @@ import json
 import pytest
 
 import small_ensembles
-from fluxeq.data.ensembles import save_ensemble
-from fluxeq.data.generation import Settings, sample_to_file
+from fluxeq.data.checkpoints import sample_to_file
+from fluxeq.data.ensembles import read_series, save_ensemble
+from fluxeq.data.generation import Settings
 from fluxeq.data.measurement import as_json, as_text, measured
 from fluxeq.errors import InputError
 from fluxeq.theory import Theory, weight_ratio
@@ -14,11 +15,15 @@ from fluxeq.theory import Theory, weight_ratio
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
 
+def of_file(path):
+    return measured(path, read_series(path))
+
+
 def test_an_ensemble_in_which_nothing_fluctuates(tmp_path):
     """n = 0 is a result: said in words to people, and as a status to programs."""
     vacuum = Theory(1000, 1, 0)
     sample_to_file(tmp_path / "e.h5", Settings(vacuum, (4, 4), 40, 4, 1))
-    found = measured(tmp_path / "e.h5")
+    found = of_file(tmp_path / "e.h5")
     assert as_text(found).startswith("n        0, constant: the same in all 40 configurations; if anything fluctuates")
     values = json.loads(json.dumps(as_json(found), allow_nan=False))
     assert values["n"] == {
@@ -35,7 +40,7 @@ def test_an_ensemble_in_which_nothing_fluctuates(tmp_path):
 
 def test_too_few_to_tell(tmp_path):
     save_ensemble(tmp_path / "e.h5", small_ensembles.closed(1, 20))
-    assert "error unknown: fewer than 8 configurations a chain" in as_text(measured(tmp_path / "e.h5"))
+    assert "error unknown: fewer than 8 configurations a chain" in as_text(of_file(tmp_path / "e.h5"))
 
 
 def test_nothing_to_measure(tmp_path):
@@ -52,4 +57,4 @@ def test_nothing_to_measure(tmp_path):
         sample_to_file(tmp_path / "e.h5", Settings(Theory(4.01, 1, 1.5), (4, 2), 8, 4, 1), progress=kill)
     [part] = (tmp_path / "e.h5.parts").glob("*.h5")
     with pytest.raises(InputError, match=r"tuned\.h5: holds no configurations"):
-        measured(part)
+        of_file(part)

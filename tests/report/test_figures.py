@@ -1,6 +1,7 @@
 import re
 import shutil
 import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import matplotlib.figure
@@ -341,3 +342,9 @@ def test_a_figure_of_somebody_else(made_up_run):
 def test_what_is_not_a_figure_is_refused(made_up_run, name):
     with pytest.raises(InputError, match=rf"^figure '{__name__}:{name}': an instance of \S+Figure is needed$"):
         write_figure(made_up_run, f"{__name__}:{name}")
+
+
+def test_an_entry_point_has_the_name_of_its_figure(monkeypatch):
+    monkeypatch.setitem(FIGURES._points, "other", EntryPoint("other", f"{__name__}:MINE", "fluxeq.figures"))
+    with pytest.raises(InputError, match=r"^figure 'other': calls itself 'mine'; one name is needed$"):
+        FIGURES["other"]

@@ -11,10 +11,11 @@ import pytest
 import fluxeq
 import small_ensembles
 from fluxeq.data import generation
+from fluxeq.data.checkpoints import sample_to_file
 from fluxeq.data.ensembles import open_ensemble
-from fluxeq.data.generation import Settings, sample_to_file
+from fluxeq.data.generation import Settings
 from fluxeq.errors import FluxOverflowError, InputError, StabilityError
-from fluxeq.sampling import backends, chains, gpu, kernels, moves, tables
+from fluxeq.sampling import backends, chains, gpu, kernels, moves, random_numbers, tables
 from fluxeq.sampling.tuning import Tuning
 from fluxeq.theory import Theory, weight_ratio
 
@@ -56,7 +57,7 @@ def test_layouts(monkeypatch, name, n_chains):
     found = kernels.layout(SHAPE)
     assert found.is_shared == (name in ("in shared memory", "in blocks of five"))
     assert found.n_threads == (5 if name == "in blocks of five" else 32)
-    started = chains.start(SHAPE, n_chains, seed=4)
+    started = chains.empty_chains(SHAPE, n_chains, seed=4)
     plain = plain_record(DENSE, started, 2, 1)
     assert_equal(gpu.record(DENSE, started, 2, 1), plain)
     assert plain[0].tally[:, moves.ADD, 1].any()
@@ -66,25 +67,25 @@ def test_layouts(monkeypatch, name, n_chains):
     ("theory", "shape"), [(Theory(3.0, 0, 0.7), (5,)), (Theory(7.0, 0, 0.85), (3, 2, 3)), (Theory(9, 1, 1.3), (2,) * 4)]
 )
 def test_dimensions(theory, shape):
-    started = chains.start(shape, 3, seed=2)
+    started = chains.empty_chains(shape, 3, seed=2)
     assert_equal(gpu.record(theory, started, 2, 5), plain_record(theory, started, 2, 5))
 
 
 def test_a_wrong_move_is_found_out(monkeypatch):
     """The control: an entry that is accepted a little too often on the GPU, and its chains are others."""
-    started = chains.start(SHAPE, 3, seed=3)
+    started = chains.empty_chains(SHAPE, 3, seed=3)
     plain = plain_record(DENSE, started, 3, 3)
 
     def uniform(rng, c):
         return np.int64(random_bits(rng, c) >> np.uint64(11)) * 2.0**-53 * 0.9  # noqa: F821  (that of the moves)
 
-    monkeypatch.setattr(moves, "uniform", uniform)
+    monkeypatch.setattr(random_numbers, "uniform", uniform)
     assert (gpu.record(DENSE, started, 3, 3)[1] != plain[1]).any()
 
 
 def test_buffers(monkeypatch):
     """Configurations that do not fit into one buffer: two turns at a time, and one that is left over."""
-    started = chains.start(SHAPE, 3, seed=1)
+    started = chains.empty_chains(SHAPE, 3, seed=1)
     once = gpu.record(DENSE, started, 5, 1)
     monkeypatch.setattr(gpu, "BUFFER_BYTES", 2 * 3 * 8 * 8)
     assert_equal(gpu.record(DENSE, started, 5, 1), once)
@@ -93,7 +94,7 @@ def test_buffers(monkeypatch):
 
 def test_half_a_run_and_half_a_run_are_one_run():
     """The second half on a processor."""
-    started = chains.start(SHAPE, 3, seed=1)
+    started = chains.empty_chains(SHAPE, 3, seed=1)
     middle, first = gpu.record(DENSE, started, 3, 2)
     end, second = plain_record(DENSE, middle, 2, 2)
     assert_equal((end, np.concatenate([first, second], axis=1)), gpu.record(DENSE, started, 5, 2))
@@ -104,11 +105,11 @@ def test_half_a_run_and_half_a_run_are_one_run():
 
 def test_tables_grow(monkeypatch):
     """A table that is always too short gives what a long one gives."""
-    theory, started, asked = Theory(4.01, 1, 2.0), chains.start((3, 2), 3, seed=1), []
+    theory, started, asked = Theory(4.01, 1, 2.0), chains.empty_chains((3, 2), 3, seed=1), []
 
-    def shortest(theory, powers):
-        asked.append(int(powers.max()))
-        return weight_ratio(theory, asked[-1] + 2)[::2].copy()
+    def shortest(theory, p):
+        asked.append(int(p.max()))
+        return weight_ratio(theory, 2 * asked[-1] + 2)[::2].copy()
 
     real = plain_record(theory, started, 2, 3)
     monkeypatch.setattr(tables, "ratios", shortest)
@@ -118,7 +119,7 @@ def test_tables_grow(monkeypatch):
 
 def test_overflow_names_the_link():
     """One of three chains is not to be stored: an error, never a wrap, on a processor as on the GPU."""
-    started = chains.start((2, 2), 3, seed=1)
+    started = chains.empty_chains((2, 2), 3, seed=1)
     started.hops[1, 0, 0, :, 1] = 128, 130  # a line around the lattice in time; hardly any worm enters
     for record in (gpu.record, plain_record):
         with pytest.raises(
@@ -129,11 +130,11 @@ def test_overflow_names_the_link():
 
 def test_what_cannot_be(monkeypatch):
     with pytest.raises(StabilityError):
-        gpu.record(Theory(2.0, 0.0, 1.0), chains.start((2, 2), 1, seed=1), 1, 1)
+        gpu.record(Theory(2.0, 0.0, 1.0), chains.empty_chains((2, 2), 1, seed=1), 1, 1)
     context = kernels.cuda.current_context()
     monkeypatch.setattr(type(context), "get_memory_info", lambda self: (2**10, 2**20))
     with pytest.raises(InputError, match=r"chains = 50: they need 0\.0 GiB of the GPU, .*take fewer chains"):
-        gpu.record(DENSE, chains.start(SHAPE, 50, seed=1), 1, 1)
+        gpu.record(DENSE, chains.empty_chains(SHAPE, 50, seed=1), 1, 1)
 
 
 def test_ensembles(monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fluxeq.lattice import neighbours
-from fluxeq.sampling import backends, chains, moves
+from fluxeq.sampling import backends, chains, drivers, moves
 from fluxeq.sampling.moves import State
 from fluxeq.sampling.tables import tables
 from fluxeq.theory import Theory, log_weight
@@ -120,7 +120,7 @@ def shifted(hops, ends, shape, choice, chance):
     assert moved == state.moved[0]
     assert state.adds[0] == (choice & 1 if moved else 1 - (choice & 1))
     assert state.tally.sum() == state.tally[moves.ADD if choice % 2 else moves.REMOVE, moved, 0] == 1
-    found_powers = [int(PLAIN.powers(state, 0, np.uint64(site), found)) for site in range(math.prod(shape))]
+    found_powers = [int(PLAIN.arrivals_at(state, 0, np.uint64(site), found)) for site in range(math.prod(shape))]
     np.testing.assert_array_equal(2 * np.array(found_powers), powers(after, there, shape))
     return (after, there), moved, proposed
 
@@ -161,7 +161,7 @@ def test_whatever_arrives_is_drawn_alike(shape):
     for _ in range(N_PAIRS):
         state = state_of(*random_state(rng, shape), shape)
         head = np.uint64(state.ends[0, 0])
-        n = int(PLAIN.powers(state, 0, head, found))
+        n = int(PLAIN.arrivals_at(state, 0, head, found))
         drawn = [int(PLAIN.arrived(state, 0, head, (k + 0.5) / n, found)) for k in range(n)]
         expected = [int(PLAIN.hops(state.arrivals, 0, int(head), i, found)) for i in range(2 * len(shape) + 1)]
         np.testing.assert_array_equal(np.bincount(drawn, minlength=len(expected)), expected)
@@ -282,7 +282,7 @@ def drawn_worm(rng, shape, longest):
     """Moves made and wanted by one open worm in an empty lattice, and its ends."""
     heads, tails, done = np.full(1, -1), np.full(1, -1), np.zeros(3, dtype=np.int64)
     state = state_of(np.zeros((2, len(shape), math.prod(shape)), np.uint16), np.full(2, -1), shape)._replace(rng=rng)
-    assert PLAIN.add_worms(state, 0, long_tables(THEORY, shape), done, longest, heads, tails) == moves.DONE
+    assert PLAIN.add_worms(state, 0, long_tables(THEORY, shape), done, longest, heads, tails) == drivers.DONE
     return done[1], done[2], heads[0], tails[0]
 
 

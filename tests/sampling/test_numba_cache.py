@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fluxeq.sampling import backends, chains
-from fluxeq.sampling.numba_cache import kept
+from fluxeq.sampling.numba_cache import disk_cached
 from fluxeq.system.files import locked
 from fluxeq.theory import Theory
 
@@ -31,7 +31,7 @@ def source(tmp_path, monkeypatch):
 
 def loaded(source):
     """How often a fresh copy of the function is loaded and compiled when it is called for two types of numbers."""
-    function = kept(numba.njit(doubled), (source,))
+    function = disk_cached(numba.njit(doubled), (source,))
     assert [function(2), function(1.5), function(4)] == [4, 3.0, 8]
     stats = function.function.stats
     return stats.cache_hits.total(), stats.cache_misses.total()
@@ -59,18 +59,18 @@ def test_damaged_files_are_written_again(source, tmp_path, pattern, n_left):
 
 def test_a_function_that_cannot_be_compiled(source):
     with pytest.raises(numba.TypingError):
-        kept(numba.njit(not_to_be_compiled), (source,))(1)
+        disk_cached(numba.njit(not_to_be_compiled), (source,))(1)
 
 
 def test_no_folder(source, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FLUXEQ_CACHE", str(tmp_path / "file" / "folder"))
     function = numba.njit(doubled)
-    assert kept(function, (source,)) is function
+    assert disk_cached(function, (source,)) is function
 
 
 def test_others_wait_for_the_one_who_compiles(source, tmp_path):
-    function, found = kept(numba.njit(doubled), (source,)), []
+    function, found = disk_cached(numba.njit(doubled), (source,)), []
     (lock,) = tmp_path.rglob("lock")
     waiting = threading.Thread(target=lambda: found.append(function(3)))
     with locked(lock):
@@ -83,7 +83,7 @@ def test_others_wait_for_the_one_who_compiles(source, tmp_path):
 
 def test_moves_that_were_loaded_are_those_that_were_compiled():
     """All that is called from Python, on two lattices."""
-    started = {shape: chains.start(shape, 3, seed=1) for shape in ((4, 2), (5,))}
+    started = {shape: chains.empty_chains(shape, 3, seed=1) for shape in ((4, 2), (5,))}
 
     def made():
         backends.cpu.cache_clear()

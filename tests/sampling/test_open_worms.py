@@ -13,7 +13,7 @@ THEORY = Theory(4.01, 1, 1.5)
 
 def closed(shape, n_configurations, theory=THEORY):
     """Equilibrated configurations from one chain."""
-    thermal, _ = chains.record(theory, chains.start(shape, 1, seed=1), 1, 300)
+    thermal, _ = chains.record(theory, chains.empty_chains(shape, 1, seed=1), 1, 300)
     _, run = chains.record(theory, thermal, n_configurations, 2)
     return run[0]
 
@@ -89,9 +89,9 @@ def test_tables_grow(monkeypatch):
     """A table that is always too short gives what a long one gives."""
     nothing, n_worms, asked = np.zeros((20, 4, 4, 4), dtype=np.int8), np.full(20, 4), []
 
-    def shortest(theory, powers):
-        asked.append(int(powers.max()))
-        return weight_ratio(theory, asked[-1] + 2)[::2].copy()
+    def shortest(theory, p):
+        asked.append(int(p.max()))
+        return weight_ratio(theory, 2 * asked[-1] + 2)[::2].copy()
 
     real = open_worms.draw(THEORY, nothing, n_worms, seed=1)
     monkeypatch.setattr(tables, "ratios", shortest)

@@ -19,7 +19,7 @@ THEORY, SHAPE = Theory(4.01, 1, 1.05), (4, 2)
 
 def test_tune():
     """Waiting times are positive, those of the seed alone, and those of a longer run."""
-    started = chains.start(SHAPE, 4, seed=1)
+    started = chains.empty_chains(SHAPE, 4, seed=1)
     lines = []
     thermal, found = tuning.tune(THEORY, started, report=lines.append)
     again, same = tuning.tune(THEORY, started, record=partial(chains.record, n_threads=2))
@@ -40,12 +40,12 @@ def test_tune():
 )
 def test_chains_begin_on_both_sides(theory, shape):
     """Every other lattice is closed and denser than it will be, and the others are empty."""
-    begun = tuning.dispersed(theory, chains.start(shape, 5, seed=1))
+    begun = tuning.dispersed(theory, chains.empty_chains(shape, 5, seed=1))
     _, stored = chains.record(theory, begun, 0, 1)
     k = begun.hops[:, 0].astype(int) - begun.hops[:, 1]
     full = np.concatenate([k, np.zeros_like(k)], axis=1)
     assert not observables.divergence(full).any()
-    density = observables.density(full)
+    density = observables.n(theory, full)
     assert (density[1::2] == 0).all()
     assert (np.abs(density[::2]) > 1.2 * abs(exact.solve(theory, shape).n)).all()
     assert (np.sign(density[::2]) == np.sign(theory.mu)).all()
@@ -65,13 +65,13 @@ def test_chains_whose_density_is_stuck_are_not_at_rest(monkeypatch, is_dispersed
         monkeypatch.setattr(tuning, "dispersed", lambda theory, state: state)
     refused = pytest.raises(InputError, match="do not come to rest") if is_dispersed else nullcontext()
     with refused:
-        tuning.tune(THEORY, chains.start(SHAPE, 4, seed=1), record=stuck)
+        tuning.tune(THEORY, chains.empty_chains(SHAPE, 4, seed=1), record=stuck)
 
 
 def test_tuned_configurations_are_nearly_independent():
     """At the chosen spacing of 2 tau_int, rho(1) is near e^-2 and below 0.3; after one worm it is near 1."""
     theory, shape = Theory(4.25, 1, 0.5), (8, 8)  # dilute, so that worms are short
-    thermal, found = tuning.tune(theory, chains.start(shape, 8, seed=1))
+    thermal, found = tuning.tune(theory, chains.empty_chains(shape, 8, seed=1))
     rho = {}
     for spacing in (found.spacing, 1):
         _, run = chains.record(theory, thermal, 1000, spacing, n_threads=N_THREADS)
@@ -83,7 +83,7 @@ def test_tuned_configurations_are_nearly_independent():
 
 def test_each_chain_comes_to_rest():
     """Many chains span many tau_int together long before any of them has left its start behind."""
-    _, found = tuning.tune(Theory(4.25, 1, 0.5), chains.start((8, 8), 256, seed=1))
+    _, found = tuning.tune(Theory(4.25, 1, 0.5), chains.empty_chains((8, 8), 256, seed=1))
     assert found.thermalisation >= 20 * found.tau_int
 
 
@@ -92,7 +92,7 @@ def test_too_few_chains_are_refused(n_chains):
     """They would never span 400 tau_int: 64 configurations each are 128 tau_int at most."""
     assert 3 * tuning.PILOT_LENGTH / 0.5 < tuning.PILOT_TAU < tuning.FEWEST_CHAINS * tuning.PILOT_LENGTH / 0.5
     with pytest.raises(InputError, match=f"chains of a pilot = {n_chains}: at least 4 is needed"):
-        tuning.tune(THEORY, chains.start(SHAPE, n_chains, seed=1))
+        tuning.tune(THEORY, chains.empty_chains(SHAPE, n_chains, seed=1))
 
 
 VACUUM = Theory(1e4, 1, 0)
@@ -102,7 +102,7 @@ VACUUM = Theory(1e4, 1, 0)
 def test_where_nothing_fluctuates(shape):
     """Every site is where many worms begin, then the pilot counts; the start, of which half was filled, is gone."""
     lines = []
-    thermal, found = tuning.tune(VACUUM, chains.start(shape, 4, seed=1), report=lines.append)
+    thermal, found = tuning.tune(VACUUM, chains.empty_chains(shape, 4, seed=1), report=lines.append)
     assert found.spacing >= tuning.WORMS_A_SITE * np.prod(shape)
     assert found.spacing == 2 * found.tau_int
     assert found.thermalisation < 300 * tuning.WORMS_A_SITE * np.prod(shape)
@@ -138,13 +138,13 @@ def constant(n_of_chains, n_of_last=None):
 )
 def test_constant_chains_are_at_rest_if_they_agree(record, is_at_rest):
     with nullcontext() if is_at_rest else pytest.raises(InputError, match="do not come to rest"):
-        _, found = tuning.tune(THEORY, chains.start(SHAPE, 4, seed=1), record=record)
+        _, found = tuning.tune(THEORY, chains.empty_chains(SHAPE, 4, seed=1), record=record)
         assert found.spacing == tuning.WORMS_A_SITE * 8  # not before every site had its worms
 
 
 def test_pilots_fit_into_memory(monkeypatch):
     """Configurations are made few at a time, with the same result."""
-    started = chains.start(SHAPE, 4, seed=1)
+    started = chains.empty_chains(SHAPE, 4, seed=1)
     whole = tuning.tune(THEORY, started)
     monkeypatch.setattr(tuning, "PILOT_MEMORY", 5 * 4 * 4 * 8)
     parts = tuning.tune(THEORY, started)
@@ -154,4 +154,4 @@ def test_pilots_fit_into_memory(monkeypatch):
 
 def test_tune_refuses_an_unstable_theory():
     with pytest.raises(StabilityError):
-        tuning.tune(Theory(4.0, 0, 0.5), chains.start(SHAPE, 4, seed=1))
+        tuning.tune(Theory(4.0, 0, 0.5), chains.empty_chains(SHAPE, 4, seed=1))

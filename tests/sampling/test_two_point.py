@@ -18,7 +18,7 @@ FREE, SHAPE = Theory(4.8, 0, 0.3), (6, 3)
 @pytest.fixture(scope="module")
 def correlator():
     """One row a chain."""
-    thermal, _ = chains.record(FREE, chains.start(SHAPE, N_CHAINS, seed=3), 1, 3000)
+    thermal, _ = chains.record(FREE, chains.empty_chains(SHAPE, N_CHAINS, seed=3), 1, 3000)
     return two_point(FREE, thermal, 60000, n_threads=2)[1]
 
 
@@ -47,14 +47,14 @@ def test_mass(correlator):
 
 
 def test_plain_python_is_compiled_bit_for_bit():
-    started = chains.start((3, 2, 2), 2, seed=1)
+    started = chains.empty_chains((3, 2, 2), 2, seed=1)
     plain, compiled = (two_point(Theory(7, 1, 0.5), started, 40, moves=moves) for moves in (backends.reference(), None))
     for one, other in zip([*plain[0], plain[1]], [*compiled[0], compiled[1]], strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_it_makes_the_moves_of_record():
-    started = chains.start(SHAPE, 2, seed=1)
+    started = chains.empty_chains(SHAPE, 2, seed=1)
     recorded, _ = chains.record(FREE, started, 1, 500)
     correlated, _ = two_point(FREE, started, 500)
     for one, other in zip(recorded, correlated, strict=True):

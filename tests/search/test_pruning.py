@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from no_data import NO_DATA
 
 from fluxeq.search import search as module
-from fluxeq.search.pruning import LostPruner, best_value
-from fluxeq.search.search import Setting
+from fluxeq.search.pruning import PRUNED, LostPruner, best_value
 from fluxeq.search.space import Space
 from fluxeq.training.recipe import Recipe
 
@@ -27,22 +26,27 @@ class MeansSoFar(optuna.pruners.BasePruner):
 
     def prune(self, study, trial):
         losses = list(trial.intermediate_values.values())
-        return len(losses) < self._repeats and np.mean(losses) > best_value(study)
+        return len(losses) < self._repeats and np.mean(losses) > best_value(study, trial.number)
 
 
 def winner(losses, pruner):
     """The setting that wins, and how many trainings it took; a setting is a row of losses."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study, n_trainings = optuna.create_study(pruner=pruner), 0
-    for number, row in enumerate(losses):
-        trial, done, lost = study.ask(), [], False
-        trial.set_user_attr("config", {"number": number})
-        is_lost = module._judge(trial)
+
+    def value(trial):
+        nonlocal n_trainings
+        row, done, lost, is_lost = losses[trial.number], [], False, module._judge(trial)
         while len(done) < len(row) and not lost:
             done.append(row[len(done)])
             lost = is_lost(done[-1])
         n_trainings += len(done)
-        module._tell(study, trial, Setting({"number": number}, float(np.mean(done)), tuple(done), 1, pruned=lost))
+        said = {"config": {"number": trial.number}, "losses": done, "n_parameters": 1}
+        for name, attribute in (said | {PRUNED: True} if lost else said).items():
+            trial.set_user_attr(name, attribute)
+        return float(np.mean(done))
+
+    study.optimize(value, n_trials=len(losses))
     return min(module._tried(study).values(), key=lambda setting: setting.rank).config["number"], n_trainings
 
 
@@ -71,7 +75,7 @@ def test_what_was_given_up_counts_keeps_its_mean_and_never_wins(monkeypatch):
     class Trainer:
         n_parameters = 1
 
-        def __init__(self, data, config, recipe):
+        def __init__(self, data, config, recipe, device):
             self.kernel = config.blocks[0].kernel
 
     monkeypatch.setattr(module, "Trainer", Trainer)

@@ -138,7 +138,7 @@ def test_a_training_that_diverges_is_the_worst(monkeypatch, tmp_path):
     class Diverging:
         n_parameters = 3
 
-        def __init__(self, *_):
+        def __init__(self, *_, **__):
             pass
 
         def fit(self, seed):
@@ -197,19 +197,17 @@ def test_what_a_search_leaves_behind_is_checked(trained, tmp_path):
         ({"repeats": 3}, "repeats = 2, asked for 3"),
         ({"learning_rate": 0.5}, r"recipe\.learning_rate = 0\.01, asked for 0\.5"),
         ({"space": FOUR}, r"space\.layers = \[1, 2\], asked for \[1, 1\]"),
-        ({"data": ("another",)}, r"data = \['some chains'\], asked for \['another'\]"),
+        ({"data": "another"}, r"data = \['some chains'\], asked for \['another'\]"),
     ],
 )
 def test_the_trials_of_another_search_are_not_mixed_in(monkeypatch, changed, named):
     storage, trainings = in_memory(), Trainings()
-    first = run(monkeypatch, storage, Trainings(), 3)
+    first, changed = run(monkeypatch, storage, Trainings(), 3), dict(changed)
     if "data" in changed:
-        monkeypatch.setitem(globals(), "NO_DATA", NO_DATA._replace(training_origins=changed.pop("data")))
-        again = {}
-    else:
-        again = changed
+        other = NO_DATA._replace(training=replace(NO_DATA.training, origins=(changed.pop("data"),)))
+        monkeypatch.setitem(globals(), "NO_DATA", other)
     with pytest.raises(InputError, match=rf"storage: s was searched there with {named}; choose another storage"):
-        run(monkeypatch, storage, trainings, 3, **again)
+        run(monkeypatch, storage, trainings, 3, **changed)
     assert trainings.asked == []
     assert n_stored(storage) == len(first)
 
@@ -217,7 +215,7 @@ def test_the_trials_of_another_search_are_not_mixed_in(monkeypatch, changed, nam
 def test_results(trained, tmp_path):
     save_results(tmp_path, "regression", "EQ", trained, budget(Recipe(epochs=2), 40, 2, 2))
     trials, best = (read_json(tmp_path / f"{name}.json") for name in ("trials", "best"))
-    allowed = {"trials": 2, "repeats": 2, "steps": 2, "polish": 0}
+    allowed = {"trials": 2, "repeats": 2, "steps": 2, "levenberg_marquardt": 0}
     assert best == {"task": "regression", "architecture": "EQ", **trials[0], "budget": allowed}
     assert [trial["value"] for trial in trials] == sorted(setting.value for setting in trained)
     assert trials[0] == json.loads(json.dumps(asdict(trained[0])))
@@ -228,4 +226,6 @@ def test_lines_of_the_budget():
     assert str(budget(Recipe(epochs=10, batch_size=7), 40, 5, 3)) == (
         "5 settings, 3 trainings each, at most 50 steps a training; 750 steps in all"
     )
-    assert "at most 10 steps and 4 of the polish a training" in str(budget(Recipe(epochs=10, polish=4), 40, 5, 3))
+    assert "at most 10 steps and 4 Levenberg-Marquardt steps a training" in str(
+        budget(Recipe(epochs=10, levenberg_marquardt=4), 40, 5, 3)
+    )

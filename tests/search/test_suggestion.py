@@ -5,11 +5,12 @@ import optuna
 import pytest
 from pydantic import ValidationError
 
+from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import ARCHITECTURES, configured
 from fluxeq.nets.network import n_parameters, total_stride
 from fluxeq.search.space import Space
-from fluxeq.search.suggestion import suggest, suggest_recipe
+from fluxeq.search.suggestion import require_searchable, suggest, suggest_recipe
 from fluxeq.study.study import load_study
 from small_ensembles import TARGETS
 
@@ -21,7 +22,7 @@ def proposed(architecture, space=SPACE, n=N):
     """Fields and parameters of random trials."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     trials = [study.ask() for _ in range(n)]
-    return [(suggest(space, architecture, trial), trial.params) for trial in trials]
+    return [(suggest(trial, architecture, space), trial.params) for trial in trials]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -74,7 +75,38 @@ def test_a_single_choice_is_no_parameter():
 
 def test_an_unknown_architecture():
     with pytest.raises(InputError, match="architecture 'XX': choose one of EQ, ST, FL"):
-        proposed("XX", n=1)
+        require_searchable("XX")
+
+
+class Unsearchable(Frozen):
+    """An architecture from outside that does not say how a trial chooses its fields."""
+
+    @property
+    def stride(self):
+        return 1
+
+    def build(self, d, targets, rng):
+        raise NotImplementedError
+
+    def require_shape(self, shape):
+        pass
+
+
+class Searchable(Unsearchable):
+    width: int = 1
+
+    @classmethod
+    def suggest(cls, trial, space):
+        return {"width": trial.suggest_categorical("width", space.widths)}
+
+
+def test_an_architecture_from_outside():
+    wanted = r"cannot be searched without a classmethod suggest\(trial, space\), .*; add it, or give fixed networks"
+    with pytest.raises(InputError, match=wanted) as failed:
+        require_searchable(f"{__name__}:Unsearchable")
+    assert "\n" not in str(failed.value)
+    require_searchable(f"{__name__}:Searchable")
+    assert {fields["width"] for fields, _ in proposed(f"{__name__}:Searchable")} == {8, 16}
 
 
 OPTIMISERS = {
@@ -90,7 +122,7 @@ def test_settings_of_the_optimiser_are_the_same_for_all_architectures():
     for architecture in ARCHITECTURES:
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
         trials = [study.ask() for _ in range(N)]
-        chosen = [(suggest(space, architecture, trial), suggest_recipe(space, trial))[1] for trial in trials]
+        chosen = [(suggest(trial, architecture, space), suggest_recipe(trial, space))[1] for trial in trials]
         for name, choices in zip(names, OPTIMISERS.values(), strict=True):
             assert {one[name] for one in chosen} == set(choices)
             assert [one[name] for one in chosen] == [trial.params[name] for trial in trials]
@@ -99,11 +131,11 @@ def test_settings_of_the_optimiser_are_the_same_for_all_architectures():
 def test_by_default_the_optimiser_is_not_searched_nor_written_down():
     """The fingerprints of studies from before there was a choice stay what they were."""
     trial = optuna.create_study().ask()
-    assert suggest_recipe(SPACE, trial) == {}
+    assert suggest_recipe(trial, SPACE) == {}
     assert trial.params == {}
     assert not set(SPACE.model_dump(mode="json")) & set(OPTIMISERS)
     assert set(OPTIMISERS) < set(Space(**OPTIMISERS).model_dump(mode="json"))
-    assert suggest_recipe(Space(learning_rates=(1e-3,)), trial) == {"learning_rate": 1e-3}
+    assert suggest_recipe(trial, Space(learning_rates=(1e-3,))) == {"learning_rate": 1e-3}
     assert trial.params == {}
 
 
@@ -120,7 +152,7 @@ def extreme(architecture, space, shape, largest):
                 return min(choices, key=str) if largest else max(choices, key=str)
             return choose(choices)
 
-    fields = suggest(space, architecture, Extreme())
+    fields = suggest(Extreme(), architecture, space)
     return n_parameters(configured(architecture, fields, shape).build(2, TARGETS[:2], np.random.default_rng(1)))
 
 
@@ -140,7 +172,7 @@ def test_the_space_of_the_paper_goes_from_very_small_to_pretty_large(architectur
         *({"layers": (2, 1)}, {"dense_layers": (1, 0)}, {"channels": ()}, {"activations": ()}, {"strides": ()}),
         *({"start": {name: 2}} for name in ("x", "kernel", "kernel_3", "width_2", "x_0", "channels_\u00b2")),
         *({"start": {name: 99}} for name in ("layers", "kernel_0", "strided_layer", "learning_rate")),
-        {"learning_rates": (float("inf"),)},
+        *({"learning_rates": (float("inf"),)}, {"kernels": (65,)}, {"poolings": (1, 99)}),
     ],
     ids=str,
 )

@@ -36,7 +36,6 @@ def main(url: str, log: str, n_trials: str, seed: str, stall: str = "0") -> None
         return Setting(fields, value, (value,) * problem.repeats, 10)
 
     module._train = train
-    module.POLL = 0.1
     found = search(NO_DATA, "ST", SPACE, Recipe(), int(n_trials), 2, int(seed), open_storage(url, heartbeat=2), "s")
     print([(str(setting.config), setting.value) for setting in found])
 

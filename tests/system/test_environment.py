@@ -13,7 +13,7 @@ import small_ensembles
 from fluxeq.data.ensembles import open_ensemble, save_ensemble
 
 SAMPLE = shlex.split("sample --shape 4x2 --eta 4.01 --lam 1 --mu 1.5 --configurations 8 --output e.h5")
-MODEL = Path(__file__).parents[1] / "models" / "regression-EQ.safetensors"
+MODEL = Path(__file__).parents[2] / "models" / "regression-EQ.safetensors"
 PREDICT = ["predict", str(MODEL), "--data", "c.h5", "--output", "p.csv"]
 PLOT = ["measure", "c.h5", "--plot", "c.png"]
 
@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
     "variables",
     [
         {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "TERM": "dumb", "COLUMNS": "1"},
-        {"MPLBACKEND": "nonsense", "JAX_PLATFORMS": "cuda", "PYTHONWARNINGS": "error", "FORCE_COLOR": "1"},
+        {"MPLBACKEND": "nonsense", "JAX_PLATFORMS": "cuda", "PYTHONWARNINGS": "error", "SOURCE_DATE_EPOCH": "x"},
         {"JAX_PLATFORMS": "nonsense", "JAX_ENABLE_X64": "1", "LC_ALL": "C", "PYTHONUTF8": "0", "TERM": None},
         {"NUMBA_DISABLE_JIT": "1", "JAX_DISABLE_JIT": "0", "HOME": "/dev/null", "XDG_CACHE_HOME": None},
         {"FLUXEQ_CACHE": "/dev/null", "MPLCONFIGDIR": "/dev/null", "PYTHONIOENCODING": "ascii", "PYTHONOPTIMIZE": "2"},
@@ -59,3 +59,10 @@ def test_variables_change_nothing(folder, variables):
     found, expected = (np.loadtxt(folder / name, delimiter=",", skiprows=1) for name in ("p.csv", "expected.csv"))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     (folder / "e.h5").unlink()
+
+
+def test_help_on_a_terminal_of_one_column(folder):
+    """Laid out for a wider one: tables in one column take minutes."""
+    shown = run(["sample", "--help"], folder, COLUMNS="1")
+    assert shown.returncode == 0
+    assert max(map(len, shown.stdout.splitlines())) > 20

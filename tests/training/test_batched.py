@@ -8,7 +8,7 @@ from jax.export import export
 import small_ensembles
 from fluxeq.nets.architecture import configured
 from fluxeq.training import batched as module
-from fluxeq.training.batched import Together
+from fluxeq.training.batched import Batched
 from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe
 
@@ -22,7 +22,7 @@ def trainer(task="regression", architecture="EQ", augmentation=False, **recipe):
     strided = {"stride": 2} if architecture == "ST" else {}
     settings = {"blocks": [{"channels": 3, "kernel": 2, **strided}]}
     config = configured(architecture, settings, small_ensembles.SHAPE)
-    return Trainer(small_ensembles.data(task), config, Recipe(**recipe), augmentation)
+    return Trainer(small_ensembles.data(task), config, Recipe(**recipe), augmentation, together=True)
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +32,16 @@ def noisy():
 
 
 @pytest.fixture(scope="module")
-def side_by_side(noisy):
-    return Together(noisy)
+def in_step(noisy):
+    return dict(noisy.epochs({seed: noisy.begin(seed) for seed in SEEDS}))
 
 
-@pytest.fixture(scope="module")
-def in_step(noisy, side_by_side):
-    return dict(side_by_side.epochs({seed: noisy.begin(seed) for seed in SEEDS}))
+def by_itself(made, seed, training=None):
+    """A training of the same problem from its start, or from where it is, to its end without others."""
+    alone = Trainer(
+        small_ensembles.data(made.problem.task.name), made.problem._config, made.recipe, made.problem.augmentation
+    )
+    return dict(alone.ended({seed: training or alone.begin(seed)}))[seed]
 
 
 def agree(made, one, other):
@@ -54,11 +57,11 @@ def agree(made, one, other):
 def test_any_patience():
     """Also one that a device cannot count to."""
     made = trainer(epochs=2, patience=10**30)
-    assert dict(Together(made).epochs({1: made.begin(1)}))[1].n_epochs == 2
+    assert dict(made.epochs({1: made.begin(1)}))[1].n_epochs == 2
 
 
 def test_the_same_results_as_alone_to_rounding(noisy, in_step):
-    alone = {seed: noisy.finished(noisy.begin(seed)) for seed in SEEDS}
+    alone = {seed: by_itself(noisy, seed) for seed in SEEDS}
     n_epochs = [alone[seed].n_epochs for seed in SEEDS]
     assert len(set(n_epochs)) > 1  # some stop before others, within a call and between two of them
     assert any(n % module.EPOCHS_A_CALL for n in n_epochs)
@@ -67,11 +70,11 @@ def test_the_same_results_as_alone_to_rounding(noisy, in_step):
         assert not agree(noisy, alone[seed], in_step[seed % 4 + 1])  # another seed
 
 
-def test_any_grouping_as_large_as_the_device_allows(noisy, side_by_side, in_step, monkeypatch):
-    monkeypatch.setattr(module, "MEMORY", int(2.5 * noisy.bytes_needed() / module.SHARE_OF_MEMORY))
-    assert side_by_side.most == 2
+def test_any_grouping_as_large_as_the_device_allows(noisy, in_step, monkeypatch):
+    monkeypatch.setattr(module, "MEMORY", int(2.5 * noisy.problem.bytes_needed() / module.SHARE_OF_MEMORY))
+    assert noisy.epochs_of.most == 2
     groups = []
-    found = side_by_side.epochs({seed: noisy.begin(seed) for seed in SEEDS}, lambda epochs, _: groups.append([*epochs]))
+    found = noisy.epochs({seed: noisy.begin(seed) for seed in SEEDS}, lambda epochs, _: groups.append([*epochs]))
     assert all(agree(noisy, training, in_step[seed]) for seed, training in found)
     assert {tuple(group) for group in groups} >= {(1, 2), (3, 4)}
     assert max(map(len, groups)) == 2
@@ -81,18 +84,20 @@ def test_any_grouping_as_large_as_the_device_allows(noisy, side_by_side, in_step
     ("task", "architecture", "augmentation"),
     [("regression", "FL", True), ("detection", "ST", False)],
 )
-def test_all_architectures_and_the_polish_after_it(task, architecture, augmentation):
-    polish = 2 if task == "regression" else 0
-    made = trainer(task, architecture, augmentation, epochs=3, learning_rate=1e-3, schedule="cosine", polish=polish)
-    found = dict(Together(made).epochs({seed: made.begin(seed) for seed in (1, 2)}))
+def test_all_architectures_and_levenberg_marquardt_after_it(task, architecture, augmentation):
+    n_steps = 2 if task == "regression" else 0
+    made = trainer(
+        task, architecture, augmentation, epochs=3, learning_rate=1e-3, schedule="cosine", levenberg_marquardt=n_steps
+    )
+    found = dict(made.ended({seed: made.begin(seed) for seed in (1, 2)}))
     for seed in (1, 2):
-        alone, ended = made.finished(made.begin(seed)), made.finished(found[seed])
-        assert len(ended.losses) == 3 + polish
+        alone, ended = by_itself(made, seed), found[seed]
+        assert len(ended.losses) == 3 + n_steps
         assert agree(made, alone, ended)
-        assert not agree(made, alone, made.finished(found[3 - seed]))
+        assert not agree(made, alone, found[3 - seed])
 
 
-def test_what_is_seen_on_the_way(noisy, side_by_side):
+def test_what_is_seen_on_the_way(noisy):
     """The epochs of each, and trainings from which one can go on alone."""
     seen, points = [], []
 
@@ -100,19 +105,19 @@ def test_what_is_seen_on_the_way(noisy, side_by_side):
         seen.append(n_epochs)
         points.append(trainings())
 
-    ended = dict(side_by_side.epochs({seed: noisy.begin(seed) for seed in (1, 2)}, watch))
+    ended = dict(noisy.epochs({seed: noisy.begin(seed) for seed in (1, 2)}, watch))
     assert seen[0] == {seed: min(10, ended[seed].n_epochs) for seed in (1, 2)}
     assert {seed: training.n_epochs for seed, training in points[0].items()} == seen[0]
-    assert agree(noisy, noisy.finished(points[0][1]), ended[1])
+    assert agree(noisy, by_itself(noisy, 1, points[0][1]), ended[1])
 
 
 @pytest.mark.parametrize("architecture", ["EQ", "ST", "FL"])
 def test_products_are_in_full_float32_on_a_gpu(architecture):
     """The call as it is lowered for a GPU, for which none is needed: products that do not say so would be rounded."""
     made = trainer(architecture=architecture, augmentation=architecture != "EQ")
-    states = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), made.start(1), made.start(2))
-    call = jax.jit(Together(made)._several_epochs)
-    lowered = export(call, platforms=["cuda"])(states, np.zeros(2, np.int32), made.training, made.validation)
+    states = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), made.begin(1).state, made.begin(2).state)
+    call = jax.jit(Batched(made.problem).several_epochs)
+    lowered = export(call, platforms=["cuda"])(states, np.zeros(2, np.int32), *made.epochs_of.data)
     text = lowered.mlir_module()
     n_products = text.count("stablehlo.dot_general")
     assert n_products >= 5  # forward, backward, validation

@@ -17,7 +17,7 @@ from fluxeq.nets.architecture import configured
 from fluxeq.system import files
 from fluxeq.training import checkpoints as module
 from fluxeq.training import instances
-from fluxeq.training.batched import Together
+from fluxeq.training.batched import Batched
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.fit import Trainer
 from fluxeq.training.instances import train_instances
@@ -27,7 +27,7 @@ from fluxeq.training.tensors import read_tensors, save_tensors
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
 SETTINGS = {"blocks": [{"channels": 3, "kernel": 2}]}
-RECIPE = {"epochs": 6, "learning_rate": 1e-2, "batch_size": 8, "polish": 4}
+RECIPE = {"epochs": 6, "learning_rate": 1e-2, "batch_size": 8, "levenberg_marquardt": 4}
 
 
 @pytest.fixture(scope="module")
@@ -40,41 +40,53 @@ class StoppedError(Exception):
     pass
 
 
+def to_its_end(trainer, training, *watch):
+    return dict(trainer.ended({1: training}, *watch))[1]
+
+
 def bits(training):
     """All that a training holds, as bytes."""
     state = training.state._replace(key=jax.random.key_data(training.state.key))
-    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)], training.losses, training.n_polished
+    return (
+        [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)],
+        training.losses,
+        training.n_levenberg_marquardt,
+    )
 
 
-def test_stopped_at_any_epoch_or_step_of_the_polish(trainer, tmp_path):
-    in_peace = trainer.finished(trainer.begin(1))
-    assert (in_peace.n_epochs, in_peace.n_polished) == (6, 4)
+def test_stopped_at_any_epoch_or_step_of_levenberg_marquardt(trainer, tmp_path):
+    in_peace = to_its_end(trainer, trainer.begin(1))
+    assert (in_peace.n_epochs, in_peace.n_levenberg_marquardt) == (6, 4)
     for k in range(1, 10):
         checkpoint = Checkpoint(tmp_path / f"{k}.checkpoint", {1: "one"})
 
-        def watch(training, k=k, checkpoint=checkpoint):
-            if len(training.losses) == k:
-                checkpoint.write({1: training})
+        def watch(n_epochs, trainings, k=k, checkpoint=checkpoint):
+            if n_epochs[1] == k:
+                checkpoint.write(trainings())
                 raise StoppedError
 
         with pytest.raises(StoppedError):
-            trainer.finished(trainer.begin(1), watch)
-        found = Checkpoint(checkpoint.path, {1: "one"}).read(trainer.start(1))[1]
+            to_its_end(trainer, trainer.begin(1), watch)
+        found = Checkpoint(checkpoint.path, {1: "one"}).read(trainer.begin(1).state)[1]
         assert len(found.losses) == k
-        assert bits(trainer.finished(found)) == bits(in_peace)
-    assert bits(trainer.finished(trainer.begin(2))) != bits(in_peace)
+        assert bits(to_its_end(trainer, found)) == bits(in_peace)
+    assert bits(to_its_end(trainer, trainer.begin(2))) != bits(in_peace)
 
 
 def test_without_a_file_there_is_no_training(trainer, tmp_path):
     checkpoint = Checkpoint(tmp_path / "a.checkpoint", {1: "one"})
-    assert checkpoint.read(trainer.start(1)) == {}
+    assert checkpoint.read(trainer.begin(1).state) == {}
     checkpoint.remove()
     checkpoint.require_same()
 
 
 def test_those_that_were_asked_for_and_have_begun(trainer, tmp_path):
     begun = trainer.begin(2)
-    trainings = {2: begun, 3: begun.after(*trainer.epoch(begun.state)), 4: begun.after(*trainer.epoch(begun.state))}
+    trainings = {
+        2: begun,
+        3: begun.after(*trainer.alone.epoch(begun.state)),
+        4: begun.after(*trainer.alone.epoch(begun.state)),
+    }
     path = tmp_path / "a.checkpoint"
     Checkpoint(path, {2: "two", 3: "three", 4: "four"}).write(trainings)
     found = Checkpoint(path, {1: "one", 2: "another", 3: "three"})
@@ -86,7 +98,7 @@ def test_those_that_were_asked_for_and_have_begun(trainer, tmp_path):
 
 def test_another_training_or_no_checkpoint_is_refused(trainer, tmp_path):
     path = tmp_path / "a.checkpoint"
-    training = trainer.begin(1).after(*trainer.epoch(trainer.start(1)))
+    training = trainer.begin(1).after(*trainer.alone.epoch(trainer.begin(1).state))
     Checkpoint(path, {1: "one"}).write({1: training})
     whole = path.read_bytes()
     with pytest.raises(InputError, match="a training with other settings was stopped here; remove it or choose"):
@@ -113,7 +125,7 @@ def test_they_are_written_by_the_clock(tmp_path, monkeypatch, trainer):
     assert not checkpoint.due
     now[0] = 60.0
     assert checkpoint.due
-    checkpoint.read(trainer.start(1))  # one that had to wait for others before it began
+    checkpoint.read(trainer.begin(1).state)  # one that had to wait for others before it began
     assert not checkpoint.due
 
 
@@ -176,10 +188,8 @@ def noisy(monkeypatch):
     """How to run four trainings, compiled once; two of them stop early and leave the others in a group of two."""
     config, data = configured("EQ", SETTINGS, small_ensembles.SHAPE), small_ensembles.data("regression")
     recipe = Recipe(epochs=60, patience=3, learning_rate=0.1, batch_size=8)
-    made = Trainer(data, config, recipe)
-    both = {"Trainer": made, "Together": Together(made)}
-    for name, compiled in both.items():
-        monkeypatch.setattr(instances, name, lambda *arguments, compiled=compiled: compiled)
+    made = [Trainer(data, config, recipe, together=together) for together in (False, True)]
+    monkeypatch.setattr(instances, "Trainer", lambda *arguments: made[arguments[-1]])
 
     def run(folder, together=True):
         train_instances(data, "EQ", config, recipe, False, range(4), 4, folder, together)
@@ -208,7 +218,7 @@ def stop_at(monkeypatch, k):
 def test_trainings_that_go_together_are_stopped_at_any_file(noisy, tmp_path, monkeypatch, seconds, most):
     """Also where some of a group have their model and others do not, or a checkpoint is older than a model."""
     monkeypatch.setattr(module, "SECONDS", seconds)
-    monkeypatch.setattr(Together, "most", most)
+    monkeypatch.setattr(Batched, "most", most)
     in_peace = noisy(tmp_path / "in peace")
     lengths = {len(in_peace[f"EQ-{i:03d}.csv"].splitlines()) for i in range(4)}
     assert len(lengths) > 2  # they stop one by one

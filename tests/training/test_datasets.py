@@ -30,8 +30,8 @@ def test_examples_of_both_purposes(paths):
     data = load_data("regression", [paths["one"]], [paths["two"]])
     np.testing.assert_array_equal(data.training.configurations, small_ensembles.closed(1).configurations)
     np.testing.assert_array_equal(data.validation.configurations, small_ensembles.closed(2).configurations)
-    assert data.training_origins == ("eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1",)
-    assert data.validation_origins == ("eta 4.01, lam 1.0, mu 1.5, 4x4, seed 2",)
+    assert data.training.origins == ("eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1",)
+    assert data.validation.origins == ("eta 4.01, lam 1.0, mu 1.5, 4x4, seed 2",)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_same_chains_for_both_are_refused(paths, task, training, validation)
 def test_one_ensemble_may_serve_twice_on_one_side(paths):
     data = load_data("detection", [paths["worms in one"], paths["one"]], [paths["worms in two"]])
     assert len(data.training) == 80
-    assert len(data.training_origins) == 1
+    assert len(data.training.origins) == 1
 
 
 @pytest.mark.parametrize(("n_training", "n_validation"), [(5, 1), (19, 1), (20, 2), (40, 4)])

@@ -1,5 +1,6 @@
 """Scores against plain NumPy: exact means over configurations, whatever the batches."""
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -103,5 +104,47 @@ def test_another_lattice_is_refused():
     with pytest.raises(InputError, match="this FL network is for 4x4 only"):
         predict(flat, other.configurations)
     with pytest.raises(InputError, match="this FL network is for 4x4 only"):
-        evaluate(flat, Dataset(other.task, other.configurations, np.zeros((4, 2), np.float32), np.zeros(4, np.int64)))
+        evaluate(
+            flat,
+            Dataset(TASKS["regression"], other.configurations, np.zeros((4, 2), np.float32), np.zeros(4, np.int64)),
+        )
     assert predict(model("regression"), other.configurations).shape == (4, 2)
+
+
+def test_any_function_of_a_batch_or_module_is_scored_like_a_model():
+    found, data = model("detection"), small_ensembles.data("detection").training
+    wanted = evaluate(found, data)
+    assert evaluate(found.network, data) == wanted
+    assert evaluate(lambda x: np.asarray(jax.vmap(found.network)(x)), data).loss == pytest.approx(wanted.loss, rel=1e-6)
+    np.testing.assert_array_equal(
+        predict(found.network, data.configurations, "detection"), predict(found, data.configurations)
+    )
+    assert repr(wanted).startswith("Score(loss ")
+    with pytest.raises(InputError, match="task: only a model knows its own"):
+        predict(found.network, data.configurations)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            lambda x: np.zeros(len(x)),
+            r"<lambda>: returns shape \(40,\) for 40 configurations; numbers of shape \(40, 2\)",
+        ),
+        (lambda x: np.zeros((len(x), 1)), r"numbers of shape \(40, 2\) are needed for regression"),
+        (lambda x: np.full((len(x), 2), np.nan), "returns numbers that are not finite"),
+        (eqx.nn.Lambda(lambda x: x.sum()), r"Lambda: returns shape \(40,\)"),
+        (eqx.nn.Lambda(lambda x: (x, x)), "Lambda: returns tuple"),
+    ],
+)
+def test_what_is_no_network_for_the_task(function, message):
+    with pytest.raises(InputError, match=message) as failed:
+        evaluate(function, small_ensembles.data("regression").training)
+    assert "\n" not in str(failed.value)
+
+
+def test_what_are_no_configurations():
+    with pytest.raises(InputError, match=r"configurations of shape \(4, 4\): \(n, 2 d, \*shape\) is needed"):
+        predict(model("regression"), np.zeros((4, 4), np.int8))
+    with pytest.raises(InputError, match="data for counting: the model was trained for regression"):
+        evaluate(model("regression"), small_ensembles.data("counting").training)

@@ -10,21 +10,23 @@ import small_ensembles
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import configured
 from fluxeq.tasks.task import TASKS
-from fluxeq.training import evaluation, fit
+from fluxeq.training import evaluation, problem
 from fluxeq.training.datasets import Dataset
-from fluxeq.training.fit import Trainer, translated
-from fluxeq.training.levenberg_marquardt import can_polish
+from fluxeq.training.device import CPU, Device
+from fluxeq.training.epoch import translated
+from fluxeq.training.fit import Trainer
+from fluxeq.training.levenberg_marquardt import is_affordable
 from fluxeq.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
 SETTINGS = {"blocks": [{"channels": 3, "kernel": 2}]}
-POLISHED = Recipe(epochs=2, learning_rate=1e-3, polish=3)
+SHORT = Recipe(epochs=2, learning_rate=1e-3, levenberg_marquardt=3)
 
 
-def trainer(task="regression", architecture="EQ", augmentation=False, **recipe):
+def trainer(task="regression", architecture="EQ", augmentation=False, device=CPU, **recipe):
     config = configured(architecture, SETTINGS, small_ensembles.SHAPE)
-    return Trainer(small_ensembles.data(task), config, Recipe(**recipe), augmentation)
+    return Trainer(small_ensembles.data(task), config, Recipe(**recipe), augmentation, device)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +55,12 @@ def test_a_batch_in_parts_trains_the_same_network(monkeypatch, augmentation):
     whole = trainer(augmentation=augmentation, **settings)
     network, curve = whole.fit(1)
     found = [leaves(network)]
-    longest = max(array.size for array in jax.tree.leaves(whole._kept_by_a_batch())) * 4
+    longest = max(array.size for array in jax.tree.leaves(whole.problem.kept_by_a_batch())) * 4
     assert longest > 48 * whole.n_parameters  # so that it fits into what the weights need
     for n_bytes, n_parts in ((longest / 3.5, 4), (4 * whole.n_parameters, 12), (4 * whole.n_parameters - 1, 1)):
-        monkeypatch.setattr(fit, "CACHED", n_bytes)
+        monkeypatch.setattr(problem, "CACHED", n_bytes)
         parted = trainer(augmentation=augmentation, **settings)
-        assert (whole.n_parts, parted.n_parts) == (1, n_parts)
+        assert (whole.problem.n_parts, parted.problem.n_parts) == (1, n_parts)
         network, other = parted.fit(1)
         found.append(leaves(network))
         np.testing.assert_allclose(other.training, curve.training, rtol=1e-5)
@@ -66,9 +68,8 @@ def test_a_batch_in_parts_trains_the_same_network(monkeypatch, augmentation):
         for b in others:
             np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
     assert any((a != b).any() for a, b in zip(*found[:2], strict=True))
-    monkeypatch.setattr(fit, "CACHED", 4 * whole.n_parameters)
-    monkeypatch.setattr(fit, "on_gpu", lambda: True)
-    assert trainer(**settings).n_parts == 1
+    monkeypatch.setattr(problem, "CACHED", 4 * whole.n_parameters)
+    assert trainer(device=Device("cuda"), **settings).problem.n_parts == 1
 
 
 def test_the_best_weights_are_kept(noisy):
@@ -98,7 +99,7 @@ def test_the_curve_has_every_epoch(noisy):
 def test_the_epoch_is_compiled_once(noisy):
     noisy.fit(1)
     noisy.fit(4)
-    assert noisy._steps._cache_size() == 1
+    assert noisy.alone._parts.steps._cache_size() == 1
 
 
 def test_the_number_of_examples_is_no_part_of_what_is_compiled():
@@ -106,13 +107,17 @@ def test_the_number_of_examples_is_no_part_of_what_is_compiled():
 
     def programs(n):
         data, config = small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE)
-        made, found = Trainer(data, config, Recipe(epochs=3, batch_size=8, schedule="cosine", polish=1)), set()
+        made, found = (
+            Trainer(data, config, Recipe(epochs=3, batch_size=8, schedule="cosine", levenberg_marquardt=1)),
+            set(),
+        )
 
         def watched(function):
             return lambda *given: (found.add(function.lower(*given).as_text()), function(*given))[1]
 
-        made._steps, made._outputs = watched(made._steps), watched(made._outputs)
-        made._polisher._linearised = watched(made._polisher._linearised)
+        made.alone._parts = made.alone._parts._replace(steps=watched(made.alone._parts.steps))
+        made.alone._outputs = watched(made.alone._outputs)
+        made._method._linearised = watched(made._method._linearised)
         made.fit(1)
         return found
 
@@ -130,8 +135,8 @@ def test_rates(schedule, rates):
     made = trainer(learning_rate=1e-2, schedule=schedule, **recipe)
     training = made.begin(1)
     points = [training.state.network]
-    while made.learns(training):
-        training = training.after(*made.epoch(training.state))
+    while training.learns(made.recipe):
+        training = training.after(*made.alone.epoch(training.state))
         points.append(training.state.network)
     found = [
         max(np.abs(a - b).max() for a, b in zip(leaves(before), leaves(after), strict=True))
@@ -189,10 +194,10 @@ def test_more_steps_than_a_device_can_count():
     assert len(trainer(epochs=1, patience=10**30).fit(1)[1].validation) == 1
 
 
-def test_polish():
-    """After two epochs there is much left to gain, and the best weights are those of the polish."""
-    polished = trainer(epochs=2, learning_rate=1e-3, polish=6, augmentation=True)
-    network, curve = polished.fit(1)
+def test_levenberg_marquardt():
+    """After two epochs there is much left to gain, and the best weights are those of Levenberg-Marquardt."""
+    made = trainer(epochs=2, learning_rate=1e-3, levenberg_marquardt=6, augmentation=True)
+    network, curve = made.fit(1)
     assert len(curve.training) == 2 + 6
     assert curve.best_epoch > 2
     assert curve.training[-1] < 0.1 * curve.training[1]
@@ -204,16 +209,16 @@ def test_polish():
 
 
 @pytest.mark.parametrize("task", ["regression", "counting"])
-def test_polish_is_for_squared_errors(task):
-    assert trainer(task, polish=1)
-    with pytest.raises(InputError, match="polish = 1: detection has no squared error; set it to 0"):
-        trainer("detection", polish=1)
+def test_levenberg_marquardt_is_for_squared_errors(task):
+    assert trainer(task, levenberg_marquardt=1)
+    with pytest.raises(InputError, match="levenberg_marquardt = 1: detection has no squared error; set it to 0"):
+        trainer("detection", levenberg_marquardt=1)
 
 
-def test_polish_sums_over_parts_of_the_training_set(monkeypatch):
+def test_levenberg_marquardt_sums_over_parts_of_the_training_set(monkeypatch):
     """Two configurations at a time give the steps of all at once; half of all would not."""
     whole, half = (
-        Trainer(small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE), POLISHED)
+        Trainer(small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE), SHORT)
         for n in (40, 20)
     )
     wanted = whole.fit(1)[1].training[-3:]
@@ -227,13 +232,13 @@ def test_polish_sums_over_parts_of_the_training_set(monkeypatch):
     [(850, 40_000, True), (3_000, 40_000, False), (20_000, 400, True), (30_000, 400, False)],
     ids=["many data", "too much work", "few data", "too much memory"],
 )
-def test_which_networks_can_be_polished(n_parameters, n_residuals, affordable):
-    assert can_polish(n_parameters, n_residuals) == affordable
+def test_which_networks_are_small_enough(n_parameters, n_residuals, affordable):
+    assert is_affordable(n_parameters, n_residuals) == affordable
 
 
-def test_polish_leaves_a_network_that_is_too_large_as_it_is(monkeypatch):
+def test_levenberg_marquardt_leaves_a_network_that_is_too_large_as_it_is(monkeypatch):
     monkeypatch.setattr("fluxeq.training.levenberg_marquardt.MOST_WORK", 1000)
-    _, curve = trainer(epochs=1, polish=3).fit(1)
+    _, curve = trainer(epochs=1, levenberg_marquardt=3).fit(1)
     assert len(curve.training) == 1
 
 

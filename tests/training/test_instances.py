@@ -1,14 +1,17 @@
 """Many instances: each depends on its number alone, and finished ones are kept."""
 
+import equinox as eqx
+import jax
 import numpy as np
 import pytest
 
 import small_ensembles
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import configured
+from fluxeq.training.evaluation import evaluate
 from fluxeq.training.fit import Trainer
-from fluxeq.training.instances import train_instances
-from fluxeq.training.models import describe
+from fluxeq.training.instances import train_instances, train_networks
+from fluxeq.training.models import describe, load_model
 from fluxeq.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
@@ -113,3 +116,43 @@ def test_other_data_are_refused(pair, monkeypatch):
     monkeypatch.setattr(small_ensembles, "data", lambda task: other)
     with pytest.raises(InputError, match="n_training = 40, asked for 30"):
         train(pair[0], range(1))
+
+
+class Linear(eqx.Module):
+    """A network of somebody else: the sum over sites of a linear function."""
+
+    weight: np.ndarray
+
+    def __call__(self, x):
+        return self.weight @ x.sum(axis=(1, 2))
+
+
+class OwnConfig:
+    """As much of a config as a training needs."""
+
+    def build(self, d, targets, rng):
+        return Linear(rng.normal(size=(len(targets), 2 * d)).astype(np.float32) / 100)
+
+    def require_shape(self, shape):
+        if len(shape) != 2:
+            raise InputError("two dimensions only")
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_networks_in_memory(pair, together):
+    """The same as in files, or of an own module; nothing is written."""
+    data, config, recipe = small_ensembles.data("regression"), configured("EQ", SETTINGS, (4, 4)), Recipe(epochs=2)
+    seen, given = [], {"instances": range(2), "seed": 1, "together": together}
+    found = {i: (network, curve) for i, network, curve in train_networks(data, config, recipe, **given)}
+    for i, (network, curve) in found.items():
+        there = load_model(pair[0] / f"EQ-{i:03d}.safetensors")
+        for a, b in zip(jax.tree.leaves(network), jax.tree.leaves(there.network), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=0 if not together else 1e-6)
+        assert curve.best == pytest.approx(there.description.validation_loss, rel=1e-5)
+        assert repr(curve) == f"Curve(2 epochs, lowest validation loss {curve.best:.3g} at {curve.best_epoch})"
+    own = train_networks(data, OwnConfig(), Recipe(epochs=5), **given, progress=lambda *done: seen.append(done))
+    for _, network, curve in own:
+        assert isinstance(network, Linear)
+        assert curve.training[-1] < curve.training[0]
+        assert evaluate(network, data.validation).loss == pytest.approx(curve.best, rel=1e-5)
+    assert (1, 5) in seen

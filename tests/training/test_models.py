@@ -47,7 +47,7 @@ def saved(path, architecture="ST", task="regression", settings=SETTINGS):
         best_epoch=2,
         validation_loss=0.125,
     )
-    save_model(path, network, description)
+    save_model(str(path), Model(network, description))
     return Model(network, description, path)
 
 
@@ -79,8 +79,8 @@ def with_header(path, **changes):
 
 def test_another_format_version(tmp_path):
     path = saved(tmp_path / "m.safetensors").path
-    with_header(path, format_version=3)
-    with pytest.raises(InputError, match=r"m\.safetensors: format version 3, this fluxeq reads 2"):
+    with_header(path, format_version=2)
+    with pytest.raises(InputError, match=r"m\.safetensors: format version 2, this fluxeq reads 3"):
         load_model(path)
 
 

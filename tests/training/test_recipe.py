@@ -18,10 +18,10 @@ def test_other_batches_take_no_more_steps(n, batch):
 
 
 def test_nothing_else_changes():
-    recipe = Recipe(epochs=60, polish=5)
+    recipe = Recipe(epochs=60, levenberg_marquardt=5)
     assert recipe.varied(100, {}) == recipe
-    assert recipe.varied(100, {"learning_rate": 0.5}) == Recipe(epochs=60, polish=5, learning_rate=0.5)
-    assert recipe.varied(100, {"batch_size": 50}) == Recipe(epochs=60, polish=5, batch_size=50)
+    assert recipe.varied(100, {"learning_rate": 0.5}) == Recipe(epochs=60, levenberg_marquardt=5, learning_rate=0.5)
+    assert recipe.varied(100, {"batch_size": 50}) == Recipe(epochs=60, levenberg_marquardt=5, batch_size=50)
 
 
 NUMBERS = [0, -1, 1e-300, 1e300, float("inf"), float("nan")]

@@ -100,7 +100,6 @@ ASKING: tuple[Changes, ...] = (
     *_each("NUMBA_ENABLE_CUDASIM", "1"),
     *_each("OMP_NUM_THREADS", "0", "nonsense", "-1"),
     *_each("PYTHONWARNINGS", "error", "nonsense"),
-    *_each("PYTHONIOENCODING", "nonsense"),
     *_each("PYTHONHOME", ""),
     *_each("SOURCE_DATE_EPOCH", "0", "nonsense"),
     *_each("HDF5_USE_FILE_LOCKING", "FALSE", "nonsense"),

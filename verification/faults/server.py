@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 MODULES = (
     "fluxeq.__main__",
     "fluxeq.cli.commands",
-    "fluxeq.data.generation",
+    "fluxeq.data.checkpoints",
     "fluxeq.data.measurement",
     "fluxeq.report.figures.registry",
     "fluxeq.report.figures.diagnostics",

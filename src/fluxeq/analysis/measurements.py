@@ -34,7 +34,8 @@ def tables(models: Files, tests: dict[str, Path], closed: dict[str, Path]) -> It
     found: dict[str, list[Any]] = {name: [] for name in MEASUREMENTS}
     for section, families in models.items():
         ensemble = open_ensemble(tests[section])
-        named = [(_named(section, family, model), model) for family, model in _loaded(families)]
+        loaded = [(family, load_model(path)) for family, paths in families.items() for path in paths]
+        named = [(_named(section, family, model), model) for family, model in loaded]
         found["translation"] += [_translation_error(*each, ensemble.configurations[0]) for each in named]
         opened = np.flatnonzero(ensemble.n_worms == 1)
         if section not in closed or len(ensemble.shape) != 2 or not len(opened):
@@ -51,10 +52,6 @@ def tables(models: Files, tests: dict[str, Path], closed: dict[str, Path]) -> It
     for name in ("example", "feature_maps"):
         empty = [pandas.DataFrame(columns=list(MEASUREMENTS[name]))]
         yield name, pandas.concat(found[name] or empty, ignore_index=True)[list(MEASUREMENTS[name])]
-
-
-def _loaded(families: dict[str, list[Path]]) -> list[tuple[str, Model]]:
-    return [(family, load_model(path)) for family, paths in families.items() for path in paths]
 
 
 def _named(section: str, family: str, model: Model) -> Row:

@@ -4,7 +4,7 @@ A function in place of networks, ``(n, 2 d, *shape)`` to outputs ``(n, n_targets
 like these; it raises InputError for a lattice that it cannot take.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,9 +71,8 @@ def _function(name: str, whose: dict[str, Any], task: Task) -> Contender:
     call = FUNCTIONS[name]
 
     def found(configurations: np.ndarray) -> np.ndarray:
-        values = np.asarray(call(configurations), dtype=np.float32)
-        if values.shape != (len(configurations), len(task.targets)):
-            expected = (len(configurations), len(task.targets))
+        values, expected = np.asarray(call(configurations), dtype=np.float32), (len(configurations), len(task.targets))
+        if values.shape != expected:
             raise InputError(f"function {name!r}: returns an array {values.shape}, not {expected}")
         return values
 
@@ -90,38 +89,29 @@ def _function(name: str, whose: dict[str, Any], task: Task) -> Contender:
 
 def _rows(task: Task, contenders: list[Contender], ensemble: Ensemble) -> list[dict[str, Any]]:
     """Scores on one test set, number of worms by number."""
-    data, labels = dataset(task, ensemble), task.labels(ensemble)
-    theory = ensemble.theory
+    data, labels, theory = dataset(task, ensemble), task.labels(ensemble), ensemble.theory
     where = {"theory": theory.name, "shape": named(ensemble.shape), **theory.couplings}
-    numbers = [int(number) for number in np.unique(ensemble.n_worms)] if task.counts_worms else [None]
-    chosen = {number: np.full(len(data), True) if number is None else ensemble.n_worms == number for number in numbers}
-    truths = {number: _truths(labels[of], ensemble.chain[of], number) for number, of in chosen.items()}
-    rows = []
+    rows: list[dict[str, Any]] = []
+    chosen = {number: ensemble.n_worms == number for number in np.unique(ensemble.n_worms).tolist()}
+    truths = {number: _truths(task, labels[of], ensemble.chain[of]) for number, of in chosen.items()}
     for contender in contenders:
         found = contender.outputs(data.configurations)
         for number, of in chosen.items():
             result = score(task, found[of], data.labels[of], data.chain[of])
+            common = {**contender.about, **where, "n_worms": number if task.counts_worms else None}
+            common |= {"configurations": result.configurations, "accuracy": result.accuracy}
+            scores: dict[str, Mapping[str, float | None]]
+            scores = {"loss": result.per_target, "loss_error": result.per_target_error, "mean": result.mean_prediction}
             for target, truth in zip(task.target_names, truths[number], strict=True):
                 rows.append(
-                    {
-                        **contender.about,
-                        **where,
-                        "n_worms": number,
-                        "configurations": result.configurations,
-                        "target": target,
-                        "loss": result.per_target[target],
-                        "loss_error": result.per_target_error[target],
-                        "mean": result.mean_prediction[target],
-                        **truth,
-                        "accuracy": result.accuracy,
-                    }
+                    {**common, "target": target, **{key: values[target] for key, values in scores.items()}, **truth}
                 )
     return rows
 
 
-def _truths(labels: np.ndarray, chain: np.ndarray, n_worms: int | None) -> list[dict[str, float | None]]:
+def _truths(task: Task, labels: np.ndarray, chain: np.ndarray) -> list[dict[str, float | None]]:
     """The mean of each target, with its Monte-Carlo error by the Gamma method unless the number of worms is given."""
-    if n_worms is not None:
+    if task.counts_worms:
         return [{"truth": float(values.mean()), "truth_error": None} for values in labels.T]
     estimates = [statistics.estimate(statistics.by_chain(values, chain)) for values in labels.T]
     return [{"truth": estimate.value, "truth_error": estimate.error} for estimate in estimates]

@@ -20,6 +20,6 @@ app = cyclopts.App(
 )
 
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
-TaskName = Literal["regression", "detection", "counting"]
-ArchitectureName = Literal["EQ", "ST", "FL"]
+TaskName = Annotated[str, Parameter(help="regression, detection, counting, or package.module:NAME.")]
+ArchitectureName = Annotated[str, Parameter(help="EQ, ST, FL, or package.module:Class; see fluxeq.nets.architecture.")]
 Device = Literal["cpu", "cuda"]

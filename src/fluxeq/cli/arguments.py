@@ -1,13 +1,14 @@
 """What the words and files of a command line mean."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluxeq.errors import InputError
 
 if TYPE_CHECKING:
-    from fluxeq.data.goal import Goal
     from fluxeq.search.space import Space
+    from fluxeq.theory import FluxTheory
     from fluxeq.training.recipe import Recipe
 
 MOST_DIGITS = 100
@@ -22,18 +23,38 @@ def parsed_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def parsed_goal(text: str) -> "Goal":
-    """The observable and its error in n=0.001. Raises InputError for anything else."""
-    from fluxeq.data.goal import Goal
+def parsed_theory(name: str | None, couplings: str | None, phi4: Mapping[str, float | None]) -> "FluxTheory":
+    """A theory by its name with couplings as in beta=0.8,mu=0.1, or ``phi4`` with those of its own options.
 
-    name, _, number = text.partition("=")
-    try:
-        error = float(number)
-    except ValueError:
-        error = 0.0
-    if name not in ("n", "phi2") or not 0 < error < float("inf"):
-        raise InputError(f"until {text!r:.80}: an observable and the error to reach, as in n=0.001 or phi2=1e-4")
-    return Goal("n" if name == "n" else "phi2", error)
+    Raises InputError for couplings that are missing, given twice, or of another theory.
+    """
+    from fluxeq.theory import theory_of
+
+    given = {coupling: value for coupling, value in phi4.items() if value is not None}
+    options = ", ".join(f"--{coupling}" for coupling in phi4)
+    if couplings is not None and given:
+        raise InputError(f"--{next(iter(given))}: all couplings are in --couplings already; leave {options} out")
+    if couplings is not None:
+        return theory_of(name or "phi4", _parsed_couplings(couplings))
+    if name not in (None, "phi4"):
+        raise InputError(f"theory {name!r:.80}: its couplings are missing; give them as in --couplings beta=0.8,mu=0.1")
+    if missing := [f"--{coupling}" for coupling in phi4 if coupling not in given]:
+        raise InputError(f"{', '.join(missing)}: missing; give {options}, or another --theory with its --couplings")
+    return theory_of("phi4", given)
+
+
+def _parsed_couplings(text: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            name = ""
+        if not name or name in found:
+            raise InputError(f"couplings {text!r:.80}: names with a number each, as in beta=0.8,mu=0.1, are needed")
+        found[name] = value
+    return found
 
 
 def parsed_integers(name: str, text: str) -> list[int]:
@@ -61,6 +82,8 @@ def varied(recipe: "Recipe", n: int, changes: dict[str, Any], path: Path | None)
 
     from fluxeq.config import first_problem
 
+    if not isinstance(changes, dict):
+        raise InputError(f"{path}: recipe = {changes!r:.80}: an object of fields is needed")
     try:
         return recipe.varied(n, changes)
     except ValidationError as error:

@@ -11,9 +11,9 @@ from cyclopts import Parameter
 
 from fluxeq.cli.app import ArchitectureName, Device, Many, TaskName, app
 from fluxeq.cli.arguments import config_of, recipe_of, space_of, varied
-from fluxeq.cli.progress import progress
 from fluxeq.errors import InputError
 from fluxeq.system.capacity import n_processors
+from fluxeq.system.progress import progress
 
 if TYPE_CHECKING:
     from fluxeq.data.ensembles import Ensemble
@@ -75,27 +75,28 @@ def train(
         from fluxeq.system.files import claimed, model_file, require_writable
         from fluxeq.training.compiled import keep_compiled
         from fluxeq.training.datasets import load_data
-        from fluxeq.training.devices import on_gpu, use_device
+        from fluxeq.training.device import Device as LearningDevice
         from fluxeq.training.instances import train_instances
 
         if not 1 <= instances <= MOST_INSTANCES:
             raise InputError(f"instances = {instances}: from 1 to {MOST_INSTANCES} are possible")
         _require_seed(seed)
         require_writable(output / model_file(architecture, 0))
-        use_device(device)
+        there = LearningDevice(device)
+        there.use()
         keep_compiled()
         (chosen, changes), general = config_of(config), recipe_of(recipe)
         found = load_data(task, data, validation)
         built = configured(architecture, chosen, found.training.shape)
         the_recipe = varied(general, len(found.training), changes, config)
-        in_step, n_workers = together or on_gpu(), min(instances, n_processors())
+        in_step, n_workers = together or there.together, min(instances, n_processors())
         each = the_recipe.epochs + the_recipe.levenberg_marquardt
         complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
         with claimed(output / f".{architecture}.lock", f"trains {architecture}"):
             if in_step or n_workers == 1 or complete:
                 note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
                 asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
-                paths = train_instances(found, *asked, in_step, note)
+                paths = train_instances(found, *asked, in_step, note, there)
             else:
                 files = Examples(task=task, training=tuple(map(str, data)), validation=tuple(map(str, validation)))
                 network = FixedNetwork(config=built.model_dump(mode="json"))
@@ -127,9 +128,9 @@ def evaluate(
     with progress("scoring") as advance:
         from fluxeq.data.ensembles import open_ensemble
         from fluxeq.training.compiled import keep_compiled
-        from fluxeq.training.devices import use_device
+        from fluxeq.training.device import CPU
 
-        use_device("cpu")
+        CPU.use()
         keep_compiled()
         ensemble, rows = open_ensemble(data), []
         for i, path in enumerate(models):
@@ -174,12 +175,12 @@ def predict(model: Path, /, *, data: Path, output: Path) -> None:
         from fluxeq.data.ensembles import open_ensemble
         from fluxeq.system.files import require_writable, write_text
         from fluxeq.training.compiled import keep_compiled
-        from fluxeq.training.devices import use_device
+        from fluxeq.training.device import CPU
         from fluxeq.training.evaluation import predict as predicted
         from fluxeq.training.models import load_model
 
         require_writable(output)
-        use_device("cpu")
+        CPU.use()
         keep_compiled()
         loaded = load_model(model)
         values = predicted(loaded, open_ensemble(data).configurations)
@@ -248,7 +249,7 @@ def search(
         from fluxeq.system.files import require_writable
         from fluxeq.training.compiled import keep_compiled
         from fluxeq.training.datasets import load_data
-        from fluxeq.training.devices import use_device
+        from fluxeq.training.device import Device as LearningDevice
 
         for name, value in (("trials", trials), ("repeats", repeats)):
             if value < 1:
@@ -257,7 +258,8 @@ def search(
         require_writable(output / "best.json")
         if seed is not None:
             _require_seed(seed)
-        use_device(device)
+        there = LearningDevice(device)
+        there.use()
         keep_compiled()
         the_space, the_recipe = space_of(space), recipe_of(recipe)
         found = load_data(task, data, validation)
@@ -279,6 +281,7 @@ def search(
             f"{task}-{architecture}",
             advance,
             prune,
+            there,
         )
     save_results(output, task, architecture, settings, allowed)
     write_search(output)

@@ -7,19 +7,21 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fluxeq.cli.app import Device, app
-from fluxeq.cli.arguments import parsed_goal, parsed_integers, parsed_shape
-from fluxeq.cli.progress import progress
+from fluxeq.cli.arguments import parsed_integers, parsed_shape, parsed_theory
 from fluxeq.errors import GoalMissedError, InputError
 from fluxeq.system.capacity import n_processors
+from fluxeq.system.progress import progress
 
 
 @app.command
 def sample(
     *,
     shape: str,
-    eta: float,
-    lam: float,
-    mu: float,
+    eta: float | None = None,
+    lam: float | None = None,
+    mu: float | None = None,
+    theory: str | None = None,
+    couplings: str | None = None,
     configurations: int,
     output: Path,
     chains: int = 4,
@@ -36,11 +38,15 @@ def sample(
     shape:
         Extents of the periodic lattice, time first, as in 60x4.
     eta:
-        2 d + m^2, in lattice units.
+        2 d + m^2 of the theory phi4, in lattice units.
     lam:
-        Quartic coupling; 0 is the free field.
+        Quartic coupling of phi4; 0 is the free field.
     mu:
-        Chemical potential.
+        Chemical potential of phi4.
+    theory:
+        phi4, unless given: a theory by its name, or as package.module:Class.
+    couplings:
+        All couplings of the theory, as in beta=0.8,mu=0.1; for phi4 in place of --eta, --lam and --mu.
     configurations:
         How many to store, over all chains together, or at most with --until; more than a file holds extends it.
     output:
@@ -58,33 +64,35 @@ def sample(
     start:
         An ensemble of the same lattice at a neighbouring mu, with whose last configurations the chains start.
     """
-    from fluxeq.data.ensembles import open_ensemble, read_series
-    from fluxeq.data.generation import Settings, sample_to_file
+    from fluxeq.data.checkpoints import sample_to_file
+    from fluxeq.data.ensembles import STORED, open_ensemble, read_series
+    from fluxeq.data.generation import Settings
+    from fluxeq.data.goal import goals_of
     from fluxeq.data.measurement import as_text, measured
-    from fluxeq.theory import Theory
 
-    goal = None if until is None else parsed_goal(until)
-    warm = open_ensemble(start, 1) if start else None
-    origin = warm.origin if warm else ""
-    settings = Settings(Theory(eta, lam, mu), parsed_shape(shape), configurations, chains, seed, origin)
+    the_theory, goals = parsed_theory(theory, couplings, {"eta": eta, "lam": lam, "mu": mu}), goals_of(until)
+    source = open_ensemble(start, 1) if start else None
+    origin = source.origin if source else ""
+    settings = Settings(the_theory, parsed_shape(shape), configurations, chains, seed, origin)
     with progress("sampling") as advance:
         made = sample_to_file(
             output,
             settings,
-            goal=goal,
-            start=warm,
+            goals=goals,
+            start=source,
             device=device,
             threads=n_processors() if threads is None else threads,
             progress=advance,
         )
-    found = measured(output)
-    missed = goal.missed(getattr(read_series(output), goal.observable), settings.shape) if goal else ""
+        series = read_series(output, list(dict.fromkeys([*STORED, *(goal.observable for goal in goals)])))
+    found = measured(output, series)
+    missed = [line for goal in goals if (line := goal.missed(series.observables[goal.observable], settings.shape))]
     says = "kept" if missed else "complete" if made else "was complete already"
     print(f"{output}: {says}, {found.n_configurations} configurations")
-    if goal:
+    if goals:
         print(as_text(found))
     if missed:
-        raise GoalMissedError(missed)
+        raise GoalMissedError(missed[0])
 
 
 @app.command
@@ -92,6 +100,7 @@ def measure(
     ensemble: Path,
     /,
     *,
+    observable: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     json_: Annotated[bool, Parameter(name="--json")] = False,
     plot: Path | None = None,
 ) -> None:
@@ -101,23 +110,26 @@ def measure(
     ----------
     ensemble:
         An ensemble file.
+    observable:
+        One more observable, by its name or as package.module:function; may be given several times.
     json_:
         Print JSON.
     plot:
-        A picture to draw (png or pdf): history, autocorrelation and histogram of n and |phi|^2.
+        A picture to draw (png or pdf): history, autocorrelation and histogram of each observable.
     """
     with progress("measuring"):
-        from fluxeq.data.ensembles import read_series
+        from fluxeq.data.ensembles import STORED, read_series
         from fluxeq.data.measurement import as_json, as_text, measured
         from fluxeq.system.files import require_writable
 
         if plot is not None:
             require_writable(plot)
-        found = measured(ensemble)
+        series = read_series(ensemble, list(dict.fromkeys([*STORED, *observable])))
+        found = measured(ensemble, series)
         if plot is not None:
             from fluxeq.report.figures.diagnostics import save_diagnostics
 
-            save_diagnostics(read_series(ensemble), plot)
+            save_diagnostics(series.observables, plot)
     print(json.dumps(as_json(found), indent=2) if json_ else as_text(found))
 
 
@@ -138,14 +150,14 @@ def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> Non
     """
     with progress("opening worms"):
         from fluxeq.data.ensembles import open_ensemble, save_ensemble
-        from fluxeq.data.generation import sole_maker, with_worms
-        from fluxeq.system.files import require_writable
+        from fluxeq.data.generation import open_worms
+        from fluxeq.system.files import claimed, require_writable
 
         numbers = parsed_integers("number", number)
         require_writable(output)
-        with sole_maker(output):
+        with claimed(output.with_name(f".{output.name}.lock"), f"is making {output.name}"):
             if output.exists():
                 raise InputError(f"{output}: exists; remove it or choose another output")
-            opened = with_worms(open_ensemble(ensemble), numbers, seed)
+            opened = open_worms(open_ensemble(ensemble), numbers, seed=seed)
             save_ensemble(output, opened)
     print(f"{output}: {len(opened)} configurations with {number} open worms")

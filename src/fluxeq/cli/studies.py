@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from fluxeq.cli.app import Device, app
-from fluxeq.cli.progress import progress
 from fluxeq.system.capacity import n_processors
+from fluxeq.system.progress import progress
 
 
 @app.command
@@ -50,18 +50,19 @@ def reproduce(
     from fluxeq.runs.partial_report import write_partial_report
     from fluxeq.runs.reproduce import reproduce as run
     from fluxeq.runs.status import open_run
-    from fluxeq.training.devices import ON_GPU, require_device
+    from fluxeq.training.device import Device as LearningDevice
     from fluxeq.workflow import selection
     from fluxeq.workflow.executors import fleet
 
     selection.require_workers(executor, scheduler, workers)
-    require_device(device)
+    learning = LearningDevice(device)
+    learning.require()
     with progress("jobs") as advance:
         n = run(
             study,
             output,
             lambda: fleet(
-                selection.workers(executor, workers or n_processors(), scheduler), ON_GPU if device == "cuda" else None
+                selection.workers(executor, workers or n_processors(), scheduler), learning.environment or None
             ),
             lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
             task,

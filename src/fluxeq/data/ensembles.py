@@ -6,16 +6,16 @@
     labels/n_worms, heads, tails    worm files only; end sites, -1 where there is none
     state/hops, rng, tally  closed ensembles only: what the chains need to go on, and how their moves went
 
-Attributes: eta, lam, mu, shape, chains, seed, start, spacing, thermalisation and tau_int (in worms), entry, version,
-format_version; worm files also worm_seed. ``start`` is the origin of the configurations that the chains started from,
-or empty.
+Attributes: theory, theory_class (where it is), couplings (their names) and each of them; shape, chains, seed,
+start_origin, spacing, thermalisation and tau_int (in worms), entry, version, format_version; worm files also worm_seed.
+``start_origin`` is the origin of the configurations that the chains started from, or empty.
 
 Files are written block by block, so that they may be larger than the memory, and compressed by gzip, which every HDF5
 library reads. ``hdf5`` checks them as a whole whenever one is opened.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -30,25 +30,30 @@ from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains
 from fluxeq.sampling.open_worms import OpenWorms
 from fluxeq.sampling.tuning import Tuning
-from fluxeq.statistics import by_chain
+from fluxeq.statistics import Estimate, by_chain, estimate
 from fluxeq.system.files import whole
-from fluxeq.theory import Theory
+from fluxeq.theory import FluxTheory, theory_of
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 CHUNK_BYTES, SHORT_CHUNK_BYTES = 2**18, 2**15
 """What HDF5 stores and compresses together, of configurations and of what there is one number of for each."""
 PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 """Level 4 takes 1.7 times as long and saves a sixth of the bytes (benchmarks/ensembles.py)."""
-SERIES = {"n": "observables/n", "phi2": "observables/phi2", "chain": "chain", "sweep": "sweep"}
+STORED = ("n", "phi2")
+"""The observables in a file; all others are computed when they are asked for."""
 LABELS = ("n_worms", "heads", "tails")
+ATTRIBUTES = (
+    *("theory", "theory_class", "couplings", "shape", "chains", "seed", "start_origin", "version", "format_version"),
+    *("spacing", "thermalisation", "tau_int", "entry", "worm_seed"),
+)
 
 
 @dataclass(frozen=True)
 class Ensemble:
     """Configurations of one theory and shape, with their labels and all that is known of how they were made."""
 
-    theory: Theory
+    theory: FluxTheory
     shape: tuple[int, ...]
     seed: int
     n_chains: int
@@ -56,15 +61,28 @@ class Ensemble:
     configurations: np.ndarray  # (n, 2 d, *shape) int8
     chain: np.ndarray  # (n,) int64
     sweep: np.ndarray  # (n,) int64
-    n: np.ndarray  # (n,) float64
-    phi2: np.ndarray  # (n,) float64
+    observables: dict[str, np.ndarray]  # those in STORED, (n,) float64
     worms: OpenWorms | None = None
     worm_seed: int | None = None
     state: Chains | None = None
-    start: str = ""
+    start_origin: str = ""
 
     def __len__(self) -> int:
         return len(self.configurations)
+
+    def __repr__(self) -> str:
+        opened = "" if self.worms is None else " with open worms"
+        return f"Ensemble({self.origin}, {len(self)} configurations{opened} from {self.n_chains} chains)"
+
+    @property
+    def n(self) -> np.ndarray:
+        """Particle density of each configuration, float64 ``(n,)``."""
+        return self.observables["n"]
+
+    @property
+    def phi2(self) -> np.ndarray:
+        """|phi|^2 of each configuration, float64 ``(n,)``."""
+        return self.observables["phi2"]
 
     @property
     def n_worms(self) -> np.ndarray:
@@ -74,18 +92,26 @@ class Ensemble:
     @property
     def origin(self) -> str:
         """The chains behind the configurations: two ensembles with one origin are not independent."""
-        theory, shape = self.theory, "x".join(map(str, self.shape))
-        return f"eta {theory.eta!r}, lam {theory.lam!r}, mu {theory.mu!r}, {shape}, seed {self.seed}"
+        return f"{self.theory}, {'x'.join(map(str, self.shape))}, seed {self.seed}"
 
     def observable(self, name: str) -> np.ndarray:
-        """An observable of every configuration, stored or computed; float64 ``(n,)``."""
-        return getattr(self, name)
+        """An observable of every configuration, stored or computed; float64 ``(n,)``.
+
+        Raises InputError for an unknown name, or a function that returns anything but one finite number for each.
+        """
+        if name in self.observables:
+            return self.observables[name]
+        return observables.observed(name, self.theory, self.configurations)
+
+    def measure(self, *names: str) -> dict[str, Estimate]:
+        """Mean, error, tau_int in stored configurations and R-hat of some observables; of n and phi2 unless given."""
+        return {name: estimate(by_chain(self.observable(name), self.chain)) for name in names or STORED}
 
     def verify(self) -> None:
         """Raise InputError unless the labels are those of the configurations: n, |phi|^2 and the number of worms."""
+        right = stored_observables(self.theory, self.configurations)
         for name, stored, found in (
-            ("n", self.n, observables.density(self.configurations)),
-            ("phi2", self.phi2, observables.phi2(self.theory, self.configurations)),
+            *((name, self.observables[name], values) for name, values in right.items()),
             ("n_worms", self.n_worms, observables.n_worms(self.configurations)),
         ):
             wrong = ~np.isclose(stored, found, rtol=1e-10, atol=1e-12)
@@ -98,21 +124,26 @@ class Ensemble:
 
 
 class Series(NamedTuple):
-    """The observables of a closed ensemble, one chain an array, and the state of its chains."""
+    """Some observables of an ensemble, one chain an array, and the state of its chains."""
 
-    n: list[np.ndarray]
-    phi2: list[np.ndarray]
+    observables: dict[str, list[np.ndarray]]
     state: Chains | None
+    """Whose tally says how their moves went; none for open worms."""
+
+
+def stored_observables(theory: FluxTheory, configurations: np.ndarray) -> dict[str, np.ndarray]:
+    """What a file holds of configurations besides themselves."""
+    return {"n": observables.n(theory, configurations), "phi2": observables.phi2(theory, configurations)}
 
 
 def closed(
-    theory: Theory,
+    theory: FluxTheory,
     seed: int,
     tuning: Tuning,
     configurations: np.ndarray,
     first_turn: int,
     state: Chains,
-    start: str = "",
+    start_origin: str = "",
 ) -> Ensemble:
     """An ensemble from configurations that all chains took turns to make, beginning with turn ``first_turn``."""
     n_chains = len(state.hops)
@@ -126,24 +157,37 @@ def closed(
         configurations,
         chain,
         tuning.thermalisation + (first_turn + turn + 1) * tuning.spacing,
-        observables.density(configurations),
-        observables.phi2(theory, configurations),
+        stored_observables(theory, configurations),
         state=state,
-        start=start,
+        start_origin=start_origin,
     )
 
 
 def joined(blocks: Sequence[Ensemble], stop: int | None = None, state: Chains | None = None) -> Ensemble:
     """Consecutive parts of one ensemble as one, cut after ``stop`` configurations; with the last state, or another."""
-    arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(block, name) for block in blocks])[:stop] for name in ("configurations", *SERIES)
-    }
-    return replace(blocks[-1], **arrays, state=state or blocks[-1].state)
+
+    def together(arrays: Iterable[np.ndarray]) -> np.ndarray:
+        return np.concatenate(list(arrays))[:stop]
+
+    return replace(
+        blocks[-1],
+        configurations=together(block.configurations for block in blocks),
+        chain=together(block.chain for block in blocks),
+        sweep=together(block.sweep for block in blocks),
+        observables={name: together(block.observables[name] for block in blocks) for name in STORED},
+        state=state or blocks[-1].state,
+    )
 
 
-def save_ensemble(path: Path, ensemble: Ensemble) -> None:
+def save_ensemble(path: str | Path, ensemble: Ensemble) -> None:
     """Write the ensemble to an HDF5 file, which is whole or not there."""
-    save_blocks(path, [ensemble])
+    save_blocks(Path(path), [ensemble])
+
+
+def require_storable(theory: FluxTheory) -> None:
+    """Raise InputError for a theory that no file could give back: a coupling has the name of something else in it."""
+    if taken := [name for name in theory.couplings if name in ATTRIBUTES]:
+        raise InputError(f"theory {theory.name!r}: an ensemble has a {taken[0]} of its own; rename that coupling")
 
 
 def save_blocks(path: Path, blocks: Iterable[Ensemble]) -> None:
@@ -176,13 +220,18 @@ def _as_one(blocks: Sequence[Ensemble]) -> Ensemble:
 
 
 def _write_attributes(file: h5py.File, ensemble: Ensemble) -> None:
+    theory = ensemble.theory
+    require_storable(theory)
     file.attrs.update(
-        **asdict(ensemble.theory),
+        **theory.couplings,
         **asdict(ensemble.tuning),
+        theory=theory.name,
+        theory_class=f"{type(theory).__module__}:{type(theory).__qualname__}",
+        couplings=list(theory.couplings),
         shape=ensemble.shape,
         chains=ensemble.n_chains,
         seed=ensemble.seed,
-        start=ensemble.start,
+        start_origin=ensemble.start_origin,
         version=__version__,
         format_version=FORMAT_VERSION,
     )
@@ -192,8 +241,8 @@ def _write_attributes(file: h5py.File, ensemble: Ensemble) -> None:
 
 def _append(file: h5py.File, block: Ensemble) -> None:
     """Lengthen every array of the file by those of the block."""
-    arrays = {"configurations": block.configurations}
-    arrays |= {place: getattr(block, name) for name, place in SERIES.items()}
+    arrays = {"configurations": block.configurations, "chain": block.chain, "sweep": block.sweep}
+    arrays |= {f"observables/{name}": block.observables[name] for name in STORED}
     if block.worms is not None:
         arrays |= {f"labels/{name}": getattr(block.worms, name) for name in LABELS}
     more_to_come = block.configurations.nbytes >= CHUNK_BYTES
@@ -219,7 +268,7 @@ def open_ensemble(path: str | Path, stop: int | None = None) -> Ensemble:
     Raises InputError if it is not one, is damaged anywhere, or is of another format version.
     """
     with _opened(path) as file:
-        return _read(file, slice(stop))
+        return _read(Path(path), file, slice(stop))
 
 
 @contextmanager
@@ -247,7 +296,7 @@ def _require_format(path: Path, attributes: Any) -> None:
 def _require_fitting(file: h5py.File) -> None:
     """Raise TypeError if the arrays are not of one length, or not of the lattice that the attributes name."""
     configurations, shape = file["configurations"], tuple(int(extent) for extent in file.attrs["shape"])
-    lengths = {len(file[place]) for place in SERIES.values()}
+    lengths = {len(file[place]) for place in ("chain", "sweep", *(f"observables/{name}" for name in STORED))}
     if lengths != {len(configurations)} or configurations.shape[1:] != (2 * len(shape), *shape):
         raise TypeError("its arrays do not fit each other")
     if configurations.dtype != np.int8:
@@ -265,7 +314,16 @@ def _require_fitting(file: h5py.File) -> None:
                 raise TypeError(f"state/{name} is {found.dtype} {found.shape}, not {kind.__name__} {extents}")
 
 
-def _read(file: h5py.File, rows: slice = slice(None)) -> Ensemble:
+def _theory(path: Path, attributes: Any) -> FluxTheory:
+    """The theory of a file. Raises InputError, with the package that is needed, where it is not known."""
+    try:
+        return theory_of(attributes["theory"], {name: attributes[name].item() for name in attributes["couplings"]})
+    except InputError as error:
+        package = attributes["theory_class"].partition(":")[0]
+        raise InputError(f"{path}: needs the Python module {package}, which has its theory ({error})") from None
+
+
+def _read(path: Path, file: h5py.File, rows: slice = slice(None)) -> Ensemble:
     attributes = file.attrs
     worms = state = None
     configurations = file["configurations"][rows]
@@ -274,43 +332,44 @@ def _read(file: h5py.File, rows: slice = slice(None)) -> Ensemble:
     if "state" in file:
         state = Chains(*(file[f"state/{name}"][:] for name in Chains._fields))
     return Ensemble(
-        Theory(**_numbers(attributes, Theory)),
+        _theory(path, attributes),
         tuple(int(extent) for extent in attributes["shape"]),
         int(attributes["seed"]),
         int(attributes["chains"]),
-        Tuning(**_numbers(attributes, Tuning)),
+        Tuning(**{field.name: attributes[field.name].item() for field in fields(Tuning)}),
         configurations,
         file["chain"][rows],
         file["sweep"][rows],
-        file[SERIES["n"]][rows],
-        file[SERIES["phi2"]][rows],
+        {name: file[f"observables/{name}"][rows] for name in STORED},
         worms,
         int(attributes["worm_seed"]) if worms is not None else None,
         state,
-        str(attributes["start"]),
+        str(attributes["start_origin"]),
     )
 
 
-def _numbers(attributes: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    """The attributes that are the fields of a dataclass, in Python's own types."""
-    return {field.name: attributes[field.name].item() for field in fields(kind)}
-
-
-def blocks_of(path: Path, stop: int) -> Iterator[Ensemble]:
-    """The first ``stop`` configurations of a file, some MiB at a time."""
+def blocks_of(path: Path, stop: int | None = None) -> Iterator[Ensemble]:
+    """The first ``stop`` configurations of a file, some MiB at a time; all of them unless given."""
     with _opened(path) as file:
+        n = len(file["configurations"]) if stop is None else stop
         n_rows = file["configurations"].chunks[0] * 128
-        for first in range(0, stop, n_rows):
-            yield _read(file, slice(first, min(stop, first + n_rows)))
+        for first in range(0, n, n_rows):
+            yield _read(path, file, slice(first, min(n, first + n_rows)))
 
 
-def read_series(path: str | Path) -> Series:
-    """The observables of an ensemble. Raises InputError like ``open_ensemble``, also for damaged configurations."""
+def read_series(path: str | Path, names: Sequence[str] = STORED) -> Series:
+    """Some observables of an ensemble, stored or computed, and the state of its chains.
+
+    Raises InputError as ``open_ensemble`` and ``Ensemble.observable`` do.
+    """
     with _opened(path) as file:
         chain = file["chain"][:]
         state = Chains(*(file[f"state/{name}"][:] for name in Chains._fields)) if "state" in file else None
-        n, phi2 = (by_chain(file[SERIES[name]][:], chain) for name in ("n", "phi2"))
-        return Series(n, phi2, state)
+        values = {name: file[f"observables/{name}"][:] for name in STORED}
+    if computed := [name for name in names if name not in STORED]:
+        blocks = [{name: block.observable(name) for name in computed} for block in blocks_of(Path(path))]
+        values |= {name: np.concatenate([np.empty(0), *(block[name] for block in blocks)]) for name in computed}
+    return Series({name: by_chain(values[name], chain) for name in names}, state)
 
 
 def origins(ensembles: Iterable[Ensemble]) -> list[str]:

@@ -3,15 +3,18 @@
     error^2 ~ 1 / N,    and N >= 100 tau_int for an error that can be trusted
 
 A constant series has no error. It counts as having the one that it would have, had a single configuration differed: n
-changes in steps of 1 / N_x, and |phi|^2, where hops are rare, by less than it is.
+changes in steps of 1 / N_x, |phi|^2, where hops are rare, by less than it is, and so are others taken, if they are not
+0; else by 1.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from fluxeq.errors import InputError
+from fluxeq.observables import OBSERVABLES
 from fluxeq.statistics import SHORTEST, estimate
 
 BEYOND_REACH = 1e15
@@ -21,7 +24,7 @@ BEYOND_REACH = 1e15
 class Goal(NamedTuple):
     """The error of an observable that is small enough to stop."""
 
-    observable: Literal["n", "phi2"]
+    observable: str
     error: float
 
     def reached(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> bool:
@@ -45,11 +48,31 @@ class Goal(NamedTuple):
         """About how many configurations it takes, from those of some; nan if nobody can tell yet."""
         found, n = estimate(series), sum(map(len, series))
         if found.status == "constant":
-            return (1 / math.prod(shape[1:]) if self.observable == "n" else found.value) / self.error
+            step = 1 / math.prod(shape[1:]) if self.observable == "n" else abs(found.value) or 1.0
+            return step / self.error
         if found.error is None or found.tau_int is None:
             return math.nan
         ratio = found.error / self.error
         return max(n * ratio * ratio, SHORTEST * found.tau_int)
+
+
+def goals_of(until: str | Mapping[str, float] | None) -> list[Goal]:
+    """Goals from n=0.001, or from observables and their errors; InputError for anything else."""
+    if until is None:
+        return []
+    pairs = list(until.items()) if isinstance(until, Mapping) else [until.rpartition("=")[::2]]
+    return [_goal(until, name, error) for name, error in pairs]
+
+
+def _goal(until: str | Mapping[str, float], name: str, error: str | float) -> Goal:
+    try:
+        value = float(error)
+    except (TypeError, ValueError):
+        value = 0.0
+    if not 0 < value < math.inf or not name or "=" in name:
+        raise InputError(f"until {until!r:.80}: an observable and the error to reach, as in n=0.001 or phi2=1e-4")
+    OBSERVABLES[name]
+    return Goal(name, value)
 
 
 def _rounded_up(number: float) -> int:

@@ -4,33 +4,35 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fluxeq.data.ensembles import read_series
+from fluxeq.data.ensembles import Series
 from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains
 from fluxeq.statistics import SHORTEST, Estimate, estimate
 
+SYMBOLS = {"phi2": "|phi|^2"}
+"""What some observables are called in print."""
+
 
 class Measured(NamedTuple):
-    """n and |phi|^2 of an ensemble, and how much of it there is."""
+    """Observables of an ensemble, and how much of it there is."""
 
-    n: Estimate
-    phi2: Estimate
+    estimates: dict[str, Estimate]
     n_configurations: int
     n_chains: int
     state: Chains | None
     """Of the chains, whose tally says how their moves went; none for open worms."""
 
 
-def measured(path: Path) -> Measured:
-    """Means over an ensemble with errors from the Gamma method; tau_int in stored configurations.
+def measured(path: Path, series: Series) -> Measured:
+    """Means over the ensemble of a file with errors from the Gamma method; tau_int in stored configurations.
 
     Raises InputError if there is nothing to measure.
     """
-    series = read_series(path)
-    if not series.n:
+    chains = next(iter(series.observables.values()))
+    if not chains:
         raise InputError(f"{path}: holds no configurations; sample it again")
-    n, phi2 = estimate(series.n), estimate(series.phi2)
-    return Measured(n, phi2, sum(map(len, series.n)), len(series.n), series.state)
+    estimates = {name: estimate(values) for name, values in series.observables.items()}
+    return Measured(estimates, sum(map(len, chains)), len(chains), series.state)
 
 
 def missing(result: Estimate, n_configurations: int) -> int | None:
@@ -51,7 +53,7 @@ def as_json(found: Measured) -> dict[str, Any]:
             "status": result.status,
             "missing": missing(result, found.n_configurations),
         }
-        for name, result in (("n", found.n), ("phi2", found.phi2))
+        for name, result in found.estimates.items()
     }
     moves = None
     if found.state is not None:
@@ -61,7 +63,9 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 def as_text(found: Measured) -> str:
     """The result as a few lines."""
-    lines = [_line(name, result, found.n_configurations) for name, result in (("n", found.n), ("|phi|^2", found.phi2))]
+    named = {SYMBOLS.get(name, name): result for name, result in found.estimates.items()}
+    width = max(8, *map(len, named))
+    lines = [_line(f"{name:{width}}", result, found.n_configurations) for name, result in named.items()]
     lines.append(f"{found.n_configurations} configurations from {found.n_chains} chains")
     if found.state is not None:
         accepted = ", ".join(f"{name} {fraction:.0%}" for name, fraction in found.state.acceptance.items())
@@ -72,7 +76,7 @@ def as_text(found: Measured) -> str:
 def _line(name: str, result: Estimate, n_configurations: int) -> str:
     if result.status == "constant":
         return (
-            f"{name:8} {result.value:.6g}, constant: the same in all {n_configurations} configurations; "
+            f"{name} {result.value:.6g}, constant: the same in all {n_configurations} configurations; "
             "if anything fluctuates, it is too rare for them to show it"
         )
     if result.error is None or result.tau_int is None:
@@ -80,9 +84,9 @@ def _line(name: str, result: Estimate, n_configurations: int) -> str:
             "frozen": "every chain keeps a value of its own; sample far longer",
             "short": "fewer than 8 configurations a chain",
         }
-        return f"{name:8} {result.value:.6g}, error unknown: {reasons[result.status]}"
+        return f"{name} {result.value:.6g}, error unknown: {reasons[result.status]}"
     agreement = "" if result.r_hat is None else f", R-hat {result.r_hat:.3f}"
-    line = f"{name:8} {result.value:.6g} +- {result.error:.2g}, tau_int {result.tau_int:.2g}{agreement}"
+    line = f"{name} {result.value:.6g} +- {result.error:.2g}, tau_int {result.tau_int:.2g}{agreement}"
     if result.status == "short":
         line += (
             f"; too short to trust: all chains together span less than {SHORTEST} tau_int, "

@@ -1,7 +1,7 @@
 """EQ: the equivariant architecture; no strides, global pooling, any lattice size."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import PositiveInt, field_validator
@@ -9,14 +9,12 @@ from pydantic import PositiveInt, field_validator
 from fluxeq.config import Frozen
 from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
 from fluxeq.nets.network import Block, Network, assemble
+from fluxeq.nets.suggestion import suggested
 from fluxeq.tasks.task import Target
 
 
 class EQ(Frozen):
     """Stride 1 everywhere: translations of the input leave the output as it is."""
-
-    STRIDES: ClassVar[Literal["never", "once", "maybe"]] = "never"
-    """In how many blocks a search puts a stride above 1."""
 
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2), Block(channels=16, kernel=1))
     pooling: Literal["average", "maximum"] = "average"
@@ -30,6 +28,11 @@ class EQ(Frozen):
         if not blocks or any(block.stride > 1 for block in blocks):
             raise ValueError("EQ has at least one block, and every stride is 1; ST is the one with strides")
         return blocks
+
+    @classmethod
+    def suggest(cls, trial: Any, space: Any) -> dict[str, Any]:
+        """The fields of a config, as a trial of a search chooses them."""
+        return suggested(trial, space, strides="never", pooled=True)
 
     @property
     def stride(self) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import PositiveInt, field_validator
@@ -11,14 +11,12 @@ from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.layers import Activation, Flatten
 from fluxeq.nets.network import Block, Network, assemble, total_stride
+from fluxeq.nets.suggestion import suggested
 from fluxeq.tasks.task import Target
 
 
 class FL(Frozen):
     """Flattening in place of global pooling, so every site of the one lattice has weights of its own."""
-
-    STRIDES: ClassVar[Literal["never", "once", "maybe"]] = "maybe"
-    """In how many blocks a search puts a stride above 1."""
 
     shape: tuple[int, ...]
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2), Block(channels=4, kernel=1))
@@ -32,6 +30,11 @@ class FL(Frozen):
         if not blocks:
             raise ValueError("FL has at least one block")
         return blocks
+
+    @classmethod
+    def suggest(cls, trial: Any, space: Any) -> dict[str, Any]:
+        """The fields of a config, as a trial of a search chooses them."""
+        return suggested(trial, space, strides="maybe", pooled=False)
 
     @property
     def stride(self) -> None:

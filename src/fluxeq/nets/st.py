@@ -1,7 +1,7 @@
 """ST: equivariance weakened by strides; global pooling, lattices that the strides divide."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import PositiveInt, field_validator, model_validator
@@ -10,14 +10,12 @@ from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
 from fluxeq.nets.network import Block, Network, assemble, ends_in_whole_windows, total_stride
+from fluxeq.nets.suggestion import suggested
 from fluxeq.tasks.task import Target
 
 
 class ST(Frozen):
     """At least one stride above 1: only translations by multiples of all strides together leave the output alone."""
-
-    STRIDES: ClassVar[Literal["never", "once", "maybe"]] = "once"
-    """In how many blocks a search puts a stride above 1."""
 
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2, stride=2), Block(channels=16, kernel=1))
     pooling: Literal["average", "maximum"] = "average"
@@ -41,6 +39,11 @@ class ST(Frozen):
                 "use maximum pooling, or a stride elsewhere"
             )
         return self
+
+    @classmethod
+    def suggest(cls, trial: Any, space: Any) -> dict[str, Any]:
+        """The fields of a config, as a trial of a search chooses them."""
+        return suggested(trial, space, strides="once", pooled=True)
 
     @property
     def stride(self) -> int:

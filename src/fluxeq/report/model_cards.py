@@ -6,7 +6,7 @@ nothing. All numbers of a card come from the header of its model and from the ta
 
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -106,30 +106,17 @@ def _results(scores: pd.DataFrame, trained: str) -> list[str]:
 
 def _table(scores: pd.DataFrame, by: str, title: str) -> str:
     """Means over all configurations, of each target; errors of independent test sets add up in squares."""
-    targets = list(scores["target"].unique())
-    losses = ["loss"] if len(targets) == 1 else [f"loss of {target}" for target in targets]
-    head = [title, "configurations", *losses, "accuracy"]
-    lines = [_line(head), "|---" * len(head) + "|"]
-    ordered = scores.sort_values(by, key=sizes if by == "shape" else None, kind="stable")
-    for value, rows in ordered.groupby(by, sort=False):
-        found = [_means(rows[rows["target"] == target]) for target in targets]
-        lines.append(_line([str(value), found[0].n, *(each.loss for each in found), found[0].accuracy]))
-    return "\n".join(lines)
-
-
-class _Means(NamedTuple):
-    n: str
-    loss: str
-    accuracy: str
-
-
-def _means(rows: pd.DataFrame) -> _Means:
-    n = rows["configurations"].to_numpy()
-    loss = float((rows["loss"] * n).sum() / n.sum())
-    error = float(np.sqrt(((rows["loss_error"] * n) ** 2).sum()) / n.sum())
-    accuracy = float((rows["accuracy"] * n).sum(skipna=False) / n.sum())
-    return _Means(str(n.sum()), f"{loss:.3g} +- {error:.1g}", "" if np.isnan(accuracy) else f"{accuracy:.4f}")
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    n, key = scores["configurations"], sizes if by == "shape" else None
+    weighted = {"loss": scores["loss"] * n, "loss_error": (scores["loss_error"] * n) ** 2}
+    rows = scores.assign(**weighted, accuracy=scores["accuracy"] * n).sort_values(by, key=key, kind="stable")
+    summed = ["configurations", "loss", "loss_error", "accuracy"]
+    targets = {target: of.groupby(by, sort=False)[summed].sum(skipna=False) for target, of in rows.groupby("target")}
+    found: dict[str, pd.Series] = {}
+    for target, sums in targets.items():
+        loss, error = sums["loss"] / sums["configurations"], np.sqrt(sums["loss_error"]) / sums["configurations"]
+        name = f"loss of {target}" if len(targets) > 1 else "loss"
+        found[name] = loss.map("{:.3g}".format) + error.map(" +- {:.1g}".format)
+    accuracy = (sums["accuracy"] / sums["configurations"]).map("{:.4f}".format).replace("nan", "")
+    table = pd.DataFrame({"configurations": sums["configurations"].astype(str), **found, "accuracy": accuracy})
+    lines = [[title, *table], ["---"] * (1 + len(table.columns)), *([str(of), *row] for of, row in table.iterrows())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,7 +1,7 @@
 """The report of a run: one HTML file with everything in it, made from the stored numbers alone."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pandas
 
 from fluxeq.errors import InputError
+from fluxeq.report.figures.figure import Figure
 from fluxeq.report.figures.registry import FIGURES
 from fluxeq.study.study import load_study, study_text
 from fluxeq.system.files import read_json, write_text
@@ -27,8 +28,10 @@ figcaption { font-size: 0.92rem; color: #444; max-width: 48rem; margin: 0.5rem a
 pre { background: #f4f6f8; padding: 0.8rem 1rem; overflow-x: auto; font-size: 0.82rem; }
 """.strip()
 
-COLUMNS = ("id", "statement", "paper", "measured")
-"""Of the table of claims, before the verdict."""
+COLUMNS, HEAD = ("id", "statement", "paper", "measured"), ("", "Claim", "Paper", "Measured here", "Verdict")
+"""Of the table of claims."""
+HIDDEN = ["instances", "mean", "panel", "architecture", "augmentation"]
+"""Columns of the numbers of a figure that are not shown below it."""
 VERDICTS = {True: ("holds", "yes"), False: ("does not hold", "no"), None: ("not measured", "unknown")}
 
 
@@ -37,18 +40,20 @@ def write_report(run: Path, unfinished: str = "") -> Path:
 
     Raises InputError if the run has no claims, or is finished and lacks a figure.
     """
-    study, claims, path = load_study(run / "study.toml"), _claims(run), run / "report.html"
-    shown = [name for name, figure in FIGURES.items() if figure.shows(study)]
+    study, path = load_study(run / "study.toml"), run / "report.html"
+    claims = _whole(run / "claims.json", lambda found: isinstance(found, list) and all(map(_is_claim, found)))
+    provenance = _whole(run / "provenance.json", lambda found: isinstance(found, dict))
+    shown = [figure for figure in FIGURES.values() if figure.shows(study)]
     sections = [
         f"<h1>fluxeq: study {escape(study.name)}</h1>",
         *([f"<p><strong>Unfinished.</strong> {escape(unfinished)}</p>"] if unfinished else []),
         f"<p>{_summary(claims)}</p>",
         "<h2>Claims</h2>",
-        _claims_table(claims),
+        f"<table>{_row(HEAD, 'th')}\n{''.join(map(_claim_row, claims))}</table>",
         "<h2>Figures</h2>",
-        *(_figure(run, name) for name in shown if not unfinished or _picture(run, name).is_file()),
+        *(_shown(run, figure) for figure in shown if not unfinished or _picture(run, figure).is_file()),
         "<h2>How it was made</h2>",
-        _provenance_table(_whole(run / "provenance.json", lambda found: isinstance(found, dict))),
+        f"<table>{''.join(_provenance_row(*item) for item in provenance.items())}</table>",
         "<h3>Study file</h3>",
         f"<pre>{escape(study_text(run / 'study.toml'))}</pre>",
     ]
@@ -58,17 +63,12 @@ def write_report(run: Path, unfinished: str = "") -> Path:
     return path
 
 
-def _claims(run: Path) -> list[dict[str, Any]]:
-    """The claims of a run. Raises InputError if there are none, or their file is damaged."""
-    return _whole(run / "claims.json", lambda found: isinstance(found, list) and all(map(_is_claim, found)))
-
-
 def _is_claim(row: Any) -> bool:
     return isinstance(row, dict) and {*COLUMNS, "holds"} <= row.keys() and row["holds"] in list(VERDICTS)
 
 
 def _whole(path: Path, is_whole: Callable[[Any], bool]) -> Any:
-    """The content of a JSON file. Raises InputError if it is of another kind."""
+    """The content of a JSON file. Raises InputError if there is none, or it is damaged."""
     if not is_whole(found := read_json(path)):
         raise InputError(f"{path}: damaged; remove it; 'fluxeq reproduce' makes it again")
     return found
@@ -81,51 +81,40 @@ def _summary(claims: list[dict[str, Any]]) -> str:
     return f"{len(claims)} claims of the paper, judged by this run's own numbers: {counts}."
 
 
-def _claims_table(claims: list[dict[str, Any]]) -> str:
-    rows = "\n".join(_claim_row(claim) for claim in claims)
-    return (
-        f"<table><tr><th></th><th>Claim</th><th>Paper</th><th>Measured here</th><th>Verdict</th></tr>\n{rows}</table>"
+def _claim_row(claim: dict[str, Any]) -> str:
+    verdict, kind = VERDICTS[claim["holds"]]
+    return _row([str(claim[key]) for key in COLUMNS]).replace(
+        "</tr>", f'<td class="verdict {kind}">{verdict}</td></tr>'
     )
 
 
-def _claim_row(claim: dict[str, Any]) -> str:
-    cells = "".join(f"<td>{escape(str(claim[key]))}</td>" for key in COLUMNS)
-    verdict, kind = VERDICTS[claim["holds"]]
-    return f'<tr>{cells}<td class="verdict {kind}">{verdict}</td></tr>'
-
-
-def _figure(run: Path, name: str) -> str:
-    picture = _picture(run, name)
+def _shown(run: Path, figure: Figure) -> str:
+    picture = _picture(run, figure)
     if not picture.is_file():
         raise InputError(f"{picture}: no such figure; 'fluxeq reproduce' draws it")
-    data, figure = base64.b64encode(picture.read_bytes()).decode(), FIGURES[name]
-    image = f'<img alt="{name}" src="data:image/png;base64,{data}">'
-    caption = escape(figure.caption)
+    data = base64.b64encode(picture.read_bytes()).decode()
+    image = f'<img alt="{figure.name}" src="data:image/png;base64,{data}">'
     paper = f"<br><b>The paper:</b> {escape(figure.paper)}" if figure.paper else ""
-    return f"<figure>{image}<figcaption>{caption}{paper}</figcaption>{_spread(run, name)}</figure>"
+    caption = f"<figcaption>{escape(figure.caption)}{paper}</figcaption>"
+    return f"<figure>{image}{caption}{_spread(picture.with_suffix('.csv'))}</figure>"
 
 
-def _picture(run: Path, name: str) -> Path:
-    return run / "figures" / f"{name}.png"
+def _picture(run: Path, figure: Figure) -> Path:
+    return run / "figures" / f"{figure.name}.png"
 
 
-def _spread(run: Path, name: str) -> str:
+def _spread(path: Path) -> str:
     """The numbers of a figure that shows a spread over instances, folded away; nothing for other figures."""
-    path = run / "figures" / f"{name}.csv"
     try:
         numbers = pandas.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); 'fluxeq figure' draws it") from None
     if "median_low" not in numbers:
         return ""
-    hidden = ("instances", "mean", "panel", "architecture", "augmentation")
-    columns = [column for column in numbers if column not in hidden]
-    rows = numbers[columns].drop_duplicates().to_dict("records")
-    head = "".join(f"<th>{escape(column.replace('_', ' '))}</th>" for column in columns)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(_short(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
-    )
-    return f"<details><summary>the numbers</summary><table><tr>{head}</tr>\n{body}</table></details>"
+    shown = numbers.drop(columns=HIDDEN, errors="ignore").drop_duplicates()
+    head = _row([column.replace("_", " ") for column in shown], "th")
+    body = "\n".join(_row(map(_short, row)) for row in shown.itertuples(index=False))
+    return f"<details><summary>the numbers</summary><table>{head}\n{body}</table></details>"
 
 
 def _short(cell: str) -> str:
@@ -136,12 +125,10 @@ def _short(cell: str) -> str:
         return cell
 
 
-def _provenance_table(content: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{escape(_plain(value))}</td></tr>" for name, value in content.items()
-    )
-    return f"<table>{rows}</table>"
+def _provenance_row(name: str, value: Any) -> str:
+    plain = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else str(value)
+    return f"<tr><th>{escape(name)}</th><td>{escape(plain)}</td></tr>"
 
 
-def _plain(value: Any) -> str:
-    return ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else str(value)
+def _row(cells: Iterable[str], kind: str = "td") -> str:
+    return f"<tr>{''.join(f'<{kind}>{escape(cell)}</{kind}>' for cell in cells)}</tr>"

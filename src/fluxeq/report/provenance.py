@@ -23,7 +23,7 @@ def provenance(run: Path, fingerprints: Mapping[str, str]) -> dict[str, Any]:
     ``fingerprints`` are those of the jobs of the study: lines of others, as of an earlier version of it, do not count.
     """
     lines = _lines(run / "log.jsonl")
-    events = [line for line in lines if line and _is_of(line, fingerprints)]
+    events = [line for line in lines if line and fingerprints.get(line["job"]) == line["fingerprint"]]
     unreadable = lines.count(None)
     return {
         "fluxeq": __version__,
@@ -52,20 +52,16 @@ def _line(text: str) -> dict[str, Any] | None:
     try:
         found = json.loads(text)
         numbers = [found["seconds"], found.get("compiling", 0.0)]
-        readable = isinstance(found["job"] + found["time"], str) and all(math.isfinite(number) for number in numbers)
+        readable = isinstance(found["job"] + found["time"] + found["fingerprint"], str) and all(
+            math.isfinite(number) for number in numbers
+        )
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
     return found if readable else None
 
 
-def _is_of(line: dict[str, Any], fingerprints: Mapping[str, str]) -> bool:
-    """Whether a line is of a job as the study has it; earlier versions did not log its fingerprint."""
-    expected = fingerprints.get(line["job"])
-    return expected is not None and line.get("fingerprint", expected) == expected
-
-
 def _by_kind(events: list[dict[str, Any]], what: str) -> dict[str, float]:
-    """Sums over the jobs of each kind that spent any; earlier versions did not log all of it."""
+    """Sums over the jobs of each kind that spent any."""
     seconds: dict[str, float] = {}
     for event in events:
         kind = event["job"].partition("/")[0]

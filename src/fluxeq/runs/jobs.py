@@ -49,7 +49,8 @@ class Sample(Work, kind="sample", costly="ensembles", large=True, intermediate=T
 
     def run(self, folder: Path) -> None:
         """Go on where a killed one was."""
-        from fluxeq.data.generation import Settings, sample_to_file
+        from fluxeq.data.checkpoints import sample_to_file
+        from fluxeq.data.generation import Settings
         from fluxeq.theory import theory_of
 
         theory: Any = theory_of(self.theory, self.couplings)
@@ -68,9 +69,11 @@ class OpenWorms(Work, kind="worms", large=True, intermediate=True):
     def run(self, folder: Path) -> None:
         """Write the opened ensemble."""
         from fluxeq.data.ensembles import open_ensemble, save_ensemble
-        from fluxeq.data.generation import with_worms
+        from fluxeq.data.generation import open_worms
 
-        save_ensemble(folder / self.output, with_worms(open_ensemble(folder / self.source), self.numbers, self.seed))
+        save_ensemble(
+            folder / self.output, open_worms(open_ensemble(folder / self.source), self.numbers, seed=self.seed)
+        )
 
 
 class Examples(Frozen):
@@ -102,6 +105,7 @@ class Search(NetworkWork, kind="search", learns=True, costly="searches"):
         from fluxeq.search.results import budget, save_results
         from fluxeq.search.search import search
         from fluxeq.search.storage import open_storage
+        from fluxeq.training.device import Device
 
         asked = self.settings
         data = self.examples.load(folder, asked.n_training)
@@ -116,6 +120,7 @@ class Search(NetworkWork, kind="search", learns=True, costly="searches"):
             open_storage(str(folder / self.output / "journal.log")),
             f"{self.section}-{self.architecture}",
             prune=asked.prune,
+            device=Device.here(),
         )
         allowed = budget(asked.recipe, len(data.training), asked.trials, asked.repeats)
         save_results(folder / self.output, self.section, self.architecture, found, allowed)
@@ -157,10 +162,10 @@ class Train(NetworkWork, kind="train", learns=True, costly="trained models", lar
     def run_many(cls, works: Sequence[Self], folder: Path) -> None:
         """Train instances that differ in number and network only: on a GPU together, else one after another."""
         from fluxeq.nets.architecture import configured
-        from fluxeq.training.devices import on_gpu
+        from fluxeq.training.device import Device
         from fluxeq.training.instances import train_instances
 
-        first = works[0]
+        first, device = works[0], Device.here()
         data = first.examples.load(folder, first.n_training)
         of_network: dict[str, list[Train]] = {}
         for work in works:
@@ -176,7 +181,8 @@ class Train(NetworkWork, kind="train", learns=True, costly="trained models", lar
                 [work.instance for work in same],
                 first.seed,
                 folder / first.output,
-                together=on_gpu(),
+                together=device.together,
+                device=device,
             )
 
 

@@ -17,26 +17,12 @@ from fluxeq import observables
 from fluxeq.errors import FluxOverflowError, InputError
 from fluxeq.lattice import require_shape
 from fluxeq.sampling import backends
-from fluxeq.sampling.moves import (
-    ADD,
-    ENTER,
-    FULL,
-    LANES,
-    LARGEST,
-    LEAVE,
-    MOST_POWERS,
-    ONES,
-    OVERFLOW,
-    REMOVE,
-    TABLE_TOO_SHORT,
-    TOP,
-    WIDTH,
-    State,
-    words_for,
-)
+from fluxeq.sampling.drivers import LARGEST_FLUX, OVERFLOW, TABLE_TOO_SHORT
+from fluxeq.sampling.moves import ADD, ENTER, LEAVE, REMOVE, State
+from fluxeq.sampling.packed_counts import FULL, LANES, MOST_ARRIVALS, ONES, TOP, WIDTH, words_for
 from fluxeq.sampling.tables import tables
 from fluxeq.system.capacity import require_memory
-from fluxeq.theory import Theory
+from fluxeq.theory import FluxTheory
 
 IN_STEP = 32
 """Chains that go in step on one processor; with fewer it waits, with more it gains nothing."""
@@ -82,18 +68,18 @@ class Chains(NamedTuple):
         return float(self.tally[:, [REMOVE, ADD]].sum() / n_worms) if n_worms else math.nan
 
 
-def start(shape: Sequence[int], n_chains: int, seed: int) -> Chains:
+def empty_chains(shape: Sequence[int], n_chains: int, seed: int) -> Chains:
     """Empty lattices, one for each chain, each with its own random stream.
 
-    Raises InputError as ``require_start`` does.
+    Raises InputError as ``require_chains`` does.
     """
-    require_start(shape, n_chains, seed)
+    require_chains(shape, n_chains, seed)
     streams = [child.generate_state(2, np.uint64) for child in np.random.SeedSequence(seed).spawn(n_chains)]
     hops = np.zeros((n_chains, 2, len(shape), *shape), dtype=np.uint16)
     return Chains(hops, np.array(streams), np.zeros((n_chains, 4, 2), dtype=np.int64))
 
 
-def require_start(shape: Sequence[int], n_chains: int, seed: int) -> None:
+def require_chains(shape: Sequence[int], n_chains: int, seed: int) -> None:
     """Raise InputError for a lattice, a number of chains or a seed that cannot be, or that no memory here can hold."""
     require_shape(shape)
     require_whole("chains", n_chains, 1)
@@ -122,7 +108,7 @@ def hops_of(configurations: np.ndarray) -> np.ndarray:
 
 
 def record(
-    theory: Theory,
+    theory: FluxTheory,
     chains: Chains,
     n_configurations: int,
     spacing: int,
@@ -148,10 +134,10 @@ def record(
         group = slice(first, first + n_lanes)
         state, status = state_of(Chains(*(array[group] for array in chains))), TABLE_TOO_SHORT
         while status == TABLE_TOO_SHORT:
-            found = tables(theory, chains.shape, require_in_bounds(state, chains.shape, first), entry)
+            found = tables(theory, chains.shape, require_in_bounds(theory, state, chains.shape, first), entry)
             status = compiled.record(state, found, done[group], spacing, stored[group])
         if status == OVERFLOW:
-            raise overflow_error(links_of(state.arrivals, chains.shape), first)
+            raise overflow_error(theory, links_of(state.arrivals, chains.shape), first)
         return chains_of(state, chains.shape)
 
     n_lanes = min(IN_STEP, -(-n_chains // n_threads))
@@ -160,7 +146,7 @@ def record(
         groups = list(pool.map(advance, range(0, n_chains, n_lanes)))
     finally:  # whoever is to stop does not wait for the others
         pool.shutdown(wait=False, cancel_futures=True)
-    return joined(groups), stored.reshape(n_chains, n_configurations, 2 * d, *chains.shape)
+    return concatenated(groups), stored.reshape(n_chains, n_configurations, 2 * d, *chains.shape)
 
 
 def state_of(chains: Chains) -> State:
@@ -207,22 +193,22 @@ def links_of(arrivals: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     return np.stack([np.stack(forward, axis=1), np.stack(hops[d:], axis=1)], axis=1)
 
 
-def joined(groups: Sequence[Chains]) -> Chains:
+def concatenated(groups: Sequence[Chains]) -> Chains:
     """The chains of all groups, in their order."""
     return Chains(*(np.concatenate(arrays) for arrays in zip(*groups, strict=True)))
 
 
-def require_in_bounds(state: State, shape: tuple[int, ...], first_chain: int) -> np.ndarray:
+def require_in_bounds(theory: FluxTheory, state: State, shape: tuple[int, ...], first_chain: int) -> np.ndarray:
     """p at every site, uint64 ``(chain, V)``; FluxOverflowError for hops that run away, long before numbers wrap."""
     words = state.arrivals.reshape(len(state.arrivals), math.prod(shape), -1)
-    powers = ((words * ONES >> TOP) & FULL).sum(axis=-1)
+    p = ((words * ONES >> TOP) & FULL).sum(axis=-1)
     hops = links_of(state.arrivals, shape)
-    if hops.max() > 2 * LARGEST or powers.max() >= MOST_POWERS:
-        raise overflow_error(hops, first_chain)
-    return powers
+    if hops.max() > 2 * LARGEST_FLUX or p.max() >= MOST_ARRIVALS:
+        raise overflow_error(theory, hops, first_chain)
+    return p
 
 
-def overflow_error(hops: np.ndarray, first_chain: int) -> FluxOverflowError:
+def overflow_error(theory: FluxTheory, hops: np.ndarray, first_chain: int) -> FluxOverflowError:
     """The error for the link with the largest flux, from the hops ``(chain, 2, d, *shape)`` of consecutive chains."""
     forward, backward = np.moveaxis(hops.astype(np.int64), 1, 0)
     k, l = np.abs(forward - backward), np.minimum(forward, backward)
@@ -231,5 +217,5 @@ def overflow_error(hops: np.ndarray, first_chain: int) -> FluxOverflowError:
     direction = "t" if nu == 0 else f"x{nu}"
     return FluxOverflowError(
         f"|{name}_{direction}| = {values.max()} on the link from site {tuple(site)} of chain {first_chain + chain}: "
-        "a stored flux is at most 127 (int8); choose a smaller |mu| or larger eta or lam"
+        f"a stored flux is at most {LARGEST_FLUX} (int8); {theory.fewer_hops}"
     )

@@ -13,10 +13,12 @@ from numba import cuda
 
 from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains, chains_of, links_of, overflow_error, require_in_bounds, state_of, workspace
+from fluxeq.sampling.drivers import TABLE_TOO_SHORT
 from fluxeq.sampling.kernels import kernel, layout, unpack
-from fluxeq.sampling.moves import TABLE_TOO_SHORT, State, words_for
+from fluxeq.sampling.moves import State
+from fluxeq.sampling.packed_counts import words_for
 from fluxeq.sampling.tables import tables
-from fluxeq.theory import Theory
+from fluxeq.theory import FluxTheory
 
 BUFFER_BYTES = 2**29
 """Configurations that a kernel leaves on the GPU, before they are unpacked; at least one of every chain."""
@@ -41,7 +43,7 @@ def _nothing() -> None:
 
 
 def record(
-    theory: Theory, chains: Chains, n_configurations: int, spacing: int, *, entry: float = 1.0
+    theory: FluxTheory, chains: Chains, n_configurations: int, spacing: int, *, entry: float = 1.0
 ) -> tuple[Chains, np.ndarray]:
     """Advance every chain as ``chains.record`` does, with the same results and errors.
 
@@ -91,7 +93,7 @@ def require_memory(n_chains: int, d: int, n_sites: int, n_turns: int) -> None:
 class Run:
     """Chains on the GPU, the tables that they look up, and room for ``n_turns`` configurations of each."""
 
-    def __init__(self, theory: Theory, chains: Chains, spacing: int, entry: float, n_turns: int) -> None:
+    def __init__(self, theory: FluxTheory, chains: Chains, spacing: int, entry: float, n_turns: int) -> None:
         self.theory, self.shape, self.spacing, self.entry = theory, chains.shape, spacing, entry
         self.stream, self.n_chains = cuda.stream(), len(chains.hops)
         self.status = cuda.device_array(self.n_chains, np.int32)
@@ -119,7 +121,7 @@ class Run:
         fits = self._here(self.fits)[:, : self.n_turns]
         if not fits.all():
             c, turn = np.argwhere(fits == 0)[0]
-            raise overflow_error(links_of(self._here(self.words)[c, turn : turn + 1], self.shape), c)
+            raise overflow_error(self.theory, links_of(self._here(self.words)[c, turn : turn + 1], self.shape), c)
 
     def chains(self) -> Chains:
         """The closed chains again."""
@@ -127,10 +129,9 @@ class Run:
 
     def _place(self, state: State) -> None:
         """Put a state, and tables that are long enough for it, where the moves are fastest."""
-        found = tables(self.theory, self.shape, require_in_bounds(state, self.shape, 0), self.entry)
+        found = tables(self.theory, self.shape, require_in_bounds(self.theory, state, self.shape, 0), self.entry)
         self.layout, self.edges = layout(self.shape), found.edges
-        kept = state.arrivals, state.ends, state.adds, state.rng, state.tally
-        self.state = [self._there(array) for array in kept]
+        self.state = [self._there(array) for array in state[:5]]
         steps = found.steps.astype(np.uint16 if self.layout.is_shared else np.uint32)
         self.tables = [self._there(array) for array in (steps, found.site)]
 

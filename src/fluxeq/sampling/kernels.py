@@ -9,7 +9,7 @@ registers; what else all chains share is read through the cache.
 A configuration is stored as the words of its state, a copy that keeps the other chains of a warp waiting for a short
 time only; all together are turned into fluxes later.
 
-The physics is that of ``moves.record_alone``; a kernel only says where the arrays lie. No sum of floats follows a
+The physics is that of ``drivers.record_alone``; a kernel only says where the arrays lie. No sum of floats follows a
 product in it but 2 x - 1, which is exact: fused or not, the numbers are the same.
 """
 
@@ -21,7 +21,8 @@ import numpy as np
 from numba import cuda
 
 from fluxeq.sampling import backends
-from fluxeq.sampling.moves import State, Tables, words_for
+from fluxeq.sampling.moves import State, Tables
+from fluxeq.sampling.packed_counts import words_for
 
 WARP = 32
 """Threads that take the same turn."""

@@ -15,7 +15,7 @@ from fluxeq.system.cache import folder_for
 from fluxeq.system.files import locked
 
 
-def kept(function: Any, sources: tuple[Path, ...]) -> Callable:
+def disk_cached(function: Any, sources: tuple[Path, ...]) -> Callable:
     """The function (a Numba dispatcher) with a cache on disk, for as long as the sources stay as they are.
 
     The function itself where there is no folder for that, or its file system keeps no locks.
@@ -27,13 +27,13 @@ def kept(function: Any, sources: tuple[Path, ...]) -> Callable:
     try:
         folder.mkdir(exist_ok=True)
         with locked(folder / "lock"):
-            _keep_in(folder, function)
+            _cache_in(folder, function)
     except (OSError, InputError):
         return function
-    return Kept(function, folder)
+    return DiskCached(function, folder)
 
 
-class Kept:
+class DiskCached:
     """A function that is compiled, or loaded, for new types of its arguments while others wait."""
 
     def __init__(self, function: Any, folder: Path) -> None:
@@ -54,13 +54,13 @@ class Kept:
             self.function.compile(types)
         except OSError:  # compiled, but the disk is full
             pass
-        except Exception:  # Numba does not say which: what it has kept is damaged, or the function cannot be compiled
+        except Exception:  # Numba does not say which: its cache is damaged, or the function cannot be compiled
             for path in self._folder.rglob("*.nb[ci]"):
                 path.unlink(missing_ok=True)
             self.function.compile(types)
 
 
-def _keep_in(folder: Path, function: Any) -> None:
+def _cache_in(folder: Path, function: Any) -> None:
     """Turn Numba's cache on for one function; it looks for its folder then, and never again."""
     from numba import config
 

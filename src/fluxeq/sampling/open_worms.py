@@ -23,9 +23,9 @@ from fluxeq.sampling.chains import (
     overflow_error,
     require_in_bounds,
 )
-from fluxeq.sampling.moves import TABLE_TOO_SHORT
+from fluxeq.sampling.drivers import TABLE_TOO_SHORT
 from fluxeq.sampling.tables import tables
-from fluxeq.theory import Theory, weight_ratio
+from fluxeq.theory import FluxTheory, weight_ratio
 
 RAREST = 1e-4
 """Acceptance of a hop from which on worms are drawn; below, each takes seconds."""
@@ -42,7 +42,7 @@ class OpenWorms:
 
 
 def draw(
-    theory: Theory, configurations: np.ndarray, n_worms: np.ndarray, seed: int, *, moves: Moves | None = None
+    theory: FluxTheory, configurations: np.ndarray, n_worms: np.ndarray, seed: int, *, moves: Moves | None = None
 ) -> OpenWorms:
     """Open ``n_worms[i]`` worms in the closed configuration i.
 
@@ -65,14 +65,14 @@ def draw(
         state = closed_state(arrivals[i : i + 1], rng, tally)
         done, limits = np.zeros(3, dtype=np.int64), (sum(shape), heads[i, :wanted], tails[i, :wanted])
         while compiled.add_worms(state, 0, found, done, *limits) == TABLE_TOO_SHORT:
-            found = tables(theory, shape, require_in_bounds(state, shape, i), 1.0)
+            found = tables(theory, shape, require_in_bounds(theory, state, shape, i), 1.0)
         if not compiled.store_fluxes(state.arrivals, 0, found, stored[i]):
-            raise overflow_error(links_of(state.arrivals, shape), i)
+            raise overflow_error(theory, links_of(state.arrivals, shape), i)
     sites = [_coordinates(ends, shape) for ends in (heads, tails)]
     return OpenWorms(stored.reshape(configurations.shape), np.asarray(n_worms, dtype=np.int64), *sites)
 
 
-def require_drawable(theory: Theory, shape: Sequence[int], most: int) -> None:
+def require_drawable(theory: FluxTheory, shape: Sequence[int], most: int) -> None:
     """Raise InputError for more ends than sites, and where hops are so rare that a worm would hardly ever move."""
     if not most:
         return
@@ -84,10 +84,7 @@ def require_drawable(theory: Theory, shape: Sequence[int], most: int) -> None:
         )
     g = theory.hop_weights(len(shape)).sum() * weight_ratio(theory, 0)[0]  # of an empty site, see ``moves``
     if g < RAREST:
-        raise InputError(
-            f"eta = {theory.eta:g}, lam = {theory.lam:g}, mu = {theory.mu:g}: open worms need hops, of which one in "
-            f"{1 / g:.1g} is accepted; choose a smaller eta or lam, or a larger |mu|"
-        )
+        raise InputError(f"{theory}: open worms need hops, of which one in {1 / g:.1g} is accepted; {theory.more_hops}")
 
 
 def _coordinates(sites: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

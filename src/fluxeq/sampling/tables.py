@@ -8,20 +8,22 @@ import numpy as np
 
 from fluxeq.errors import FluxOverflowError
 from fluxeq.lattice import neighbours
-from fluxeq.sampling.moves import LARGEST, MOST_POWERS, Tables
-from fluxeq.theory import Theory, weight_ratio
+from fluxeq.sampling.drivers import LARGEST_FLUX
+from fluxeq.sampling.moves import Tables
+from fluxeq.sampling.packed_counts import MOST_ARRIVALS
+from fluxeq.theory import FluxTheory, weight_ratio
 
 
-def tables(theory: Theory, shape: Sequence[int], powers: np.ndarray, entry: float) -> Tables:
-    """Tables for chains whose f / 2 at every site is ``powers``; they reach well beyond the largest of these."""
-    e = theory.hop_weights(len(shape))
-    edges = tuple((np.cumsum(e)[:-1] / e.sum()).tolist())
-    g = e.sum() * vacancy(ratios(theory, 2 * powers.astype(np.int64)))
+def tables(theory: FluxTheory, shape: Sequence[int], p: np.ndarray, entry: float) -> Tables:
+    """Tables for chains with these p at every site; they reach well beyond the largest of them."""
+    h = theory.hop_weights(len(shape))
+    edges = tuple((np.cumsum(h)[:-1] / h.sum()).tolist())
+    g = h.sum() * vacancy(ratios(theory, p))
     site = np.stack([np.concatenate([[0.0], 1 / g[:-1]]), g], axis=1)
     return Tables(steps(tuple(shape)), site, edges, entry)
 
 
-def require_storable(theory: Theory, d: int) -> None:
+def require_storable(theory: FluxTheory, d: int) -> None:
     """Raise FluxOverflowError, or StabilityError, where the weights say beforehand that fluxes do not fit into int8.
 
     If all p that arrive at a site were independent, they would weigh L^p W(2 p) / p! (see ``moves``), which falls from
@@ -29,20 +31,19 @@ def require_storable(theory: Theory, d: int) -> None:
     the smaller number of hops to and fro, is 127. Means are good to some 10 %, and each of many links has to fit.
     """
     theory.require_stable(d)
-    e = theory.hop_weights(d)
-    share = max(abs(e[0] - e[d]), min(e[0], e[d]), *e[1:d]) / e.sum()
-    p = min(math.ceil(LARGEST / share), MOST_POWERS)
+    h = theory.hop_weights(d)
+    share = max(abs(h[0] - h[d]), min(h[0], h[d]), *h[1:d]) / h.sum()
+    p = min(math.ceil(LARGEST_FLUX / share), MOST_ARRIVALS)
     log_w = theory.log_site_weight(np.array([2 * p, 2 * p + 2]))
-    if theory.lam and math.log(e.sum()) + log_w[1] - log_w[0] > math.log(p + 1):
+    if math.log(h.sum()) + log_w[1] - log_w[0] > math.log(p + 1):
         raise FluxOverflowError(
-            f"eta = {theory.eta:g}, lam = {theory.lam:g}, mu = {theory.mu:g}: fluxes are larger than {LARGEST}, the "
-            "most that is stored (int8); choose a smaller |mu| or larger eta or lam"
+            f"{theory}: fluxes are larger than {LARGEST_FLUX}, the most that is stored (int8); {theory.fewer_hops}"
         )
 
 
-def ratios(theory: Theory, powers: np.ndarray) -> np.ndarray:
-    """r(f) = W(f+2) / W(f) at even f, reaching well beyond the largest of the f in ``powers``."""
-    return weight_ratio(theory, max(64, min(2 * int(powers.max(initial=0)), 2 * MOST_POWERS)))[::2].copy()
+def ratios(theory: FluxTheory, p: np.ndarray) -> np.ndarray:
+    """r(2 p) = W(2 p + 2) / W(2 p) for p = 0, 1, ..., reaching well beyond the largest of these p."""
+    return weight_ratio(theory, max(64, 2 * min(2 * int(p.max(initial=0)), MOST_ARRIVALS)))[::2].copy()
 
 
 def vacancy(ratio: np.ndarray) -> np.ndarray:

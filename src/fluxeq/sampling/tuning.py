@@ -10,9 +10,9 @@ from scipy.special import gammaln
 from fluxeq import observables, statistics
 from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains, Recorder, record, require_whole
-from fluxeq.sampling.moves import LARGEST
+from fluxeq.sampling.drivers import LARGEST_FLUX
 from fluxeq.sampling.tables import ratios, require_storable, vacancy
-from fluxeq.theory import Theory, log_weight
+from fluxeq.theory import FluxTheory, log_weight
 
 Report = Callable[[str], None]
 
@@ -36,7 +36,7 @@ class Tuning:
 
 
 def tune(
-    theory: Theory, chains: Chains, *, record: Recorder = record, report: Report = lambda line: None
+    theory: FluxTheory, chains: Chains, *, record: Recorder = record, report: Report = lambda line: None
 ) -> tuple[Chains, Tuning]:
     """Thermalise the chains and choose spacing and entry: pilots of growing length until one spans many tau_int.
 
@@ -62,7 +62,8 @@ def tune(
     while stride <= LONGEST_STRIDE:
         chains, series, g = _measured(theory, chains, stride, entry, record)
         tau_int, r_hat = _judged(series, stride >= min(WORMS_A_SITE * math.prod(chains.shape), LONGEST_STRIDE))
-        report(f"pilot: stride {stride} worms, tau_int {tau_int * stride:.0f} worms, R-hat {r_hat:.3f}")
+        found = f"tau_int {tau_int * stride:.0f} worms, R-hat {r_hat:.3f}"
+        report(f"pilot: stride {stride} worms, {found if tau_int < math.inf else 'no chain fluctuates yet'}")
         if len(chains.hops) * PILOT_LENGTH / tau_int >= PILOT_TAU and r_hat < LARGEST_R_HAT:
             spacing = max(1, math.ceil(2 * tau_int * stride))
             return chains, Tuning(spacing, int(chains.worms[0]) - before, tau_int * stride, entry)
@@ -90,22 +91,23 @@ def _ends_constant(series: list[np.ndarray]) -> bool:
     return statistics.is_constant(np.concatenate([chain[len(chain) // 2 :] for chain in series]))
 
 
-def dispersed(theory: Theory, chains: Chains) -> Chains:
-    """Every other chain filled with lines of hops along the direction of time, more of them than it will keep.
+def dispersed(theory: FluxTheory, chains: Chains) -> Chains:
+    """Every other chain filled with lines of the heavier hops in time, more of them than it will keep.
 
     If all p that arrive at a site were independent, they would weigh L^p W(2 p) / p! (see ``moves``); the lines are
     twice as many as the heaviest p, and one more.
     """
-    p = np.arange(LARGEST // 2)
-    weight = p * math.log(theory.hop_weights(len(chains.shape)).sum()) + log_weight(theory, LARGEST)[2 * p]
+    d = len(chains.shape)
+    h, p = theory.hop_weights(d), np.arange(LARGEST_FLUX // 2)
+    weight = p * math.log(h.sum()) + log_weight(theory, LARGEST_FLUX)[2 * p]
     n_lines = 2 * int(np.argmax(weight - gammaln(p + 1))) + 1
     hops = chains.hops.copy()
-    hops[::2, 0 if theory.mu >= 0 else 1, 0] = min(n_lines, LARGEST)
+    hops[::2, 0 if h[0] >= h[d] else 1, 0] = min(n_lines, LARGEST_FLUX)
     return chains._replace(hops=hops)
 
 
 def _measured(
-    theory: Theory, chains: Chains, stride: int, entry: float, record: Recorder
+    theory: FluxTheory, chains: Chains, stride: int, entry: float, record: Recorder
 ) -> tuple[Chains, list[list[np.ndarray]], float]:
     """Series of n, |phi|^2 and the mean of l over a pilot, one array per chain, and the mean of g.
 
@@ -118,9 +120,9 @@ def _measured(
         n = min(block, PILOT_LENGTH - first)
         chains, configurations = record(theory, chains, n, stride, entry=entry)
         flat = configurations.reshape(-1, 2 * d, *chains.shape)
-        f = observables.field_powers(flat)
-        g = weight * vacancy(ratios(theory, f))[f // 2].reshape(len(flat), -1).mean(axis=1)
-        values = observables.density(flat), observables.phi2(theory, flat), observables.hop_pairs(flat), g
+        p = observables.field_powers(flat) // 2
+        g = weight * vacancy(ratios(theory, p))[p].reshape(len(flat), -1).mean(axis=1)
+        values = observables.n(theory, flat), observables.phi2(theory, flat), observables.hop_pairs(flat), g
         parts.append(np.stack(values).reshape(4, len(chains.hops), n))
     *series, g = np.concatenate(parts, axis=2)
     return chains, [list(chain) for chain in series], float(g.mean())

@@ -13,21 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from fluxeq.sampling import backends
-from fluxeq.sampling.chains import (
-    Chains,
-    Moves,
-    chains_of,
-    joined,
-    require_in_bounds,
-    state_of,
-)
-from fluxeq.sampling.moves import TABLE_TOO_SHORT
+from fluxeq.sampling.chains import Chains, Moves, chains_of, concatenated, require_in_bounds, state_of
+from fluxeq.sampling.drivers import TABLE_TOO_SHORT
 from fluxeq.sampling.tables import tables
-from fluxeq.theory import Theory
+from fluxeq.theory import FluxTheory
 
 
 def two_point(
-    theory: Theory,
+    theory: FluxTheory,
     chains: Chains,
     n_worms: int,
     *,
@@ -50,12 +43,12 @@ def two_point(
         state, done = state_of(Chains(*(array[c : c + 1] for array in chains))), np.zeros(1, dtype=np.int64)
         status = TABLE_TOO_SHORT
         while status == TABLE_TOO_SHORT:
-            found = tables(theory, chains.shape, require_in_bounds(state, chains.shape, c), entry)
+            found = tables(theory, chains.shape, require_in_bounds(theory, state, chains.shape, c), entry)
             status = compiled.correlate(state, 0, found, extents, visits[c], done, n_worms)
         return chains_of(state, chains.shape)
 
     with ThreadPoolExecutor(n_threads) as pool:
-        advanced = joined(list(pool.map(advance, range(n_chains))))
+        advanced = concatenated(list(pool.map(advance, range(n_chains))))
     with np.errstate(invalid="ignore", divide="ignore"):
         correlator = visits / visits[:, :1]
     return advanced, correlator.reshape(n_chains, *chains.shape)

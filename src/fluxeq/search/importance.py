@@ -39,19 +39,5 @@ def importances(choices: Sequence[dict[str, Any]], values: Sequence[float]) -> d
         return get_param_importances(study, evaluator=evaluator)
 
 
-def choices_of(config: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
-    """What a search chose to get to a setting, by the names of the space."""
-    blocks, dense = config["blocks"], config["dense"]
-    found: dict[str, Any] = {"layers": len(blocks), "dense_layers": len(dense)}
-    for name in ("channels", "kernel", "pooling"):
-        found |= {f"{name}_{i}": block[name] for i, block in enumerate(blocks)}
-    if any("stride" in block for block in blocks):
-        strides = [block.get("stride", 1) for block in blocks]
-        found |= {"stride": max(strides), "strided_layer": strides.index(max(strides))}
-    found |= {f"width_{i}": width for i, width in enumerate(dense)}
-    found |= {name: config[name] for name in ("activation", "pooling", "global_pooling") if name in config}
-    return found | recipe
-
-
 def _options(choices: Sequence[dict[str, Any]], name: str) -> list[Any]:
     return sorted({chosen[name] for chosen in choices if name in chosen})

@@ -18,14 +18,14 @@ class Budget:
     repeats: int
     steps: int
     """Optimiser steps that one training can take at most; other batches do not change it."""
-    polish: int
-    """Steps of the polish that may follow."""
+    levenberg_marquardt: int
+    """Steps of Levenberg-Marquardt that may follow."""
 
     def __str__(self) -> str:
         total = self.trials * self.repeats * self.steps
-        polish = f" and {self.polish} of the polish" if self.polish else ""
+        further = f" and {self.levenberg_marquardt} Levenberg-Marquardt steps" if self.levenberg_marquardt else ""
         return (
-            f"{self.trials} settings, {self.repeats} trainings each, at most {self.steps} steps{polish} a training; "
+            f"{self.trials} settings, {self.repeats} trainings each, at most {self.steps} steps{further} a training; "
             f"{total} steps in all"
         )
 

@@ -4,33 +4,33 @@ Each setting is trained several times from different starts. A setting that the 
 again: its value is reused and not counted, so that the budget counts different settings. The seed of the sampler
 depends on the trials that are there, so a search that was killed goes on to the same result.
 
-Several workers on one storage share the budget: ``claims`` says who trains what, ``workers`` which trials were left by
-a worker that was killed; those are taken up again, with the setting they had. What workers propose depends on who is
-first, so only a search by one worker can be repeated to the last bit.
+Several workers on one storage go on until the budget is used. It counts the first settings by the numbers of their
+trials; what others were training then is beyond it and ignored. What workers propose depends on who is first, so only a
+search by one worker can be repeated to the last bit.
 """
 
 import logging
 import math
-import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import configured
-from fluxeq.search import claims
 from fluxeq.search.pruning import PRUNED, LostPruner
 from fluxeq.search.space import Space
-from fluxeq.search.suggestion import suggest, suggest_recipe
-from fluxeq.search.workers import SIGNED, Workers, running, workers_of
+from fluxeq.search.storage import at_work, is_taken_for_dead
+from fluxeq.search.suggestion import require_searchable, suggest, suggest_recipe
 from fluxeq.system.files import derived_seed
 from fluxeq.training.datasets import Data
+from fluxeq.training.device import CPU, Device
 from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe
 
@@ -38,8 +38,6 @@ MOST_DUPLICATES = 20
 """In a row; a space that is exhausted proposes nothing new."""
 PROBLEM = "problem"
 """The attribute of a study that says what is searched."""
-POLL = 0.5
-"""Seconds between two looks at what the other workers do."""
 
 IsLost = Callable[[float], bool]
 """Takes the loss of each repeat, and says whether further ones are in vain."""
@@ -59,6 +57,8 @@ class Setting:
     """What the search chose of the settings of the optimiser."""
     pruned: bool = False
     """Given up before all repeats were trained, since it could not win any more."""
+    choices: dict[str, Any] = field(default_factory=dict)
+    """What was chosen to get there, by the names of the space."""
 
     @property
     def rank(self) -> tuple[bool, float]:
@@ -77,6 +77,7 @@ class Problem:
     n_trials: int
     repeats: int
     seed: int
+    device: Device = CPU
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -108,22 +109,24 @@ def search(
     name: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
     prune: bool = False,
+    device: Device = CPU,
 ) -> list[Setting]:
-    """Try different settings until ``n_trials`` of them have a value; all of them, the best first.
+    """Try different settings until ``n_trials`` of them have a value; these, the best first.
 
-    ``prune`` gives a setting up as soon as it cannot win any more. Raises InputError if the space holds fewer settings
-    than that, or the storage has trials of a search on other data, of another space or with another recipe.
+    ``prune`` gives a setting up as soon as it cannot win any more. Raises InputError if the architecture cannot be
+    searched, the space holds fewer settings than that, or the storage has trials of a search on other data, of another
+    space or with another recipe.
     """
-    logging.getLogger("optuna").setLevel(logging.WARNING)
-    problem = Problem(data, architecture, space, recipe, n_trials, repeats, seed)
+    logging.getLogger("optuna").setLevel(logging.ERROR)  # an error that ends a trial is raised, and said once
+    require_searchable(architecture)
+    problem = Problem(data, architecture, space, recipe, n_trials, repeats, seed, device)
     pruner = LostPruner(repeats) if prune else optuna.pruners.NopPruner()
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, pruner=pruner)
     _require_same(study, problem)
-    workers = workers_of(storage)
-    with workers.working():
-        _work(problem, study, workers, progress)
+    with at_work(study, storage):
+        _work(problem, study, progress)
     progress(n_trials, n_trials)
-    return sorted(_tried(study).values(), key=lambda setting: setting.rank)
+    return sorted(islice(_tried(study).values(), n_trials), key=lambda setting: setting.rank)
 
 
 def _require_same(study: optuna.Study, problem: Problem) -> None:
@@ -141,91 +144,50 @@ def _require_same(study: optuna.Study, problem: Problem) -> None:
             )
 
 
-def _work(problem: Problem, study: optuna.Study, workers: Workers, progress: Callable[[int, int], None]) -> None:
-    """Take trials until the budget of the study has been used, by this worker or others."""
-    duplicates = 0
-    _tidy(study, workers)
-    _enqueue_start(study, problem.space)
-    while len(tried := _tried(study)) < problem.n_trials:
-        progress(len(tried), problem.n_trials)
-        _tidy(study, workers)
-        if _all_taken(study, problem.n_trials):
-            time.sleep(POLL)
-            continue
-        study.sampler = _sampler(_trial_seed(study, problem.seed))
-        trial = _ask(study)
-        with workers.training(trial):
-            duplicates = 0 if _try(problem, study, trial) else duplicates + 1
+def _work(problem: Problem, study: optuna.Study, progress: Callable[[int, int], None]) -> None:
+    """Try settings until the budget of the study has been used, by this worker or others."""
+    begun = TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING
+    if problem.space.start and not study.get_trials(deepcopy=False, states=begun):
+        study.enqueue_trial(problem.space.start)
+    duplicates, n_tried = 0, len(_tried(study))
+    while n_tried < problem.n_trials:
+        progress(n_tried, problem.n_trials)
+        study.sampler = _sampler(study, problem.seed)
+        try:
+            study.optimize(partial(_value, problem), n_trials=1)
+        except ValueError as error:
+            if not is_taken_for_dead(error):
+                raise
+        before, n_tried = n_tried, len(_tried(study))
+        duplicates = 0 if n_tried > before else duplicates + 1
         if duplicates > MOST_DUPLICATES:
-            if not running(study):
-                n_settings = len(_tried(study))
-                raise InputError(f"trials = {problem.n_trials}: the space holds only {n_settings} settings; widen it")
-            duplicates = 0
-            time.sleep(POLL)  # what is proposed may be new to the sampler once the others have a value
+            raise InputError(f"trials = {problem.n_trials}: the space holds only {n_tried} settings; widen it")
 
 
-def _tidy(study: optuna.Study, workers: Workers) -> None:
-    """Put settings whose worker was killed back into the queue."""
-    workers.bury(study)
-    for trial in claims.lost_settings(study.get_trials(deepcopy=False)).values():
-        chosen = {name: value for name, value in trial.user_attrs.items() if name in ("config", "recipe")}
-        study.enqueue_trial(trial.params, user_attrs=chosen)
-
-
-def _enqueue_start(study: optuna.Study, space: Space) -> None:
-    """Let the first trial be the start of the space, unless a trial has begun; one killed before it chose has not."""
-    begun = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING])
-    if space.start and all(trial.state == TrialState.RUNNING and SIGNED not in trial.user_attrs for trial in begun):
-        study.enqueue_trial(space.start)
-
-
-def _all_taken(study: optuna.Study, n_trials: int) -> bool:
-    """Whether other workers hold all that is left of the budget, with nothing in the queue."""
-    trials = study.get_trials(deepcopy=False)
-    waiting = any(trial.state == TrialState.WAITING for trial in trials)
-    return not waiting and len(claims.places(trials)) >= n_trials
-
-
-def _trial_seed(study: optuna.Study, seed: int) -> int:
-    """A seed of the sampler that depends on the trials; equal ones would propose what was just set aside."""
+def _sampler(study: optuna.Study, seed: int) -> optuna.samplers.TPESampler:
+    """A sampler whose seed depends on how many trials have a value."""
     n_finished = len(study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
-    n_set_aside = claims.n_set_aside(study.get_trials(deepcopy=False))
-    return derived_seed(seed, n_finished, n_set_aside) if n_set_aside else derived_seed(seed, n_finished)
-
-
-def _sampler(seed: int) -> optuna.samplers.TPESampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # both options, for some years now
         # Trials of others do not count before they have a value: no constant liar.
-        return optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=False, seed=seed % 2**32)
+        return optuna.samplers.TPESampler(
+            multivariate=True, group=True, constant_liar=False, seed=derived_seed(seed, n_finished) % 2**32
+        )
 
 
-def _ask(study: optuna.Study) -> optuna.Trial:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")  # the heart beats in ``workers``
-        return study.ask()
-
-
-def _try(problem: Problem, study: optuna.Study, trial: optuna.Trial) -> bool:
-    """Train what a trial chooses, or reuse its value, or set it aside; whether the setting was new."""
-    fields, chosen = suggest(problem.space, problem.architecture, trial), suggest_recipe(problem.space, trial)
-    key = claims.key_of(fields, chosen)
-    known: dict[str, Setting] = {}
-    try:
-        trial.set_user_attr("config", fields)
-        if chosen:
-            trial.set_user_attr("recipe", chosen)
-        trials = study.get_trials(deepcopy=False)
-        known = _with_value(trials)
-        mine = claims.is_free(trials, trial.number, key) and claims.has_place(trials, key, problem.n_trials)
-        if key not in known and not mine:
-            trial.set_user_attr(claims.SET_ASIDE, True)
-            study.tell(trial, state=TrialState.FAIL)
-            return False
-        _tell(study, trial, known[key] if key in known else _train(problem, fields, chosen, _judge(trial)))
-    except UpdateFinishedTrialError:
-        pass  # this worker was silent for so long that it counts as killed; another one has taken the setting up
-    return key not in known
+def _value(problem: Problem, trial: optuna.Trial) -> float:
+    """Train what a trial chooses, or reuse its value."""
+    fields, chosen = suggest(trial, problem.architecture, problem.space), suggest_recipe(trial, problem.space)
+    trial.set_user_attr("config", fields)
+    if chosen:
+        trial.set_user_attr("recipe", chosen)
+    known = _tried(trial.study).get(_key_of(fields, chosen))
+    setting = known or _train(problem, fields, chosen, _judge(trial))
+    trial.set_user_attr("losses", setting.losses)
+    trial.set_user_attr("n_parameters", setting.n_parameters)
+    if setting.pruned:
+        trial.set_user_attr(PRUNED, True)
+    return setting.value
 
 
 def _judge(trial: optuna.Trial) -> IsLost:
@@ -239,44 +201,30 @@ def _judge(trial: optuna.Trial) -> IsLost:
     return is_lost
 
 
-def _tell(study: optuna.Study, trial: optuna.Trial, setting: Setting) -> None:
-    """Give a trial its value."""
-    trial.set_user_attr("losses", setting.losses)
-    trial.set_user_attr("n_parameters", setting.n_parameters)
-    if setting.pruned:
-        trial.set_user_attr(PRUNED, True)
-    study.tell(trial, setting.value, skip_if_finished=True)
+def _key_of(config: dict[str, Any], recipe: dict[str, Any]) -> str:
+    """What makes settings different: the fields of the config, and what the search chose of the recipe."""
+    return f"{config} {recipe}" if recipe else str(config)
 
 
 def _tried(study: optuna.Study) -> dict[str, Setting]:
-    """Different settings with a value, by their keys."""
-    return _with_value(study.get_trials(deepcopy=False))
-
-
-def _with_value(trials: list[FrozenTrial]) -> dict[str, Setting]:
+    """Different settings with a value, by their keys, in the order of their first trial."""
     found: dict[str, Setting] = {}
-    for trial in trials:
-        attributes, key = trial.user_attrs, claims.setting_of(trial)
-        if trial.state != TrialState.COMPLETE or trial.value is None or key is None:
-            continue
-        setting = Setting(
-            attributes["config"],
-            trial.value,
-            tuple(attributes["losses"]),
-            attributes["n_parameters"],
-            len(found),
-            attributes.get("recipe", {}),
-            PRUNED in attributes,
-        )
-        found.setdefault(key, setting)
+    trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        said, value = trial.user_attrs, trial.value
+        config, recipe = said["config"], said.get("recipe", {})
+        assert value is not None
+        setting = Setting(config, value, tuple(said["losses"]), said["n_parameters"], len(found), recipe)
+        found.setdefault(_key_of(config, recipe), replace(setting, pruned=PRUNED in said, choices=trial.params))
     return found
 
 
 def _train(problem: Problem, fields: dict[str, Any], chosen: dict[str, Any], is_lost: IsLost) -> Setting:
     """Train one setting from several starts, or from fewer if it is lost before."""
     shape, n = problem.data.training.shape, len(problem.data.training)
-    trainer = Trainer(problem.data, configured(problem.architecture, fields, shape), problem.recipe.varied(n, chosen))
-    key, lost = claims.key_of(fields, chosen), False
+    config, recipe = configured(problem.architecture, fields, shape), problem.recipe.varied(n, chosen)
+    trainer = Trainer(problem.data, config, recipe, device=problem.device)
+    key, lost = _key_of(fields, chosen), False
     losses: list[float] = []
     while len(losses) < problem.repeats and not lost:
         losses.append(_best_loss(trainer, derived_seed(problem.seed, key, len(losses))))
@@ -290,4 +238,4 @@ def _best_loss(trainer: Trainer, seed: int) -> float:
         _, curve = trainer.fit(seed)
     except DivergedError:
         return math.inf
-    return float(curve.validation[curve.best_epoch - 1])
+    return curve.best

@@ -6,11 +6,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from fluxeq.config import Frozen
+from fluxeq.nets.network import Extent
 from fluxeq.training.recipe import Rate, WeightDecay
 
 Choice = str | int | float
 SOME = Field(min_length=1)
-Extents = Annotated[tuple[PositiveInt, ...], SOME]
+Windows = Annotated[tuple[Extent, ...], SOME]
+Sizes = Annotated[tuple[PositiveInt, ...], SOME]
 Activations = Annotated[tuple[Literal["relu", "leaky_relu", "gelu", "tanh"], ...], SOME]
 GlobalPoolings = Annotated[tuple[Literal["average", "sum", "maximum"], ...], SOME]
 
@@ -24,13 +26,13 @@ class Space(Frozen):
     """Ranges and choices; the defaults go from about 10^2 to 10^7 parameters."""
 
     layers: tuple[PositiveInt, PositiveInt] = (1, 4)
-    kernels: Extents = (1, 2, 3)
-    channels: Extents = (4, 8, 16, 32, 64, 128)
-    poolings: Extents = (1, 2)
-    strides: Extents = (2,)
+    kernels: Windows = (1, 2, 3)
+    channels: Sizes = (4, 8, 16, 32, 64, 128)
+    poolings: Windows = (1, 2)
+    strides: Sizes = (2,)
     activations: Activations = ("relu", "leaky_relu", "gelu", "tanh")
     dense_layers: tuple[NonNegativeInt, NonNegativeInt] = (0, 2)
-    widths: Extents = (8, 16, 32, 64, 128, 256)
+    widths: Sizes = (8, 16, 32, 64, 128, 256)
     global_poolings: GlobalPoolings = ("average",)
     """The study searches over all three for detection and counting; n and |phi|^2 are averages."""
     learning_rates: tuple[Rate, ...] = Field(default=(), exclude_if=not_searched)

@@ -1,24 +1,30 @@
-"""Where a search keeps its trials: a journal file on one machine, PostgreSQL across machines.
+"""Where a search keeps its trials, a journal file on one machine or PostgreSQL across machines, and who works on them.
 
-SQLite and journals on network disks are known to fail with several writers, so SQLite is refused.
+SQLite and journals on network disks are known to fail with several writers, so SQLite is refused. The trial of a worker
+that was killed fails, and its setting is tried again: with PostgreSQL as soon as its heartbeat, which Optuna keeps, has
+been missing for a while; with a journal when a worker begins alone, which a lock on a file beside it says.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from fluxeq.errors import InputError
 from fluxeq.search.journal import Journal
-from fluxeq.system.files import require_writable
+from fluxeq.system.files import locked, require_writable
 
 HEARTBEAT = 60
 """Seconds between two heartbeats of a trial; a worker that is silent for twice as long counts as killed."""
-
-
+MOST_RETRIES = 3
+"""Of a setting whose workers are killed, say by its memory."""
 DRIVER = "postgresql+psycopg:"
 """What ``postgresql:`` stands for, whatever SQLAlchemy's default is."""
 MAKING_TABLES = 0x666C7578
@@ -64,6 +70,44 @@ def _connected(url: str, heartbeat: int) -> RDBStorage:
     try:
         with engine.connect() as connection, connection.begin():  # the lock ends with the transaction
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MAKING_TABLES})
-            return RDBStorage(url, heartbeat_interval=heartbeat)
+            return RDBStorage(url, heartbeat_interval=heartbeat, heartbeat_stale_trial_callback=_try_again)
     finally:
         engine.dispose()
+
+
+@contextmanager
+def at_work(study: optuna.Study, storage: BaseStorage) -> Iterator[None]:
+    """While the block runs, this process is a worker of the study; whatever killed ones left is taken up before it."""
+    if isinstance(storage, RDBStorage):
+        yield
+    elif isinstance(storage, Journal):
+        path = storage.path.with_name(f"{storage.path.name}.workers")
+        with locked(path, wait=False) as alone:
+            if alone:
+                fail_stale(study)
+        with locked(path, shared=True):
+            yield
+    else:  # in the memory of this process
+        fail_stale(study)
+        yield
+
+
+def fail_stale(study: optuna.Study) -> None:
+    """Let all trials that run fail, and their settings be tried again."""
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        study.tell(trial.number, state=TrialState.FAIL)
+        _try_again(study, trial)
+
+
+def is_taken_for_dead(error: ValueError) -> bool:
+    """Whether a worker could not end its trial, since it was silent for so long that it counts as killed."""
+    return str(error) == f"Cannot tell a {TrialState.FAIL.name} trial."
+
+
+def _try_again(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Put the setting of a trial into the queue, unless it had not chosen all of it."""
+    if "config" not in trial.user_attrs:
+        trial.params, trial.distributions = {}, {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # for some years now
+        RetryHeartbeatStaleTrialCallback(MOST_RETRIES)(study, trial)

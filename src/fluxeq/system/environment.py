@@ -7,8 +7,12 @@ number of threads, the place of the caches, and ``FLUXEQ_DEBUG``, which shows wa
 
 import logging
 import os
+import shutil
 import sys
 import warnings
+
+NARROWEST = 40
+"""Columns of a terminal for which help is laid out, which takes for ever in one or two."""
 
 
 def prepare() -> None:
@@ -16,6 +20,9 @@ def prepare() -> None:
     for name in [name for name in os.environ if name.startswith("JAX_")]:
         del os.environ[name]  # the option --device says where networks learn, and the code in which precision
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
+    os.environ.pop("SOURCE_DATE_EPOCH", None)  # which libraries read at import; files of fluxeq have no dates
+    if shutil.get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
     _open_streams()
     _say_what_is_ours()
 

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,8 @@ def read_json(path: Path) -> Any:
 
     Raises InputError if the file cannot be read, is not JSON, or has a digest that is another one.
     """
+    if path.exists() and not path.is_file():  # a folder, or a device that never ends
+        raise InputError(f"{path}: is not a file")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return unsealed(content) if isinstance(content, dict) and "digest" in content else content
@@ -112,8 +114,8 @@ def derived_seed(*parts: int | str) -> int:
 
 
 def model_file(architecture: str, instance: int) -> str:
-    """The name of the file of a trained instance."""
-    return f"{architecture}-{instance:03d}.safetensors"
+    """The name of the file of a trained instance; ``package.module:Class`` goes by that of the class."""
+    return f"{architecture.rpartition(':')[2]}-{instance:03d}.safetensors"
 
 
 def remove(path: Path) -> None:
@@ -156,21 +158,28 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[b
 
 
 @contextmanager
-def claimed(path: Path, work: str) -> Iterator[None]:
+def claimed(lock: Path, work: str) -> Iterator[None]:
     """Hold a lock file that is there for the block only; its folder is made, and removed again if nothing gets into it.
 
-    Raises InputError at once, which names the ``work``, if another process holds it.
+    Raises InputError at once, which names the ``work``, if another process holds it. Where the file system keeps no
+    locks, nobody is kept out.
     """
-    made = [folder for folder in path.parents if not folder.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path, wait=False) as free:
-        if not free:
-            raise InputError(f"{path.parent}: another process {work} there; wait for it, or choose another output")
+    made = [folder for folder in lock.parents if not folder.exists()]
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        try:
+            is_free = held.enter_context(locked(lock, wait=False)) and lock.exists()
+        except FileNotFoundError:  # who held it has just removed the folder
+            is_free = False
+        except InputError:
+            is_free = True
+        if not is_free:
+            raise InputError(f"{lock.parent}: another process {work} there; wait for it, or choose another output")
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
-            with suppress(OSError):
+            with suppress(OSError):  # there is something in the folder, or another process has come for the lock
+                lock.unlink()
                 for folder in made:
                     folder.rmdir()
 

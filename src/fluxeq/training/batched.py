@@ -1,20 +1,23 @@
-"""Many trainings of one architecture in step, to keep a GPU busy: several epochs of all of them are one compiled call.
+"""Epochs of many trainings in step, to keep a GPU busy: several epochs of all of them are one compiled call.
 
-The epoch of ``fit`` is mapped over the states. The data lie on the device once, as int8, and every training draws its
-own order of them. Each stops by itself: its state stays as it is from then on, and when half have stopped the others go
-on in a smaller group. Which trainings are in a group changes their results by rounding only; whoever stops them keeps
-all at the same point, so that they go on in the same groups, to the same results bit for bit.
+The epoch is mapped over the states. The data lie on the device once, as int8, and every training draws its own order of
+them. Each stops by itself: its state stays as it is from then on. Which trainings are in a group changes their results
+by rounding only.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fluxeq.training.fit import Labelled, State, Trainer, Training, Trainings
+from fluxeq.training.batches import mapped
+from fluxeq.training.epoch import Labelled, Losses, Parts, State, Trainings, epoch, improved, steps
+from fluxeq.training.problem import Problem
 
+EVALUATION_BATCH = 100
 EPOCHS_A_CALL = 10
 """The most epochs between two looks of the host."""
 SHARE_OF_MEMORY = 0.25
@@ -22,61 +25,25 @@ SHARE_OF_MEMORY = 0.25
 MEMORY = 2**32
 """Bytes of a device that does not say how many it has, as a CPU."""
 
-Watch = Callable[[dict[int, int], Callable[[], Trainings]], None]
-"""Called now and then with the epochs that each of a group has gone through, and with what gives all trainings that
-have not been given away, as they are."""
-Keep = Callable[[Trainings], None]
-"""Called with all of these whenever a group has come to its end."""
 
+class Batched:
+    """The epochs of trainings of one problem, side by side on one device."""
 
-class Together:
-    """The epochs of trainings of one trainer, side by side on one device."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self._advanced = jax.jit(self._several_epochs)
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._parts = Parts(partial(steps, problem), self._validation_loss, improved)
+        self._advanced = jax.jit(self.several_epochs)
 
     @property
     def most(self) -> int:
         """How many trainings fit onto the device at once."""
         memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", MEMORY)
-        return max(1, int(SHARE_OF_MEMORY * memory) // self._trainer.bytes_needed())
+        return max(1, int(SHARE_OF_MEMORY * memory) // self._problem.bytes_needed())
 
-    def epochs(
-        self,
-        trainings: Trainings,
-        watch: Watch = lambda epochs, trainings: None,
-        keep: Keep = lambda trainings: None,
-        numbers: Sequence[int] | None = None,
-    ) -> Iterator[tuple[int, Training]]:
-        """Each training after its last epoch, with its number; as many at once as fit onto the device.
-
-        Groups are made of ``numbers``, or of those of the trainings; some of them may have been given away earlier.
-        So trainings that were kept go on in the same groups, if all that were kept are there, also those that had
-        stopped.
-        """
-        left = dict(trainings)
-
-        def watch_all(n_epochs: dict[int, int], group: Callable[[], Trainings]) -> None:
-            watch(n_epochs, lambda: left | group())
-
-        places = list(trainings) if numbers is None else numbers
-        for first in range(0, len(places), self.most):
-            group = {number: left[number] for number in places[first : first + self.most] if number in left}
-            while group:
-                going_on = {number: training for number, training in group.items() if self._trainer.learns(training)}
-                if 2 * len(going_on) > len(group):
-                    group = self._until_half_have_stopped(group, watch_all)
-                    left |= group
-                    keep(left)
-                else:
-                    yield from ((number, left.pop(number)) for number in group if number not in going_on)
-                    group = going_on
-
-    def _until_half_have_stopped(self, trainings: Trainings, watch: Watch) -> Trainings:
+    def run(self, trainings: Trainings) -> Iterator[tuple[dict[int, int], Callable[[], Trainings]]]:
+        """Now and then the epochs of each, and what gives the trainings as they are; until half have stopped."""
         states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(training.state for training in trainings.values()))
         n_epochs = jnp.array([training.n_epochs for training in trainings.values()], jnp.int32)
-        data = self._trainer.training, self._trainer.validation
         losses: list[list[tuple[float, float]]] = [[] for _ in trainings]
         n_running = len(trainings)
 
@@ -90,24 +57,39 @@ class Together:
             }
 
         while 2 * n_running > len(trainings):
-            states, n_epochs, (new, ran) = self._advanced(states, n_epochs, *data)
+            states, n_epochs, (new, ran) = self._advanced(states, n_epochs, *self.data)
             for row, known in enumerate(losses):
                 known += map(tuple, np.asarray(new)[np.asarray(ran)[:, row], row].tolist())
             n_running = int(self._running(states, n_epochs).sum())
-            watch(dict(zip(trainings, n_epochs.tolist(), strict=True)), now)
-        return now()
+            yield dict(zip(trainings, n_epochs.tolist(), strict=True)), now
+
+    @cached_property
+    def data(self) -> tuple[Labelled, Labelled]:
+        """Training and validation set on the device."""
+        training, validation = (
+            (jnp.asarray(part.configurations), jnp.asarray(part.labels)) for part in self._problem.data
+        )
+        return training, validation
+
+    def _validation_loss(self, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
+        """The mean over all examples, in batches that keep the memory small."""
+        network, loss = self._problem.network(arrays), self._problem.task.loss
+        return mapped(lambda pair: loss(network(pair[0]), pair[1]), (x, labels), EVALUATION_BATCH).mean()
 
     def _running(self, states: State, n_epochs: jax.Array) -> jax.Array:
         """Which of the trainings have epochs to come."""
-        recipe = self._trainer.recipe
+        recipe = self._problem.recipe
         patience = min(recipe.patience, recipe.epochs)  # which a device can count to
         return (states.since_best < patience) & (n_epochs < recipe.epochs)
 
-    def _several_epochs(
+    def one_epoch(self, states: State, training: Labelled, validation: Labelled) -> tuple[State, Losses]:
+        """All states one epoch later, and the losses of each."""
+        return jax.vmap(lambda state: epoch(self._problem, self._parts, state, training, validation))(states)
+
+    def several_epochs(
         self, states: State, n_epochs: jax.Array, training: Labelled, validation: Labelled
     ) -> tuple[State, jax.Array, tuple[jax.Array, jax.Array]]:
         """The states and the numbers of their epochs, the losses ``(epoch, training, 2)``, and which of these count."""
-        one_epoch = jax.vmap(self._trainer.one_epoch, in_axes=(0, None, None))
         losses = jnp.zeros((EPOCHS_A_CALL, len(n_epochs), 2), jnp.float32)
         ran = jnp.zeros((EPOCHS_A_CALL, len(n_epochs)), bool)
 
@@ -115,12 +97,12 @@ class Together:
             i, states, n_epochs, _, _ = carry
             return (i < EPOCHS_A_CALL) & self._running(states, n_epochs).any()
 
-        def epoch(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        def advance(carry: tuple[Any, ...]) -> tuple[Any, ...]:
             i, before, n_epochs, losses, ran = carry
             running = self._running(before, n_epochs)
-            after, pair = one_epoch(before, training, validation)
+            after, pair = self.one_epoch(before, training, validation)
             states = jax.tree.map(lambda new, old: jax.vmap(jnp.where)(running, new, old), after, before)
             return i + 1, states, n_epochs + running, losses.at[i].set(jnp.stack(pair, axis=-1)), ran.at[i].set(running)
 
-        _, states, n_epochs, losses, ran = jax.lax.while_loop(to_come, epoch, (0, states, n_epochs, losses, ran))
+        _, states, n_epochs, losses, ran = jax.lax.while_loop(to_come, advance, (0, states, n_epochs, losses, ran))
         return states, n_epochs, (losses, ran)

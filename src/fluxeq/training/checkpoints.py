@@ -2,14 +2,14 @@
 
 A safetensors file beside the models to be: one for a training that goes its way alone, one for all that go together.
 Its tensors are the state (weights, optimizer, best weights, random key), the losses so far, and the parameters and
-damping of the polish in float64: all that is needed to go on, on any device and in any group of instances. The header's
-entry ``fluxeq`` says which trainings they are of. Short ones that go alone never write one.
+damping of Levenberg-Marquardt in float64: all that is needed to go on, on any device and in any group of instances. The
+header's entry ``fluxeq`` says which trainings they are of. Short ones that go alone never write one.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,13 @@ import numpy as np
 
 from fluxeq.errors import InputError
 from fluxeq.system.files import DamagedError
-from fluxeq.training.fit import State, Training, Trainings
-from fluxeq.training.levenberg_marquardt import Fit
+from fluxeq.training.epoch import State, Training, Trainings
+from fluxeq.training.levenberg_marquardt import Iterate
 from fluxeq.training.tensors import read_about, read_tensors, save_tensors
 
 SECONDS = 30.0
 """Time between two checkpoints: what a kill can cost."""
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 Read = TypeVar("Read")
 
@@ -42,16 +42,9 @@ class Checkpoint:
     def write(self, trainings: Trainings) -> None:
         """Replace the file by these trainings as they are; those that have not learned anything yet need no place."""
         begun = {instance: training for instance, training in trainings.items() if training.losses}
-        about = {
-            str(instance): {"identity": self._identities[instance], "n_polished": training.n_polished}
-            for instance, training in begun.items()
-        }
-        tensors = {
-            f"{instance}/{name}": tensor
-            for instance, training in begun.items()
-            for name, tensor in _tensors(training).items()
-        }
-        save_tensors(self.path, tensors, {"format_version": FORMAT_VERSION, "trainings": about})
+        identities = {str(instance): self._identities[instance] for instance in begun}
+        tensors = {f"{instance}/{name}": tensor for instance, of in begun.items() for name, tensor in _tensors(of)}
+        save_tensors(self.path, tensors, {"format_version": FORMAT_VERSION, "trainings": identities})
         self._written = time.monotonic()
 
     def read(self, like: State) -> Trainings:
@@ -64,32 +57,23 @@ class Checkpoint:
         if not there:
             return {}
         _, tensors = self._read(read_tensors)
-        found = {}
-        for instance, about in there.items():
-            if instance in self._identities:
-                prefix = f"{instance}/"
-                own = {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
-                found[instance] = _training(own, like, about["n_polished"])
-        return found
-
-    @property
-    def asked(self) -> list[int]:
-        """The numbers of the trainings that have an identity here."""
-        return list(self._identities)
+        return {
+            instance: _training(tensors, f"{instance}/", like) for instance in there if instance in self._identities
+        }
 
     @property
     def instances(self) -> set[int]:
         """The numbers of the trainings in the file."""
         return set(self._trainings())
 
-    def require_same(self) -> dict[int, dict[str, Any]]:
-        """What the header says of the trainings in the file, if there is one.
+    def require_same(self) -> dict[int, str]:
+        """The identities of the trainings in the file, if there is one.
 
         Raises InputError if one has the place of a training with an identity here, and is another one.
         """
         found = self._trainings()
-        for instance, about in found.items():
-            if about["identity"] != self._identities.get(instance, about["identity"]):
+        for instance, identity in found.items():
+            if identity != self._identities.get(instance, identity):
                 raise InputError(
                     f"{self.path}: a training with other settings was stopped here; remove it or choose another output"
                 )
@@ -99,15 +83,15 @@ class Checkpoint:
         """Remove the file, if there is one."""
         self.path.unlink(missing_ok=True)
 
-    def _trainings(self) -> dict[int, dict[str, Any]]:
-        """What the header says of each training; of none if there is no file."""
+    def _trainings(self) -> dict[int, str]:
+        """The identity of each training in the file; of none if there is no file."""
         try:
             header = self._read(read_about)
         except FileNotFoundError:
             return {}
         if header.get("format_version") != FORMAT_VERSION:
             raise InputError(f"{self.path}: a checkpoint of another version of fluxeq; remove it")
-        return {int(instance): about for instance, about in header["trainings"].items()}
+        return {int(instance): identity for instance, identity in header["trainings"].items()}
 
     def _read(self, read: Callable[[Path], Read]) -> Read:
         try:
@@ -118,22 +102,24 @@ class Checkpoint:
             ) from None
 
 
-def _tensors(training: Training) -> dict[str, np.ndarray]:
-    """All that a training holds, but for the number of its steps of the polish."""
-    tensors = _named(training.state) | {"losses": np.array(training.losses, dtype=np.float64)}
-    if training.polish is not None:
-        damping = np.array(training.polish.damping, dtype=np.float64)
-        tensors |= {"polish.parameters": training.polish.parameters, "polish.damping": damping}
-    return tensors
+def _tensors(training: Training) -> Iterator[tuple[str, np.ndarray]]:
+    """All that a training holds, by name."""
+    yield from _named(training.state).items()
+    yield "losses", np.array(training.losses, dtype=np.float64)
+    yield "n_levenberg_marquardt", np.array(training.n_levenberg_marquardt)
+    if training.levenberg_marquardt is not None:
+        yield "parameters", training.levenberg_marquardt.parameters
+        yield "damping", np.array(training.levenberg_marquardt.damping, dtype=np.float64)
 
 
-def _training(tensors: dict[str, np.ndarray], like: State, n_polished: int) -> Training:
-    """The training that these tensors are of."""
-    polish = None
-    if "polish.parameters" in tensors:  # what it knows of the network near them is found again
-        polish = Fit(tensors["polish.parameters"], float(tensors["polish.damping"]))
-    losses = tuple((float(training), float(validation)) for training, validation in tensors["losses"])
-    return Training(_state(tensors, like), losses, n_polished, polish)
+def _training(tensors: dict[str, np.ndarray], prefix: str, like: State) -> Training:
+    """The training that the tensors with a prefix are of."""
+    own = {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
+    at = None
+    if "parameters" in own:  # what it knows of the network near them is found again
+        at = Iterate(own["parameters"], float(own["damping"]))
+    losses = tuple((float(training), float(validation)) for training, validation in own["losses"])
+    return Training(_state(own, like), losses, int(own["n_levenberg_marquardt"]), at)
 
 
 def _named(state: State) -> dict[str, np.ndarray]:

@@ -1,5 +1,11 @@
-"""What a network says of configurations, and how well: exact means over samples, never means of batch means."""
+"""What a network says of configurations, and how well: exact means over samples, never means of batch means.
 
+A network is a model, an Equinox module, which is a function of one configuration ``(2 d, *shape)`` to ``(n_targets,)``,
+or any other function, which is one of a batch in NumPy, ``(n, 2 d, *shape)`` to ``(n, n_targets)``. All return what the
+loss of the task acts on, as a logit for a detection.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,18 +15,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fluxeq.errors import InputError
 from fluxeq.nets.layers import Array
 from fluxeq.statistics import by_chain
-from fluxeq.tasks.task import Task
+from fluxeq.tasks.task import TASKS, Task
 from fluxeq.training.batches import in_blocks, rows_within
 from fluxeq.training.datasets import Dataset
 from fluxeq.training.models import Model
 
+Predictor = Model | eqx.Module | Callable[[np.ndarray], Any]
 BATCH_BYTES = 2**19
 """Input of one compiled call: few enough for the caches of a processor, and enough to be worth a call (docs/log.md)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Score:
     """How a network does on one data set; ``per_target`` and ``bias`` by name, accuracy None for a regression."""
 
@@ -36,20 +44,52 @@ class Score:
     mean_prediction: dict[str, float]
     accuracy: float | None
 
+    def __repr__(self) -> str:
+        error = "" if self.loss_error is None else f" +- {self.loss_error:.1g}"
+        accuracy = "" if self.accuracy is None else f", accuracy {self.accuracy:.2%}"
+        return f"Score(loss {self.loss:.3g}{error}{accuracy}, {self.configurations} configurations)"
 
-def evaluate(model: Model, data: Dataset) -> Score:
-    """Score a model on labelled configurations. Raises InputError for a lattice that it cannot take."""
-    model.require_shape(data.shape)
-    return score(model.task, outputs(model.network, data.configurations), data.labels, data.chain)
+
+def evaluate(network: Predictor, data: Dataset) -> Score:
+    """Score a network on labelled configurations.
+
+    Raises InputError for another task or a lattice that it cannot take, or outputs of another shape or not finite.
+    """
+    if isinstance(network, Model) and network.task.name != data.task.name:
+        raise InputError(f"data for {data.task.name}: the model was trained for {network.task.name}")
+    return score(data.task, _checked(network, data.task, data.configurations), data.labels, data.chain)
 
 
-def predict(model: Model, configurations: np.ndarray) -> np.ndarray:
+def predict(network: Predictor, configurations: np.ndarray, task: Task | str | None = None) -> np.ndarray:
     """Predictions in the units of the labels, float64 ``(n, n_targets)``; a probability for detection.
 
-    Raises InputError for a lattice that the network cannot take.
+    A model knows its task; for anything else it is needed. Raises InputError as ``evaluate`` does.
     """
-    model.require_shape(configurations.shape[2:])
-    return model.task.values(jnp.asarray(outputs(model.network, configurations)))
+    if task is None:
+        if not isinstance(network, Model):
+            raise InputError("task: only a model knows its own; say what is to be predicted")
+        task = network.task
+    the_task = TASKS[task] if isinstance(task, str) else task
+    return the_task.values(jnp.asarray(_checked(network, the_task, configurations)))
+
+
+def _checked(network: Predictor, task: Task, configurations: np.ndarray) -> np.ndarray:
+    """What a network returns, if that has the right shape and is finite."""
+    x = np.asarray(configurations)
+    if x.ndim < 3 or not len(x) or x.shape[1] != 2 * (x.ndim - 2):
+        raise InputError(f"configurations of shape {x.shape}: (n, 2 d, *shape) is needed, at least one")
+    if isinstance(network, Model):
+        network.require_shape(x.shape[2:])
+    function = network.network if isinstance(network, Model) else network
+    named, wanted = getattr(function, "__name__", type(function).__name__), (len(x), len(task.targets))
+    found = outputs(function, x) if isinstance(function, eqx.Module) else np.asarray(function(x))
+    if not isinstance(found, np.ndarray) or found.shape != wanted or found.dtype.kind not in "fiub":
+        returned = f"shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+        needed = f"numbers of shape {wanted} are needed for {task.name}"
+        raise InputError(f"{named}: returns {returned} for {len(x)} configurations; {needed}")
+    if not np.isfinite(found).all():
+        raise InputError(f"{named}: returns numbers that are not finite")
+    return found
 
 
 def score(task: Task, found: Array, labels: Array, chain: np.ndarray) -> Score:

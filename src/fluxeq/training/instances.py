@@ -1,8 +1,8 @@
-"""Many trainings of one architecture, one model file and one learning curve each.
+"""Many trainings of one network structure: in memory, or with a model file and a learning curve each.
 
 The seed of an instance depends on its number, not on how the instances are grouped, so that any part of them can be
-trained anywhere, at any time. Finished instances are kept, and long trainings leave checkpoints: the same call again
-trains what is missing, from where it was.
+trained anywhere, at any time. In files, finished instances are kept, and long trainings leave checkpoints: the same
+call again trains what is missing, from where it was.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,21 +10,53 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import Architecture
 from fluxeq.nets.network import n_parameters
 from fluxeq.system.files import derived_seed, digest, model_file, require_writable, write_text
-from fluxeq.training.batched import Together
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.datasets import Data
-from fluxeq.training.fit import Curve, Trainer, Training, Trainings
-from fluxeq.training.models import Description, describe, save_model
+from fluxeq.training.device import CPU, Device
+from fluxeq.training.epoch import Training, Trainings
+from fluxeq.training.fit import Curve, Trainer
+from fluxeq.training.models import Description, Model, describe, save_model
 from fluxeq.training.recipe import Recipe
 
 MOST_TOGETHER = 10**4
 """All that go together are in memory from their start."""
 Progress = Callable[[int, int], None]
-"""Called with the number of an instance and how many epochs, or steps of the polish, it has gone through."""
+"""Called with the number of an instance and how many epochs, and Levenberg-Marquardt steps, it has gone through."""
+
+
+def train_networks(
+    data: Data,
+    config: Architecture,
+    recipe: Recipe,
+    *,
+    augmentation: bool = False,
+    instances: Sequence[int] = (0,),
+    seed: int = 0,
+    together: bool = False,
+    device: Device = CPU,
+    progress: Progress = lambda instance, epoch: None,
+) -> Iterator[tuple[int, eqx.Module, Curve]]:
+    """Each instance with its network and learning curve, in the order in which they end; nothing is written.
+
+    ``config`` is an architecture, or anything else that builds an Equinox module. Raises DivergedError if the loss of
+    one was never finite.
+    """
+    trainer = Trainer(data, config, recipe, augmentation, device, together)
+
+    def watch(n_epochs: dict[int, int], trainings: Callable[[], Trainings]) -> None:
+        for instance, n in n_epochs.items():
+            progress(instance, n)
+
+    for group in [instances] if together else [[instance] for instance in instances]:
+        begun = {instance: trainer.begin(derived_seed(seed, instance)) for instance in group}
+        for instance, training in trainer.ended(begun, watch):
+            yield instance, *trainer.result(training)
 
 
 def train_instances(
@@ -38,6 +70,7 @@ def train_instances(
     output: Path,
     together: bool = False,
     progress: Progress = lambda instance, epoch: None,
+    device: Device = CPU,
 ) -> list[Path]:
     """Train the instances that ``output`` does not hold yet, one after another or together; the paths of all models.
 
@@ -57,45 +90,37 @@ def train_instances(
     }
     plain = {**expected, "recipe": recipe.model_dump(mode="json")}
     identities = {instance: digest([plain, architecture, seed, instance]) for instance in instances}
-    missing = {}
-    for instance, path in paths.items():
-        require_writable(path)
-        checkpoint = Checkpoint(path.with_suffix(".checkpoint"), {instance: identities[instance]})
-        if path.exists():
-            _require_same(path, expected, seed)
-            checkpoint.remove()  # which a kill may have left behind
-        else:
-            checkpoint.require_same()
-            missing[instance] = checkpoint
+    own = {i: Checkpoint(path.with_suffix(".checkpoint"), {i: identities[i]}) for i, path in paths.items()}
+    missing = {i: own[i] for i, path in paths.items() if _is_missing(path, own[i], {**expected, "seed": seed})}
     if together and len(missing) > MOST_TOGETHER:
         raise InputError(
             f"{len(missing)} instances together: at most {MOST_TOGETHER} fit into memory; train fewer at once"
         )
     shared = Checkpoint(output / f"{architecture}-together.checkpoint", identities)
     shared.require_same()
-    trainer = Trainer(data, config, recipe, augmentation) if missing else None
     diverged: dict[int, DivergedError] = {}
-    for instance, training in _trained(trainer, missing, shared, seed, together, progress) if trainer else ():
-        assert trainer is not None
-        try:
-            network, curve = trainer.result(training)
-        except DivergedError as error:
-            diverged[instance] = error
-            continue
-        _save_curve(paths[instance].with_suffix(".csv"), curve)
-        description = Description(
-            **expected,
-            architecture=architecture,
-            shape=data.training.shape,
-            seed=seed,
-            instance=instance,
-            n_parameters=n_parameters(network),
-            epochs=len(curve.validation),
-            best_epoch=curve.best_epoch,
-            validation_loss=float(curve.validation[curve.best_epoch - 1]),
-        )
-        save_model(paths[instance], network, description)
-        missing[instance].remove()
+    if missing:
+        trainer = Trainer(data, config, recipe, augmentation, device, together)
+        for instance, training in _trained(trainer, instances, missing, shared, seed, together, progress):
+            try:
+                network, curve = trainer.result(training)
+            except DivergedError as error:
+                diverged[instance] = error
+                continue
+            _save_curve(paths[instance].with_suffix(".csv"), curve)
+            description = Description(
+                **expected,
+                architecture=architecture,
+                shape=data.training.shape,
+                seed=seed,
+                instance=instance,
+                n_parameters=n_parameters(network),
+                epochs=len(curve.validation),
+                best_epoch=curve.best_epoch,
+                validation_loss=curve.best,
+            )
+            save_model(paths[instance], Model(network, description))
+            missing[instance].remove()
     if all((output / model_file(architecture, instance)).exists() for instance in shared.instances):
         shared.remove()
     if diverged:
@@ -104,9 +129,26 @@ def train_instances(
     return list(paths.values())
 
 
+def _is_missing(path: Path, checkpoint: Checkpoint, expected: dict[str, Any]) -> bool:
+    """Whether there is no such model yet. Raises InputError if a model or a checkpoint is in its place."""
+    require_writable(path)
+    if not path.exists():
+        checkpoint.require_same()
+        return True
+    there = describe(path)
+    for name, value in expected.items():
+        if getattr(there, name) != value:
+            raise InputError(
+                f"{path}: trained with {name} = {getattr(there, name)}, asked for {value}; choose another output"
+            )
+    checkpoint.remove()  # which a kill may have left behind
+    return False
+
+
 def _trained(
     trainer: Trainer,
-    checkpoints: dict[int, Checkpoint],
+    instances: Sequence[int],
+    own: dict[int, Checkpoint],
     shared: Checkpoint,
     seed: int,
     together: bool,
@@ -116,39 +158,31 @@ def _trained(
 
     Each goes on from where its own checkpoint, or the one of those that go together, has it furthest.
     """
-    like = trainer.start(0)
+    like = trainer.begin(0).state
     stopped = shared.read(like)
 
     def begun(instance: int) -> Training:
         fresh = {instance: trainer.begin(derived_seed(seed, instance))}
-        found = (fresh, stopped, checkpoints[instance].read(like))
+        found = (fresh, stopped, own[instance].read(like))
         return max((at[instance] for at in found if instance in at), key=lambda training: len(training.losses))
 
-    def watch_one(instance: int, training: Training) -> None:
-        progress(instance, len(training.losses))
-        if checkpoints[instance].due:
-            checkpoints[instance].write({instance: training})
-
-    def watch(n_epochs: dict[int, int], trainings: Callable[[], Trainings]) -> None:
+    def watch(checkpoint: Checkpoint, n_epochs: dict[int, int], trainings: Callable[[], Trainings]) -> None:
         for instance, n in n_epochs.items():
             progress(instance, n)
-        if shared.due:
-            shared.write(trainings())
+        if checkpoint.due:
+            checkpoint.write(trainings())
 
-    at = ((instance, begun(instance)) for instance in checkpoints)
-    ended = Together(trainer).epochs(stopped | dict(at), watch, shared.write, shared.asked) if together else at
-    for instance, training in ended:
-        if instance in checkpoints:  # else it has its model, and has only kept its place in the group
-            yield instance, trainer.finished(training, partial(watch_one, instance))
+    def epochs() -> Iterator[tuple[int, Training]]:
+        if together:
+            trainings = stopped | {instance: begun(instance) for instance in own}
+            yield from trainer.epochs(trainings, partial(watch, shared), shared.write, instances)
+        else:
+            for instance, checkpoint in own.items():
+                yield from trainer.epochs({instance: begun(instance)}, partial(watch, checkpoint))
 
-
-def _require_same(path: Path, expected: dict[str, Any], seed: int) -> None:
-    there = describe(path)
-    for name, value in {**expected, "seed": seed}.items():
-        if getattr(there, name) != value:
-            raise InputError(
-                f"{path}: trained with {name} = {getattr(there, name)}, asked for {value}; choose another output"
-            )
+    for instance, training in epochs():
+        if instance in own:  # else it has its model, and has only kept its place in the group
+            yield instance, trainer.finished(instance, training, partial(watch, own[instance]))
 
 
 def _save_curve(path: Path, curve: Curve) -> None:

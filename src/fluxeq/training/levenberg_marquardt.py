@@ -39,7 +39,7 @@ class Linear(NamedTuple):
     wide: tuple[np.ndarray, np.ndarray] | None  # r and J, for the smaller J J^T only
 
 
-class Fit(NamedTuple):
+class Iterate(NamedTuple):
     """Parameters, the damping to try next, and the network near them if a step from them was refused."""
 
     parameters: np.ndarray  # (n_parameters,) float64
@@ -47,7 +47,7 @@ class Fit(NamedTuple):
     linear: Linear | None = None
 
 
-class Polisher:
+class LevenbergMarquardt:
     """The steps for networks of one structure.
 
     ``apply(arrays, x)`` is the network of one configuration, ``outputs(arrays, x)`` that of many in NumPy, and
@@ -71,25 +71,25 @@ class Polisher:
 
         self._linearised = jax.jit(jax.vmap(both, in_axes=(None, 0)))
 
-    def start(self, arrays: Any) -> Fit:
+    def start(self, arrays: Any) -> Iterate:
         """The weights to begin with."""
-        return Fit(np.asarray(ravel_pytree(arrays)[0], dtype=np.float64))
+        return Iterate(np.asarray(ravel_pytree(arrays)[0], dtype=np.float64))
 
-    def weights(self, fit: Fit) -> Any:
+    def weights(self, at: Iterate) -> Any:
         """The weights of a network, float32."""
-        return self._unravel(_float32(fit.parameters))
+        return self._unravel(_float32(at.parameters))
 
-    def step(self, fit: Fit, examples: Examples) -> tuple[Fit, float]:
+    def step(self, at: Iterate, examples: Examples) -> tuple[Iterate, float]:
         """One step, which is not taken if it does not lower the training loss; and that loss, as it is then.
 
-        ``fit.linear`` must be None if the examples are not those of the step before.
+        ``at.linear`` must be None if the examples are not those of the step before.
         """
-        here = fit.linear or self._near(fit.parameters, examples)
-        tried = fit.parameters - _change(here, fit.damping)
+        here = at.linear or self._near(at.parameters, examples)
+        tried = at.parameters - _change(here, at.damping)
         loss = self._loss(tried, examples)
         if loss < here.loss:
-            return Fit(tried, max(SMALLEST, fit.damping * FALL)), loss
-        return Fit(fit.parameters, min(LARGEST, fit.damping * RISE), here), here.loss
+            return Iterate(tried, max(SMALLEST, at.damping * FALL)), loss
+        return Iterate(at.parameters, min(LARGEST, at.damping * RISE), here), here.loss
 
     def _loss(self, parameters: np.ndarray, examples: Examples) -> float:
         x, labels = examples
@@ -118,7 +118,7 @@ class Polisher:
         return residuals, np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1)
 
 
-def can_polish(n_parameters: int, n_residuals: int) -> bool:
+def is_affordable(n_parameters: int, n_residuals: int) -> bool:
     """Whether a step is affordable; networks too large for that are left as they are."""
     if n_residuals < n_parameters and n_residuals * n_parameters > LARGEST_JACOBIAN:
         return False

@@ -24,7 +24,7 @@ from fluxeq.tasks.task import TASKS, Task
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tensors import About, Tensors, read_about, read_tensors, save_tensors
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 Read = TypeVar("Read")
 
@@ -52,13 +52,19 @@ class Description(Frozen):
     format_version: int = FORMAT_VERSION
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
-    """A trained network with its description."""
+    """A trained network with its description, and the file that it was read from, if it was."""
 
     network: Any
     description: Description
-    path: Path
+    path: Path = Path()
+
+    def __repr__(self) -> str:
+        said = self.description
+        shape = "x".join(map(str, said.shape))
+        loss = f"validation loss {said.validation_loss:.3g}"
+        return f"Model({said.architecture} for {said.task} on {shape}, {said.n_parameters} parameters, {loss})"
 
     @property
     def task(self) -> Task:
@@ -79,9 +85,9 @@ class Model:
         self.config.require_shape(shape)
 
 
-def save_model(path: Path, network: eqx.Module, description: Description) -> None:
+def save_model(path: str | Path, model: Model) -> None:
     """Write one safetensors file, which is whole or not there."""
-    save_tensors(path, _named_arrays(network), description.model_dump(mode="json"))
+    save_tensors(Path(path), _named_arrays(model.network), model.description.model_dump(mode="json"))
 
 
 def load_model(path: str | Path) -> Model:
@@ -101,8 +107,9 @@ def load_model(path: str | Path) -> Model:
     return Model(eqx.combine(jax.tree.unflatten(jax.tree.structure(arrays), found), rest), description, path)
 
 
-def describe(path: Path) -> Description:
+def describe(path: str | Path) -> Description:
     """The description in the header of a model file, without its weights. Raises InputError like ``load_model``."""
+    path = Path(path)
     return _description(path, _read(path, read_about))
 
 

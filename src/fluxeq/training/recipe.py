@@ -20,7 +20,7 @@ WeightDecay = Annotated[float, Field(ge=0), AfterValidator(_float32)]
 
 
 class Recipe(Frozen):
-    """AdamW with early stopping, and a polish if wanted; the defaults are the original study's."""
+    """AdamW with early stopping, and Levenberg-Marquardt steps if wanted; the defaults are the original study's."""
 
     epochs: PositiveInt = 1000
     patience: PositiveInt = 25

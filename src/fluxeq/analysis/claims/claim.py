@@ -36,10 +36,10 @@ class Claim:
     statement: str
     paper: str
     """The paper's number or words."""
-    section: str
-    """The section of a study that it is about; empty if it is about all of them."""
     judge: Callable[[Results], Verdict]
     """Raises InputError if the run lacks the data."""
+    section: str = ""
+    """The section of a study that it is about; empty if it is about all of them."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Judgement:
 def _require_claim(name: str, found: Any) -> Claim:
     if not isinstance(found, Claim):
         raise InputError(f"claim {name!r}: an instance of fluxeq.analysis.claims.Claim is needed")
+    if ":" not in name and found.id != name:
+        raise InputError(f"claim {name!r}: calls itself {found.id!r}; one name is needed")
     return found
 
 
@@ -78,10 +80,10 @@ def judged(claim: Claim, results: Results) -> Judgement:
         if claim.section:
             results.section(claim.section)
         measured, holds = claim.judge(results)
+        verdict: tuple[str, bool | None] = measured, bool(holds)
     except InputError as error:
-        measured = f"not measured: {error}".replace(f"{results.run}/", "")
-        return Judgement(claim.id, claim.statement, claim.paper, measured, None)
-    return Judgement(claim.id, claim.statement, claim.paper, measured, bool(holds))
+        verdict = f"not measured: {error}".replace(f"{results.run}/", ""), None
+    return Judgement(claim.id, claim.statement, claim.paper, *verdict)
 
 
 def write_claims(run: Path) -> list[Judgement]:

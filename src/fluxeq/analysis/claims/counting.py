@@ -1,5 +1,7 @@
 """The claims on the counting of open worms."""
 
+from functools import partial
+
 from fluxeq.analysis.claims.claim import Claim, Verdict
 from fluxeq.analysis.claims.medians import compared, over_instances
 from fluxeq.analysis.spread import instance_scores, shapes, sizes
@@ -33,17 +35,16 @@ def _counts_without_error(results: Results) -> Verdict:
     return Verdict(f"worst of {rows['instance'].nunique()} instances: {listed}", (worst == 1.0).all())
 
 
-C1 = Claim(
+_claim = partial(Claim, section=SECTION)
+C1 = _claim(
     "C1",
     "EQ counts any number of open worms well; ST and FL fail at small numbers.",
     "EQ consistently good, ST and FL struggle (fig. 7a)",
-    SECTION,
     _counts_every_number,
 )
-C2 = Claim(
+C2 = _claim(
     "C2",
     "Every EQ instance counts without any error on every lattice.",
     "all 20 instances at 100 % (fig. 7b)",
-    SECTION,
     _counts_without_error,
 )

@@ -1,6 +1,7 @@
 """The claims on the detection of an open worm."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from fluxeq.analysis.claims.claim import Claim, Verdict
 from fluxeq.analysis.claims.medians import OverInstances, compared, over_instances
@@ -66,21 +67,18 @@ def _is_one_sided(results: Results) -> Verdict:
     return Verdict(f"median selectivity: {'; '.join(parts)}", min(medians) >= ONE_SIDED)
 
 
-D1 = Claim(
+_claim = partial(Claim, section=SECTION)
+D1 = _claim(
     "D1",
     "In the detection of an open worm, FL is worse than EQ, and ST is close to EQ.",
     "FL worse, ST very close (fig. 6a)",
-    SECTION,
     _ranks,
 )
-D2 = Claim("D2", "The detection depends little on mu.", "not particularly sensitive (fig. 6a)", SECTION, _ignores_mu)
-D3 = Claim(
-    "D3", "The detection is harder on larger lattices.", "precision reduced (fig. 6b)", SECTION, _suffers_from_size
-)
-D4 = Claim(
+D2 = _claim("D2", "The detection depends little on mu.", "not particularly sensitive (fig. 6a)", _ignores_mu)
+D3 = _claim("D3", "The detection is harder on larger lattices.", "precision reduced (fig. 6b)", _suffers_from_size)
+D4 = _claim(
     "D4",
     "Networks that detect open worms react to one of their two ends only.",
     "just one of the two flux violations (fig. 5b)",
-    SECTION,
     _is_one_sided,
 )

@@ -137,41 +137,35 @@ def _beats_published_network(results: Results) -> Verdict:
     return Verdict(measured, times.value >= TWO_ORDERS)
 
 
-R1 = Claim(
+_claim = partial(Claim, section=SECTION)
+R1 = _claim(
     "R1",
     "On the training lattice, at the largest training set, EQ predicts n and |phi|^2 far better than ST and FL.",
     "EQ clearly outperforms both (fig. 2)",
-    SECTION,
     partial(_beats, augmentation=False),
 )
-R2 = Claim(
+R2 = _claim(
     "R2",
     "More training data make EQ more accurate, and ST and FL hardly so.",
     "EQ improves, the other two do not benefit significantly (fig. 2)",
-    SECTION,
     _gains,
 )
-R3 = Claim(
+R3 = _claim(
     "R3",
     "EQ also stays far better than ST and FL that were trained with augmented data.",
     "also the case with data augmentation (fig. 2)",
-    SECTION,
     partial(_beats, augmentation=True),
 )
-R4 = Claim(
+R4 = _claim(
     "R4",
     "Trained at one mu and size, EQ follows n and |phi|^2 at all mu and sizes, and finds the silver-blaze onset.",
     "very close to the true values; transition correctly predicted (fig. 3)",
-    SECTION,
     _follows,
 )
-R5 = Claim(
-    "R5", "EQ is far more accurate than ST on every lattice.", "about 10^3 (fig. 4)", SECTION, _beats_at_every_size
-)
-R6 = Claim(
+R5 = _claim("R5", "EQ is far more accurate than ST on every lattice.", "about 10^3 (fig. 4)", _beats_at_every_size)
+R6 = _claim(
     "R6",
     "On its own lattice, the much larger flattening network of Zhou et al. has a far higher loss than EQ.",
     "10^-6 with 10^7 parameters on 200x10, two orders above EQ",
-    SECTION,
     _beats_published_network,
 )

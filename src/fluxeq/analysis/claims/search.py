@@ -30,6 +30,5 @@ S1 = Claim(
     "S1",
     "The search prefers small and medium-sized networks.",
     "10^2 to 10^5 parameters",
-    "",
     _prefers_small_networks,
 )

@@ -1,5 +1,6 @@
 """The paper that figures are drawn on: the style of the package, panels, and files that are equal for equal numbers."""
 
+import io
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -43,5 +44,8 @@ def panels(
 
 def save(figure: Figure, path: Path) -> None:
     """Write the figure in the format of the suffix, pdf or png; the file holds neither date nor version."""
-    with matplotlib.style.context(STYLE), whole(path) as temporary:
-        figure.savefig(temporary, metadata=NO_DATES[path.suffix[1:]])
+    kind, picture = path.suffix[1:], io.BytesIO()  # in memory: on a full disk matplotlib fails with errors of its own
+    with matplotlib.style.context(STYLE):
+        figure.savefig(picture, format=kind, metadata=NO_DATES[kind])
+    with whole(path) as temporary:
+        temporary.write_bytes(picture.getvalue())

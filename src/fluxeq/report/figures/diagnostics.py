@@ -1,5 +1,6 @@
-"""What a Monte-Carlo run looks like: history, autocorrelation and histogram of n and |phi|^2, one line a chain."""
+"""What a Monte-Carlo run looks like: history, autocorrelation and histogram of observables, one line a chain."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.style
@@ -7,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fluxeq.data.ensembles import Series
 from fluxeq.errors import InputError
 from fluxeq.report.figures.canvas import STYLE, save
 
@@ -16,19 +16,25 @@ MOST_BINS = 60
 LONGEST_LAG = 50
 
 
-def save_diagnostics(series: Series, path: Path) -> None:
-    """Draw the series of an ensemble. Raises InputError for a picture of another kind, or a chain too short for one."""
+SYMBOLS = {"n": "$n$", "phi2": r"$|\phi|^2$"}
+
+
+def save_diagnostics(series: Mapping[str, list[np.ndarray]], path: Path) -> None:
+    """Draw observables, one series a chain.
+
+    Raises InputError for a picture of another kind, or a chain too short for one.
+    """
     if path.suffix not in (".png", ".pdf"):
         raise InputError(f"plot {str(path)!r}: a picture is a .png or a .pdf")
-    if min(map(len, series.n)) < 8:
+    if min(len(chain) for chains in series.values() for chain in chains) < 8:
         raise InputError("fewer than 8 configurations a chain: too few to draw; sample more")
     with matplotlib.style.context(STYLE):
-        figure = Figure(figsize=(9, 5), layout="constrained")
-        rows = figure.subplots(2, 3)
-        for axes, chains, name in zip(rows, (series.n, series.phi2), ("$n$", r"$|\phi|^2$"), strict=True):
-            _history(axes[0], chains, name)
-            _autocorrelation(axes[1], chains, name)
-            _histogram(axes[2], chains, name)
+        figure = Figure(figsize=(9, 2.5 * len(series)), layout="constrained")
+        for axes, (name, chains) in zip(figure.subplots(len(series), 3, squeeze=False), series.items(), strict=True):
+            symbol = SYMBOLS.get(name, name)
+            _history(axes[0], chains, symbol)
+            _autocorrelation(axes[1], chains, symbol)
+            _histogram(axes[2], chains, symbol)
     save(figure, path)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
 from fluxeq.registry import Registry
-from fluxeq.report.figures import canvas
+from fluxeq.report.figures import canvas, search
 from fluxeq.report.figures.figure import Figure
 from fluxeq.system.files import whole
 
@@ -17,6 +17,8 @@ from fluxeq.system.files import whole
 def _require_figure(name: str, found: Any) -> Figure:
     if not isinstance(found, Figure):
         raise InputError(f"figure {name!r}: an instance of fluxeq.report.figures.figure.Figure is needed")
+    if ":" not in name and found.name != name:
+        raise InputError(f"figure {name!r}: calls itself {found.name!r}; one name is needed")
     return found
 
 
@@ -36,15 +38,11 @@ def write_figure(run: Path, name: str) -> list[Path]:
 
 def write_search(folder: Path) -> list[Path]:
     """Write the figure of a single search into its folder, beside its results."""
-    from fluxeq.report.figures import search
-
     return _write(search.FIGURE, search.numbers_of([folder]), folder)
 
 
 def write_searches(run: Path, folders: Sequence[Path]) -> list[Path]:
     """Write the figure of some of the searches of a run into its folder ``figures``."""
-    from fluxeq.report.figures import search
-
     return _write(search.FIGURE, search.numbers_of(folders, Results(run).study), run / "figures")
 
 

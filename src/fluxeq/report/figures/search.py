@@ -18,7 +18,6 @@ from fluxeq.analysis.tables import WAY_OUT, Results
 from fluxeq.errors import InputError
 from fluxeq.report.figures import bands
 from fluxeq.report.figures.figure import Figure
-from fluxeq.search.importance import LEAST, importances
 from fluxeq.study.study import Study
 from fluxeq.system.files import read_json
 
@@ -88,6 +87,8 @@ def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _importances(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    from fluxeq.search.importance import importances  # takes a second, which the name of the figure need not wait for
+
     values = [np.inf if trial["value"] is None else trial["value"] for trial in trials]
     for choice, importance in importances([trial["choices"] for trial in trials], values).items():
         yield {"quantity": "importance", "choice": choice, "importance": importance}
@@ -143,7 +144,7 @@ def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, bands.Loo
     axes.set_xlabel("importance")
     if rows.empty:
         axes.set(yticks=[], xticks=[])
-        axes.text(0.5, 0.5, f"fewer than {LEAST} settings", ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "too few settings", ha="center", transform=axes.transAxes)
         return
     n_searches = rows.groupby("architecture")["search"].nunique()
     table = rows.groupby(["choice", "architecture"])["importance"].sum().unstack().fillna(0.0) / n_searches

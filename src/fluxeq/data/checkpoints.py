@@ -1,0 +1,163 @@
+"""Ensemble files, made in steps that a killed run continues.
+
+While a file is being made, its finished parts lie in a folder beside it (``e.h5.parts``), each with the state of the
+chains at its end and named by the turn it begins with. A damaged part and those behind it are made again.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain as chained
+from pathlib import Path
+
+from fluxeq.data import ensembles
+from fluxeq.data.ensembles import Ensemble, blocks_of, open_ensemble, read_series, save_blocks
+from fluxeq.data.generation import (
+    Progress,
+    Settings,
+    last_turn,
+    nothing_yet,
+    parts,
+    require_settings,
+    silent,
+    thermalised,
+    turns_of,
+)
+from fluxeq.data.goal import Goal
+from fluxeq.errors import InputError
+from fluxeq.sampling.chains import Chains, Recorder
+from fluxeq.sampling.devices import recorder
+from fluxeq.sampling.tuning import Tuning
+from fluxeq.system.capacity import require_disk
+from fluxeq.system.files import claimed, remove, require_writable
+
+LOGGER = logging.getLogger(__name__)
+
+
+def sample_to_file(
+    output: Path,
+    settings: Settings,
+    *,
+    goals: Sequence[Goal] = (),
+    start: Ensemble | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    progress: Progress = silent,
+) -> bool:
+    """Make the ensemble file, or the part of it that is still missing; False if it was complete already.
+
+    A file with fewer configurations of the same chains is extended. With goals the file is complete, with fewer
+    configurations, as soon as all errors are small enough. ``start`` is the ensemble that the settings name, of the
+    same lattice. Raises InputError if the file holds other settings, or another process is making it.
+    """
+    require_settings(settings)
+    ensembles.require_storable(settings.theory)
+    require_writable(output)
+    require_disk(f"configurations = {settings.n_configurations}", 8 * settings.n_configurations, output.parent)
+    record = recorder(device, threads)
+    output = output.resolve() if output.is_symlink() else output
+    folder = output.with_name(output.name + ".parts")
+    try:
+        with claimed(folder / "lock", "is making the ensemble"):
+            return _completed(output, folder, settings, goals, start, record, progress)
+    finally:
+        with suppress(OSError):  # there are parts to go on with, or another process has come
+            folder.rmdir()
+
+
+def _completed(
+    output: Path,
+    folder: Path,
+    settings: Settings,
+    goals: Sequence[Goal],
+    start: Ensemble | None,
+    record: Recorder,
+    progress: Progress,
+) -> bool:
+    """The same, with the folder for the parts."""
+    found = open_ensemble(output, 1) if output.exists() else None
+    n_found = 0
+    if found is not None:
+        _require_same(output, settings, found)
+        series = read_series(output, ["n", *(goal.observable for goal in goals)]).observables
+        n_found = sum(map(len, series["n"]))
+        is_reached = goals and all(goal.reached(series[goal.observable], settings.shape) for goal in goals)
+        if n_found >= settings.n_configurations or is_reached:
+            return False
+    n_whole = n_found - n_found % settings.n_chains  # the last turn, if it is not whole, is made again
+
+    files = _part_files(folder, n_found // settings.n_chains)
+    state, tuning = _resume(folder, files, settings, found, start, record, progress)
+    before = chained(blocks_of(output, n_whole) if n_whole else (), map(open_ensemble, list(files)))
+    for part in parts(settings, state, tuning, goals, record, before, progress):
+        files.append(folder / f"{turns_of(state, tuning):09d}.h5")
+        save_blocks(files[-1], [part])
+        assert part.state is not None
+        state = part.state
+    there = blocks_of(output, n_whole) if n_whole else ()
+    save_blocks(output, chained(there, map(open_ensemble, files), last_turn(settings, state, tuning, record)))
+    for path in folder.glob("*.h5"):
+        remove(path)
+    return True
+
+
+def _require_same(output: Path, settings: Settings, found: Ensemble) -> None:
+    """Raise InputError if the file was made with other settings than the ones asked for."""
+    if found.state is None:
+        raise InputError(f"{output}: holds open worms, not an ensemble; choose another output")
+    _require_equal(output, settings, found)
+
+
+def _require_equal(where: Path, asked: Settings, found: Ensemble) -> None:
+    there = Settings(found.theory, found.shape, len(found), found.n_chains, found.seed, found.start_origin)
+    for name in ("theory", "shape", "n_chains", "seed", "start_origin"):
+        wanted, made = getattr(asked, name), getattr(there, name)
+        if wanted != made:
+            raise InputError(
+                f"{where}: made with {name.removesuffix('_origin')} = {str(made) or 'nothing'}, "
+                f"asked for {str(wanted) or 'nothing'}; choose another output, or remove it"
+            )
+
+
+def _resume(
+    folder: Path,
+    files: list[Path],
+    settings: Settings,
+    found: Ensemble | None,
+    start: Ensemble | None,
+    record: Recorder,
+    progress: Progress,
+) -> tuple[Chains, Tuning]:
+    """State of the chains and waiting times: from the last part, the file to extend, or a new start."""
+    last = open_ensemble(files[-1], 1) if files else found
+    if last is not None and last.state is not None:
+        _require_equal(folder, settings, last)
+        return last.state, last.tuning
+    state, tuning = thermalised(settings, start, record, progress)
+    files.append(folder / "000000000-tuned.h5")
+    save_blocks(files[-1], [nothing_yet(settings, state, tuning, record)])
+    return state, tuning
+
+
+def _part_files(folder: Path, first_turn: int) -> list[Path]:
+    """Parts that follow each other from a turn on; what lies behind a damaged or missing one is removed.
+
+    Earlier ones are in the file already, left by a kill before they were removed.
+    """
+    found: list[Path] = []
+    turn, reason = first_turn, ""
+    for path in sorted(path for path in folder.glob("[0-9]*.h5") if int(path.name[:9]) >= first_turn):
+        try:
+            part = open_ensemble(path, 1)
+            if int(path.name[:9]) != turn or part.state is None:
+                reason = reason or f"{path}: the part before it is missing"
+            turn = turns_of(part.state, part.tuning) if part.state else turn
+        except InputError as error:
+            reason = reason or str(error)
+        if reason:
+            remove(path)
+        else:
+            found.append(path)
+    if reason:
+        LOGGER.warning("%s; this part and all later ones are made again", reason.removesuffix("; sample it again"))
+    return found

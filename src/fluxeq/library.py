@@ -1,0 +1,208 @@
+"""Training, searching and scoring from Python, with arrays in memory: what the commands do, as functions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+
+from fluxeq.config import validated
+from fluxeq.data.ensembles import Ensemble
+from fluxeq.errors import InputError
+from fluxeq.nets.architecture import ARCHITECTURES, Architecture, configured
+from fluxeq.nets.network import n_parameters
+from fluxeq.search.search import Setting
+from fluxeq.search.search import search as find
+from fluxeq.search.space import Space
+from fluxeq.search.storage import open_storage
+from fluxeq.tasks.task import TASKS, Target, Task
+from fluxeq.training.compiled import keep_compiled
+from fluxeq.training.datasets import Data, Dataset, dataset, paired
+from fluxeq.training.device import Device
+from fluxeq.training.evaluation import Predictor, Score
+from fluxeq.training.evaluation import evaluate as score
+from fluxeq.training.fit import Curve
+from fluxeq.training.instances import train_instances, train_networks
+from fluxeq.training.models import Description, Model, load_model
+from fluxeq.training.recipe import Recipe
+
+Ensembles = Ensemble | Sequence[Ensemble]
+Network = str | Architecture | eqx.Module
+"""An architecture by name, a config of one, or a module of one's own."""
+
+
+def train(
+    task: str | Task,
+    architecture: Network,
+    training: Dataset | Ensembles,
+    validation: Dataset | Ensembles,
+    *,
+    config: Mapping[str, Any] | None = None,
+    recipe: Recipe | Mapping[str, Any] | None = None,
+    augmentation: bool = False,
+    instances: int = 1,
+    seed: int = 0,
+    device: str = "cpu",
+    output: str | Path | None = None,
+) -> list[Model]:
+    """Train instances of one architecture from different random starts; a model of each, as it was at its best.
+
+    ``architecture`` is a name (EQ, ST, FL, or ``package.module:Class``) whose ``config`` has fields other than the
+    defaults, or an Equinox module ``(2 d, *shape) -> (n_targets,)``, whose weights are where its one instance
+    begins. ``training`` and ``validation``, from different chains, are data sets or ensembles. ``recipe`` has the
+    settings of the optimiser that differ from the original study's. With ``output``, a folder, models and learning
+    curves are files there, as those of ``fluxeq train``, and finished ones are kept. Raises InputError for what cannot
+    be, DivergedError if the loss of an instance was never finite.
+    """
+    data, chosen, where = _data(task, training, validation), validated(Recipe, "recipe", recipe), Device(device)
+    if instances < 1:
+        raise InputError(f"instances = {instances}: at least 1 is needed")
+    where.use()
+    keep_compiled()
+    if isinstance(architecture, eqx.Module):
+        if instances > 1 or output is not None:
+            raise InputError("own module: it has one start and no file; give a class of configs for more of them")
+        name, built = "", _Own(architecture)
+    else:
+        name, built = _configured(architecture, config or {}, data.training.shape)
+    together = where.together
+    if output is not None:
+        asked = name, built, chosen, augmentation, range(instances), seed, Path(output), together
+        return [load_model(path) for path in train_instances(data, *asked, device=where)]
+    made = train_networks(
+        data,
+        built,
+        chosen,
+        augmentation=augmentation,
+        instances=range(instances),
+        seed=seed,
+        together=together,
+        device=where,
+    )
+    return [
+        Model(network, _described(data, name, built, chosen, augmentation, seed, instance, network, curve))
+        for instance, network, curve in sorted(made, key=lambda one: one[0])
+    ]
+
+
+def search(
+    task: str | Task,
+    architecture: str,
+    training: Dataset | Ensembles,
+    validation: Dataset | Ensembles,
+    *,
+    space: Space | Mapping[str, Any] | None = None,
+    recipe: Recipe | Mapping[str, Any] | None = None,
+    trials: int = 50,
+    repeats: int = 3,
+    seed: int = 0,
+    prune: bool = False,
+    storage: str | Path | None = None,
+    device: str = "cpu",
+) -> list[Setting]:
+    """Different settings of an architecture, each trained ``repeats`` times; the best first, by mean validation loss.
+
+    ``storage`` is a journal file or a PostgreSQL address, in which a search goes on; in memory, unless given. Raises
+    InputError for what cannot be, as a space with fewer settings than ``trials``.
+    """
+    data, where = _data(task, training, validation), Device(device)
+    where.use()
+    keep_compiled()
+    return find(
+        data,
+        architecture,
+        validated(Space, "space", space),
+        validated(Recipe, "recipe", recipe),
+        trials,
+        repeats,
+        seed,
+        open_storage(str(storage)) if storage else open_storage("memory://"),
+        f"{data.task.name}-{architecture}",
+        prune=prune,
+    )
+
+
+def evaluate(network: Predictor, data: Dataset | Ensembles, task: str | Task | None = None) -> Score:
+    """Score a network on labelled configurations: exact means over all of them.
+
+    ``network`` is a model, an Equinox module of one configuration, or any function of a batch in NumPy,
+    ``(n, 2 d, *shape)`` to ``(n, n_targets)``, that returns what a network does: a logit for a detection. Of ensembles
+    the ``task`` makes a data set; a model knows its own. Raises InputError for a lattice that the network cannot take.
+    """
+    if not isinstance(data, Dataset):
+        if task is None and not isinstance(network, Model):
+            raise InputError("task: only a model knows its own; say what is to be predicted, or give a data set")
+        data = dataset(task or network.task, data)  # type: ignore[union-attr]
+    return score(network, data)
+
+
+def _data(task: str | Task, training: Dataset | Ensembles, validation: Dataset | Ensembles) -> Data:
+    the_task = TASKS[task] if isinstance(task, str) else task
+    parts = [part if isinstance(part, Dataset) else dataset(the_task, part) for part in (training, validation)]
+    for part in parts:
+        if part.task.name != the_task.name:
+            raise InputError(f"data for {part.task.name}, asked for {the_task.name}: make them with dataset()")
+    return paired(parts[0], parts[1])
+
+
+def _configured(
+    architecture: str | Architecture, fields: Mapping[str, Any], shape: tuple[int, ...]
+) -> tuple[str, Architecture]:
+    """The name of an architecture and its config for a lattice."""
+    if isinstance(architecture, str):
+        return architecture, configured(architecture, dict(fields), shape)
+    if fields:
+        raise InputError("config: it is given twice; leave one of them out")
+    architecture.require_shape(shape)
+    kind = type(architecture)
+    is_known = kind.__name__ in ARCHITECTURES and ARCHITECTURES[kind.__name__] is kind
+    return kind.__name__ if is_known else f"{kind.__module__}:{kind.__qualname__}", architecture
+
+
+def _described(
+    data: Data,
+    name: str,
+    config: Any,
+    recipe: Recipe,
+    augmentation: bool,
+    seed: int,
+    instance: int,
+    network: eqx.Module,
+    curve: Curve,
+) -> Description:
+    return Description(
+        task=data.task.name,
+        architecture=name,
+        config=config.model_dump(mode="json"),
+        shape=data.training.shape,
+        recipe=recipe,
+        augmentation=augmentation,
+        n_training=len(data.training),
+        n_validation=len(data.validation),
+        training_origins=data.training.origins,
+        validation_origins=data.validation.origins,
+        seed=seed,
+        instance=instance,
+        n_parameters=n_parameters(network),
+        epochs=len(curve.validation),
+        best_epoch=curve.best_epoch,
+        validation_loss=curve.best,
+    )
+
+
+@dataclass(frozen=True)
+class _Own:
+    """A module in the place of a config: what is built is the module as it is."""
+
+    module: eqx.Module
+
+    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> eqx.Module:
+        return self.module
+
+    def require_shape(self, shape: tuple[int, ...]) -> None:
+        """Its own code knows."""
+
+    def model_dump(self, *, mode: str = "json") -> dict[str, Any]:
+        return {}

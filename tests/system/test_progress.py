@@ -1,0 +1,41 @@
+"""Signs of life: lines where nobody can see a bar, and never long silence."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fluxeq.system import progress as shown
+
+
+def test_lines(monkeypatch, capsys):
+    """The first and the last, and the last one again with the time, when nothing has been said for long."""
+    monkeypatch.setattr(shown, "LONGEST", 0.1)
+    with shown.progress("sampling") as advance:
+        advance(1, 3, "pilot")
+        time.sleep(1)
+        advance(3, 3)
+    first, *_, last = lines = capsys.readouterr().err.splitlines()
+    assert first.startswith("sampling: 1 of 3 pilot, ")
+    assert last == "sampling: 3 of 3"
+    assert len(lines) >= 3
+
+
+def test_quick_work_says_nothing(capsys):
+    with shown.progress("measuring"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("term", "is_bar"), [("xterm", True), ("dumb", False), ("", False)])
+def test_a_bar_only_where_a_terminal_can_draw_one(term, is_bar):
+    code = "from fluxeq.system.progress import progress\nwith progress('work') as advance: advance(2, 2, '[x]')"
+    reader, writer = pty.openpty()
+    subprocess.run([sys.executable, "-c", code], stderr=writer, env={**os.environ, "TERM": term}, check=True)
+    found = os.read(reader, 10000)
+    assert (b"\x1b" in found) is is_bar
+    assert b"work" in found
+    assert is_bar or found == b"work: 2 of 2 [x]\r\n"
