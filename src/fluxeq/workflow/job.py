@@ -37,9 +37,9 @@ class Work(BaseModel):
     ) -> None:
         """What holds for a kind of work.
 
-        ``learns``: a GPU is for it. Its outputs are ``costly`` things, which are not discarded without leave; ``large``,
-        with checksums of their own; ``intermediate``, for what is built on them only; or ``shown``, and read as those of
-        the plan as it is now.
+        ``learns``: a GPU is for it. Its outputs are ``costly`` things, which are not discarded without leave;
+        ``large``, with checksums of their own; ``intermediate``, for what is built on them only; or ``shown``, and read
+        as those of the plan as it is now.
         """
         cls.kind, cls.learns, cls.costly, cls.large = kind, learns, costly, large
         cls.intermediate, cls.shown = intermediate, shown
