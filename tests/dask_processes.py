@@ -76,7 +76,8 @@ def use_jax():
 def _process(words, folder):
     """``dask`` with these words, the leader of a group that ends with the block."""
     command = [sys.executable, "-m", "dask", *words]
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+    environ = {**os.environ, "PYTHONPATH": path}
     with (folder / "dask.log").open("a") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=folder, env=environ)
     try:

@@ -7,7 +7,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -19,10 +18,8 @@ from fluxeq.workflow.job import Job, Work, fingerprints
 from fluxeq.workflow.records import is_done, lock, mark, missing, prepare
 
 
-class Noted(Work):
+class Noted(Work, kind="noted"):
     """Leaves a file."""
-
-    kind: ClassVar = "noted"
 
     name: str
 
@@ -35,8 +32,8 @@ class Noted(Work):
         (folder / self.name).write_text(self.name)
 
 
-class Intermediate(Noted):
-    intermediate: ClassVar = True
+class Intermediate(Noted, kind="noted", intermediate=True):
+    pass
 
 
 def noted(name, *needs, kind=Noted, **about):

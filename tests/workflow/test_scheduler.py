@@ -3,7 +3,6 @@
 import os
 from concurrent.futures import Executor, Future
 from contextlib import nullcontext
-from typing import ClassVar
 
 import pytest
 
@@ -13,13 +12,12 @@ from fluxeq.workflow.job import Job, Work
 from fluxeq.workflow.scheduler import Scheduler
 
 
-class Other(Work):
-    kind: ClassVar = "other"
+class Other(Work, kind="other"):
+    pass
 
 
-class Learning(Work):
-    kind: ClassVar = "learning"
-    learns: ClassVar = True
+class Learning(Work, kind="learning", learns=True):
+    pass
 
 
 class Held(Executor):

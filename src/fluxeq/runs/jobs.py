@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -36,13 +36,8 @@ class NetworkWork(Work):
         spent["compiling"] = sum(stages.values())
 
 
-class Sample(Work):
+class Sample(Work, kind="sample", costly="ensembles", large=True, intermediate=True):
     """Sample one ensemble of closed configurations."""
-
-    kind: ClassVar = "sample"
-    costly: ClassVar = "ensembles"
-    large: ClassVar = True
-    intermediate: ClassVar = True
 
     theory: str
     couplings: dict[str, float]
@@ -63,12 +58,8 @@ class Sample(Work):
         sample_to_file(folder / self.output, settings)
 
 
-class OpenWorms(Work):
+class OpenWorms(Work, kind="worms", large=True, intermediate=True):
     """Open worms in an ensemble."""
-
-    kind: ClassVar = "worms"
-    large: ClassVar = True
-    intermediate: ClassVar = True
 
     source: str
     numbers: tuple[int, ...]
@@ -99,12 +90,8 @@ class Examples(Frozen):
         return load_data(self.task, _within(folder, self.training), _within(folder, self.validation), n_training)
 
 
-class Search(NetworkWork):
+class Search(NetworkWork, kind="search", learns=True, costly="searches"):
     """Search the setting of one architecture; ``best.json`` and ``trials.json`` hold what was found."""
-
-    kind: ClassVar = "search"
-    learns: ClassVar = True
-    costly: ClassVar = "searches"
 
     section: str
     examples: Examples
@@ -139,13 +126,8 @@ class Search(NetworkWork):
         save_results(folder / self.output, self.section, self.architecture, found, allowed)
 
 
-class Train(NetworkWork):
+class Train(NetworkWork, kind="train", learns=True, costly="trained models", large=True):
     """Train one instance of one architecture, with a fixed network or the winner of a search."""
-
-    kind: ClassVar = "train"
-    learns: ClassVar = True
-    costly: ClassVar = "trained models"
-    large: ClassVar = True
 
     examples: Examples
     n_training: int | None = None
@@ -214,10 +196,8 @@ def network_of(folder: Path, network: FixedNetwork | str) -> FixedNetwork:
     return FixedNetwork(config=found["config"], recipe=found.get("recipe", {}))
 
 
-class Evaluate(NetworkWork):
+class Evaluate(NetworkWork, kind="evaluate"):
     """Score the instances of a family, or a function, on the test sets whose lattice they can take."""
-
-    kind: ClassVar = "evaluate"
 
     section: str
     family: str
@@ -235,11 +215,8 @@ class Evaluate(NetworkWork):
         _save(folder / self.output, score_table(folder, self.section, self.family, models, self.function, self.tests))
 
 
-class Collect(Work):
+class Collect(Work, kind="collect", shown=True):
     """Put all scores into one table."""
-
-    kind: ClassVar = "collect"
-    shown: ClassVar = True
 
     scores: Files
 
@@ -259,11 +236,8 @@ class Collect(Work):
         _save(folder / "metrics.csv", pandas.concat(found, ignore_index=True))
 
 
-class Measure(NetworkWork):
+class Measure(NetworkWork, kind="measure", shown=True):
     """Make the measurements beside the losses: translation errors, responses, an example and its feature maps."""
-
-    kind: ClassVar = "measure"
-    shown: ClassVar = True
 
     models: ByFamily
     tests: dict[str, str]
@@ -286,11 +260,8 @@ class Measure(NetworkWork):
             _save(folder / "measurements" / f"{name}.csv", table)
 
 
-class ModelCards(Work):
+class ModelCards(Work, kind="model_cards", shown=True):
     """Copy the best network of every family, with a card for each."""
-
-    kind: ClassVar = "model_cards"
-    shown: ClassVar = True
 
     models: ByFamily
     output: str
@@ -302,11 +273,8 @@ class ModelCards(Work):
         write_cards(folder, self.models, folder / self.output)
 
 
-class DrawFigure(Work):
+class DrawFigure(Work, kind="figure", shown=True):
     """Draw one figure from the stored numbers."""
-
-    kind: ClassVar = "figure"
-    shown: ClassVar = True
 
     name: str
     searches: Files = ()
@@ -322,11 +290,8 @@ class DrawFigure(Work):
             write_figure(folder, self.name)
 
 
-class JudgeClaims(Work):
+class JudgeClaims(Work, kind="claims", shown=True):
     """Judge the claims of the paper by the stored numbers."""
-
-    kind: ClassVar = "claims"
-    shown: ClassVar = True
 
     def run(self, folder: Path) -> None:
         """Write claims.json."""
@@ -335,11 +300,8 @@ class JudgeClaims(Work):
         write_claims(folder)
 
 
-class Report(Work):
+class Report(Work, kind="report", shown=True):
     """Write down how the run was made, and the report."""
-
-    kind: ClassVar = "report"
-    shown: ClassVar = True
 
     fingerprints: dict[str, str]
     """Of all other jobs: lines of the log count that have them."""

@@ -1,9 +1,11 @@
 """Jobs done in a folder: prepared, given to workers, marked as done and logged."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +13,6 @@ from fluxeq.errors import InputError, JobError, as_fault
 from fluxeq.system.files import locked
 from fluxeq.workflow.executors import Fleet
 from fluxeq.workflow.job import Job, Spent
-from fluxeq.workflow.log import log
 from fluxeq.workflow.records import lock, mark, prepare, prepared_as
 from fluxeq.workflow.scheduler import Batch, Scheduler
 
@@ -46,7 +47,7 @@ def work_off(
         each = spent.shared_by(len(batch))
         for job in batch:
             mark(folder, job, fingerprints[job.name], done=True)
-            log(folder, job, fingerprints[job.name], each)
+            _log(folder, job, fingerprints[job.name], each)
             n_done += 1
             report(Event(job, each.total, n_done, n_jobs))
 
@@ -75,3 +76,18 @@ def perform(folder: Path, jobs: Sequence[Job], prepared_for: Sequence[str]) -> S
     except Exception as error:
         told = as_fault(error)
     raise JobError(told)  # out here, since Dask sends the context of an exception along, which may not be sent
+
+
+def _log(folder: Path, job: Job, fingerprint: str, spent: Spent) -> None:
+    """Append the line of a job to ``log.jsonl``."""
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "job": job.name,
+        "fingerprint": fingerprint,
+        "seconds": round(spent.total, 3),
+        **{name: round(seconds, 3) for name, seconds in spent.parts.items()},
+    }
+    with (folder / "log.jsonl").open("ab+") as file:
+        file.seek(max(0, file.tell() - 1))
+        cut = file.read(1) not in (b"", b"\n")  # a line that a kill or a full disk has cut
+        file.write(b"\n" * cut + json.dumps(line).encode() + b"\n")

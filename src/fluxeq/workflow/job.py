@@ -20,16 +20,29 @@ class Work(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
-    learns: ClassVar[bool] = False
-    """Whether a GPU is for it."""
-    costly: ClassVar[str] = ""
-    """What its outputs are called if they are not discarded without leave."""
-    large: ClassVar[bool] = False
-    """Whether its outputs carry checksums of their own."""
-    intermediate: ClassVar[bool] = False
-    """Whether its outputs only matter for what is built on them."""
-    shown: ClassVar[bool] = False
-    """Whether its outputs are read as those of the plan as it is now."""
+    learns: ClassVar[bool]
+    costly: ClassVar[str]
+    large: ClassVar[bool]
+    intermediate: ClassVar[bool]
+    shown: ClassVar[bool]
+
+    def __init_subclass__(
+        cls,
+        kind: str = "",
+        learns: bool = False,
+        costly: str = "",
+        large: bool = False,
+        intermediate: bool = False,
+        shown: bool = False,
+    ) -> None:
+        """What holds for a kind of work.
+
+        ``learns``: a GPU is for it. Its outputs are ``costly`` things, which are not discarded without leave;
+        ``large``, with checksums of their own; ``intermediate``, for what is built on them only; or ``shown``, and read
+        as those of the plan as it is now.
+        """
+        cls.kind, cls.learns, cls.costly, cls.large = kind, learns, costly, large
+        cls.intermediate, cls.shown = intermediate, shown
 
     def run(self, folder: Path) -> None:
         """Do it."""
