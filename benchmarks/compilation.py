@@ -40,7 +40,7 @@ def search_once(study: str, task: str, architecture: str) -> None:
     import optuna
 
     from benchmarks.training import Case, trainer_data
-    from fluxeq.search.search import search
+    from fluxeq.searching.search import search
     from fluxeq.study.study import load_study
     from fluxeq.training.compiled import keep_compiled, stopwatch
 

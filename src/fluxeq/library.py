@@ -12,10 +12,10 @@ from fluxeq.config import validated
 from fluxeq.data.ensembles import Ensemble
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import ARCHITECTURES, Architecture, configured
-from fluxeq.search.search import Setting
-from fluxeq.search.search import search as find
-from fluxeq.search.space import Space
-from fluxeq.search.storage import open_storage
+from fluxeq.searching.search import Setting
+from fluxeq.searching.search import search as find
+from fluxeq.searching.space import Space
+from fluxeq.searching.storage import open_storage
 from fluxeq.tasks.task import TASKS, Target, Task
 from fluxeq.training.compiled import keep_compiled
 from fluxeq.training.datasets import Data, Dataset, dataset, paired

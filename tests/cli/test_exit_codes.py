@@ -132,6 +132,6 @@ def test_signals_end_a_command_soon(number, code, line, body, tmp_path):
 
 def test_warnings_of_ours_are_lines_and_those_of_libraries_are_not_shown():
     body = "import logging, warnings\nwarnings.warn('old')\nlogging.getLogger('matplotlib').warning('slow')\n"
-    body += "logging.getLogger('fluxeq.search.journal').warning('a line was cut off')"
+    body += "logging.getLogger('fluxeq.searching.journal').warning('a line was cut off')"
     done = ended(body)
     assert (done.returncode, done.stderr) == (0, "fluxeq: a line was cut off\n")

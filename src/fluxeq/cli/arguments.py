@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fluxeq.errors import InputError
 
 if TYPE_CHECKING:
-    from fluxeq.search.space import Space
+    from fluxeq.searching.space import Space
     from fluxeq.theory import FluxTheory
     from fluxeq.training.recipe import Recipe
 
@@ -99,7 +99,7 @@ def recipe_of(path: Path | None) -> "Recipe":
 
 def space_of(path: Path | None) -> "Space":
     """The space of a search, likewise."""
-    from fluxeq.search.space import Space
+    from fluxeq.searching.space import Space
 
     return _validated(Space, path)
 

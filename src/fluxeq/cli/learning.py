@@ -243,9 +243,9 @@ def search(
     with progress("loading"):
         from fluxeq.nets.architecture import ARCHITECTURES
         from fluxeq.report.figures.registry import write_search
-        from fluxeq.search.results import budget, save_results
-        from fluxeq.search.search import search as find
-        from fluxeq.search.storage import open_storage
+        from fluxeq.searching.results import budget, save_results
+        from fluxeq.searching.search import search as find
+        from fluxeq.searching.storage import open_storage
         from fluxeq.system.files import require_writable
         from fluxeq.training.compiled import keep_compiled
         from fluxeq.training.datasets import load_data

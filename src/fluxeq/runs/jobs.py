@@ -102,9 +102,9 @@ class Search(NetworkWork, kind="search", learns=True, costly="searches"):
 
     def run(self, folder: Path) -> None:
         """Go on after the last setting that was tried."""
-        from fluxeq.search.results import budget, save_results
-        from fluxeq.search.search import search
-        from fluxeq.search.storage import open_storage
+        from fluxeq.searching.results import budget, save_results
+        from fluxeq.searching.search import search
+        from fluxeq.searching.storage import open_storage
         from fluxeq.training.device import Device
 
         asked = self.settings

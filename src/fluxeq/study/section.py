@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from fluxeq.config import Frozen
 from fluxeq.errors import InputError
-from fluxeq.search.space import Space
+from fluxeq.searching.space import Space
 from fluxeq.study.family import Family, file_stem
 from fluxeq.study.values import Count, Coupling, Couplings, Different, NumberOfWorms, Shape, Some, named
 from fluxeq.tasks.task import TASKS, Task

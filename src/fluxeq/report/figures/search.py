@@ -1,7 +1,7 @@
 """The searches: their history, the sizes of the settings and of the winner, and which choices mattered.
 
 A setting that was given up early has the mean of the losses it got to, and is drawn hollow; the line is the best
-setting so far among the others. Importances are those of ``fluxeq.search.importance``.
+setting so far among the others. Importances are those of ``fluxeq.searching.importance``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -87,7 +87,9 @@ def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _importances(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    from fluxeq.search.importance import importances  # takes a second, which the name of the figure need not wait for
+    from fluxeq.searching.importance import (
+        importances,  # takes a second, which the name of the figure need not wait for
+    )
 
     values = [np.inf if trial["value"] is None else trial["value"] for trial in trials]
     for choice, importance in importances([trial["choices"] for trial in trials], values).items():

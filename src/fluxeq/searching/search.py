@@ -24,10 +24,10 @@ from optuna.trial import TrialState
 
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import configured
-from fluxeq.search.pruning import PRUNED, LostPruner
-from fluxeq.search.space import Space
-from fluxeq.search.storage import at_work, is_taken_for_dead
-from fluxeq.search.suggestion import require_searchable, suggest, suggest_recipe
+from fluxeq.searching.pruning import PRUNED, LostPruner
+from fluxeq.searching.space import Space
+from fluxeq.searching.storage import at_work, is_taken_for_dead
+from fluxeq.searching.suggestion import require_searchable, suggest, suggest_recipe
 from fluxeq.system.files import derived_seed
 from fluxeq.training.datasets import Data
 from fluxeq.training.device import CPU, Device

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fluxeq.errors import DivergedError
-from fluxeq.search.search import Setting
+from fluxeq.searching.search import Setting
 from fluxeq.system.files import remove, sealed, write_json
 from fluxeq.training.recipe import Recipe
 

@@ -4,7 +4,7 @@ import optuna
 import pytest
 
 from fluxeq.errors import InputError
-from fluxeq.search.storage import open_storage
+from fluxeq.searching.storage import open_storage
 
 
 @pytest.mark.parametrize("url", ["sqlite:///s.db", "mysql://host/db", "redis://host", "://x"])

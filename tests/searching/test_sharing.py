@@ -14,11 +14,11 @@ from no_data import NO_DATA
 from optuna.trial import TrialState
 
 import postgresql
-from fluxeq.search import search as module
-from fluxeq.search.search import Setting
-from fluxeq.search.space import Space
-from fluxeq.search.storage import MOST_RETRIES, at_work, fail_stale, open_storage
-from fluxeq.search.suggestion import suggest
+from fluxeq.searching import search as module
+from fluxeq.searching.search import Setting
+from fluxeq.searching.space import Space
+from fluxeq.searching.storage import MOST_RETRIES, at_work, fail_stale, open_storage
+from fluxeq.searching.suggestion import suggest
 from fluxeq.system.files import locked
 from fluxeq.training.recipe import Recipe
 

@@ -7,7 +7,7 @@ from optuna import Trial
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import ARCHITECTURES
 from fluxeq.nets.suggestion import choose
-from fluxeq.search.space import Space
+from fluxeq.searching.space import Space
 
 
 def require_searchable(architecture: str) -> None:

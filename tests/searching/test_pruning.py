@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from no_data import NO_DATA
 
-from fluxeq.search import search as module
-from fluxeq.search.pruning import PRUNED, LostPruner, best_value
-from fluxeq.search.space import Space
+from fluxeq.searching import search as module
+from fluxeq.searching.pruning import PRUNED, LostPruner, best_value
+from fluxeq.searching.space import Space
 from fluxeq.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from fluxeq.errors import InputError
-from fluxeq.search.journal import Journal
+from fluxeq.searching.journal import Journal
 from fluxeq.system.files import locked, require_writable
 
 HEARTBEAT = 60

@@ -12,11 +12,11 @@ from no_data import NO_DATA
 import small_ensembles
 from damage import damages
 from fluxeq.errors import DivergedError, InputError
-from fluxeq.search import search as module
-from fluxeq.search.results import budget, save_results
-from fluxeq.search.search import Setting, search
-from fluxeq.search.space import Space
-from fluxeq.search.storage import open_storage
+from fluxeq.searching import search as module
+from fluxeq.searching.results import budget, save_results
+from fluxeq.searching.search import Setting, search
+from fluxeq.searching.space import Space
+from fluxeq.searching.storage import open_storage
 from fluxeq.system.files import derived_seed, read_json
 from fluxeq.training.recipe import Recipe
 

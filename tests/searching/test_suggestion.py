@@ -9,8 +9,8 @@ from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import ARCHITECTURES, configured
 from fluxeq.nets.network import n_parameters, total_stride
-from fluxeq.search.space import Space
-from fluxeq.search.suggestion import require_searchable, suggest, suggest_recipe
+from fluxeq.searching.space import Space
+from fluxeq.searching.suggestion import require_searchable, suggest, suggest_recipe
 from fluxeq.study.study import load_study
 from small_ensembles import TARGETS
 

@@ -4,9 +4,9 @@ import numpy as np
 import optuna
 import pytest
 
-from fluxeq.search.importance import LEAST, importances
-from fluxeq.search.space import Space
-from fluxeq.search.suggestion import suggest
+from fluxeq.searching.importance import LEAST, importances
+from fluxeq.searching.space import Space
+from fluxeq.searching.suggestion import suggest
 
 
 def choices(space, n):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from no_data import NO_DATA
 
-from fluxeq.search import search as module
-from fluxeq.search.search import Setting, search
-from fluxeq.search.space import Space
-from fluxeq.search.storage import open_storage
+from fluxeq.searching import search as module
+from fluxeq.searching.search import Setting, search
+from fluxeq.searching.space import Space
+from fluxeq.searching.storage import open_storage
 from fluxeq.system.files import derived_seed
 from fluxeq.training.recipe import Recipe
 

@@ -15,7 +15,7 @@ from optuna.trial import create_trial
 import full_disks
 from damage import damages
 from fluxeq.errors import InputError
-from fluxeq.search.journal import Journal
+from fluxeq.searching.journal import Journal
 
 
 def values(path):
@@ -153,7 +153,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 import optuna
-from fluxeq.search.journal import Journal
+from fluxeq.searching.journal import Journal
 
 optuna.logging.disable_default_handler()
 study = optuna.load_study(storage=Journal(Path(sys.argv[1])), study_name="s")
