@@ -78,8 +78,9 @@ class Registry(Mapping[str, Member], Generic[Member]):
 
 def require_attributes(kind: str, name: str, found: Any, attributes: Mapping[str, str]) -> None:
     """Raise InputError unless something has these attributes, given with what each is for."""
+    known = {*dir(found), *getattr(found, "model_fields", ())}
     for attribute, purpose in attributes.items():
-        if not hasattr(found, attribute):
+        if attribute not in known:
             raise InputError(f"{kind} {name!r}: has no {attribute}, {purpose}")
 
 
