@@ -3,15 +3,16 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, Protocol
+from typing import Literal, Protocol
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 
 from fluxeq.config import Frozen
+from fluxeq.nets.extent import Extent
 from fluxeq.nets.layers import (
     ACTIVATIONS,
     Activation,
@@ -22,9 +23,6 @@ from fluxeq.nets.layers import (
     PeriodicPooling,
 )
 from fluxeq.tasks.task import Target
-
-Extent = Annotated[PositiveInt, Field(le=64)]
-"""Of a window: there is a copy of the lattice for each step."""
 
 
 class Block(Frozen):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from fluxeq.config import Frozen
-from fluxeq.nets.network import Extent
+from fluxeq.nets.extent import Extent
 from fluxeq.training.recipe import Rate, WeightDecay
 
 Choice = str | int | float

@@ -7,6 +7,7 @@ Dask gives a job away again when its worker dies, up to ``distributed.scheduler.
 import ctypes
 import logging
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
@@ -32,7 +33,7 @@ class Cluster(Executor):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **settings: Any) -> Future[Any]:
         """Have the function called on a worker."""
-        future: Future[Any] = self._pool.submit(on_worker, function, *arguments, **settings)
+        future: Future[Any] = self._pool.submit(on_worker, pickle.dumps((function, arguments, settings)))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -101,8 +102,8 @@ def _used(client: Any) -> Iterator[Workers]:
             pool.shutdown(wait=False)
 
 
-def on_worker(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in a worker as in a process of ``executors``.
+def on_worker(call: bytes) -> Any:
+    """Call a function in a worker as in a process of ``executors``; it is unpickled, and imported, only here.
 
     Raises InputError if the worker is not fit for it.
     """
@@ -115,7 +116,8 @@ def on_worker(function: Callable[..., Any], *arguments: Any) -> Any:
         raise InputError(f"worker {worker.address}: has used JAX with other settings; start a new one for this work")
     keep_to_one_thread()
     keep_memory()
-    return function(*arguments)
+    function, arguments, settings = pickle.loads(call)
+    return function(*arguments, **settings)
 
 
 def keep_memory() -> None:
