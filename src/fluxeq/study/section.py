@@ -185,10 +185,10 @@ class Section(Frozen):
 
     def require_there(self) -> None:
         """Raise InputError for classes and functions that are not there, or networks that cannot be built."""
-        strides = self.search.space.strides if self.search else ()
+        space = self.search.space if self.search else None
         for name, family in self.families.items():
             try:
-                family.require_there(self.shape, strides)
+                family.require_there(self.shape, space)
             except InputError as error:
                 raise InputError(f"families.{name}: {error}") from None
 
