@@ -8,6 +8,21 @@ import pytest
 
 import synthetic_run
 
+SLOW = (
+    *("cli", "faults", "runs/test_reproduce.py", "runs/test_training.py", "sampling/test_chains.py"),
+    *("sampling/test_gpu.py", "searching/test_sharing.py", "searching/test_storage.py", "system/test_environment.py"),
+    *("test_public.py", "training/test_checkpoints.py", "training/test_compiled.py", "workflow/test_cluster.py"),
+)
+"""What starts processes or servers, compiles much, or samples long."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow."""
+    here = Path(__file__).parent
+    for item in items:
+        if any(item.path.is_relative_to(here / name) for name in SLOW):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -17,7 +17,7 @@ from fluxeq.training.evaluation import predict
 from fluxeq.training.models import load_model
 
 ROOT = Path(__file__).parent.parent
-RUNS = sorted(path.parent for path in (ROOT / "results").glob("*/claims.json"))
+RUNS = sorted(path.parent for path in (ROOT / "results").glob("*/metrics.csv"))
 MODELS = sorted((ROOT / "models").glob("*.safetensors"))
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
@@ -64,7 +64,7 @@ def test_a_kept_run_has_its_parts():
         assert n_figures == len(list((run / "figures").glob("*.csv")))
         assert n_figures > 10 or run not in finished
         assert read_json(run / "provenance.json")["seconds_of_work"]
-        assert tables.study_name(run) == run.name
+        assert tables.Results(run).study.name == run.name
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)

@@ -12,7 +12,7 @@ from fluxeq.config import Frozen
 from fluxeq.nets.architecture import configured
 from fluxeq.nets.network import n_parameters
 from fluxeq.tasks.task import TASKS, Target
-from fluxeq.training.models import Description, save_model
+from fluxeq.training.models import Description, Model, save_model
 from fluxeq.training.recipe import Recipe
 
 LINEAR = f"{__name__}:Linear"
@@ -68,5 +68,5 @@ def saved(folder: Path, task: str, architecture: str, instance: int = 0, shape=(
         validation_loss=0.5 - 0.1 * instance,
     )
     path = folder / f"{task}-{architecture.rpartition(':')[2]}-{instance}.safetensors"
-    save_model(path, network, description)
+    save_model(path, Model(network, description))
     return path

@@ -92,11 +92,16 @@ def test_examples_keep_their_labels_when_they_are_mixed():
     assert len(mixed) == 60
 
 
+def with_observable(name, values):
+    ensemble = small_ensembles.closed(1)
+    return replace(ensemble, observables={**ensemble.observables, name: values})
+
+
 @pytest.mark.parametrize(
     ("ensemble", "name"),
     [
-        (lambda: replace(small_ensembles.closed(1), n=small_ensembles.closed(1).n + 1e-6), "n"),
-        (lambda: replace(small_ensembles.closed(1), phi2=small_ensembles.closed(1).phi2[::-1]), "phi2"),
+        (lambda: with_observable("n", small_ensembles.closed(1).n + 1e-6), "n"),
+        (lambda: with_observable("phi2", small_ensembles.closed(1).phi2[::-1]), "phi2"),
         (lambda: replace(small_ensembles.opened(1), worms=None), "n_worms"),
     ],
 )

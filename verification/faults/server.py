@@ -50,6 +50,7 @@ PR_CAPBSET_DROP, CAPABILITY_VERSION = 24, 0x20080522
 def serve(line: socket.socket) -> dict[str, Any] | None:
     """Start commands until the other side has gone; in the process of a command, the order for it."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # attendants need not be waited for
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which shells have their background jobs ignore
     gc.freeze()
     while True:
         message, given, *_ = socket.recv_fds(line, 1, 5)
