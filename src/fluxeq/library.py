@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import equinox as eqx
 import numpy as np
+from optuna.storages import InMemoryStorage
 
 from fluxeq.config import validated
 from fluxeq.data.ensembles import Ensemble
@@ -116,7 +117,7 @@ def search(
         trials,
         repeats,
         seed,
-        open_storage(str(storage)) if storage else open_storage("memory://"),
+        open_storage(str(storage)) if storage else InMemoryStorage(),
         f"{data.task.name}-{architecture}",
         prune=prune,
     )
