@@ -15,6 +15,7 @@ from fluxeq.study.study import load_study
 from fluxeq.system.files import read_json
 from fluxeq.training.evaluation import predict
 from fluxeq.training.models import load_model
+from verification.faults.table import as_text
 
 ROOT = Path(__file__).parent.parent
 RUNS = sorted(path.parent for path in (ROOT / "results").glob("*/metrics.csv"))
@@ -65,6 +66,14 @@ def test_a_kept_run_has_its_parts():
         assert n_figures > 10 or run not in finished
         assert read_json(run / "provenance.json")["seconds_of_work"]
         assert tables.Results(run).study.name == run.name
+
+
+def test_the_documents_show_what_was_tried():
+    """The table of faults, of at least 5000 cases."""
+    path, text = ROOT / "results" / "verification" / "faults.json", (ROOT / "docs" / "faults.md").read_text()
+    shown = text.partition("<!-- faults -->\n")[2].partition("<!-- end of faults -->")[0]
+    assert shown.strip() == as_text(path)
+    assert sum(row["tried"] for row in read_json(path)) >= 5000
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
