@@ -6,10 +6,12 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from fluxeq.enumeration import enumerated
 from fluxeq.errors import InputError
-from fluxeq.testing import check_observable, check_theory, translation_error, z_score
+from fluxeq.nets.architecture import ARCHITECTURES
+from fluxeq.testing import check_architecture, check_observable, check_theory, translation_error, z_score
 from fluxeq.theory import FluxTheory, Theory
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
@@ -196,3 +198,80 @@ def test_observables_that_break_a_law(function, message):
     with pytest.raises(InputError, match=message) as failed:
         check_observable(function, Theory(4.01, 1, 1.05))
     assert "\n" not in str(failed.value)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_laws_of_architectures(name):
+    check_architecture(name)
+
+
+class Sound(BaseModel):
+    """An architecture that keeps all laws; what is derived from it breaks one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    width: int = 3
+    stride: int | None = None
+
+    def build(self, d, targets, rng):
+        return Mean(np.float32(rng.normal(size=(2 * d, len(targets)))))
+
+    def require_shape(self, shape):
+        """It takes all."""
+
+
+class Mean(eqx.Module):
+    weight: np.ndarray
+    first_site: bool = eqx.field(static=True, default=False)
+
+    def __call__(self, x):
+        values = x[:, 0, 0] if self.first_site else x.mean(axis=tuple(range(1, x.ndim)))
+        return values @ self.weight
+
+
+class SameStart(Sound):
+    def build(self, d, targets, rng):
+        return Mean(np.ones((2 * d, len(targets)), np.float32))
+
+
+class OwnStart(Sound):
+    def build(self, d, targets, rng):
+        return super().build(d, targets, np.random.default_rng())
+
+
+class Wide(Sound):
+    def build(self, d, targets, rng):
+        return Mean(np.float32(rng.normal(size=(2 * d, 5))))
+
+
+class Overstated(Sound):
+    stride: int | None = 1
+
+    def build(self, d, targets, rng):
+        return eqx.tree_at(lambda net: net.weight, Mean(super().build(d, targets, rng).weight, True), replace_fn=abs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Sound, None),
+        (SameStart, "other seeds build equal weights"),
+        (OwnStart, "equal seeds build other weights"),
+        (Wide, r"returns an array \(5,\) for two targets"),
+        (Overstated, "translations by 1 change its output .* its stride is wrong"),
+    ],
+)
+def test_architectures_that_break_a_law(monkeypatch, kind, message):
+    monkeypatch.setitem(ARCHITECTURES._found, "own:Kind", kind)
+    if message is None:
+        check_architecture("own:Kind")
+        return
+    with pytest.raises(InputError, match=f"own:Kind: {message}") as failed:
+        check_architecture("own:Kind")
+    assert "\n" not in str(failed.value)
+
+
+def test_what_is_no_architecture():
+    for name, message in (("math:pi", "a class of configs is needed"), ("pathlib:Path", "has no model_validate")):
+        with pytest.raises(InputError, match=message):
+            check_architecture(name)

@@ -74,3 +74,14 @@ def test_labels_of_a_task(ensemble):
     data = dataset(WINDINGS, ensemble)
     expected = np.stack([temporal(THEORY, data.configurations), spatial(THEORY, data.configurations)], axis=1)
     np.testing.assert_array_equal(data.labels, expected.astype(np.float32))
+
+
+def test_the_task_is_learned(ensemble):
+    """The temporal winding is an extensive sum of fluxes over a fixed number of slices: linear in k_t."""
+    from fluxeq.nets.eq import EQ
+
+    config = EQ(blocks=[{"channels": 4, "kernel": 1}], activation="tanh")
+    validation = fluxeq.sample(ensemble.theory, ensemble.shape, 20, seed=99)
+    (model,) = fluxeq.train("winding:WINDINGS", config, ensemble, validation, recipe={"epochs": 30})
+    test = fluxeq.dataset("winding:WINDINGS", fluxeq.sample(ensemble.theory, ensemble.shape, 20, seed=98))
+    assert fluxeq.evaluate(model, test).loss < test.labels.var(axis=0).mean()
