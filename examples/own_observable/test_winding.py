@@ -82,6 +82,8 @@ def test_the_task_is_learned(ensemble):
 
     config = EQ(blocks=[{"channels": 4, "kernel": 1}], activation="tanh")
     validation = fluxeq.sample(ensemble.theory, ensemble.shape, 20, seed=99)
-    (model,) = fluxeq.train("winding:WINDINGS", config, ensemble, validation, recipe={"epochs": 30})
+    (model,) = fluxeq.train(
+        "winding:WINDINGS", config, ensemble, validation, recipe={"epochs": 30, "levenberg_marquardt": 20}
+    )
     test = fluxeq.dataset("winding:WINDINGS", fluxeq.sample(ensemble.theory, ensemble.shape, 20, seed=98))
     assert fluxeq.evaluate(model, test).loss < test.labels.var(axis=0).mean()
