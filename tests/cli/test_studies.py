@@ -392,7 +392,7 @@ def test_two_at_once(run, fluxeq, file_of):
 
 def test_a_job_that_is_just_being_done_is_left_alone(run, fluxeq):
     (run / "claims.json").unlink()
-    with locked(run / ".jobs" / "claims.lock", shared=True):
+    with locked(run / ".jobs" / "claims.lock"):
         code, told = fluxeq("report", run)
     assert (code, "another process is at work on claims" in told) == (2, True)
     assert fluxeq("report", run)[0] == 0

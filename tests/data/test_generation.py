@@ -435,3 +435,17 @@ def test_a_warm_start(tmp_path):
     np.testing.assert_array_equal(open_ensemble(lone).configurations, open_ensemble(path).configurations[::4])
     with pytest.raises(InputError, match="a closed ensemble of the lattice 2x2 is needed"):
         sample_to_file(tmp_path / "other.h5", settings._replace(shape=(2, 2)), start=start)
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    """Of this file; what others are writing stays. Two links that name each other are a place that cannot be."""
+    left, other = tmp_path / ".e.0123abcd.unfinished.h5", tmp_path / ".e2.0123abcd.unfinished.h5"
+    for path in (left, other):
+        path.write_bytes(b"half")
+    sample_to_file(tmp_path / "e.h5", SETTINGS)
+    assert not left.exists()
+    assert other.exists()
+    (tmp_path / "a.h5").symlink_to(tmp_path / "b.h5")
+    (tmp_path / "b.h5").symlink_to(tmp_path / "a.h5")
+    with pytest.raises(InputError, match="choose another place"):
+        sample_to_file(tmp_path / "a.h5", SETTINGS)

@@ -72,7 +72,7 @@ def test_a_worker_alone_takes_up_what_a_killed_one_left(monkeypatch, tmp_path):
     killed.set_user_attr("config", fields)
     study.ask()  # had not chosen
     monkeypatch.setattr(module, "_train", in_turn(trained))
-    with locked(tmp_path / "journal.log.workers", shared=True):
+    with locked(tmp_path / "journal.log.0.lock"):
         searched(storage, 1)
     assert trained[0] != fields
     assert states(study) == [RUNNING, RUNNING, COMPLETE]

@@ -151,13 +151,14 @@ def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> Non
     with progress("opening worms"):
         from fluxeq.data.ensembles import open_ensemble, save_ensemble
         from fluxeq.data.generation import open_worms
-        from fluxeq.system.files import claimed, require_writable
+        from fluxeq.system.files import claimed, remove_unfinished_of, require_writable
 
         numbers = parsed_integers("number", number)
         require_writable(output)
         with claimed(output.with_name(f".{output.name}.lock"), f"is making {output.name}"):
             if output.exists():
                 raise InputError(f"{output}: exists; remove it or choose another output")
+            remove_unfinished_of(output)
             opened = open_worms(open_ensemble(ensemble), numbers, seed=seed)
             save_ensemble(output, opened)
     print(f"{output}: {len(opened)} configurations with {number} open worms")

@@ -5,6 +5,7 @@ chains at its end and named by the turn it begins with. A damaged part and those
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain as chained
@@ -29,7 +30,7 @@ from fluxeq.sampling.chains import Chains, Recorder
 from fluxeq.sampling.devices import recorder
 from fluxeq.sampling.tuning import Tuning
 from fluxeq.system.capacity import require_disk
-from fluxeq.system.files import claimed, remove, require_writable
+from fluxeq.system.files import claimed, remove, remove_unfinished_of, require_writable
 
 LOGGER = logging.getLogger(__name__)
 
@@ -55,10 +56,11 @@ def sample_to_file(
     require_writable(output)
     require_disk(f"configurations = {settings.n_configurations}", 8 * settings.n_configurations, output.parent)
     record = recorder(device, threads)
-    output = output.resolve() if output.is_symlink() else output
+    output = Path(os.path.realpath(output)) if output.is_symlink() else output
     folder = output.with_name(output.name + ".parts")
     try:
         with claimed(folder / "lock", "is making the ensemble"):
+            remove_unfinished_of(output)
             return _completed(output, folder, settings, goals, start, record, progress)
     finally:
         with suppress(OSError):  # there are parts to go on with, or another process has come

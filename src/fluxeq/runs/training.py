@@ -7,6 +7,7 @@ from pathlib import Path
 from fluxeq.errors import DivergedError
 from fluxeq.runs.jobs import Examples, Train
 from fluxeq.study.family import FixedNetwork
+from fluxeq.system.files import remove_unfinished_of
 from fluxeq.training.recipe import Recipe
 from fluxeq.workflow.executors import Fleet, processes
 from fluxeq.workflow.job import Job, Work
@@ -46,18 +47,25 @@ def train_files(
         )
         for instance in range(n_instances)
     ]
+    _remove_unfinished(output, architecture)
     jobs = [Job(Path(work.model).stem, work, (work.model,)) for work in works]
     try:
         with processes(min(n_workers, n_instances)) as workers:
             diverged = _work_off(jobs, Fleet(workers, workers), progress)
     except BaseException:  # the processes were killed, wherever they were
-        for path in output.glob(f".{architecture}-*.unfinished*"):
-            path.unlink(missing_ok=True)
+        _remove_unfinished(output, architecture)
         raise
     if diverged:
         others = f" (and {len(diverged) - 1} other instances)" if len(diverged) > 1 else ""
         raise DivergedError(f"{diverged[0]}{others}")
     return [Path(work.model) for work in works]
+
+
+def _remove_unfinished(output: Path, architecture: str) -> None:
+    """Remove what killed processes left of models, curves and checkpoints."""
+    stem = architecture.rpartition(":")[2]
+    for suffix in (".safetensors", ".csv", ".checkpoint"):
+        remove_unfinished_of(output / (stem + suffix), "-*")
 
 
 def _work_off(jobs: list[Job], fleet: Fleet, progress: Progress) -> list[DivergedError]:

@@ -2,12 +2,12 @@
 
 SQLite and journals on network disks are known to fail with several writers, so SQLite is refused. The trial of a worker
 that was killed fails, and its setting is tried again: with PostgreSQL as soon as its heartbeat, which Optuna keeps, has
-been missing for a while; with a journal when a worker begins alone, which a lock on a file beside it says.
+been missing for a while; with a journal when a worker begins alone, as the locks of all workers beside it say.
 """
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import optuna
@@ -23,6 +23,8 @@ from fluxeq.system.files import locked, require_writable
 
 HEARTBEAT = 60
 """Seconds between two heartbeats of a trial; a worker that is silent for twice as long counts as killed."""
+MOST_WORKERS = 64
+"""At one journal."""
 MOST_RETRIES = 3
 """Of a setting whose workers are killed, say by its memory."""
 DRIVER = "postgresql+psycopg:"
@@ -81,15 +83,29 @@ def at_work(study: optuna.Study, storage: BaseStorage) -> Iterator[None]:
     if isinstance(storage, RDBStorage):
         yield
     elif isinstance(storage, Journal):
-        path = storage.path.with_name(f"{storage.path.name}.workers")
-        with locked(path, wait=False) as alone:
-            if alone:
+        with ExitStack() as held:
+            if _is_alone(storage.path, held):
                 fail_stale(study)
-        with locked(path, shared=True):
             yield
     else:  # in the memory of this process
         fail_stale(study)
         yield
+
+
+def _is_alone(journal: Path, held: ExitStack) -> bool:
+    """Take the first place among the workers at a journal that nobody holds; whether nobody holds any other."""
+    mine, others = False, 0
+    for i in range(MOST_WORKERS):
+        place = journal.with_name(f"{journal.name}.{i}.lock")
+        if mine and not place.exists():
+            return not others
+        with ExitStack() as asked:
+            if not asked.enter_context(locked(place, wait=False)):
+                others += 1
+            elif not mine:
+                held.enter_context(asked.pop_all())
+                mine = True
+    raise InputError(f"storage {journal}: {MOST_WORKERS} workers are at it already; use PostgreSQL for more")
 
 
 def fail_stale(study: optuna.Study) -> None:

@@ -1,6 +1,5 @@
 """Files that are either whole or not there: written to a temporary name, synced and renamed. And what names them."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -8,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -143,23 +143,35 @@ def remove_unfinished(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_unfinished_of(path: Path, more: str = "") -> None:
+    """Remove what killed writers left of one file, or of all whose stems go on as the pattern ``more`` says."""
+    target = _target(path)
+    for left in target.parent.glob(f".{escape(target.stem[:LONGEST_STEM])}{more}.*.unfinished{escape(target.suffix)}"):
+        left.unlink(missing_ok=True)
+
+
 @contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold a lock, which ends with the block or the process; False, if it is not to wait and somebody else holds it.
 
-    It holds on all machines that see the file. A shared lock keeps out those who ask for an exclusive one. Raises
-    InputError if the file system keeps no locks.
+    It holds on all machines that see the file, which stays. Raises InputError if the file system keeps no locks.
     """
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    with path.open("a+") as file:  # network file systems ask for both rights
-        try:
-            fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:
-            raise InputError(f"{path}: this file system keeps no locks ({error.strerror}); use another") from None
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        yield False
+        return
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: this file system keeps no locks ({error.strerror}); use another") from None
+    try:
         yield True
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -200,6 +212,8 @@ def require_writable(path: Path) -> None:
 
 
 def _require_writable(path: Path, target: Path) -> None:
+    if target.is_symlink():
+        raise InputError(f"{path}: is a link that leads back to itself; choose another place")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
     if path.exists() and not path.is_file():

@@ -19,7 +19,7 @@ from fluxeq.system.files import locked, read_json, remove, write_json
 from fluxeq.workflow.job import Job
 
 FOLDER = ".jobs"
-GROWING = (".log", ".lock", ".workers")
+GROWING = (".log", ".lock")
 """Files in an output folder that are not its result."""
 
 
