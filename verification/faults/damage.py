@@ -86,6 +86,7 @@ FREE = (
     "journal.log",  # in a format of Optuna's
     *("whole/figures/*.png", "whole/provenance.json", "whole/log.jsonl"),  # without numbers
     "whole/models/**/*.safetensors",  # which nothing reads any more once the scores are there; loading checks them
+    "whole/models/**/*.csv",  # learning curves, which nothing reads
 )
 """Files in which something else may stand as well."""
 READING = ("status", "figure", "report")

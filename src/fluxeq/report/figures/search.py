@@ -25,7 +25,8 @@ MOST = 7
 """Choices that are shown, the most important ones of all architectures."""
 COLUMNS = {
     **dict.fromkeys(("task", "architecture", "quantity"), "str"),
-    **dict.fromkeys(("search", "number"), "Int64"),
+    "search": "str",
+    "number": "Int64",
     **dict.fromkeys(("value", "best_so_far"), "float64"),
     "n_parameters": "Int64",
     **dict.fromkeys(("pruned", "winner"), "bool"),
@@ -51,7 +52,7 @@ def numbers_of(folders: Sequence[Path], study: Study | None = None) -> pd.DataFr
     """
     if not folders:
         raise InputError(f"searches: none is done; {WAY_OUT}")
-    tables = pd.concat([_one(folder, i, study) for i, folder in enumerate(folders, 1)])
+    tables = pd.concat(map(_one, folders))
     sections = study.tasks if study else {}
     order = [*sections, *(name for section in sections.values() for name in section.searched)]
     position = {name: i for i, name in reversed([*enumerate(order)])}
@@ -63,13 +64,12 @@ def numbers_of(folders: Sequence[Path], study: Study | None = None) -> pd.DataFr
     )
 
 
-def _one(folder: Path, i: int, study: Study | None) -> pd.DataFrame:
-    """The rows of one search, the i-th; the folder of one of a study begins with its section."""
+def _one(folder: Path) -> pd.DataFrame:
+    """The rows of one search, which goes by the name of its folder."""
     best, trials = read_json(folder / "best.json"), read_json(folder / "trials.json")
     try:
         rows = [*_settings(trials), *_importances(trials)]
-        task = folder.name.partition("-")[0] if study else best["task"]
-        named = {"task": task, "architecture": best["architecture"], "search": i}
+        named = {"task": best["task"], "architecture": best["architecture"], "search": folder.name}
         table = pd.DataFrame([{**named, **row} for row in rows], columns=list(COLUMNS))
         return table.fillna({"pruned": False, "winner": False}).astype(COLUMNS)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
