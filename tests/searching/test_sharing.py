@@ -1,5 +1,6 @@
 """Several workers in one study: what counts, and what becomes of the trial of a killed one."""
 
+import errno
 import subprocess
 import sys
 import threading
@@ -79,6 +80,25 @@ def test_a_worker_alone_takes_up_what_a_killed_one_left(monkeypatch, tmp_path):
     searched(storage, 3)
     assert trained[1] == fields
     assert states(study) == [FAIL, FAIL, COMPLETE, COMPLETE, COMPLETE]
+
+
+def test_a_full_disk_is_told_as_such(monkeypatch, tmp_path):
+    """And the search goes on when there is room."""
+    storage, trained = open_storage(str(tmp_path / "journal.log")), []
+
+    def fill(problem, config, chosen, is_lost):
+        patch.setattr(type(storage._backend), "append_logs", full)
+        return in_turn(trained)(problem, config, chosen, is_lost)
+
+    def full(backend, logs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_train", fill)
+        with pytest.raises(OSError, match="No space left"):
+            searched(storage)
+    monkeypatch.setattr(module, "_train", in_turn(trained))
+    assert len(searched(open_storage(str(tmp_path / "journal.log")))) == 2
 
 
 def test_a_setting_that_kills_its_workers_is_given_up():

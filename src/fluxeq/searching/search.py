@@ -158,6 +158,8 @@ def _work(problem: Problem, study: optuna.Study, progress: Callable[[int, int], 
         except ValueError as error:
             if not is_taken_for_dead(error):
                 raise
+        except AssertionError as error:  # which Optuna raises where the storage does, as on a full disk
+            raise error.__context__ or error from None
         before, n_tried = n_tried, len(_tried(study))
         duplicates = 0 if n_tried > before else duplicates + 1
         if duplicates > MOST_DUPLICATES:
