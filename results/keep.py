@@ -61,7 +61,13 @@ def keep(run: Path, root: Path, *, with_state: bool = False) -> None:
             state.add(run.resolve(), f"runs/{study}", filter=of_state)
     if study == SHIPPED and (run / "best").exists():
         remove(root / "models")
-        shutil.copytree(run / "best", root / "models")
+        shutil.copytree(run / "best", root / "models", ignore=too_large)
+
+
+def too_large(folder: str, names: list[str]) -> set[str]:
+    """Networks that are too large for the repository, and their cards."""
+    stems = {path.stem for path in Path(folder).glob("*.safetensors") if path.stat().st_size > LARGE}
+    return {name for name in names if Path(name).stem in stems}
 
 
 def of_state(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -20,6 +20,6 @@ app = cyclopts.App(
 )
 
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
-TaskName = Annotated[str, Parameter(help="regression, detection, counting, or package.module:NAME.")]
-ArchitectureName = Annotated[str, Parameter(help="EQ, ST, FL, or package.module:Class; see fluxeq.nets.architecture.")]
+TaskName = Annotated[str, Parameter(metavar="NAME", help="regression, detection, counting, or package.module:NAME.")]
+ArchitectureName = Annotated[str, Parameter(metavar="NAME", help="EQ, ST, FL, or package.module:Class.")]
 Device = Literal["cpu", "cuda"]

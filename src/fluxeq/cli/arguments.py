@@ -92,27 +92,18 @@ def varied(recipe: "Recipe", n: int, changes: dict[str, Any], path: Path | None)
 
 def recipe_of(path: Path | None) -> "Recipe":
     """The recipe in a JSON file of fields that differ from the defaults. Raises InputError if there is none such."""
+    from fluxeq.config import validated
     from fluxeq.training.recipe import Recipe
 
-    return _validated(Recipe, path)
+    return validated(Recipe, str(path), _fields(path))
 
 
 def space_of(path: Path | None) -> "Space":
     """The space of a search, likewise."""
+    from fluxeq.config import validated
     from fluxeq.searching.space import Space
 
-    return _validated(Space, path)
-
-
-def _validated(kind: type[Any], path: Path | None) -> Any:
-    from pydantic import ValidationError
-
-    from fluxeq.config import first_problem
-
-    try:
-        return kind.model_validate(_fields(path))
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}") from None
+    return validated(Space, str(path), _fields(path))
 
 
 def _fields(path: Path | None) -> dict[str, Any]:
