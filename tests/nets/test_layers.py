@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from fluxeq.errors import InputError
 from fluxeq.nets.layers import Dense, Flatten, GlobalPooling, PeriodicConvolution, PeriodicPooling
 from fluxeq.testing import translation_error
 
@@ -77,7 +76,7 @@ def test_gradients_against_differences(d, extent, stride):
 def test_global_pooling(kind, reduce):
     x = random_lattice(2, 3)
     with jax.enable_x64(True):
-        found = GlobalPooling(kind)(jax.numpy.asarray(x))
+        found = GlobalPooling((kind,))(jax.numpy.asarray(x))
     np.testing.assert_allclose(found, reduce(x, axis=(0, 1)), rtol=0, atol=1e-12)
 
 
@@ -124,10 +123,16 @@ def test_stride_2_keeps_translations_by_2_alone(name):
     assert translation_error(pooled, x, 1) > 1e-3
 
 
-@pytest.mark.parametrize("layer", [LAYERS["convolution"](2, 4), LAYERS["average"](2, 4)])
-def test_a_stride_that_does_not_divide_the_lattice(layer):
-    with pytest.raises(InputError, match="stride of 4 does not divide the lattice 6x4"):
-        layer(jax.numpy.asarray(random_lattice(2, 2)))
+@pytest.mark.parametrize("stride", [2, 3, 4])
+@pytest.mark.parametrize("extent", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["average", "maximum"])
+def test_windows_of_any_stride_are_periodic(kind, extent, stride):
+    """ceil(L / s) windows in a direction, against windows taken one by one."""
+    x = np.random.default_rng(0).normal(size=(7, 3))
+    found = np.asarray(PeriodicPooling(1, extent, stride, kind)(jax.numpy.asarray(x)))
+    combine = {"average": np.mean, "maximum": np.max}[kind]
+    windows = [x[[(at + step) % 7 for step in range(extent)]] for at in range(0, 7, stride)]
+    np.testing.assert_allclose(found, [combine(window, axis=0) for window in windows], rtol=1e-6)
 
 
 def test_weights_start_uniform_within_the_fan_in():

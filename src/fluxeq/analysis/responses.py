@@ -2,7 +2,7 @@
 
 For channel c and every offset within the receptive field, the mean of the feature map where it sees a site of
 divergence +1 (or -1) at that offset is compared with its mean where it sees none there; the largest difference over
-the offsets, times |d output / d pooled feature|, is how far such a site moves the output through this channel. The
+the offsets, times |d output / d shift of the map|, is how far such a site moves the output through this channel. The
 response of the network is the sum over channels, and the two responses are given as shares of their sum.
 """
 
@@ -53,10 +53,14 @@ def responses(model: Model, configurations: np.ndarray) -> Responses:
 
 @eqx.filter_jit
 def _features(network: Network, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Feature maps ``(n, channels, *shape)`` and slopes of the output in the pooled features ``(n, channels)``."""
+    """Feature maps ``(n, channels, *shape)`` and slopes of the output in shifts of them ``(n, channels)``."""
     maps = jax.vmap(network.feature_maps)(x)
-    pooled = jax.vmap(lambda one: network.readout(jnp.moveaxis(one, 0, -1)))(maps)
-    return maps, jax.vmap(jax.grad(lambda features: network.decide(features)[0]))(pooled)
+
+    def slope(one: jax.Array) -> jax.Array:
+        features = jnp.moveaxis(one, 0, -1)
+        return jax.grad(lambda shift: network.decide(features + shift)[0])(jnp.zeros(features.shape[-1]))
+
+    return maps, jax.vmap(slope)(maps)
 
 
 def _difference(values: np.ndarray, seen: np.ndarray) -> np.ndarray:

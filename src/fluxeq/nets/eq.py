@@ -1,26 +1,17 @@
 """EQ: the equivariant architecture; no strides, global pooling, any lattice size."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-from pydantic import PositiveInt, field_validator
+from pydantic import field_validator
 
-from fluxeq.config import Frozen
-from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
-from fluxeq.nets.network import Block, Network, assemble
+from fluxeq.nets.network import Block, Pooled
 from fluxeq.nets.suggestion import suggested
-from fluxeq.tasks.task import Target
 
 
-class EQ(Frozen):
+class EQ(Pooled):
     """Stride 1 everywhere: translations of the input leave the output as it is."""
 
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2), Block(channels=16, kernel=1))
-    pooling: Literal["average", "maximum"] = "average"
-    activation: Activation = "gelu"
-    global_pooling: Pooling = "average"
-    dense: tuple[PositiveInt, ...] = ()
 
     @field_validator("blocks")
     @classmethod
@@ -38,10 +29,6 @@ class EQ(Frozen):
     def stride(self) -> int:
         """Every translation leaves the output as it is."""
         return 1
-
-    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> Network:
-        """A network with fresh weights for lattices of ``d`` dimensions."""
-        return assemble(self, GlobalPooling(self.global_pooling), 1, d, targets, rng)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
         """EQ works on every lattice."""

@@ -10,7 +10,7 @@ from pydantic import PositiveInt, field_validator
 from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.layers import Activation, Flatten
-from fluxeq.nets.network import Block, Network, assemble, total_stride
+from fluxeq.nets.network import Block, Network, assemble
 from fluxeq.nets.suggestion import suggested
 from fluxeq.tasks.task import Target
 
@@ -45,15 +45,19 @@ class FL(Frozen):
         """A network with fresh weights for the one lattice."""
         if d != len(self.shape):
             raise InputError(f"d = {d}: this FL network is for the {len(self.shape)}-dimensional lattice {self.shape}")
-        n_sites = math.prod(self.shape) // total_stride(self.blocks) ** d
+        n_sites = math.prod(map(self._sites_behind, self.shape))
         return assemble(self, Flatten(), n_sites, d, targets, rng)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise InputError for any lattice but the one, or if the strides do not divide it."""
-        stride, named = total_stride(self.blocks), "x".join(map(str, self.shape))
+        """Raise InputError for any lattice but the one."""
+        named = "x".join(map(str, self.shape))
         if tuple(shape) != self.shape:
             raise InputError(
                 f"lattice {'x'.join(map(str, shape))}: this FL network is for {named} only; use that, or an EQ network"
             )
-        if any(extent % stride for extent in shape):
-            raise InputError(f"lattice {named}: the strides of this FL network need extents divisible by {stride}")
+
+    def _sites_behind(self, extent: int) -> int:
+        """What the strides leave of an extent, each rounded up."""
+        for block in self.blocks:
+            extent = -(-extent // block.stride)
+        return extent

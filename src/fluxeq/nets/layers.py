@@ -2,7 +2,8 @@
 
 A convolution is a gather of shifted copies, one direction after the other, followed by one matrix product: periodic by
 construction, and on a CPU far faster than XLA's own convolution. Output site X of a layer with stride s sees the input
-sites s X ... s X + kernel - 1 in every direction. Products ask for full float32, which a GPU would otherwise round.
+sites s X ... s X + kernel - 1 in every direction, periodically; X goes to ceil(L / s), also where s does not divide the
+extent L. Products ask for full float32, which a GPU would otherwise round.
 """
 
 import math
@@ -46,8 +47,7 @@ class PeriodicConvolution(eqx.Module):
         self.weight, self.bias = uniform_start(rng, fan_in, channels_out)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """``(*shape, channels_in)`` to ``(*shape / stride, channels_out)``."""
-        require_divisible(x.shape[:-1], self.stride)
+        """``(*shape, channels_in)`` to ``(*shape / stride, channels_out)``, rounded up."""
         for axis in reversed(range(self.d)):
             copies = shifted(x, axis, self.kernel, self.stride)
             x = copies[0] if len(copies) == 1 else apart(jnp.concatenate(copies, axis=-1))
@@ -63,8 +63,7 @@ class PeriodicPooling(eqx.Module):
     kind: Literal["average", "maximum"] = eqx.field(static=True)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """``(*shape, channels)`` to ``(*shape / stride, channels)``."""
-        require_divisible(x.shape[:-1], self.stride)
+        """``(*shape, channels)`` to ``(*shape / stride, channels)``, rounded up."""
         for axis in range(self.d):
             copies = shifted(x, axis, self.extent, self.stride)
             x = copies[0] if len(copies) == 1 else apart(self._pooled(copies))
@@ -79,18 +78,22 @@ class PeriodicPooling(eqx.Module):
 class GlobalPooling(eqx.Module):
     """One number a channel from all sites: invariant under translations, and defined on every lattice."""
 
-    kind: Pooling = eqx.field(static=True)
+    kinds: tuple[Pooling, ...] = eqx.field(static=True)
+    """Of each channel, or one for all of them."""
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """``(*shape, channels)`` to ``(channels,)``."""
         sites = x.reshape(-1, x.shape[-1])
-        match self.kind:
-            case "average":
-                return sites.mean(axis=0)
-            case "sum":
-                return sites.sum(axis=0)
-            case "maximum":
-                return sites.max(axis=0)
+        if len(self.kinds) == 1:
+            return POOLED[self.kinds[0]](sites)
+        return jnp.stack([POOLED[kind](column) for kind, column in zip(self.kinds, sites.T, strict=True)])
+
+
+POOLED: dict[Pooling, Callable[[jax.Array], jax.Array]] = {
+    "average": partial(jnp.mean, axis=0),
+    "sum": partial(jnp.sum, axis=0),
+    "maximum": partial(jnp.max, axis=0),
+}
 
 
 class Flatten(eqx.Module):
@@ -129,7 +132,7 @@ def uniform_start(rng: np.random.Generator, fan_in: int, n_out: int) -> tuple[Ar
 
 def shifted(x: jax.Array, axis: int, n: int, stride: int) -> list[jax.Array]:
     """What every ``stride``-th site sees 0 to n - 1 sites further on in one direction."""
-    if n <= stride:  # nobody sees beyond the next one
+    if n <= stride and x.shape[axis] % stride == 0:  # nobody sees beyond the next one
         blocks = x.reshape(*x.shape[:axis], -1, stride, *x.shape[axis + 1 :])
         return [jax.lax.index_in_dim(blocks, step, axis + 1, keepdims=False) for step in range(n)]
     copies = [x, *(rolled(x, -step, axis) for step in range(1, n))]
@@ -154,9 +157,3 @@ rolled.defvjp(_rolled, _rolled_back)
 
 apart = jax.lax.optimization_barrier
 """The same array, made before what uses it: XLA takes long to compile copies of copies in one loop."""
-
-
-def require_divisible(shape: tuple[int, ...], stride: int) -> None:
-    """Raises InputError if the stride does not divide every extent of the lattice."""
-    if any(extent % stride for extent in shape):
-        raise InputError(f"a stride of {stride} does not divide the lattice {'x'.join(map(str, shape))}")

@@ -1,15 +1,21 @@
-"""The network that all architectures build: blocks of convolution, activation and pooling, a readout, dense layers."""
+"""The network that all architectures build: blocks of convolution, activation and pooling, then a readout.
+
+The readout is local unless there are dense hidden layers: the last layer acts on every site and gives the density of
+each target, and the global pooling acts on these. Nothing is added behind it, so that an average, a sum or a maximum
+over sites is one on every lattice. Behind hidden layers, or if it is pooled, the readout is a function of pooled
+features, whose constants need not be right on other lattices.
+"""
 
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from fluxeq.config import Frozen
 from fluxeq.nets.extent import Extent
@@ -21,8 +27,9 @@ from fluxeq.nets.layers import (
     GlobalPooling,
     PeriodicConvolution,
     PeriodicPooling,
+    Pooling,
 )
-from fluxeq.tasks.task import Target
+from fluxeq.tasks.task import POOLING, Target
 
 
 class Block(Frozen):
@@ -41,9 +48,10 @@ class Network(eqx.Module):
     """A function of one configuration ``(2 d, *shape)`` to ``(n_targets,)``; use ``jax.vmap`` for many."""
 
     blocks: tuple[tuple[PeriodicConvolution, PeriodicPooling | None], ...]
-    readout: GlobalPooling | Flatten
+    pooling: GlobalPooling | Flatten
     dense: tuple[Dense, ...]
     activation: Activation = eqx.field(static=True)
+    is_local: bool = eqx.field(static=True)
 
     def feature_maps(self, x: jax.Array) -> jax.Array:
         """What the convolutional part makes of a configuration: ``(channels, *shape / strides)``."""
@@ -51,10 +59,13 @@ class Network(eqx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Predictions ``(n_targets,)`` for one configuration ``(2 d, *shape)``."""
-        return self.decide(self.readout(self._convolved(x)))
+        return self.decide(self._convolved(x))
 
     def decide(self, features: jax.Array) -> jax.Array:
-        """Predictions ``(n_targets,)`` from what the readout hands over: the dense layers."""
+        """Predictions ``(n_targets,)`` from feature maps ``(*shape, channels)``."""
+        if self.is_local:
+            return self.pooling(self.dense[-1](features))
+        features = self.pooling(features)
         for layer in self.dense[:-1]:
             features = ACTIVATIONS[self.activation](layer(features))
         return self.dense[-1](features)
@@ -70,7 +81,7 @@ class Network(eqx.Module):
 
 
 class Parts(Protocol):
-    """What the configs of all architectures have in common."""
+    """What the configs of convolutional architectures have in common."""
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -93,15 +104,45 @@ class Parts(Protocol):
         ...
 
 
+class Pooled(Frozen):
+    """The fields of a config whose networks pool over all sites."""
+
+    blocks: tuple[Block, ...]
+    pooling: Literal["average", "maximum"] = "average"
+    activation: Activation = "gelu"
+    global_pooling: Pooling | None = None
+    """None stands for what the nature of each target asks for: average, sum or maximum."""
+    dense: tuple[PositiveInt, ...] = ()
+    """Widths of hidden layers behind the global pooling."""
+    readout: Literal["local", "pooled"] | None = None
+    """Whether the last layer acts on every site or behind the global pooling; None stands for local, where there are no
+    hidden layers."""
+
+    @model_validator(mode="after")
+    def _hidden_layers_behind_the_pooling(self) -> Self:
+        if self.dense and self.readout == "local":
+            raise ValueError("readout = 'local': hidden layers stand behind the global pooling; leave one of them out")
+        return self
+
+    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> Network:
+        """A network with fresh weights for lattices of ``d`` dimensions."""
+        is_local = not self.dense and self.readout != "pooled"
+        kinds = tuple(self.global_pooling or POOLING[target.nature] for target in targets)
+        pooling = GlobalPooling(kinds if is_local and len(set(kinds)) > 1 else kinds[:1])
+        return assemble(self, pooling, 1, d, targets, rng, is_local=is_local)
+
+
 def assemble(
     config: Parts,
-    readout: GlobalPooling | Flatten,
+    pooling: GlobalPooling | Flatten,
     n_sites: int,
     d: int,
     targets: Sequence[Target],
     rng: np.random.Generator,
+    *,
+    is_local: bool = False,
 ) -> Network:
-    """A network with fresh weights, whose readout hands ``n_sites`` numbers a channel to the dense layers."""
+    """A network with fresh weights, in which ``n_sites`` numbers a channel come to the first dense layer."""
     layers, channels = [], 2 * d
     for block in config.blocks:
         in_convolution = block.stride if block.pooling == 1 else 1
@@ -111,7 +152,7 @@ def assemble(
         channels = block.channels
     widths = [n_sites * channels, *config.dense, len(targets)]
     linear = [Dense(n_in, n_out, rng) for n_in, n_out in itertools.pairwise(widths)]
-    return Network(tuple(layers), readout, tuple(linear), config.activation)
+    return Network(tuple(layers), pooling, tuple(linear), config.activation, is_local)
 
 
 def n_parameters(network: eqx.Module) -> int:

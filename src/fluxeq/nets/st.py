@@ -1,27 +1,20 @@
-"""ST: equivariance weakened by strides; global pooling, lattices that the strides divide."""
+"""ST: equivariance weakened by strides; global pooling, any lattice size."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-import numpy as np
-from pydantic import PositiveInt, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from fluxeq.config import Frozen
-from fluxeq.errors import InputError
-from fluxeq.nets.layers import Activation, GlobalPooling, Pooling
-from fluxeq.nets.network import Block, Network, assemble, ends_in_whole_windows, total_stride
+from fluxeq.nets.network import Block, Pooled, ends_in_whole_windows, total_stride
 from fluxeq.nets.suggestion import suggested
-from fluxeq.tasks.task import Target
 
 
-class ST(Frozen):
-    """At least one stride above 1: only translations by multiples of all strides together leave the output alone."""
+class ST(Pooled):
+    """At least one stride above 1: only translations by multiples of all strides together leave the output alone.
+
+    Where a stride does not divide an extent, the last window is shorter than the others, and none does.
+    """
 
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2, stride=2), Block(channels=16, kernel=1))
-    pooling: Literal["average", "maximum"] = "average"
-    activation: Activation = "gelu"
-    global_pooling: Pooling = "average"
-    dense: tuple[PositiveInt, ...] = ()
 
     @field_validator("blocks")
     @classmethod
@@ -50,15 +43,5 @@ class ST(Frozen):
         """All strides together."""
         return total_stride(self.blocks)
 
-    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> Network:
-        """A network with fresh weights for lattices of ``d`` dimensions."""
-        return assemble(self, GlobalPooling(self.global_pooling), 1, d, targets, rng)
-
     def require_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise InputError unless the strides divide every extent."""
-        stride = total_stride(self.blocks)
-        if any(extent % stride for extent in shape):
-            raise InputError(
-                f"lattice {'x'.join(map(str, shape))}: the strides of this ST network need extents divisible by "
-                f"{stride}; use such a lattice, or an EQ network"
-            )
+        """ST works on every lattice."""

@@ -28,7 +28,7 @@ def suggested(trial: Any, space: Any, strides: Literal["never", "once", "maybe"]
         fields["pooling"] = "maximum"  # averages would undo the stride
     elif any(block["pooling"] > 1 for block in blocks):
         fields["pooling"] = trial.suggest_categorical("pooling", ["average", "maximum"])
-    if pooled:
+    if pooled and space.global_poolings:
         fields["global_pooling"] = choose(trial, "global_pooling", space.global_poolings)
     return fields
 

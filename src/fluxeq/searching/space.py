@@ -14,7 +14,7 @@ SOME = Field(min_length=1)
 Windows = Annotated[tuple[Extent, ...], SOME]
 Sizes = Annotated[tuple[PositiveInt, ...], SOME]
 Activations = Annotated[tuple[Literal["relu", "leaky_relu", "gelu", "tanh"], ...], SOME]
-GlobalPoolings = Annotated[tuple[Literal["average", "sum", "maximum"], ...], SOME]
+GlobalPoolings = tuple[Literal["average", "sum", "maximum"], ...]
 
 
 def not_searched(choices: tuple[Choice, ...]) -> bool:
@@ -33,8 +33,8 @@ class Space(Frozen):
     activations: Activations = ("relu", "leaky_relu", "gelu", "tanh")
     dense_layers: tuple[NonNegativeInt, NonNegativeInt] = (0, 2)
     widths: Sizes = (8, 16, 32, 64, 128, 256)
-    global_poolings: GlobalPoolings = ("average",)
-    """The study searches over all three for detection and counting; n and |phi|^2 are averages."""
+    global_poolings: GlobalPoolings = Field(default=(), exclude_if=not_searched)
+    """Without any, each target is pooled by its nature: densities as averages, numbers as sums, presence as maxima."""
     learning_rates: tuple[Rate, ...] = Field(default=(), exclude_if=not_searched)
     """Choices for the settings of the optimiser, the same for all architectures; without any, the recipe's holds."""
     batch_sizes: tuple[PositiveInt, ...] = Field(default=(), exclude_if=not_searched)

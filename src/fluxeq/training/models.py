@@ -24,7 +24,7 @@ from fluxeq.tasks.task import TASKS, Task
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tensors import About, Tensors, read_about, read_tensors, save_tensors
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 Read = TypeVar("Read")
 
