@@ -184,7 +184,6 @@ WRONG = [
     ),
     (train(architecture="XX"), "architecture 'XX': choose one of EQ, ST, FL, or give package.module:Name"),
     (train(validation="{one}"), "share chains"),
-    (train(architecture="ST", data="{odd}", validation="{odd2}"), "divisible by 2"),
     (train(config="{unknown field}"), "EQ depth is unknown; the fields are blocks, pooling"),
     (train(config="{list}"), "a JSON object"),
     (train(config="missing.json"), "missing.json: no such file"),

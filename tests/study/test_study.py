@@ -211,13 +211,12 @@ def test_sections_share_closed_tests(study_with):
 
 NEEDS_CLASSES = [
     ("regression.families.EQ.networks", [{"config": {"blocks": [{"channels": 2, "kernel": 0}]}}], "EQ blocks.0.kernel"),
-    ("regression.search.space.strides", [7], r"families\.ST: search\.space\.strides: 7: .*60x4.*divisible by 7"),
     ("regression.families.mine", {"architecture": "no_such:Class"}, "architecture 'no_such:Class': cannot be imported"),
     ("regression.families.f", {"function": "math:pi"}, "function 'math:pi': a function of a batch"),
     (
         "zhou.families.Zhou.networks",
-        [{"config": {"blocks": [{"channels": 2, "kernel": 1, "stride": 3}]}}],
-        r"tasks\.zhou\.families\.Zhou: .*lattice 200x10: .* divisible by 3",
+        [{"config": {"shape": [8, 8]}}],
+        r"tasks\.zhou\.families\.Zhou: .*lattice 200x10: this FL network is for 8x8 only",
     ),
 ]
 

@@ -14,7 +14,6 @@ import pandas as pd
 from fluxeq.analysis.spread import sizes
 from fluxeq.analysis.tables import Results, couplings_of
 from fluxeq.nets.architecture import takes
-from fluxeq.nets.network import total_stride
 from fluxeq.study.family import file_stem
 from fluxeq.study.values import named
 from fluxeq.system.files import whole, write_text
@@ -78,10 +77,8 @@ def layers(config: Any) -> str:
 
 
 def _lattices(model: Model) -> str:
-    about, stride = model.description, total_stride(getattr(model.config, "blocks", ()))
-    if not takes(model.config, tuple(2 * extent for extent in about.shape)):
-        return f"{named(about.shape)} only"
-    return "all" if stride == 1 else f"those whose extents are divisible by {stride}"
+    shape = model.description.shape
+    return "all" if takes(model.config, tuple(extent + 1 for extent in shape)) else f"{named(shape)} only"
 
 
 def _tested(scores: pd.DataFrame) -> str:

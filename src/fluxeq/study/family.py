@@ -1,7 +1,7 @@
 """What is one curve in a figure: an architecture with its networks, or a function that was made elsewhere."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Self
 
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
@@ -10,7 +10,6 @@ from fluxeq.config import Frozen, first_problem
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import ARCHITECTURES
 from fluxeq.registry import Registry
-from fluxeq.searching.space import Space
 from fluxeq.training.recipe import Recipe
 
 
@@ -63,34 +62,16 @@ class Family(Frozen):
         """Whether its networks are those that searches find."""
         return self.function is None and not self.networks
 
-    def require_there(self, shape: tuple[int, ...], space: Space | None) -> None:
+    def require_there(self, shape: tuple[int, ...]) -> None:
         """Raise InputError for a function or a class that is not there, or networks that cannot be built; loads JAX."""
         from fluxeq.nets.architecture import configured
 
         if self.function is not None:
             FUNCTIONS[self.function]
             return
-        kind = ARCHITECTURES[self.architecture]
+        ARCHITECTURES[self.architecture]
         for network in self.networks:
             configured(self.architecture, network.config, shape)
-        if space is None or not self.searched or not hasattr(kind, "suggest"):
-            return
-        for stride in space.strides:
-            try:
-                found = kind.suggest(_Last(), space.model_copy(update={"strides": (stride,)}))
-                configured(self.architecture, found, shape)
-            except InputError as error:
-                raise InputError(f"search.space.strides: {stride}: {error}; leave it out") from None
-
-
-class _Last:
-    """A trial that chooses the last one of everything."""
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        return high
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return choices[-1]
 
 
 def _require_callable(name: str, found: Any) -> Callable[..., Any]:

@@ -185,10 +185,9 @@ class Section(Frozen):
 
     def require_there(self) -> None:
         """Raise InputError for classes and functions that are not there, or networks that cannot be built."""
-        space = self.search.space if self.search else None
         for name, family in self.families.items():
             try:
-                family.require_there(self.shape, space)
+                family.require_there(self.shape)
             except InputError as error:
                 raise InputError(f"families.{name}: {error}") from None
 
