@@ -14,11 +14,11 @@ from damage import damages
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import ARCHITECTURES, configured
 from fluxeq.nets.network import n_parameters
+from fluxeq.tasks.task import TASKS
 from fluxeq.training.evaluation import predict
 from fluxeq.training.models import Description, Model, describe, load_model, save_model
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tensors import read_tensors, save_tensors
-from small_ensembles import TARGETS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
@@ -28,7 +28,7 @@ SETTINGS = {"blocks": [{"channels": 3, "kernel": 2, "stride": 2}, {"channels": 2
 def saved(path, architecture="ST", task="regression", settings=SETTINGS):
     shape = small_ensembles.SHAPE
     config = configured(architecture, settings, shape)
-    network = config.build(2, TARGETS[: 2 if task == "regression" else 1], np.random.default_rng(3))
+    network = config.build(2, TASKS[task].targets, np.random.default_rng(3))
     description = Description(
         task=task,
         architecture=architecture,
@@ -80,7 +80,7 @@ def with_header(path, **changes):
 def test_another_format_version(tmp_path):
     path = saved(tmp_path / "m.safetensors").path
     with_header(path, format_version=2)
-    with pytest.raises(InputError, match=r"m\.safetensors: format version 2, this fluxeq reads 3"):
+    with pytest.raises(InputError, match=r"m\.safetensors: format version 2, this fluxeq reads 4"):
         load_model(path)
 
 
