@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fluxeq.errors import InputError
 from fluxeq.runs.status import counts, is_whole, open_run, progress
+from fluxeq.study.family import PROTOCOLS
 from fluxeq.system.files import read_json, remove, write_json, write_text
 
 ROOT = Path(__file__).parent.parent
@@ -22,16 +23,14 @@ KEPT = ("study.toml", "claims.json", "provenance.json", "log.jsonl")
 FINISHED = ("metrics.csv", "best")
 """What a finished run has as well."""
 PATTERNS = (
-    *("metrics.csv", "figures/*.csv", "figures/*.png", "measurements/*.csv"),
+    *("metrics.csv", "figures/*.csv", "figures/*.png", "measurements/*.csv", "references/*.csv"),
     *("searches/*/best.json", "searches/*/trials.json"),
 )
-SHOWN = ("laptop", "paper")
-"""Studies in the table of claims; ``quick`` only shows that everything works."""
-SHIPPED = "laptop"
+SHOWN = "laptop"
+"""The study of the table of claims, and of the networks that are shipped."""
 BEGIN, END = "<!-- claims -->\n", "<!-- end of claims -->"
 LARGE = 2**23
 """Bytes of a file that is too large for the repository: networks of millions of parameters are trained again."""
-VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
 
 
 def main() -> None:
@@ -59,7 +58,7 @@ def keep(run: Path, root: Path, *, with_state: bool = False) -> None:
     if with_state:
         with tarfile.open(target / "state.tar.xz", "w:xz") as state:
             state.add(run.resolve(), f"runs/{study}", filter=of_state)
-    if study == SHIPPED and (run / "best").exists():
+    if study == SHOWN and (run / "best").exists():
         remove(root / "models")
         shutil.copytree(run / "best", root / "models", ignore=too_large)
 
@@ -90,14 +89,13 @@ def with_claims(text: str, results: Path) -> str:
 
 
 def claims_table(results: Path) -> str:
-    """One row a claim, one column a study, as Markdown."""
-    found = {name: read_json(results / name / "claims.json") for name in SHOWN if (results / name).is_dir()}
-    head = ["claim", "the paper says", *(f"measured by `{name}`" for name in found)]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for rows in zip(*found.values(), strict=True):
-        cells = [f"**{VERDICTS[row['holds']]}**" + f": {row['measured']}" * (row["holds"] is not None) for row in rows]
-        lines.append("| " + " | ".join(_cell(text) for text in (rows[0]["id"], rows[0]["statement"], *cells)) + " |")
-    return "\n".join(lines) + "\n"
+    """One row a claim, one column a protocol of the study that is shown, as Markdown: a word each."""
+    found: dict[str, dict[str, str]] = {}
+    for row in read_json(results / SHOWN / "claims.json"):
+        found.setdefault(f"{row['id']}: {row['statement']}", {})[row["protocol"]] = row["verdict"]
+    lines = [["claim", *PROTOCOLS], ["---"] * (1 + len(PROTOCOLS))]
+    lines += [[claim, *(verdicts[protocol] for protocol in PROTOCOLS)] for claim, verdicts in found.items()]
+    return "".join(f"| {' | '.join(_cell(text) for text in line)} |\n" for line in lines)
 
 
 def _cell(text: str) -> str:

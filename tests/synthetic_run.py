@@ -10,6 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+FAMILIES = {
+    name: {"architecture": name[:2], "augmentation": "augmented" in name}
+    for name in ("EQ", "ST", "FL", "ST, augmented", "FL, augmented")
+}
 LEAST = "instances = 3\nrecipe = {}\nsearch = { trials = 1, n_training = 10, recipe = {} }"
 STUDY = """
 name = "synthetic"
@@ -24,11 +28,7 @@ n_training = {n_training}
 test = {{ couplings = {{ mu = {mu} }}, shapes = {shapes}, configurations = 500 }}
 
 [tasks.regression.families]
-EQ = {{}}
-ST = {{}}
-FL = {{}}
-"ST, augmented" = {{ architecture = "ST", augmentation = true }}
-"FL, augmented" = {{ architecture = "FL", augmentation = true }}
+{all_families}
 
 [tasks.detection]
 couplings = {{ lam = 1.0 }}
@@ -37,6 +37,9 @@ shape = [8, 8]
 n_training = [16000]
 n_worms = [0, 1]
 {least}
+
+[tasks.detection.families]
+{families}
 
 [tasks.detection.test]
 couplings = {{ eta = [4.01, 4.04, 4.25], mu = [1.0, 1.25, 1.5] }}
@@ -52,6 +55,9 @@ n_training = [16000]
 n_worms = [0, 5]
 {least}
 
+[tasks.counting.families]
+{families}
+
 [tasks.counting.test]
 couplings = {{ mu = [1.0, 1.5] }}
 shapes = {squares}
@@ -64,7 +70,7 @@ couplings = {{ eta = 4.01, lam = 1.0 }}
 training = [{{ mu = 0.91 }}, {{ mu = 1.05 }}]
 shape = [200, 10]
 n_training = [8000]
-instances = 1
+instances = 3
 recipe = {{}}
 test = {{ couplings = {{ mu = [0.91, 1.05] }}, shapes = [[200, 10]], configurations = 500 }}
 families = {{ Zhou = {{ architecture = "FL", networks = [{{ config = {{}} }}] }} }}
@@ -92,6 +98,8 @@ class Tables:
     measurements: dict[str, pd.DataFrame] = field(default_factory=dict)
     study: str = ""
     """The study file."""
+    references: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Means that share nothing with the tests, by section."""
     searches: dict[tuple[str, str], list[dict]] = field(default_factory=dict)
     """The settings that were tried for a task and an architecture, the best first."""
 
@@ -102,6 +110,9 @@ class Tables:
         self.metrics.to_csv(run / "metrics.csv", index=False)
         for name, table in self.measurements.items():
             table.to_csv(run / "measurements" / f"{name}.csv", index=False)
+        for name, table in self.references.items():
+            (run / "references").mkdir(exist_ok=True)
+            table.to_csv(run / "references" / f"{name}.csv", index=False)
         for (task, architecture), trials in self.searches.items():
             write_search(run / "searches" / f"{task}-{architecture}", task, architecture, trials)
         return run
@@ -127,7 +138,34 @@ def tables(seed: int = 1, scale: Scale = Scale()) -> Tables:
     measurements["feature_maps"] = _feature_maps(rng, measurements["example"])
     tasks = ("regression", "detection", "counting")
     searches = {(task, architecture): search(rng) for task in tasks for architecture in DETECTION_LOSS}
-    return Tables(pd.DataFrame(rows), measurements, study(scale), searches)
+    searched = pd.DataFrame(rows)
+    beforehand = searched["task"] == "zhou"
+    searched["protocol"] = np.where(beforehand, "same layers", "searched")
+    metrics = _both(searched[~beforehand], protocol="same layers")
+    measurements |= {name: _both(measurements[name]) for name in ("translation", "responses", "feature_maps")}
+    both = pd.concat([metrics, searched[beforehand]], ignore_index=True)
+    return Tables(both, measurements, study(scale), searches=searches)
+
+
+def _both(searched, **further):
+    """The same numbers for families whose layers are fixed beforehand."""
+    fixed = searched.assign(family=[fixed_name(name) for name in searched["family"]], **further)
+    return pd.concat([searched, fixed], ignore_index=True)
+
+
+def fixed_name(family):
+    """The family with fixed layers that has the numbers of a searched one."""
+    return f"{family}, fixed"
+
+
+def families(names):
+    """Searched families and the same with fixed layers, as lines of a study file."""
+    lines = []
+    for name in names:
+        about = ", ".join(f"{key} = {json.dumps(value)}" for key, value in FAMILIES[name].items())
+        lines += [f'"{name}" = {{ {about} }}']
+        lines += [f'"{fixed_name(name)}" = {{ {about}, networks = [{{ config = {{}} }}] }}']
+    return "\n".join(lines)
 
 
 def study(scale: Scale) -> str:
@@ -136,7 +174,8 @@ def study(scale: Scale) -> str:
         json.dumps([[*map(int, shape.split("x"))] for shape in some]) for some in (scale.shapes, SQUARES)
     )
     sizes = {"n_training": list(scale.n_training), "mu": list(scale.mu), "shapes": shapes, "squares": squares}
-    return STUDY.format(least=LEAST, **sizes)
+    names = {"all_families": families(FAMILIES), "families": families(["EQ", "ST", "FL"])}
+    return STUDY.format(least=LEAST, **sizes, **names)
 
 
 def search(rng, n=12):
@@ -196,7 +235,8 @@ def _regression_rows(rng, architecture, augmentation, n, instance, shape, mu, lo
     for (target, (truth, error)), share in zip(_truth(shape, mu).items(), (1.2, 0.8), strict=True):
         scores = {"target": target, "loss": share * loss, "loss_error": 0.05 * share * loss}
         mean = truth + 0.1 * np.nan_to_num(error) * rng.uniform(-1, 1)
-        yield {**row, **scores, "mean": mean, "truth": truth, "truth_error": error, "accuracy": np.nan, **further}
+        truths = {"truth": truth, "truth_error": error, "bias": mean - truth, "bias_error": 0.1 * error}
+        yield {**row, **scores, "mean": mean, **truths, "accuracy": np.nan, **further}
 
 
 def _regression(rng, scale):
@@ -205,7 +245,7 @@ def _regression(rng, scale):
         power = -1.5 if architecture == "EQ" else -0.15
         for n in scale.n_training:
             for instance in range(scale.instances):
-                quality = loss * (n / 100) ** power * np.exp(0.3 * rng.normal())
+                quality = loss * (n / 100) ** power * np.exp(0.1 * rng.normal())
                 if architecture == "EQ":
                     quality *= 1e-2
                 for shape in scale.shapes if n == scale.n_training[-1] else ("60x4",):
@@ -219,7 +259,8 @@ def _regression(rng, scale):
 def _zhou(rng, scale):
     further = {"task": "zhou", "family": "Zhou", "model": "models/zhou/00.safetensors", "n_parameters": 10_000_000}
     for mu in (scale.mu[0], scale.mu[-1]):
-        yield from _regression_rows(rng, "FL", False, 8000, 0, scale.shapes[-1], mu, 1e-3, **further)
+        for instance in range(scale.instances):
+            yield from _regression_rows(rng, "FL", False, 8000, instance, scale.shapes[-1], mu, 1e-3, **further)
 
 
 def _detection(rng, scale):
@@ -251,7 +292,14 @@ def _counting(rng, scale):
 def _worm_row(task, architecture, instance, shape, eta, mu, number, loss, **further):
     target = {"detection": "open", "counting": "n_worms"}[task]
     settings = {"eta": eta, "mu": mu, "n_worms": number, "target": target, "loss": loss, "loss_error": 0.1 * loss}
-    settings |= {"mean": np.nan, "truth": number, "truth_error": np.nan, "accuracy": 1 - 0.4 * min(1, loss)}
+    settings |= {
+        "mean": np.nan,
+        "truth": number,
+        "truth_error": np.nan,
+        "bias": np.nan,
+        "bias_error": np.nan,
+        "accuracy": 1 - 0.4 * min(1, loss),
+    }
     return _row(task, architecture, False, 16000, instance, shape, **settings | further)
 
 

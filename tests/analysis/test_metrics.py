@@ -31,8 +31,10 @@ seed = 1
 [tasks.mine]
 task = "regression"
 {WORMS.replace("n_worms = [0, 1]", "", 1).replace(", n_worms = [0, 1]", "")}
+families = {{ "EQ, small" = {{ architecture = "EQ", networks = [{{ config = {{}} }}] }}, FL = {{}}, theirs.function = "a:b" }}
 [tasks.detection]
 {WORMS}
+families.Linear = {{ architecture = "EQ" }}
 """
 
 
@@ -55,6 +57,7 @@ def test_a_row_for_each_model_test_set_and_target(run):
     keys = ["model", "shape", "target"]
     expected = [(path.name, shape, target) for shape in ("4x4", "6x4") for path in models for target in ("n", "phi2")]
     assert list(table[keys].itertuples(index=False, name=None)) == expected
+    assert set(table["protocol"]) == {"same layers"}
     assert (table["task"] == "mine").all()
     assert (table["family"] == "EQ, small").all()
     ensemble = small_ensembles.closed(3)
@@ -65,6 +68,8 @@ def test_a_row_for_each_model_test_set_and_target(run):
     assert dict(first["truth"]) == {"n": ensemble.n.mean(), "phi2": ensemble.phi2.mean()}
     assert (first["truth_error"] > 0).all()
     assert dict(first["mean"]) == found.mean_prediction
+    assert dict(first["bias"]) == found.bias
+    assert dict(first["bias_error"]) == found.bias_error
 
 
 def test_what_is_written_is_what_figures_read(run):

@@ -5,7 +5,13 @@ from fluxeq.analysis import spread
 
 
 def rows(**columns) -> pd.DataFrame:
-    named = {"family": "EQ, mine", "architecture": "EQ", "augmentation": False, "n_training": 10}
+    named = {
+        "protocol": "searched",
+        "family": "EQ, mine",
+        "architecture": "EQ",
+        "augmentation": False,
+        "n_training": 10,
+    }
     return pd.DataFrame({"instance": columns.pop("instance"), **named, **columns})
 
 

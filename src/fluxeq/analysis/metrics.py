@@ -42,7 +42,8 @@ def score_table(
     number of them.
     """
     settings = load_study(run / "study.toml").tasks[section]
-    task, whose = TASKS[settings.task], {"task": section, "family": family}
+    task = TASKS[settings.task]
+    whose = {"task": section, "family": family, "protocol": settings.families[family].protocol}
     contenders = [_network(run, load_model(path), whose) for path in models]
     if function is not None:
         contenders.append(_function(function, {**whose, "n_training": settings.n_training[-1]}, task))
@@ -102,6 +103,7 @@ def _rows(task: Task, contenders: list[Contender], ensemble: Ensemble) -> list[d
             common |= {"configurations": result.configurations, "accuracy": result.accuracy}
             scores: dict[str, Mapping[str, float | None]]
             scores = {"loss": result.per_target, "loss_error": result.per_target_error, "mean": result.mean_prediction}
+            scores |= {"bias": result.bias, "bias_error": result.bias_error}
             for target, truth in zip(task.target_names, truths[number], strict=True):
                 rows.append(
                     {**common, "target": target, **{key: values[target] for key, values in scores.items()}, **truth}

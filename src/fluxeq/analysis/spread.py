@@ -20,7 +20,7 @@ RESAMPLED = 2000
 """Bootstrap samples."""
 CONFIDENCE = 0.95
 
-SERIES = ["family", "architecture", "augmentation"]
+SERIES = ["protocol", "family", "architecture", "augmentation"]
 
 
 class Interval(NamedTuple):

@@ -9,7 +9,7 @@ worst one and does not drop out of a median.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,18 @@ from fluxeq.study.values import named
 WAY_OUT = "run 'fluxeq reproduce' first"
 
 _FAMILY = {"task": "str", "family": "str", "architecture": "str"}
+_PROTOCOL = {"protocol": "str"}
 _SITES = dict.fromkeys(("t", "x"), "int64")
 
 _MODEL = {"augmentation": "bool", "n_training": "int64", "instance": "int64", "model": "str", "n_parameters": "Int64"}
 METRICS = {
     **_FAMILY,
+    **_PROTOCOL,
     **_MODEL,
     **{"theory": "str", "shape": "str", "n_worms": "Int64", "configurations": "int64", "target": "str"},
-    **dict.fromkeys(("loss", "loss_error", "mean", "truth", "truth_error", "accuracy"), "float64"),
+    **dict.fromkeys(
+        ("loss", "loss_error", "mean", "truth", "truth_error", "bias", "bias_error", "accuracy"), "float64"
+    ),
 }
 """Columns of ``metrics.csv`` beside the couplings, which follow on the shape; ``task`` is a section of the study."""
 
@@ -55,6 +59,8 @@ MEASUREMENTS = {
     "feature_maps": {**_FAMILY, "channel": "int64", **_SITES, "value": "float64", "selected": "bool"},
 }
 """Columns of the tables in ``measurements``."""
+REFERENCE = {"shape": "str", "target": "str", "value": "float64", "error": "float64", "source": "str"}
+"""Columns of ``references/SECTION.csv`` beside the couplings: means that no test set has a part in."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,12 @@ class Results:
     """
 
     run: Path
+    protocol: str | None = None
+    """Only families whose networks are chosen in this way; None for all."""
+
+    def of(self, protocol: str | None) -> "Results":
+        """The same of one protocol."""
+        return replace(self, protocol=protocol)
 
     @cached_property
     def study(self) -> Study:
@@ -81,13 +93,21 @@ class Results:
         table = _read(path, METRICS, further="float64")
         if not table["shape"].str.fullmatch(r"\d+(x\d+)*").all():
             raise InputError(f"{path}: a shape in it is none; {WAY_OUT}")
-        return table.assign(loss=table["loss"].fillna(np.inf))
+        table = table.assign(loss=table["loss"].fillna(np.inf))
+        return table if self.protocol is None else select(table, path.name, protocol=self.protocol)
 
     def measurement(self, name: str, task: str | None = None) -> pd.DataFrame:
         """What was measured on trained networks under one of the names in ``MEASUREMENTS``, of one section or all."""
         path = self.run / "measurements" / f"{name}.csv"
         table = _read(path, MEASUREMENTS[name])
-        return table if task is None else select(table, path.name, task=task)
+        table = table if task is None else select(table, path.name, task=task)
+        if task is not None and self.protocol is not None and "family" in table:
+            table = table[table["family"].isin(self.families(task))]
+        return table
+
+    def reference(self, section: str) -> pd.DataFrame:
+        """The means of the targets of a section that no test set has a part in, at every coupling and lattice."""
+        return _read(self.run / "references" / f"{section}.csv", REFERENCE, further="float64")
 
     def section(self, name: str) -> Section:
         """A section of the study. Raises InputError if it has none of this name."""
@@ -103,12 +123,15 @@ class Results:
         """Those of the largest training set."""
         return self.scores(section, n_training=self.section(section).n_training[-1], **conditions)
 
-    def first_families(self, section: str, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the first family of each architecture, and with augmentation: those that the paper compares."""
-        first: dict[tuple[str, bool], str] = {}
-        for name, family in self.section(section).families.items():
-            first.setdefault((family.architecture, family.augmentation), name)
-        return rows[rows["family"].isin(first.values())]
+    def families(self, section: str, architecture: str | None = None, *, augmentation: bool | None = None) -> list[str]:
+        """The names of the families of the protocol, of one architecture, with or without augmentation, or of all."""
+        return [
+            name
+            for name, family in self.section(section).families.items()
+            if self.protocol in (None, family.protocol)
+            and architecture in (None, family.architecture)
+            and augmentation in (None, family.augmentation)
+        ]
 
     def trained_at(self, section: str) -> dict[str, Any]:
         """The lattice and the couplings of the first training ensemble, as columns of the scores."""

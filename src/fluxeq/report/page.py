@@ -2,15 +2,18 @@
 
 import base64
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas
 
+from fluxeq.analysis.claims.claim import WORDS, Judgement
 from fluxeq.errors import InputError
 from fluxeq.report.figures.figure import Figure
 from fluxeq.report.figures.registry import FIGURES
+from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import load_study, study_text
 from fluxeq.system.files import read_json, write_text
 
@@ -21,18 +24,19 @@ h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.45rem 0.6rem; border-bottom: 1px solid #d8dde2; }
 td.verdict { white-space: nowrap; font-weight: 600; }
-.yes { color: #00704e; } .no { color: #a8321a; } .unknown { color: #666; }
+.yes { color: #00704e; } .no { color: #a8321a; } .open { color: #7a5c00; } .unknown { color: #666; }
 figure { margin: 1.5rem 0 2.5rem; } img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
 details { font-size: 0.85rem; max-width: 48rem; margin: 0.5rem auto; } summary { cursor: pointer; color: #444; }
 figcaption { font-size: 0.92rem; color: #444; max-width: 48rem; margin: 0.5rem auto 0; }
 pre { background: #f4f6f8; padding: 0.8rem 1rem; overflow-x: auto; font-size: 0.82rem; }
 """.strip()
 
-COLUMNS, HEAD = ("id", "statement", "paper", "measured"), ("", "Claim", "Paper", "Measured here", "Verdict")
+HEAD = ("", "Claim", "Paper", *(protocol.capitalize() for protocol in PROTOCOLS))
 """Of the table of claims."""
 HIDDEN = ["instances", "mean", "panel", "architecture", "augmentation"]
 """Columns of the numbers of a figure that are not shown below it."""
-VERDICTS = {True: ("holds", "yes"), False: ("does not hold", "no"), None: ("not measured", "unknown")}
+LOOKS: dict[str, str] = dict(zip(WORDS, ("yes", "no", "open", "unknown"), strict=True))
+"""Of verdicts, as classes of the style."""
 
 
 def write_report(run: Path, unfinished: str = "") -> Path:
@@ -49,7 +53,7 @@ def write_report(run: Path, unfinished: str = "") -> Path:
         *([f"<p><strong>Unfinished.</strong> {escape(unfinished)}</p>"] if unfinished else []),
         f"<p>{_summary(claims)}</p>",
         "<h2>Claims</h2>",
-        f"<table>{_row(HEAD, 'th')}\n{''.join(map(_claim_row, claims))}</table>",
+        f"<table>{_row(HEAD, 'th')}\n{''.join(map(_claim_row, _by_claim(claims)))}</table>",
         "<h2>Figures</h2>",
         *(_shown(run, figure) for figure in shown if not unfinished or _picture(run, figure).is_file()),
         "<h2>How it was made</h2>",
@@ -64,7 +68,16 @@ def write_report(run: Path, unfinished: str = "") -> Path:
 
 
 def _is_claim(row: Any) -> bool:
-    return isinstance(row, dict) and {*COLUMNS, "holds"} <= row.keys() and row["holds"] in list(VERDICTS)
+    keys = {field.name for field in fields(Judgement)}
+    return isinstance(row, dict) and keys == row.keys() and row["verdict"] in WORDS and row["protocol"] in PROTOCOLS
+
+
+def _by_claim(rows: list[dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
+    """The judgements of each claim by protocol."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["id"], {})[row["protocol"]] = row
+    return list(found.values())
 
 
 def _whole(path: Path, is_whole: Callable[[Any], bool]) -> Any:
@@ -75,17 +88,22 @@ def _whole(path: Path, is_whole: Callable[[Any], bool]) -> Any:
 
 
 def _summary(claims: list[dict[str, Any]]) -> str:
-    verdicts = [claim["holds"] for claim in claims]
-    words = {True: "hold", False: "do not hold", None: "could not be measured"}
-    counts = ", ".join(f"{verdicts.count(value)} {word}" for value, word in words.items() if value in verdicts)
-    return f"{len(claims)} claims of the paper, judged by this run's own numbers: {counts}."
+    """How many claims have each verdict, under each protocol."""
+    parts = []
+    for protocol in PROTOCOLS:
+        verdicts = [claim["verdict"] for claim in claims if claim["protocol"] == protocol]
+        counts = ", ".join(f"{verdicts.count(word)} {word}" for word in WORDS if word in verdicts)
+        parts.append(f"{protocol}: {counts}")
+    return f"The claims of the paper, judged by this run's own numbers. {'; '.join(parts).capitalize()}."
 
 
-def _claim_row(claim: dict[str, Any]) -> str:
-    verdict, kind = VERDICTS[claim["holds"]]
-    return _row([str(claim[key]) for key in COLUMNS]).replace(
-        "</tr>", f'<td class="verdict {kind}">{verdict}</td></tr>'
-    )
+def _claim_row(claim: dict[str, dict[str, Any]]) -> str:
+    about = next(iter(claim.values()))
+    cells = [f"<td>{escape(about[key])}</td>" for key in ("id", "statement", "paper")]
+    for row in (claim.get(protocol) for protocol in PROTOCOLS):
+        word = f'<b class="{LOOKS[row["verdict"]]}">{row["verdict"]}</b><br>{escape(row["measured"])}' if row else ""
+        cells.append(f"<td>{word}</td>")
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _shown(run: Path, figure: Figure) -> str:

@@ -6,10 +6,11 @@ The chains of an ensemble depend on its name, which says its purpose, so purpose
 import math
 from typing import NamedTuple
 
+from fluxeq.analysis.reference import has_exact_means
 from fluxeq.runs.jobs import OpenWorms, Sample
 from fluxeq.runs.weights import Weight
 from fluxeq.study.family import file_stem
-from fluxeq.study.section import Section
+from fluxeq.study.section import Section, Test
 from fluxeq.study.study import Study
 from fluxeq.study.values import named
 from fluxeq.theory import FluxTheory, written
@@ -51,15 +52,23 @@ def closed_tests(study: Study) -> dict[Point, Ensemble]:
     """The closed test ensembles; each is as large as the largest test on it."""
     sizes: dict[Point, int] = {}
     for section in study.tasks.values():
-        for point in _tested(section):
-            sizes[point] = max(sizes.get(point, 0), section.test.n_configurations)
+        for test, point in _tested(section):
+            sizes[point] = max(sizes.get(point, 0), test.n_configurations)
     return {point: _sampled(study, "test", point, n) for point, n in sizes.items()}
+
+
+def references(study: Study, name: str, section: Section) -> tuple[list[Ensemble], list[Point]]:
+    """Ensembles at the points of the tests that nothing is trained or tested on, and points whose means are exact."""
+    wanted = [(test.reference, point) for test, point in _tested(section) if test.reference]
+    solved = [point for _, point in wanted if has_exact_means(section.task, *point)]
+    sampled = [_sampled(study, f"{name}-reference", point, n) for n, point in wanted if point not in solved]
+    return sampled, solved
 
 
 def data_of(study: Study, name: str, section: Section, shared: dict[Point, Ensemble]) -> SectionData:
     """The data of a section."""
     most, points = section.n_training[-1], section.training_points
-    tests = [shared[point] for point in _tested(section)]
+    tests = [(test, shared[point]._replace(n=test.n_configurations)) for test, point in _tested(section)]
 
     def sampled(purpose: str, size: int) -> list[Ensemble]:
         each = -(-size // len(points))  # rounded up
@@ -71,16 +80,21 @@ def data_of(study: Study, name: str, section: Section, shared: dict[Point, Ensem
     training, validation = sampled("training", most), sampled("validation", max(1, most // 10))
     jobs = [ensemble.job for ensemble in training + validation]
     if not section.n_worms:
-        n = section.test.n_configurations
-        return SectionData(training, validation, [ensemble._replace(n=n) for ensemble in tests], jobs)
+        return SectionData(training, validation, [ensemble for _, ensemble in tests], jobs)
     found = [opened(some, section.n_worms) for some in (training, validation)]
-    tests = opened(tests, section.test.n_worms)
-    jobs += [ensemble.job for ensemble in (*found[0], *found[1], *tests)]
-    return SectionData(found[0], found[1], tests, jobs)
+    with_worms = [_opened(study, ensemble, name, test.n_worms) for test, ensemble in tests]
+    jobs += [ensemble.job for ensemble in (*found[0], *found[1], *with_worms)]
+    return SectionData(found[0], found[1], with_worms, jobs)
 
 
-def _tested(section: Section) -> list[Point]:
-    return [(theory, shape) for shape in section.test.shapes for theory in section.test_points]
+def _tested(section: Section) -> list[tuple[Test, Point]]:
+    """Every test with every point of it."""
+    return [
+        (test, (theory, shape))
+        for test in section.tests
+        for shape in test.shapes
+        for theory in section.test_points(test)
+    ]
 
 
 def _sampled(study: Study, purpose: str, point: Point, n: int) -> Ensemble:

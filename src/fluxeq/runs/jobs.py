@@ -215,6 +215,26 @@ class Evaluate(NetworkWork, kind="evaluate"):
         _save(folder / self.output, score_table(folder, self.section, self.family, models, self.function, self.tests))
 
 
+class Refer(Work, kind="reference", shown=True):
+    """Find the means of a section that share nothing with its test sets."""
+
+    task: str
+    ensembles: Files
+    theory: str
+    solved: tuple[tuple[dict[str, float], tuple[int, ...]], ...]
+    """Couplings and lattices whose means are exact."""
+    output: str
+
+    def run(self, folder: Path) -> None:
+        """Write the table."""
+        from fluxeq.analysis.reference import references
+        from fluxeq.theory import theory_of
+
+        points = [(theory_of(self.theory, couplings), shape) for couplings, shape in self.solved]
+        files = _within(folder, self.ensembles)
+        _save(folder / self.output, references(self.task, files, points))
+
+
 class Collect(Work, kind="collect", shown=True):
     """Put all scores into one table."""
 

@@ -4,9 +4,10 @@ Nothing here touches a file.
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from fluxeq.report.figures.registry import FIGURES
-from fluxeq.runs.ensembles import Ensemble, SectionData, closed_tests, data_of
+from fluxeq.runs.ensembles import Ensemble, SectionData, closed_tests, data_of, references
 from fluxeq.runs.jobs import (
     ByFamily,
     Collect,
@@ -17,6 +18,7 @@ from fluxeq.runs.jobs import (
     Measure,
     ModelCards,
     OpenWorms,
+    Refer,
     Report,
     Search,
     Train,
@@ -39,6 +41,7 @@ def plan(study: Study) -> list[Job]:
         jobs += data[name].jobs
         jobs += _searches(study, name, section, data[name])
         jobs += _networks(study, name, section, data[name])
+        jobs += _references(study, name, section)
     return jobs + _shown(study, jobs, data)
 
 
@@ -142,6 +145,23 @@ def _network(name: str, family: Family, section: Section, instance: int) -> tupl
     return f"searches/{search}/best.json", [f"search/{search}"]
 
 
+def _references(study: Study, name: str, section: Section) -> list[Job]:
+    """What finds the means that share nothing with the tests, and the ensembles for it; nothing unless asked for."""
+    sampled, solved = references(study, name, section)
+    if not sampled and not solved:
+        return []
+    work = Refer(
+        task=section.task,
+        ensembles=tuple(ensemble.file for ensemble in sampled),
+        theory=section.theory,
+        solved=tuple((theory.couplings, shape) for theory, shape in solved),
+        output=f"references/{name}.csv",
+    )
+    jobs = [replace(ensemble.job, weight=Weight.REFERENCE) for ensemble in sampled]
+    needs = tuple(job.name for job in jobs)
+    return [*jobs, Job(f"reference/{name}", work, (work.output,), needs, weight=Weight.REFERENCE)]
+
+
 def _scored(name: str, family: str, section: Section, trained: list[Job], tests: list[Ensemble]) -> Job:
     variant = trained[0].group.removeprefix("train/") if trained else f"{name}-{file_stem(family)}"
     work = Evaluate(
@@ -164,7 +184,7 @@ def _shown(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> list[
     measurements = _measured(study, jobs, data)
     assert isinstance(measurements.work, Measure)
     cards = Job("model_cards", ModelCards(models=measurements.work.models, output="best"), ("best",), (metrics.name,))
-    tables = (metrics.name, measurements.name)
+    tables = (metrics.name, measurements.name, *(job.name for job in jobs if isinstance(job.work, Refer)))
     figures = [_drawn(name, jobs, tables) for name in FIGURES if FIGURES[name].shows(study)]
     claims = Job("claims", JudgeClaims(), ("claims.json",), tables)
     made = [metrics, measurements, cards, *figures, claims]

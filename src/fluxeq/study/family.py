@@ -12,6 +12,10 @@ from fluxeq.nets.architecture import ARCHITECTURES
 from fluxeq.registry import Registry
 from fluxeq.training.recipe import Recipe
 
+SAME_LAYERS, SEARCHED = "same layers", "searched"
+PROTOCOLS = (SAME_LAYERS, SEARCHED)
+"""How networks are chosen: fixed beforehand, or by a search."""
+
 
 class FixedNetwork(Frozen):
     """A network that is given in place of one that a search finds."""
@@ -61,6 +65,11 @@ class Family(Frozen):
     def searched(self) -> bool:
         """Whether its networks are those that searches find."""
         return self.function is None and not self.networks
+
+    @property
+    def protocol(self) -> str:
+        """How its networks are chosen; a function is given beforehand."""
+        return SEARCHED if self.searched else SAME_LAYERS
 
     def require_there(self, shape: tuple[int, ...]) -> None:
         """Raise InputError for a function or a class that is not there, or networks that cannot be built; loads JAX."""

@@ -52,6 +52,8 @@ class Test(Frozen):
     configurations: Count
     """Of each ensemble; with worms, of each number of them."""
     n_worms: Different[NumberOfWorms] = ()
+    reference: Annotated[Count | None, Field(exclude_if=lambda n: n is None)] = None
+    """Configurations of another ensemble at each point, for means that share nothing with the test sets."""
 
     @property
     def n_configurations(self) -> int:
@@ -81,6 +83,8 @@ class Section(Frozen):
     """Independent searches of each architecture. Instances are shared out among their winners, one after another, so
     that the spread over instances tells what depends on the luck of a search."""
     test: Test
+    farther: tuple[Test, ...] = ()
+    """Further tests, on lattices that ``test`` does not have."""
     families: dict[str, Family] = Field(
         default={name: Family(architecture=name) for name in ("EQ", "ST", "FL")}, min_length=1
     )
@@ -100,13 +104,16 @@ class Section(Frozen):
 
     @model_validator(mode="after")
     def _data_there(self) -> Self:
-        trained, tested = self.training_points, self.test_points
-        for theory in (*trained, *tested):
+        trained, tested = self.training_points, self.test_points(self.test)
+        for theory in (*trained, *(theory for test in self.tests for theory in self.test_points(test))):
             theory.require_stable(len(self.shape))
         if not {*trained} <= {*tested} or self.shape not in self.test.shapes:
             raise ValueError("test: its couplings and shapes must contain those of the training")
-        if len({len(shape) for shape in self.test.shapes}) > 1:
+        shapes = [shape for test in self.tests for shape in test.shapes]
+        if len({len(shape) for shape in shapes}) > 1:
             raise ValueError("test.shapes: lattices of one dimension are needed, since a network takes no others")
+        if len({*shapes}) < len(shapes):
+            raise ValueError("farther: other lattices than those of the test are needed, each once")
         if list(self.n_training) != sorted(self.n_training):
             raise ValueError("n_training: different sizes in rising order are needed")
         if self.n_training[0] < len(trained):
@@ -117,14 +124,17 @@ class Section(Frozen):
     def _worms_fit(self) -> Self:
         task = TASKS[self.task]
         if not task.counts_worms:
-            if self.n_worms or self.test.n_worms:
+            if self.n_worms or any(test.n_worms for test in self.tests):
                 raise ValueError(f"n_worms: {self.task} is of closed configurations; leave it out, also of the test")
             return self
-        if len(self.n_worms) < 2 or not self.test.n_worms:
+        if len(self.n_worms) < 2 or not all(test.n_worms for test in self.tests):
             raise ValueError(f"n_worms: {self.task} needs at least two numbers of worms, and at least one in the test")
+        if any(test.reference for test in self.tests):
+            raise ValueError(f"test.reference: {self.task} counts worms, whose number is known; leave it out")
         _require_room("n_worms", self.n_worms, self.shape)
-        for shape in self.test.shapes:
-            _require_room("test.n_worms", self.test.n_worms, shape)
+        for test in self.tests:
+            for shape in test.shapes:
+                _require_room("test.n_worms", test.n_worms, shape)
         _require_different_labels(task, self.n_worms)
         least = LEAST_PER_NUMBER * len(self.n_worms) * len(self.training)
         if self.n_training[0] < least:
@@ -166,9 +176,13 @@ class Section(Frozen):
         return [self._theory(f"training.{i}", point) for i, point in enumerate(self.training)]
 
     @property
-    def test_points(self) -> list[FluxTheory]:
-        """The theory of each ensemble of the test, the last coupling of the theory fastest."""
-        grid = self.test.couplings
+    def tests(self) -> tuple[Test, ...]:
+        """All of them."""
+        return (self.test, *self.farther)
+
+    def test_points(self, test: Test) -> list[FluxTheory]:
+        """The theory of each ensemble of a test, the last coupling of the theory fastest."""
+        grid = test.couplings
         names = [name for name in self.training_points[0].couplings if name in grid]
         names += [name for name in grid if name not in names]  # which the theory then refuses
         points = itertools.product(*(grid[name] for name in names))

@@ -41,6 +41,7 @@ class Score:
     per_target_error: dict[str, float | None]
     bias: dict[str, float]
     """Mean of prediction minus label."""
+    bias_error: dict[str, float | None]
     mean_prediction: dict[str, float]
     accuracy: float | None
 
@@ -97,19 +98,23 @@ def score(task: Task, found: Array, labels: Array, chain: np.ndarray) -> Score:
     found, labels = jnp.asarray(found), jnp.asarray(labels)
     losses = task.losses(found, labels)
     values = task.values(found)
-    by_configuration = losses.mean(axis=1)
+    by_configuration, differences = losses.mean(axis=1), values - labels
     n = len(by_configuration)
 
     def named(values: np.ndarray) -> dict[str, float]:
         return dict(zip(task.target_names, map(float, values), strict=True))
+
+    def errors(values: np.ndarray) -> dict[str, float | None]:
+        return dict(zip(task.target_names, (_error(each, chain) for each in values.T), strict=True))
 
     return Score(
         configurations=n,
         loss=float(by_configuration.mean()),
         loss_error=_error(by_configuration, chain),
         per_target=named(losses.mean(axis=0)),
-        per_target_error=dict(zip(task.target_names, (_error(each, chain) for each in losses.T), strict=True)),
-        bias=named((values - labels).mean(axis=0)),
+        per_target_error=errors(losses),
+        bias=named(differences.mean(axis=0)),
+        bias_error=errors(differences),
         mean_prediction=named(values.mean(axis=0)),
         accuracy=task.accuracy(found, labels),
     )

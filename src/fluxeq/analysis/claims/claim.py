@@ -1,31 +1,45 @@
 """What a claim is, the registry of them, and the judgement of all on a run, in the order of the paper.
 
-    loss of an architecture     = median over the instances of its first family of the mean loss over all targets and
-                                  configurations of the test sets
-    accuracy of an architecture = likewise
-    [a ... b]                   = 95 % of the bootstrap over instances
+    loss of a family     = median over its instances of the mean loss over all targets and configurations of the tests
+    accuracy of a family = likewise
+    [a ... b]            = 95 % of the bootstrap over instances
+
+Each claim is judged twice, on the families whose layers are fixed beforehand and on those that searches find. It holds
+if the whole interval is on the right side of the threshold, does not if it is on the other, else it is undecided.
 
 A claim is an instance of ``Claim`` under its id in ``fluxeq.claims``. Every threshold is a constant of its module,
 fixed beforehand, with its reason; none is a setting. Verified on a made-up run on which all claims hold, for each claim
-on one that violates it, and on one that lacks its data.
+on one that violates it, on one that leaves it undecided, and on one that lacks its data.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
+from fluxeq.analysis.claims.bound import Bound, all_hold, undecided
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
 from fluxeq.registry import Registry
+from fluxeq.study.family import PROTOCOLS
 from fluxeq.system.files import write_json
+
+Word = Literal["holds", "does not hold", "undecided", "not run"]
+WORDS: tuple[Word, ...] = get_args(Word)
+_IN_WORDS: dict[bool | None, Word] = {True: "holds", False: "does not hold", None: "undecided"}
 
 
 class Verdict(NamedTuple):
-    """What was measured, in words, and whether the claim holds."""
+    """What was measured, in words, and whether the claim holds; None where that is undecided."""
 
     measured: str
-    holds: bool
+    holds: bool | None
+
+
+def verdict(measured: str, bounds: Sequence[Bound]) -> Verdict:
+    """That of a claim which wants all of these; what is undecided is told."""
+    holds = all_hold(bounds)
+    return Verdict(f"{measured}; {undecided(bounds)}" if holds is None else measured, holds)
 
 
 @dataclass(frozen=True)
@@ -37,22 +51,22 @@ class Claim:
     paper: str
     """The paper's number or words."""
     judge: Callable[[Results], Verdict]
-    """Raises InputError if the run lacks the data."""
+    """Takes the results of one protocol. Raises InputError if the run lacks the data."""
     section: str = ""
     """The section of a study that it is about; empty if it is about all of them."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim and what a run says of it: a row of ``claims.json``."""
+    """A claim and what a run says of it under one protocol: a row of ``claims.json``."""
 
     id: str
+    protocol: str
     statement: str
     paper: str
     measured: str
     """The numbers of this run; where it lacks them, which."""
-    holds: bool | None
-    """None only if the run lacks the data for it."""
+    verdict: Word
 
 
 def _require_claim(name: str, found: Any) -> Claim:
@@ -69,21 +83,23 @@ CLAIMS: Registry[Claim] = Registry("claim", "claims", _require_claim, *_PAPER)
 
 
 def judge(run: Path) -> list[Judgement]:
-    """All claims in their order; those that the run has no numbers for are open."""
+    """All claims in their order, each under both protocols; those that the run has no numbers for are not run."""
     results = Results(run)
-    return [judged(CLAIMS[name], results) for name in CLAIMS]
+    of = {protocol: results.of(protocol) for protocol in PROTOCOLS}
+    return [judged(CLAIMS[name], of[protocol]) for name in CLAIMS for protocol in PROTOCOLS]
 
 
 def judged(claim: Claim, results: Results) -> Judgement:
-    """One claim on the results of a run."""
+    """One claim on the results of one protocol."""
+    word: Word
     try:
-        if claim.section:
-            results.section(claim.section)
+        if claim.section and not results.families(claim.section):
+            raise InputError(f"study.toml: the {claim.section} has no families of the protocol {results.protocol!r}")
         measured, holds = claim.judge(results)
-        verdict: tuple[str, bool | None] = measured, bool(holds)
+        word = _IN_WORDS[None if holds is None else bool(holds)]
     except InputError as error:
-        verdict = f"not measured: {error}".replace(f"{results.run}/", ""), None
-    return Judgement(claim.id, claim.statement, claim.paper, *verdict)
+        measured, word = f"not run: {error}".replace(f"{results.run}/", ""), "not run"
+    return Judgement(claim.id, str(results.protocol), claim.statement, claim.paper, measured, word)
 
 
 def write_claims(run: Path) -> list[Judgement]:

@@ -2,11 +2,14 @@
 
 from functools import partial
 
-from fluxeq.analysis.claims.claim import Claim, Verdict
-from fluxeq.analysis.claims.medians import compared, over_instances
-from fluxeq.analysis.spread import instance_scores, shapes, sizes
+import numpy as np
+
+from fluxeq.analysis.claims.claim import Claim, Verdict, verdict
+from fluxeq.analysis.claims.medians import Scores, others, reference
+from fluxeq.analysis.spread import instance_scores, sizes
 from fluxeq.analysis.tables import Results, select
 from fluxeq.errors import InputError
+from fluxeq.study.values import named
 
 SECTION = "counting"
 
@@ -17,22 +20,28 @@ SMALL_NUMBERS = (1, 2, 3)
 
 
 def _counts_every_number(results: Results) -> Verdict:
-    rows = compared(results, SECTION, augmentation=False)
-    rows = select(rows, shape=shapes(rows)[0])
-    found = over_instances(rows, "accuracy", "n_worms", ("EQ", "ST", "FL"))
-    small = found.medians.loc[found.medians.index.isin(SMALL_NUMBERS), ["ST", "FL"]]
-    if small.empty:
+    eq, broken = reference(results, SECTION), others(results, SECTION)
+    shape = named(results.section(SECTION).shape)
+    found = Scores.of(results.final(SECTION, shape=shape), "accuracy", "n_worms", (eq, *broken))
+    small = found.table.index.isin(SMALL_NUMBERS)
+    if not small.any():
         raise InputError(f"counting was not tested with {', '.join(map(str, SMALL_NUMBERS))} worms")
-    holds = (found.medians["EQ"] >= GOOD).all() and (small.min() < FAILS).all()
-    return Verdict(f"median accuracy on {rows['shape'].iloc[0]} with N = {found}", holds)
+
+    def lowest_of_small(medians: np.ndarray) -> np.ndarray:
+        return np.min(medians[..., small], axis=-1)
+
+    bounds = [found.bound(eq, partial(np.min, axis=-1), eq, least=GOOD)]
+    bounds += [found.bound(name, lowest_of_small, name, most=np.nextafter(FAILS, 0)) for name in broken]
+    return verdict(f"median accuracy on {shape} with N = {found}", bounds)
 
 
 def _counts_without_error(results: Results) -> Verdict:
-    rows = compared(results, SECTION, architecture="EQ", augmentation=False)
+    """That of the instances at hand, so that it has no interval."""
+    rows = select(results.final(SECTION), family=reference(results, SECTION))
     worst = instance_scores(rows, "accuracy", ["shape"]).groupby("shape")["accuracy"].min()
     worst = worst.sort_index(key=sizes)
     listed = ", ".join(f"{shape} {accuracy:.6g}" for shape, accuracy in worst.items())
-    return Verdict(f"worst of {rows['instance'].nunique()} instances: {listed}", (worst == 1.0).all())
+    return Verdict(f"worst of {rows['instance'].nunique()} instances: {listed}", bool((worst == 1.0).all()))
 
 
 _claim = partial(Claim, section=SECTION)

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from functools import partial
 
-from fluxeq.analysis.claims.claim import Claim, Verdict
-from fluxeq.analysis.claims.medians import OverInstances, compared, over_instances
+import numpy as np
+
+from fluxeq.analysis.claims.bound import ABOVE_ZERO, Bound
+from fluxeq.analysis.claims.claim import Claim, Verdict, verdict
+from fluxeq.analysis.claims.medians import Scores, others, reference
 from fluxeq.analysis.spread import interval, median
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
@@ -21,50 +24,66 @@ ONE_SIDED = 0.5
 
 
 def _ranks(results: Results) -> Verdict:
-    found = _over_mu(results, ("EQ", "ST", "FL"))
-    eq, st, fl = (found.medians[name] for name in ("EQ", "ST", "FL"))
-    holds = (fl < eq).all() and ((st - eq).abs() <= CLOSE).all()
-    return Verdict(f"median accuracy at mu = {found}", holds)
+    eq, strided = reference(results, SECTION), others(results, SECTION, ("ST",))
+    flattened = others(results, SECTION, ("FL",))
+    found = _over_mu(results, (eq, *strided, *flattened))
+    bounds = [found.bound(name, _least_lead, eq, name, least=ABOVE_ZERO) for name in flattened]
+    bounds += [found.bound(name, _largest_distance, eq, name, most=CLOSE) for name in strided]
+    return verdict(f"median accuracy at mu = {found}", bounds)
 
 
 def _ignores_mu(results: Results) -> Verdict:
-    found = _over_mu(results, ("EQ",))
-    accuracy = found.medians["EQ"]
-    if len(accuracy) < 2:
+    eq = reference(results, SECTION)
+    found = _over_mu(results, (eq,))
+    if len(found.table) < 2:
         raise InputError("detection was tested at one mu only; a spread needs at least two")
-    difference = accuracy.max() - accuracy.min()
-    return Verdict(f"median accuracy at mu = {found}; a spread of {difference:.3g}", difference <= CLOSE)
+    spread = found.bound(eq, partial(np.ptp, axis=-1), eq, most=CLOSE)
+    widest = np.ptp(np.median(found.table.to_numpy(), axis=1))
+    return verdict(f"median accuracy at mu = {found}; a spread of {widest:.3g}{spread.interval}", [spread])
 
 
-def _over_mu(results: Results, architectures: Sequence[str]) -> OverInstances:
-    shape = named(results.section(SECTION).shape)
-    rows = compared(results, SECTION, augmentation=False, shape=shape)
-    return over_instances(rows, "accuracy", "mu", architectures)
+def _over_mu(results: Results, families: Sequence[str]) -> Scores:
+    rows = results.final(SECTION, shape=named(results.section(SECTION).shape))
+    return Scores.of(rows, "accuracy", "mu", families)
 
 
 def _suffers_from_size(results: Results) -> Verdict:
-    found = over_instances(compared(results, SECTION, augmentation=False), "accuracy", "shape", ("EQ", "ST"))
-    if len(found.medians) < 2:
+    families = [reference(results, SECTION), *others(results, SECTION, ("ST",))]
+    found = Scores.of(results.final(SECTION), "accuracy", "shape", families)
+    if len(found.table) < 2:
         raise InputError("EQ and ST were tested on one common lattice only; sizes need at least two")
-    smallest, largest = found.medians.iloc[0], found.medians.iloc[-1]
-    return Verdict(f"median accuracy on {found}", (largest < smallest).all())
+    bounds = [found.bound(name, _loss_with_size, name, least=ABOVE_ZERO) for name in families]
+    return verdict(f"median accuracy on {found}", bounds)
+
+
+def _least_lead(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.min(one - other, axis=-1)
+
+
+def _largest_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.max(np.abs(one - other), axis=-1)
+
+
+def _loss_with_size(medians: np.ndarray) -> np.ndarray:
+    """How much more accurate it is on the smallest lattice than on the largest."""
+    return medians[..., 0] - medians[..., -1]
 
 
 def _is_one_sided(results: Results) -> Verdict:
-    responses = results.first_families(SECTION, results.measurement("responses", SECTION))
+    responses = results.measurement("responses", SECTION)
     successful = responses[responses["accuracy"] >= SUCCESSFUL]
-    parts, medians = [], []
-    for name in ("EQ", "ST"):
+    parts, bounds = [], []
+    for name in (reference(results, SECTION), *others(results, SECTION, ("ST",))):
         # A model that responds to neither (0 / 0) is not one-sided.
-        found = successful.loc[successful["architecture"] == name, "selectivity"].fillna(0.0)
-        if found.empty:
+        found = successful.loc[successful["family"] == name, "selectivity"].fillna(0.0).to_numpy()
+        if not len(found):
             parts.append(f"no {name} model reaches an accuracy of {SUCCESSFUL}")
             continue
-        medians.append(float(found.median()))
-        parts.append(f"{name} {medians[-1]:.3g}{interval(median, found.to_numpy())} over {len(found)} models")
-    if not medians:
+        bounds.append(Bound(name, interval(median, found), len(found), least=ONE_SIDED))
+        parts.append(f"{name} {np.median(found):.3g}{bounds[-1].interval} over {len(found)} models")
+    if not bounds:
         raise InputError("; ".join(parts))
-    return Verdict(f"median selectivity: {'; '.join(parts)}", min(medians) >= ONE_SIDED)
+    return verdict(f"median selectivity: {'; '.join(parts)}", bounds)
 
 
 _claim = partial(Claim, section=SECTION)

@@ -1,26 +1,47 @@
-"""Medians over the instances of architectures, and the ratios of two, with their intervals, in words."""
+"""Losses and accuracies of the families that a claim compares: medians over instances, with their intervals, in words.
 
-from collections.abc import Sequence
+The reference of a protocol is its first EQ family without augmentation; it is compared with every family of ST and FL.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from fluxeq.analysis.spread import Interval, instance_scores, interval, median, sizes, spread
+from fluxeq.analysis.claims.bound import Bound
+from fluxeq.analysis.spread import Interval, instance_scores, interval, median, sizes
 from fluxeq.analysis.tables import Results, select
 from fluxeq.errors import InputError
 from fluxeq.theory import written
 
-
-def compared(results: Results, section: str, **conditions: Any) -> pd.DataFrame:
-    """Rows of the first families of a section, trained on its largest training set. InputError if there are none."""
-    return results.first_families(section, results.final(section, **conditions))
+REFERENCE, BROKEN = "EQ", ("ST", "FL")
+"""The architecture with the symmetry, and those that break it."""
 
 
-def losses(rows: pd.DataFrame, architecture: str, *, augmentation: bool = False) -> np.ndarray:
-    """The losses of all instances of an architecture. Raises InputError if it has no rows."""
-    chosen = select(rows, architecture=architecture, augmentation=augmentation)
-    return instance_scores(chosen, "loss")["loss"].to_numpy()
+def reference(results: Results, section: str) -> str:
+    """The family that the others are compared with. Raises InputError if there is none."""
+    return _some(results, section, REFERENCE, augmentation=False)[0]
+
+
+def others(
+    results: Results, section: str, architectures: Sequence[str] = BROKEN, *, augmentation: bool = False
+) -> list[str]:
+    """All families of the architectures. Raises InputError if one of these has none."""
+    return [name for found in architectures for name in _some(results, section, found, augmentation=augmentation)]
+
+
+def _some(results: Results, section: str, architecture: str, *, augmentation: bool) -> list[str]:
+    found = results.families(section, architecture, augmentation=augmentation)
+    if not found:
+        augmented = "augmented " if augmentation else ""
+        raise InputError(f"study.toml: the {section} has no {augmented}{architecture} of this protocol")
+    return found
+
+
+def losses(rows: pd.DataFrame, family: str) -> np.ndarray:
+    """The losses of all instances of a family. Raises InputError if it has no rows."""
+    return instance_scores(select(rows, family=family), "loss")["loss"].to_numpy()
 
 
 class Factor(NamedTuple):
@@ -28,14 +49,20 @@ class Factor(NamedTuple):
 
     value: float
     interval: Interval
+    n: int
+    """Instances of the smaller of the two samples."""
 
     def __str__(self) -> str:
         return f"{self.value:.3g}{self.interval}"
 
+    def bound(self, name: str, *, least: float = -np.inf, most: float = np.inf) -> Bound:
+        """What a claim wants of it."""
+        return Bound(name, self.interval, self.n, least, most)
+
 
 def factor(larger: np.ndarray, smaller: np.ndarray) -> Factor:
     """The ratio of two medians over instances; infinite over zero, and not a number where both are 0 or infinite."""
-    return Factor(float(_ratio(larger, smaller)), interval(_ratio, larger, smaller))
+    return Factor(float(_ratio(larger, smaller)), interval(_ratio, larger, smaller), min(len(larger), len(smaller)))
 
 
 def _ratio(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:
@@ -43,30 +70,44 @@ def _ratio(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:
         return median(larger) / median(smaller)
 
 
-class OverInstances(NamedTuple):
-    """Medians over instances and their intervals, in words: a row for each place, a column for each architecture."""
+class Scores(NamedTuple):
+    """What the instances of some families reach at each of some places, as couplings, lattices or numbers of worms."""
 
-    medians: pd.DataFrame
-    intervals: pd.DataFrame
+    table: pd.DataFrame
+    """A row for each place; a column for each instance of each family, the family first."""
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, value: str, by: str, families: Sequence[str]) -> "Scores":
+        """At every place that all of the families were tested at. Raises InputError if there is none."""
+        scores = pd.concat(instance_scores(select(rows, family=name), value, [by]) for name in families)
+        table = scores.pivot(index=by, columns=["family", "instance"], values=value)
+        table = table[list(families)].dropna().sort_index(key=sizes if by == "shape" else None)
+        if table.empty:
+            raise InputError(f"{' and '.join(families)} were tested at no common {by}")
+        return cls(table)
 
     def __str__(self) -> str:
-        """The places, then the medians of each architecture with their intervals."""
-        listed = self.medians.map("{:.4g}".format) + self.intervals
-        values = (f"{architecture} {', '.join(listed[architecture])}" for architecture in listed)
-        places = (written(place) if isinstance(place, float) else str(place) for place in listed.index)
-        return f"{', '.join(places)}: {'; '.join(values)}"
+        """The places, then the medians of each family with their intervals."""
+        places = (written(place) if isinstance(place, float) else str(place) for place in self.table.index)
+        listed = (f"{name} {', '.join(self._listed(name))}" for name in self.families)
+        return f"{', '.join(places)}: {'; '.join(listed)}"
 
+    @property
+    def families(self) -> list[str]:
+        """Their names."""
+        return list(self.table.columns.unique("family"))
 
-def over_instances(rows: pd.DataFrame, value: str, by: str, architectures: Sequence[str]) -> OverInstances:
-    """What the instances of each architecture reach, at each value of ``by`` that all of them have.
+    def bound(self, name: str, statistic: Callable[..., np.ndarray], *families: str, **wanted: Any) -> Bound:
+        """What a claim wants of a statistic of medians ``(..., places)``, one array for each family; see ``Bound``."""
+        tables = [self.table[family].to_numpy() for family in families]
 
-    Raises InputError if an architecture has no rows, or they have none in common.
-    """
-    found = pd.concat(spread(select(rows, architecture=name), value, by) for name in architectures)
-    ends = zip(found["median_low"], found["median_high"], strict=True)
-    found["interval"] = [str(Interval(low, high)) for low, high in ends]
-    medians, intervals = (found.pivot(index=by, columns="architecture", values=name) for name in ("median", "interval"))
-    medians = medians[list(architectures)].dropna().sort_index(key=sizes if by == "shape" else None)
-    if medians.empty:
-        raise InputError(f"{' and '.join(architectures)} were tested at no common {by}")
-    return OverInstances(medians, intervals.reindex_like(medians))
+        def of_instances(*drawn: np.ndarray) -> np.ndarray:
+            pairs = zip(tables, drawn, strict=True)
+            return statistic(*(np.median(table.T[which.astype(int)], axis=-2) for table, which in pairs))
+
+        every = [np.arange(table.shape[1]) for table in tables]
+        return Bound(name, interval(of_instances, *every), min(map(len, every)), **wanted)
+
+    def _listed(self, family: str) -> list[str]:
+        scores = self.table[family].to_numpy()
+        return [f"{np.median(row):.4g}{interval(median, row)}" for row in scores]

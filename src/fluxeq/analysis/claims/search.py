@@ -9,20 +9,19 @@ SMALLEST_NETWORK, LARGEST_NETWORK = 1e2, 1e5
 
 
 def _prefers_small_networks(results: Results) -> Verdict:
-    sections = {name: section for name, section in results.study.tasks.items() if section.search is not None}
-    if not sections:
-        raise InputError("study.toml: has no search")
+    """That of the networks at hand, so that it has no interval."""
     parts, numbers = [], []
-    for section, settings in sections.items():
-        families = {name: family for name, family in settings.families.items() if family.function is None}
-        if given := [name for name, family in families.items() if not family.searched]:
-            raise InputError(f"study.toml: gives the {section} its networks of {', '.join(given)}, without a search")
-        rows, listed = results.final(section, augmentation=False), []
-        for name in (name for name, family in families.items() if not family.augmentation):
+    for section, settings in results.study.tasks.items():
+        names = results.families(section, augmentation=False)
+        searched = [name for name in names if settings.families[name].searched]
+        rows, listed = results.final(section) if searched else None, []
+        for name in searched:
             found = sorted(select(rows, family=name)["n_parameters"].unique())
             numbers += found
             listed.append(f"{name} {' and '.join(map(str, found))}")
-        parts.append(f"{section} {', '.join(listed)}")
+        parts += [f"{section} {', '.join(listed)}"] if listed else []
+    if not numbers:
+        raise InputError("study.toml: no network of this protocol comes from a search")
     return Verdict("; ".join(parts), all(SMALLEST_NETWORK <= n <= LARGEST_NETWORK for n in numbers))
 
 

@@ -8,8 +8,8 @@ series also has its own marker.
 """
 
 import itertools
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from fluxeq.analysis.spread import SERIES
+from fluxeq.study.family import PROTOCOLS
 from fluxeq.theory import written
 
 
@@ -31,15 +31,13 @@ class Look(NamedTuple):
     marker: str
 
 
-KNOWN: dict[tuple[str, bool], Look] = {
-    ("EQ", False): Look("#0072B2", "o"),
-    ("ST", False): Look("#D55E00", "s"),
-    ("FL", False): Look("#009E73", "^"),
-    ("ST", True): Look("#CC79A7", "D"),
-    ("FL", True): Look("#E69F00", "v"),
+KNOWN = {
+    "EQ": (Look("#0072B2", "o"), Look("#56B4E9", "P")),
+    "ST": (Look("#D55E00", "s"), Look("#CC79A7", "D"), Look("#E69F00", "v")),
+    "FL": (Look("#009E73", "^"),),
 }
-"""Of the first family of an architecture, without and with augmentation."""
-FURTHER = (Look("#56B4E9", "P"), Look("#000000", "X"), Look("#999999", "*"), Look("#8C6D31", "p"))
+"""Of the first families of an architecture, whether with augmentation or without."""
+FURTHER = (Look("#000000", "X"), Look("#999999", "*"), Look("#8C6D31", "p"))
 """For all others, in turn."""
 
 BAND, INNER, EDGE = 0.16, 0.28, 0.45
@@ -52,11 +50,13 @@ MOST_DETAIL = 0.98
 
 
 def looks_of(numbers: pd.DataFrame) -> dict[str, Look]:
-    """The look of each family in the numbers of a figure, those without augmentation first."""
-    families = numbers[SERIES].drop_duplicates().sort_values("augmentation", kind="stable")
-    known, further = dict(KNOWN), itertools.cycle(FURTHER)
+    """The look of each family of one protocol in the numbers of a figure, those without augmentation first."""
+    families = numbers[["family", "architecture", "augmentation"]].drop_duplicates()
+    families = families.sort_values("augmentation", kind="stable")
+    known = {kind: iter(KNOWN.get(kind[0], ())) for kind in itertools.product(families["architecture"], (False, True))}
+    further = itertools.cycle(FURTHER)
     return {
-        family: known.pop(which) if (which := (architecture, augmentation)) in known else next(further)
+        family: next(known[architecture, augmentation], None) or next(further)
         for family, architecture, augmentation in families.itertuples(index=False, name=None)
     }
 
@@ -109,25 +109,36 @@ def draw_quantity(axes: Axes, numbers: pd.DataFrame, quantity: str, x: str) -> N
 def ticks_at(axes: Axes, values: Iterable[float]) -> None:
     """Put the ticks of the horizontal axis at the values themselves."""
     at = sorted(set(values))
+    if len(at) == 1:
+        axes.set_xlim(at[0] - 0.4 * abs(at[0] or 1), at[0] + 0.4 * abs(at[0] or 1))
     axes.xaxis.set_major_locator(FixedLocator(at))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(at, [written(value) for value in at])
 
 
-def legend(figure: Figure, numbers: pd.DataFrame) -> None:
-    """Put the names of the families above the panels, and what band and lines mean below."""
-    names: list[Artist] = [
-        Line2D([], [], color=look.colour, marker=look.marker, label=family)
-        for family, look in looks_of(numbers).items()
-    ]
+def legend(figure: Figure, top: Sequence[Axes], numbers: pd.DataFrame) -> None:
+    """Put the names of the families of each protocol above its panels, and what band and lines mean below."""
+    for axes, (protocol, rows) in zip(top, by_protocol(numbers), strict=True):
+        names = [
+            Line2D([], [], color=look.colour, marker=look.marker, label=family)
+            for family, look in looks_of(rows).items()
+        ]
+        style: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "columnspacing": 1.2}
+        axes.legend(handles=names, title=protocol, alignment="left", ncols=min(3, len(names)), **style)
     meaning: list[Artist] = [
         Patch(color="0.5", alpha=0.25, linewidth=0, label="best to worst instance"),
         Patch(color="0.5", alpha=0.6, linewidth=0, label="95 % interval of the median"),
         Line2D([], [], color="0.35", linestyle="--", linewidth=1, label="mean"),
         Line2D([], [], color="0.35", label="median"),
     ]
-    figure.legend(handles=names, loc="outside upper center", ncols=len(names), columnspacing=1.4)
-    figure.legend(handles=meaning, loc="outside lower center", ncols=len(meaning), columnspacing=1.4)
+    ncols = 2 if len(top) == 1 else 4
+    figure.legend(handles=meaning, loc="outside lower center", ncols=ncols, columnspacing=1.4)
+
+
+def by_protocol(numbers: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each protocol, in order."""
+    there = set(numbers["protocol"])
+    return [(name, numbers[numbers["protocol"] == name]) for name in PROTOCOLS if name in there]
 
 
 def _rows(numbers: pd.DataFrame, family: str) -> pd.DataFrame:

@@ -4,10 +4,11 @@ import io
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
+from typing import Literal
 
 import matplotlib.style
+import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fluxeq.system.files import whole
@@ -16,6 +17,8 @@ STYLE = ["default", "fluxeq.report.figures.fluxeq"]
 """Matplotlib's defaults, then ``fluxeq.mplstyle`` as a resource of this package."""
 WIDTH = 5.2
 """Inches; a figure that fills a column and a half of a journal."""
+FURTHER_WIDTH = 4.4
+"""Of each column of panels, where there are several."""
 NO_DATES = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}, "png": {"Software": None}}
 
 
@@ -31,15 +34,20 @@ def styled(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame], F
 
 
 def panels(
-    rows: int, height: float, *, sharey: bool = False, ratios: Sequence[float] | None = None
-) -> tuple[Figure, list[Axes]]:
-    """A figure of panels of ``height`` inches (on average, with ``ratios``), stacked on one horizontal axis.
+    rows: int,
+    columns: int,
+    height: float,
+    *,
+    sharey: bool | Literal["row"] = "row",
+    ratios: Sequence[float] | None = None,
+) -> tuple[Figure, np.ndarray]:
+    """A figure of ``(rows, columns)`` panels of ``height`` inches (on average, with ``ratios``) on one horizontal axis.
 
-    ``sharey`` makes the vertical axes equal.
+    ``sharey`` makes the vertical axes equal, those of a row or all of them.
     """
-    figure = Figure(figsize=(WIDTH, rows * height + 0.8), layout="constrained")
-    axes = figure.subplots(rows, 1, sharex=True, sharey=sharey, squeeze=False, height_ratios=ratios)
-    return figure, list(axes[:, 0])
+    width = WIDTH if columns == 1 else FURTHER_WIDTH * columns
+    figure = Figure(figsize=(width, rows * height + 1.1), layout="constrained")
+    return figure, figure.subplots(rows, columns, sharex=True, sharey=sharey, squeeze=False, height_ratios=ratios)
 
 
 def save(figure: Figure, path: Path) -> None:

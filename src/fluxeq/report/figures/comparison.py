@@ -45,14 +45,18 @@ def comparison(
         return pd.concat([spread(rows, quantity, by) for quantity in labels], ignore_index=True)
 
     def draw(numbers: pd.DataFrame) -> Picture:
-        figure, panels = canvas.panels(len(labels), height)
-        for axes, (quantity, label) in zip(panels, labels.items(), strict=True):
-            bands.draw_quantity(axes, numbers, quantity, by)
-            axes.set(xlabel="", ylabel=label)
-        if by != "shape":
-            bands.ticks_at(panels[-1], numbers[by])
-        panels[-1].set_xlabel(AXES.get(by, by))
-        bands.legend(figure, numbers)
+        protocols = bands.by_protocol(numbers)
+        figure, panels = canvas.panels(len(labels), len(protocols), height)
+        for column, (_, rows) in zip(panels.T, protocols, strict=True):
+            for axes, quantity in zip(column, labels, strict=True):
+                bands.draw_quantity(axes, rows, quantity, by)
+                axes.set(xlabel="", ylabel="")
+            if by != "shape":
+                bands.ticks_at(column[-1], numbers[by])
+            column[-1].set_xlabel(AXES.get(by, by))
+        for axes, label in zip(panels[:, 0], labels.values(), strict=True):
+            axes.set_ylabel(label)
+        bands.legend(figure, list(panels[0]), numbers)
         return figure
 
     return Figure(name, caption, paper, shows, numbers, draw)

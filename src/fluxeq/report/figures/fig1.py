@@ -14,7 +14,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from fluxeq.analysis.spread import SERIES
 from fluxeq.analysis.tables import Results
 from fluxeq.report.figures.bands import KNOWN
 from fluxeq.report.figures.figure import Figure
@@ -23,6 +22,7 @@ from fluxeq.study.study import Study
 ROUNDING = 1e-9
 """An error below this is rounding of float64 in a deep sum; broken symmetries are five orders and more above it."""
 ERRORS = ("translation_error", "residual_error")
+KEYS = ["task", "family", "architecture", "augmentation"]
 
 COLUMNS = {
     "task": (0.0, "left"),
@@ -35,7 +35,7 @@ COLUMNS = {
 """Where each column stands in the width of the figure, and its alignment."""
 ROW = 0.23
 """Inches per line."""
-HOLDS, BROKEN = ("\N{CHECK MARK}", KNOWN["EQ", False].colour), ("\N{BALLOT X}", KNOWN["ST", False].colour)
+HOLDS, BROKEN = ("\N{CHECK MARK}", KNOWN["EQ"][0].colour), ("\N{BALLOT X}", KNOWN["ST"][0].colour)
 NONE = "\N{EN DASH}"
 
 
@@ -46,7 +46,7 @@ def shows(study: Study) -> bool:
 
 def numbers(run: Path) -> pd.DataFrame:
     """One row per task and family: smallest and largest error over the instances."""
-    groups = Results(run).measurement("translation").groupby(["task", *SERIES], sort=False)
+    groups = Results(run).measurement("translation").groupby(KEYS, sort=False)
     columns = {name: groups[name].max() for name in ("n_parameters", "stride")}
     for name in ERRORS:
         columns |= {f"{name}_lowest": groups[name].min(), f"{name}_highest": groups[name].max()}

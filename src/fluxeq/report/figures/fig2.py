@@ -1,19 +1,19 @@
 """Figure 2: test loss against the size of the training set, on the training lattice over all mu of the test.
 
-The first panel compares all architectures without augmentation; each further one shows an architecture with and without
-it beside EQ.
+The first row compares all families without augmentation; each further one shows those of an architecture with it, beside
+EQ. A column for each protocol.
 """
 
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure as Picture
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from fluxeq.analysis.spread import spread
 from fluxeq.analysis.tables import Results
 from fluxeq.report.figures import bands, canvas
 from fluxeq.report.figures.figure import Figure
+from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import Study
 from fluxeq.study.values import named
 
@@ -31,30 +31,30 @@ def numbers(run: Path) -> pd.DataFrame:
     results = Results(run)
     found = spread(results.scores(SECTION, shape=named(results.section(SECTION).shape)), "loss", "n_training")
     panels = {"no augmentation": found[~found["augmentation"]]}
-    plain = results.first_families(SECTION, panels["no augmentation"])
-    reference = found["family"].isin(plain.loc[plain["architecture"] == REFERENCE, "family"])
+    first = [results.of(protocol).families(SECTION, REFERENCE, augmentation=False)[:1] for protocol in PROTOCOLS]
+    reference = found["family"].isin([name for names in first for name in names])
     for name in found.loc[found["augmentation"], "architecture"].unique():
-        panels[f"{name} with augmentation"] = found[reference | (found["architecture"] == name)]
+        augmented = found["augmentation"] & (found["architecture"] == name)
+        panels[f"{name} with augmentation"] = found[reference | augmented]
     panels = {title: rows for title, rows in panels.items() if len(rows)}
     return pd.concat(panels, names=["panel"]).reset_index("panel").reset_index(drop=True)
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
     """Stacked panels, both axes logarithmic."""
-    titles = numbers["panel"].unique()
-    figure, panels = canvas.panels(len(titles), 2.1, sharey=True)
-    looks = bands.looks_of(numbers)
-    for axes, title in zip(panels, titles, strict=True):
-        bands.draw_bands(axes, numbers[numbers["panel"] == title], "n_training", looks)
-        axes.set(xscale="log", yscale="log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.text(0.015, 0.04, title, transform=axes.transAxes)
+    titles, protocols = numbers["panel"].unique(), bands.by_protocol(numbers)
+    figure, panels = canvas.panels(len(titles), len(protocols), 2.1, sharey=True)
+    for column, (_, rows) in zip(panels.T, protocols, strict=True):
+        looks = bands.looks_of(rows)
+        for axes, title in zip(column, titles, strict=True):
+            bands.draw_bands(axes, rows[rows["panel"] == title], "n_training", looks)
+            axes.set(xscale="log", yscale="log")
+            axes.text(0.015, 0.04, title, transform=axes.transAxes)
+        bands.ticks_at(column[-1], numbers["n_training"])
+        column[-1].set_xlabel("training configurations")
     loss = "test loss (mean squared error\nof $n$ and $|\\phi|^2$, lattice units)"  # one panel is not higher than that
     figure.supylabel(loss, fontsize="medium", multialignment="center")
-    panels[-1].set_xlabel("training configurations")
-    bands.legend(figure, numbers)
+    bands.legend(figure, list(panels[0]), numbers)
     return figure
 
 

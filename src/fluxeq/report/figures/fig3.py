@@ -2,7 +2,7 @@
 
 Trained at one mu on one lattice; the best instance is the one with the lowest loss there, among those that were trained
 on the most configurations. Errors are those of the Monte-Carlo means, and absent where the series is constant. Below,
-the deviation of the prediction in units of that error.
+the mean difference of prediction and truth on the same configurations, in units of that error.
 """
 
 from pathlib import Path
@@ -16,12 +16,14 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.lines import Line2D
 
 from fluxeq.analysis.spread import best_instance, sizes
-from fluxeq.analysis.tables import Results
-from fluxeq.report.figures import canvas
+from fluxeq.analysis.tables import Results, select
+from fluxeq.report.figures import bands, canvas
 from fluxeq.report.figures.figure import Figure
+from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import Study
 
-SECTION, NETWORK = "regression", {"architecture": "EQ", "augmentation": False}
+SECTION, ARCHITECTURE = "regression", "EQ"
+"""What is shown: the first family of each protocol, without augmentation."""
 QUANTITIES = {"n": r"particle density $n$", "phi2": r"$|\phi|^2$"}
 MARKERS = "osD^vPX*"
 QUANTITY_COLOURS = {"n": "#0072B2", "phi2": "#D55E00"}
@@ -37,29 +39,38 @@ def shows(study: Study) -> bool:
 def numbers(run: Path) -> pd.DataFrame:
     """True and predicted mean of both observables for each lattice and mu."""
     results = Results(run)
-    rows = results.first_families(SECTION, results.final(SECTION, **NETWORK))
-    best = best_instance(rows, results.trained_at(SECTION))
-    best = best.sort_values("mu").sort_values("shape", key=sizes, kind="stable")
+    first = {name: results.of(name).families(SECTION, ARCHITECTURE, augmentation=False)[:1] for name in PROTOCOLS}
+    trained_at = results.trained_at(SECTION)
+    rows = [select(results.final(SECTION), family=family) for families in first.values() for family in families]
+    best = (
+        pd.concat(best_instance(of_one, trained_at) for of_one in rows)
+        .sort_values("mu")
+        .sort_values("shape", key=sizes, kind="stable")
+    )
     best = best.sort_values("target", key=lambda target: target.map(list(QUANTITIES).index), kind="stable")
     names = {"target": "quantity", "truth": "truth", "truth_error": "truth_error", "mean": "prediction"}
-    table = best.rename(columns=names)[["model", "shape", "mu", *names.values()]].reset_index(drop=True)
+    names |= {"bias": "difference", "bias_error": "difference_error"}
+    table = best.rename(columns=names)[["protocol", "model", "shape", "mu", *names.values()]].reset_index(drop=True)
     errors = table["truth_error"].where(table["truth_error"] > 0)
-    return table.assign(deviation=(table["prediction"] - table["truth"]) / errors)
+    return table.assign(deviation=table["difference"] / errors)
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
     """Points with errors for the truth, lines for the prediction, one colour per lattice; deviations below."""
-    figure, panels = canvas.panels(3, 2.3, ratios=(3, 3, 1.6))
-    shapes = list(numbers["shape"].unique())
+    protocols, shapes = bands.by_protocol(numbers), list(numbers["shape"].unique())
+    figure, panels = canvas.panels(3, len(protocols), 2.3, ratios=(3, 3, 1.6))
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(shapes)))
-    for axes, (quantity, name) in zip(panels[:2], QUANTITIES.items(), strict=True):
-        for shape, colour, marker in zip(shapes, colours, MARKERS * len(shapes), strict=False):
-            rows = numbers[(numbers["shape"] == shape) & (numbers["quantity"] == quantity)]
-            _draw_lattice(axes, rows, colour, marker)
+    for column, (protocol, of) in zip(panels.T, protocols, strict=True):
+        for axes, quantity in zip(column, QUANTITIES, strict=False):
+            for shape, colour, marker in zip(shapes, colours, MARKERS * len(shapes), strict=False):
+                _draw_lattice(axes, of[(of["shape"] == shape) & (of["quantity"] == quantity)], colour, marker)
+        _draw_deviations(column[2], of, shapes)
+        column[0].set_title(protocol)
+        column[2].set_xlabel(r"chemical potential $\mu$ (lattice units)")
+    for axes, name in zip(panels[:, 0], QUANTITIES.values(), strict=False):
         axes.set_ylabel(f"{name} (lattice units)")
-    _draw_deviations(panels[2], numbers, shapes)
-    panels[-1].set_xlabel(r"chemical potential $\mu$ (lattice units)")
-    _legend(panels[0], shapes, colours)
+    panels[2, 0].set_ylabel("mean difference\n(MC errors)")
+    _legend(panels[0, 0], shapes, colours)
     return figure
 
 
@@ -87,7 +98,7 @@ def _draw_deviations(axes: Axes, numbers: pd.DataFrame, shapes: list[str]) -> No
         for i, (shape, marker) in enumerate(zip(shapes, MARKERS * len(shapes), strict=False)):
             here, label = rows[rows["shape"] == shape], name if i == 0 else "_"
             axes.plot(here["mu"], here["deviation"], marker, markersize=2.4, color=colour, label=label)
-    axes.set(ylabel="deviation\n(MC errors)", ylim=_symmetric(axes.get_ylim()))
+    axes.set_ylim(_symmetric(axes.get_ylim()))
     axes.legend(loc="lower right", ncols=2, markerscale=1.8)
 
 

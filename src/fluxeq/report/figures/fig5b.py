@@ -1,6 +1,6 @@
 """Figure 5b: final feature maps of the best networks that detect worms, on the configuration of figure 5a.
 
-For each architecture the channel that responds most, then the next ones by their largest value; the marks are the
+For the first family of each architecture and protocol the channel that responds most, then the next ones by their largest value; the marks are the
 violations of flux conservation. A map coarser than the lattice, behind strides, is drawn in blocks of the sites that it
 sums up, the first of which is in the table.
 """
@@ -18,6 +18,7 @@ from fluxeq.analysis.architectures import pools_feature_maps
 from fluxeq.analysis.tables import Results
 from fluxeq.report.figures import fig5a, lattices
 from fluxeq.report.figures.figure import Figure
+from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import Study
 
 MOST = 3
@@ -32,7 +33,14 @@ def shows(study: Study) -> bool:
 
 def numbers(run: Path) -> pd.DataFrame:
     """One row per shown feature and site, then the sites that violate flux conservation, with their divergence."""
-    maps = Results(run).measurement("feature_maps", fig5a.SECTION).drop(columns=["task", "architecture"])
+    results = Results(run)
+    maps = results.measurement("feature_maps", fig5a.SECTION)
+    first = [
+        results.of(protocol).families(fig5a.SECTION, architecture, augmentation=False)[:1]
+        for protocol in PROTOCOLS
+        for architecture in maps["architecture"].unique()
+    ]
+    maps = maps[maps["family"].isin([name for names in first for name in names])].drop(columns=["task", "architecture"])
     shown = [_strongest(channels) for _, channels in maps.groupby("family", sort=False)]
     sites = fig5a.numbers(run)[["t", "x", "divergence"]]
     table = pd.concat([*shown, sites[sites["divergence"] != 0]], ignore_index=True)

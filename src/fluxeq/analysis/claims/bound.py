@@ -1,0 +1,45 @@
+"""A number with its 95 % interval, held against a threshold: on the right side of it, on the other, or undecided."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fluxeq.analysis.spread import Interval
+
+ABOVE_ZERO = math.nextafter(0.0, 1.0)
+"""The least that is more than nothing: accuracies may be equal."""
+
+
+class Bound(NamedTuple):
+    """What a claim wants of a number: that it lies from ``least`` to ``most``."""
+
+    name: str
+    interval: Interval
+    n: int
+    """Instances that the interval comes from; of one, nothing is known."""
+    least: float = -math.inf
+    most: float = math.inf
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the whole interval is where the claim wants it; None if only a part of it is, or there is none."""
+        low, high = self.interval
+        if self.n < 2 or math.isnan(low) or math.isnan(high):
+            return None
+        if self.least <= low and high <= self.most:
+            return True
+        return False if high < self.least or low > self.most else None
+
+
+def all_hold(bounds: Sequence[Bound]) -> bool | None:
+    """False if one does not hold, else None if one is undecided, else True."""
+    found = [bound.holds for bound in bounds]
+    return False if False in found else None if None in found else True
+
+
+def undecided(bounds: Sequence[Bound]) -> str:
+    """What would decide those that are undecided, in words."""
+    names = [bound.name for bound in bounds if bound.holds is None]
+    few = any(bound.n < 2 for bound in bounds if bound.holds is None)
+    why = "one instance has no interval" if few else "the interval contains the threshold"
+    return f"undecided by {', '.join(names)}: {why}; more instances decide it"

@@ -1,0 +1,126 @@
+"""The claim that EQ follows the means of n and |phi|^2 at all couplings and lattices.
+
+Prediction and truth of a test set are means over the same configurations, whose fluctuations they share: what the
+network adds is their difference, which has a much smaller error of its own. It is held against the Monte-Carlo error of
+the truth. Whether the truth of the test sets is true is asked apart: of a reference that shares no configurations with
+them.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binom, norm
+
+from fluxeq.analysis.claims.bound import Bound, all_hold
+from fluxeq.analysis.claims.claim import Claim, Verdict
+from fluxeq.analysis.claims.medians import reference
+from fluxeq.analysis.spread import CONFIDENCE, Interval, best_instance
+from fluxeq.analysis.tables import Results, couplings_of, n_sites, select
+from fluxeq.errors import InputError
+from fluxeq.theory import written
+
+SECTION = "regression"
+
+CONSTANT_SERIES = 0.01
+"""R4: tolerance where the Monte-Carlo series is constant and has no error; on the scale of figure 3, invisible."""
+ONSET = 0.1
+"""R4: the share of n at the largest mu that marks the onset; above the noise of the vacuum, below the linear rise."""
+UNLIKELY = 0.01
+"""R4: chance that so many points are outside of their errors, from which on the truth is not believed."""
+
+
+def _follows(results: Results) -> Verdict:
+    rows = select(results.final(SECTION), family=reference(results, SECTION))
+    best = best_instance(rows, results.trained_at(SECTION))
+    if best["truth"].isna().any():
+        raise InputError(f"metrics.csv: truth is empty for some test sets of {best['model'].iloc[0]}")
+    bounds, largest = _differences(best), max(best["shape"].unique(), key=n_sites)
+    truth, prediction, step = _onsets(select(best, shape=largest, target="n"))
+    onset = "no onset" if prediction is None else f"onset at mu = {prediction:.4f}"
+    agreement, agrees = _agreement(results, best)
+    measured = (
+        f"mean difference to the truth within its Monte-Carlo error at {sum(b.holds is True for b in bounds)} of "
+        f"{len(bounds)} points ({_bias(best)}); {largest}: {onset}, Monte Carlo {truth:.4f} (step {step:.3g}); {agreement}"
+    )
+    if prediction is None or abs(prediction - truth) > step or not agrees:
+        return Verdict(measured, False)
+    if (holds := all_hold(bounds)) is None:
+        n = sum(bound.holds is None for bound in bounds)
+        measured += f"; undecided at {n} points: more test configurations decide it"
+    return Verdict(measured, holds)
+
+
+def _intervals(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Of the mean difference of prediction and truth at each point."""
+    error = norm.ppf((1 + CONFIDENCE) / 2) * rows["bias_error"].fillna(0.0)
+    return rows["bias"] - error, rows["bias"] + error
+
+
+def _differences(rows: pd.DataFrame) -> list[Bound]:
+    """What the claim wants of the mean differences."""
+    tolerance = rows["truth_error"].where(rows["truth_error"] > 0, CONSTANT_SERIES)
+    points = zip(*_intervals(rows), rows["configurations"], tolerance, strict=True)
+    return [Bound("", Interval(low, high), n, least=-most, most=most) for low, high, n, most in points]
+
+
+def _bias(rows: pd.DataFrame) -> str:
+    """Where the predictions are too high and too low on average, and by how much at most."""
+    low, high = _intervals(rows)
+    parts = []
+    for target, of in rows.groupby("target", sort=False):
+        worst = of.loc[of["bias"].abs().fillna(np.inf).idxmax()]
+        where = ", ".join(f"{name} = {written(value)}" for name, value in couplings_of(of).loc[worst.name].items())
+        parts.append(
+            f"{target} low at {(high[of.index] < 0).sum()} and high at {(low[of.index] > 0).sum()} of {len(of)}, "
+            f"{worst['bias']:.1g} at most, on {worst['shape']} at {where}"
+        )
+    return "; ".join(parts)
+
+
+def _agreement(results: Results, rows: pd.DataFrame) -> tuple[str, bool]:
+    """Whether the predictions agree with means that share nothing with the test sets, as far as errors are known.
+
+    A point disagrees if any target is outside, at a level that lets one in 20 points be so by chance.
+    """
+    try:
+        there = results.reference(SECTION)
+    except InputError:
+        return "no independent truth in this run", True
+    keys = ["shape", *couplings_of(there.drop(columns=["value", "error", "source"])).columns]
+    both = rows.merge(there[[*keys, "value", "error"]], on=keys)
+    both = both[both["truth_error"] > 0]
+    n_targets = rows["target"].nunique()
+    distance = (both["mean"] - both["value"]).abs() / np.hypot(both["truth_error"], both["error"].fillna(0.0))
+    outside = distance > norm.ppf(1 - (1 - CONFIDENCE) / n_targets / 2)
+    points = outside.groupby([both[key] for key in keys if key != "target"]).any()
+    most = int(binom.ppf(1 - UNLIKELY, len(points), 1 - CONFIDENCE)) if len(points) else 0
+    told = f"{points.sum()} of {len(points)} points disagree with an independent truth (by chance up to {most})"
+    return told, int(points.sum()) <= most
+
+
+def _onsets(rows: pd.DataFrame) -> tuple[float, float | None, float]:
+    """The mu where n sets in, true and predicted, and the smallest step of mu. InputError if the truth has no onset."""
+    rows = rows.sort_values("mu")
+    mu = rows["mu"].to_numpy()
+    truth = _onset(mu, rows["truth"].to_numpy())
+    if truth is None:
+        raise InputError("n has no onset within the mu of the largest lattice; test from the silver blaze on")
+    return truth, _onset(mu, rows["mean"].to_numpy()), float(np.diff(mu).min())
+
+
+def _onset(mu: np.ndarray, n: np.ndarray) -> float | None:
+    """Where n first crosses its threshold, by linear interpolation; None if it is above it from the start, or never."""
+    threshold = ONSET * n[-1]
+    above = np.flatnonzero(n >= threshold)
+    if not n[-1] > 0 or above[0] == 0:
+        return None
+    i = above[0]
+    return float(np.interp(threshold, n[i - 1 : i + 1], mu[i - 1 : i + 1]))
+
+
+R4 = Claim(
+    "R4",
+    "Trained at one mu and size, EQ follows n and |phi|^2 at all mu and sizes, and finds the silver-blaze onset.",
+    "very close to the true values; transition correctly predicted (fig. 3)",
+    _follows,
+    SECTION,
+)
