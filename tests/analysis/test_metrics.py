@@ -31,7 +31,9 @@ seed = 1
 [tasks.mine]
 task = "regression"
 {WORMS.replace("n_worms = [0, 1]", "", 1).replace(", n_worms = [0, 1]", "")}
-families = {{ "EQ, small" = {{ architecture = "EQ", networks = [{{ config = {{}} }}] }}, FL = {{}}, theirs.function = "a:b" }}
+families.FL = {{}}
+families.theirs.function = "a:b"
+families."EQ, small" = {{ architecture = "EQ", networks = [{{ config = {{}} }}] }}
 [tasks.detection]
 {WORMS}
 families.Linear = {{ architecture = "EQ" }}

@@ -10,12 +10,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fluxeq.config import Frozen, first_problem
 from fluxeq.errors import InputError
 from fluxeq.study.extension import as_toml, merged
+from fluxeq.study.family import Family
 from fluxeq.study.section import Section
+from fluxeq.study.shared import with_shared_families
 from fluxeq.study.values import Count
 from fluxeq.system.files import derived_seed
 
@@ -36,8 +38,15 @@ class Study(Frozen):
     name: Annotated[str, Field(min_length=1)]
     seed: int
     sampling: Sampling = Sampling()
+    families: dict[str, Family] = Field(default_factory=dict)
+    """Those that sections list by name, in place of a table of their own."""
     tasks: dict[Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]*$")], Section] = Field(min_length=1)
     """Their names are the column ``task`` of all tables."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_have_their_families(cls, content: Any) -> Any:
+        return with_shared_families(content) if isinstance(content, dict) else content
 
     @field_validator("tasks", mode="before")
     @classmethod

@@ -39,7 +39,8 @@ def _follows(results: Results) -> Verdict:
     agreement, agrees = _agreement(results, best)
     measured = (
         f"mean difference to the truth within its Monte-Carlo error at {sum(b.holds is True for b in bounds)} of "
-        f"{len(bounds)} points ({_bias(best)}); {largest}: {onset}, Monte Carlo {truth:.4f} (step {step:.3g}); {agreement}"
+        f"{len(bounds)} points ({_bias(best)}); {largest}: {onset}, Monte Carlo {truth:.4f} (step {step:.3g}); "
+        f"{agreement}"
     )
     if prediction is None or abs(prediction - truth) > step or not agrees:
         return Verdict(measured, False)

@@ -1,7 +1,7 @@
 """Figure 2: test loss against the size of the training set, on the training lattice over all mu of the test.
 
-The first row compares all families without augmentation; each further one shows those of an architecture with it, beside
-EQ. A column for each protocol.
+The first row compares all families without augmentation; each further one shows those of an architecture with it,
+beside EQ. A column for each protocol.
 """
 
 from pathlib import Path

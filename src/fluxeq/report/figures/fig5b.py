@@ -1,8 +1,8 @@
 """Figure 5b: final feature maps of the best networks that detect worms, on the configuration of figure 5a.
 
-For the first family of each architecture and protocol the channel that responds most, then the next ones by their largest value; the marks are the
-violations of flux conservation. A map coarser than the lattice, behind strides, is drawn in blocks of the sites that it
-sums up, the first of which is in the table.
+For the first family of each architecture and protocol the channel that responds most, then the next ones by their
+largest value; the marks are the violations of flux conservation. A map coarser than the lattice, behind strides, is
+drawn in blocks of the sites that it sums up, the first of which is in the table.
 """
 
 from pathlib import Path
