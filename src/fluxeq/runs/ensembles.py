@@ -40,6 +40,8 @@ class SectionData(NamedTuple):
     tests: list[Ensemble]
     jobs: list[Job]
     """All that make it, but for those of the shared tests."""
+    elsewhere: tuple[Ensemble, ...] = ()
+    """The second validation set of the search, if it has one; nothing is chosen by it."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -72,11 +74,22 @@ def data_of(study: Study, name: str, section: Section, shared: dict[Point, Ensem
     jobs = [ensemble.job for ensemble in training + validation]
     if not section.n_worms:
         n = section.test.n_configurations
-        return SectionData(training, validation, [ensemble._replace(n=n) for ensemble in tests], jobs)
+        elsewhere = _elsewhere(study, name, section)
+        jobs += [ensemble.job for ensemble in elsewhere]
+        return SectionData(training, validation, [ensemble._replace(n=n) for ensemble in tests], jobs, elsewhere)
     found = [opened(some, section.n_worms) for some in (training, validation)]
     tests = opened(tests, section.test.n_worms)
     jobs += [ensemble.job for ensemble in (*found[0], *found[1], *tests)]
     return SectionData(found[0], found[1], tests, jobs)
+
+
+def _elsewhere(study: Study, name: str, section: Section) -> tuple[Ensemble, ...]:
+    """The second validation set of the search, as large as the first, if anything is searched with one."""
+    theory = section.elsewhere
+    if section.search is None or theory is None or not section.searched:
+        return ()
+    n = max(1, section.search.n_training // 10)
+    return (_sampled(study, f"{name}-elsewhere", (theory, section.shape), n),)
 
 
 def _tested(section: Section) -> list[Point]:
