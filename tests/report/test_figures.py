@@ -14,7 +14,7 @@ from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
 from fluxeq.report.figures import bands, fig1, fig5b
 from fluxeq.report.figures.figure import Figure
-from fluxeq.report.figures.registry import FIGURES, write_figure, write_search
+from fluxeq.report.figures.registry import FIGURES, write_figure, write_search, write_searches
 from fluxeq.study.extension import as_toml
 from fluxeq.study.study import load_study
 
@@ -30,6 +30,7 @@ SHOWS = {
     "fig7a": "counting",
     "fig7b": "counting",
     "search": "searches",
+    "selection": "searches",
 }
 """What every figure needs: a file, a folder, or rows of a task."""
 
@@ -75,7 +76,7 @@ def test_figures_do_not_depend_on_the_settings_of_the_user(made_up_run):
 
 
 def test_an_unknown_figure_names_those_that_there_are(made_up_run):
-    with pytest.raises(InputError, match=r"^figure 'fig9': choose one of fig1, fig2, .*, search, or give package"):
+    with pytest.raises(InputError, match=r"^figure 'fig9': choose one of fig1, .*, search, selection, or give package"):
         write_figure(made_up_run, "fig9")
 
 
@@ -228,14 +229,14 @@ def test_figure_6a_is_about_the_training_lattice(made_up_run):
 def test_the_history_of_a_search(made_up_run):
     numbers = numbers_of("search", made_up_run)
     assert list(numbers["task"].unique()) == ["regression", "detection", "counting"]
-    for _, rows in numbers[numbers["quantity"] == "setting"].groupby(["task", "architecture"]):
+    for _, rows in numbers[numbers["quantity"] == "setting"].groupby(["task", "search"]):
         assert list(rows["number"]) == list(range(1, len(rows) + 1))
         kept = rows.loc[~rows["pruned"], "value"]
         assert list(rows.loc[kept.index, "best_so_far"]) == list(kept.cummin())
         assert rows.loc[rows["winner"], "value"].tolist() == [kept.min()]
         assert rows["pruned"].any()
-    importance = numbers.groupby(["task", "architecture"])["importance"].sum()
-    assert list(importance) == pytest.approx([1] * 9)
+    importance = numbers.groupby(["task", "search"])["importance"].sum()
+    assert list(importance) == pytest.approx([1] * 12)
 
 
 def test_a_search_whose_trainings_diverged_is_drawn(tables, tmp_path):
@@ -256,6 +257,57 @@ def test_a_search_that_is_not_one_is_named(tables, tmp_path):
     (run / "searches" / "detection-EQ" / "trials.json").write_text("[{}]")
     with pytest.raises(InputError, match=r"detection-EQ: not what a search leaves behind .*; run 'fluxeq reproduce'"):
         numbers_of("search", run)
+
+
+@pytest.mark.parametrize(
+    ("panel", "loss", "choice", "place"),
+    [(0, "validation", "chosen", "1.05"), (1, "elsewhere", "chosen_elsewhere", "0.97")],
+)
+def test_what_each_validation_set_chooses_has_a_star(made_up_run, panel, loss, choice, place):
+    """In every search, the largest for the best of an architecture; hollow markers have a hidden dense layer."""
+    numbers = numbers_of("selection", made_up_run)
+    assert numbers.groupby("search")[choice].sum().tolist() == [1] * 6
+    axes = FIGURES["selection"].draw(numbers).axes[panel]
+    stars = {(*line.get_xdata(), *line.get_ydata()): line for line in axes.lines if line.get_marker() == "*"}
+    chosen = numbers[numbers[choice]]
+    assert stars.keys() == {*zip(chosen[loss], chosen["test"], strict=True)}
+    largest = max(star.get_markersize() for star in stars.values())
+    large = {at for (at, _), star in stars.items() if star.get_markersize() == largest}
+    assert large == {*chosen.groupby("architecture")[loss].min()} < {*chosen[loss]}
+    n_drawn = {True: 0, False: 0}
+    for line in axes.lines:
+        if line.get_marker() not in ("*", "None"):
+            n_drawn[line.get_markerfacecolor() == "none"] += len(line.get_xdata())
+    assert n_drawn == numbers["dense"].value_counts().to_dict()
+    assert axes.get_xlabel().endswith(f" = {place}")
+
+
+def test_settings_without_a_finite_loss_are_in_the_table_and_not_drawn(tables, tmp_path):
+    tables.searches["regression", "EQ"][-1]["observed"] = {"elsewhere": [None], "test": [1.0, None]}
+    run = tables.write(tmp_path / "run")
+    assert np.isinf(numbers_of("selection", run)["elsewhere"]).sum() == 1
+    lay_out(run, "selection")
+
+
+def test_two_sections_that_look_elsewhere_are_two_rows(tables, tmp_path):
+    content = tomllib.loads(tables.study)
+    content["tasks"]["another"] = {"task": "regression", **content["tasks"]["regression"]}
+    tables.study = as_toml(content)
+    tables.searches["another", "ST"] = tables.searches["regression", "ST"]
+    run = tables.write(tmp_path / "run")
+    assert numbers_of("selection", run)["task"].unique().tolist() == ["regression", "another"]
+    assert len(FIGURES["selection"].draw(numbers_of("selection", run)).axes) == 4
+    lay_out(run, "selection")
+
+
+def test_some_searches_of_a_run(made_up_run):
+    """As a study draws them that is not finished."""
+    folders = [made_up_run / "searches" / f"{name}" for name in ("regression-FL", "regression-ST-2", "counting-EQ")]
+    write_searches(made_up_run, "selection", folders)
+    found = pd.read_csv(made_up_run / "figures" / "selection.csv")
+    assert found["search"].unique().tolist() == ["regression-ST-2", "regression-FL"]
+    write_searches(made_up_run, "search", folders)
+    assert pd.read_csv(made_up_run / "figures" / "search.csv")["search"].nunique() == 3
 
 
 def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
@@ -300,7 +352,7 @@ def without(tables, *sections):
         ((), set(FIGURES)),
         (("counting", "zhou"), set(FIGURES) - {"fig7a", "fig7b"}),
         (("regression", "detection", "counting"), {"fig1"}),
-        (("regression",), set(FIGURES) - {"fig2", "fig3", "fig4"}),
+        (("regression",), set(FIGURES) - {"fig2", "fig3", "fig4", "selection"}),
     ],
 )
 def test_a_study_shows_what_it_has_data_for(tables, tmp_path, sections, shown):

@@ -1,9 +1,10 @@
 """What the works of a run do, beside whole runs."""
 
 import small_ensembles
-from fluxeq.runs.jobs import Examples, Train
+from fluxeq.runs.jobs import Examples, Search, Train
 from fluxeq.study.family import FixedNetwork
-from fluxeq.system.files import write_json
+from fluxeq.study.section import SearchSettings
+from fluxeq.system.files import read_json, write_json
 from fluxeq.training.models import describe
 
 
@@ -27,3 +28,25 @@ def test_instances_take_their_networks(tmp_path):
     written = {path.name for path in (tmp_path / "models").iterdir()}
     places = {place.removeprefix("models/") for work in works for place in (work.model, *work.byproducts)}
     assert {name for name in places if not name.endswith(".checkpoint")} == written
+
+
+def test_a_search_is_scored_on_what_it_observes(tmp_path):
+    """And finds the same without."""
+    made = {str(i): small_ensembles.closed(i, n, mu=mu) for i, n, mu in ((1, 40, 1.5), (2, 40, 1.5), (3, 12, 1.0))}
+    files = {name: path.name for name, path in small_ensembles.save(tmp_path, made).items()}
+    space = {"layers": (1, 1), "kernels": (1, 2), "channels": (2,), "dense_layers": (0, 0)}
+    asked = {"trials": 2, "repeats": 2, "n_training": 20, "recipe": {"epochs": 1}, "space": space}
+    common = {
+        **{"section": "a", "architecture": "EQ", "seed": 1, "settings": SearchSettings(**asked)},
+        "examples": Examples(task="regression", training=(files["1"],), validation=(files["2"],)),
+    }
+    observed = {"elsewhere": [(files["3"], 5)], "test": [(files["3"], 5), (files["3"], 12)]}
+    works = [Search(**common, output="without"), Search(**common, output="with", observed=observed)]
+    for work in works:
+        work.run(tmp_path)
+    without, found = (read_json(tmp_path / work.output / "trials.json") for work in works)
+    seen = [trial.pop("observed") for trial in found]
+    assert found == without
+    assert all({name: len(means) for name, means in each.items()} == {"elsewhere": 2, "test": 2} for each in seen)
+    assert all(each["elsewhere"] != each["test"] for each in seen)
+    assert "observed" not in works[0].model_dump()

@@ -13,9 +13,18 @@ from fluxeq.study.study import SHIPPED, load_study
 from fluxeq.workflow.job import fingerprints
 
 
-@pytest.fixture(scope="module", params=SHIPPED)
+@pytest.fixture(scope="module", params=[*SHIPPED, "elsewhere"])
 def study(request):
-    return load_study(request.param)
+    return elsewhere() if request.param == "elsewhere" else load_study(request.param)
+
+
+def elsewhere():
+    """The study quick, with a second validation set for the search of the regression."""
+    quick = load_study("quick")
+    return changed(quick, "regression", search=quick.tasks["regression"].search.model_dump() | ELSEWHERE)
+
+
+ELSEWHERE = {"elsewhere": {"mu": 0.97}}
 
 
 @pytest.fixture(scope="module")
@@ -114,15 +123,17 @@ def test_each_instance_has_its_network_and_the_same_data(study, jobs):
         assert work.settings == study.tasks[work.section].search  # the same budget for all architectures
 
 
-def test_every_figure_has_a_job(jobs):
-    assert [work.name for work in works(jobs, DrawFigure)] == list(FIGURES)
+def test_every_figure_has_a_job(study, jobs):
+    shown = [name for name, figure in FIGURES.items() if figure.shows(study)]
+    assert [work.name for work in works(jobs, DrawFigure)] == shown
+    assert set(FIGURES) - {"selection"} <= set(shown)
     assert jobs[-1].outputs == ("provenance.json", "report.html")
 
 
 def test_a_study_draws_what_it_has_networks_for(quick):
     some = {name: {} for name in ("ST", "FL")}
     drawn = {work.name for work in works(plan(changed(quick, "regression", families=some)), DrawFigure)}
-    assert set(FIGURES) - drawn == {"fig3"}
+    assert set(FIGURES) - drawn == {"fig3", "selection"}
 
 
 def test_the_tests_of_other_lattices_are_for_the_largest_training_set(quick):
@@ -139,6 +150,7 @@ def redone(before, after):
 
 
 SHOWN = {"metrics", "measurements", "model_cards", "claims", "report", *(f"figures/{name}" for name in FIGURES)}
+SHOWN -= {"figures/selection"}  # of which quick shows nothing
 
 
 def test_a_setting_changes_its_job_and_all_that_builds_on_it(quick):
@@ -194,6 +206,40 @@ def test_what_a_study_does_not_ask_for_leaves_no_trace():
     found = redone(laptop, changed(laptop, "detection", search=search))
     assert {"search/detection-EQ", "train/detection-EQ-16000/000"} < found
     assert "search/counting-EQ" not in found
+
+
+def test_a_search_that_looks_elsewhere(quick):
+    """A validation set of its own, as large as the first, and all tests on the lattice of the training."""
+    after = elsewhere()
+    before, jobs = ({job.name: job for job in plan(each)} for each in (quick, after))
+    name = "sample/regression-elsewhere-60x4-eta4.01-lam1-mu0.97"
+    assert jobs.keys() - before.keys() == {name, "figures/selection"}
+    sampled, work = jobs[name].work, jobs["search/regression-EQ"].work
+    assert sampled.n_configurations == 250 // 10
+    assert sampled.seed not in {job.work.seed for job in before.values() if job.kind == "sample"}
+    tests = jobs["evaluate/regression-EQ-100"].work.tests  # of the training lattice alone
+    assert work.observed == {"elsewhere": [(sampled.output, 25)], "test": tests}
+    assert {job.outputs[0] for job in jobs.values() if job.name in jobs["search/regression-EQ"].needs} >= {
+        file for group in work.observed.values() for file, _ in group
+    }
+    assert work.examples == before["search/regression-EQ"].work.examples
+    assert not jobs["search/detection-EQ"].work.observed
+    assert name not in jobs["train/regression-EQ-500/000"].needs
+    found = redone(quick, after)
+    assert {name for name in found if name.startswith("search")} == {
+        f"search/regression-{name}" for name in ("EQ", "ST", "FL")
+    }
+
+
+def test_the_figure_of_a_search_that_looks_elsewhere_needs_that_search_alone(quick):
+    jobs = {job.name: job for job in plan(elsewhere())}
+    job = jobs["figures/selection"]
+    assert job.needs == tuple(f"search/regression-{name}" for name in ("EQ", "ST", "FL"))
+    assert job.work.searches == tuple(f"searches/regression-{name}" for name in ("EQ", "ST", "FL"))
+    assert len(jobs["figures/search"].work.searches) == 9
+    fixed = {name: {"networks": [FIXED]} for name in ("EQ", "ST", "FL")}
+    names = {job.name for job in plan(changed(elsewhere(), "regression", families=fixed))}
+    assert not any("elsewhere" in name or "selection" in name for name in names)
 
 
 def test_the_instances_share_the_winners_of_several_searches(quick):

@@ -69,8 +69,8 @@ def test_a_bad_start_is_not_yet_a_loss(pruner, best, n):
 
 
 def test_what_was_given_up_counts_keeps_its_mean_and_never_wins(monkeypatch):
-    def losses_of(trainer, seed):
-        return {1: 2.0, 2: 1.0, 3: 9.0}[trainer.kernel]
+    def losses_of(trainer, seed, observed):
+        return {1: 2.0, 2: 1.0, 3: 9.0}[trainer.kernel], {}
 
     class Trainer:
         n_parameters = 1
@@ -79,7 +79,7 @@ def test_what_was_given_up_counts_keeps_its_mean_and_never_wins(monkeypatch):
             self.kernel = config.blocks[0].kernel
 
     monkeypatch.setattr(module, "Trainer", Trainer)
-    monkeypatch.setattr(module, "_best_loss", losses_of)
+    monkeypatch.setattr(module, "_losses", losses_of)
     found = [run(prune) for prune in (False, True)]
     assert [setting.pruned for setting in found[0]] == [False] * 6
     assert len(found[1]) == 6

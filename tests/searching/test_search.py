@@ -18,6 +18,8 @@ from fluxeq.searching.search import Setting, search
 from fluxeq.searching.space import Space
 from fluxeq.searching.storage import open_storage
 from fluxeq.system.files import derived_seed, read_json
+from fluxeq.training.datasets import dataset
+from fluxeq.training.evaluation import evaluate
 from fluxeq.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
@@ -148,6 +150,7 @@ def test_a_training_that_diverges_is_the_worst(monkeypatch, tmp_path):
     data, space = small_ensembles.data("regression"), FOUR.model_copy(update={"channels": (2,), "kernels": (1,)})
     found = search(data, "EQ", space, Recipe(), 1, 2, 1, in_memory(), "s")
     assert found[0].losses == (np.inf, np.inf)
+    assert found[0].observed == {}
     (tmp_path / "best.json").write_text("of an earlier search")
     with pytest.raises(DivergedError, match="the search of EQ for regression: trainings of all 1 settings diverged"):
         save_results(tmp_path, "regression", "EQ", found, budget(Recipe(), 40, 1, 2))
@@ -218,7 +221,109 @@ def test_results(trained, tmp_path):
     allowed = {"trials": 2, "repeats": 2, "steps": 2, "levenberg_marquardt": 0}
     assert best == {"task": "regression", "architecture": "EQ", **trials[0], "budget": allowed}
     assert [trial["value"] for trial in trials] == sorted(setting.value for setting in trained)
-    assert trials[0] == json.loads(json.dumps(asdict(trained[0])))
+    settings = json.loads(json.dumps(asdict(trained[0])))
+    assert trials[0] == {name: value for name, value in settings.items() if name != "observed"}  # there is none
+
+
+@pytest.fixture(scope="module")
+def observed():
+    """Data at another coupling, and at two of them: groups of different sizes."""
+    data = [dataset("regression", small_ensembles.closed(seed, n, mu=mu)) for seed, n, mu in OTHERS]
+    return {"elsewhere": data[:1], "test": data[1:]}
+
+
+OTHERS = ((3, 12, 1.0), (4, 20, 1.0), (5, 8, 1.5))
+"""Seeds, numbers of configurations, and mu."""
+
+
+def searched(storage, observed=None, n_trials=4):
+    data, recipe = small_ensembles.data("regression"), Recipe(epochs=2)
+    space = FOUR.model_copy(update={"channels": (2,), "global_poolings": ("average", "sum")})  # a sum is far off
+    return search(data, "EQ", space, recipe, n_trials, 3, 1, storage, "s", prune=True, observed=observed)
+
+
+def trials_of(storage):
+    """All that a storage knows of the trials, but for the time and what was observed."""
+    found = storage.get_all_trials(storage.get_study_id_from_name("s"))
+    attributes = [
+        {name: value for name, value in trial.user_attrs.items() if name != "observed"} | trial.system_attrs
+        for trial in found
+    ]
+    plain = [(t.number, t.state, t.value, t.params, t.intermediate_values) for t in found]
+    return [*zip(plain, attributes, strict=True)]
+
+
+def test_what_is_observed_chooses_nothing(observed):
+    """Neither what is tried, nor when it is given up, nor any value: the same trials, bit for bit."""
+    alone, beside = in_memory(), in_memory()
+    expected, found = searched(alone), searched(beside, observed)
+    assert trials_of(alone) == trials_of(beside)
+    assert len(trials_of(alone)) > len(expected)  # with duplicates
+    assert [replace(setting, observed={}) for setting in found] == expected
+    assert any(setting.pruned for setting in found)
+    for setting in found:
+        assert {name: len(means) for name, means in setting.observed.items()} == dict.fromkeys(
+            observed, len(setting.losses)
+        )
+
+
+def test_the_observed_loss_is_the_mean_over_all_configurations(observed, monkeypatch):
+    """Of each group, by the network that training keeps, as evaluation scores it."""
+    networks, fit = [], module.Trainer.fit
+
+    def keep(trainer, seed):
+        made = fit(trainer, seed)
+        networks.append(made[0])
+        return made
+
+    monkeypatch.setattr(module.Trainer, "fit", keep)
+    (setting,) = searched(in_memory(), observed, n_trials=1)
+    for name, group in observed.items():
+        sums = [sum(evaluate(network, one).loss * len(one) for one in group) for network in networks]
+        assert setting.observed[name] == pytest.approx([total / sum(map(len, group)) for total in sums], rel=1e-5)
+    assert len({*setting.observed["elsewhere"], *setting.observed["test"]}) == 6
+
+
+def test_what_was_observed_is_kept(observed, tmp_path):
+    """In the storage, where a search goes on, and in the files."""
+    url = str(tmp_path / "journal.log")
+    expected = searched(in_memory(), observed)
+    searched(open_storage(url), observed, n_trials=2)
+    found = searched(open_storage(url), observed)
+    assert found == expected
+    save_results(tmp_path, "regression", "EQ", found, budget(Recipe(epochs=2), 40, 4, 3))
+    for setting, trial in zip(found, read_json(tmp_path / "trials.json"), strict=True):
+        assert {name: tuple(means) for name, means in trial["observed"].items()} == setting.observed
+    assert read_json(tmp_path / "best.json")["observed"] == json.loads(json.dumps(found[0].observed))
+
+
+def test_observed_losses_that_are_no_numbers(tmp_path):
+    losses = Setting({}, 1.0, (1.0, np.inf), 3, observed={"test": (2.0, np.inf)})
+    save_results(tmp_path, "regression", "EQ", [losses], budget(Recipe(), 40, 1, 2))
+    assert read_json(tmp_path / "best.json")["observed"] == {"test": [2.0, None]}
+
+
+def test_trials_that_observed_other_data_are_not_mixed_in(observed):
+    """Or none, or some where none are asked for."""
+    first, storage = {"elsewhere": observed["elsewhere"]}, in_memory()
+    searched(storage, first, n_trials=1)
+    for other in ({}, observed, {"elsewhere": observed["test"]}, {"test": observed["test"]}):
+        with pytest.raises(InputError, match=r"searched there with observed\.\w+ = .*; choose another storage"):
+            searched(storage, other)
+    assert n_stored(storage) == 1
+
+
+def test_what_cannot_be_observed_is_refused(observed):
+    (one,), data = observed["elsewhere"], small_ensembles.data("regression")
+    refused = {
+        "no configurations": [],
+        r"Dataset\(detection, .*the task and the lattice": [small_ensembles.data("detection").validation],
+        r"of 6x4\); the task and the lattice": [dataset("regression", small_ensembles.closed(3, shape=(6, 4)))],
+        "shares chains with the search": [one, data.validation],
+    }
+    for message, group in refused.items():
+        with pytest.raises(InputError, match=rf"^observed\.test: .*{message}"):
+            searched(in_memory(), {"test": group})
 
 
 def test_lines_of_the_budget():

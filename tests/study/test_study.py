@@ -45,6 +45,7 @@ def study_with(tmp_path):
     return load
 
 
+SEARCH = {"trials": 1, "n_training": 10, "recipe": {}}
 REFUSED = [
     ("regression.training.0.mu", math.nan, r"regression\.training\.0\.mu = nan: Input should be a finite number"),
     ("regression.couplings.eta", math.inf, r"couplings\.eta = inf: Input should be a finite number"),
@@ -83,6 +84,15 @@ REFUSED = [
     ("regression.n_training", [500, 250], "in rising order"),
     ("regression.n_training", [100], "search.n_training = 250: there are 100 at most"),
     ("detection.search.n_training", 4001, "search.n_training = 4001: there are 4000 at most"),
+    ("regression.search.elsewhere", {"mu": 1.05}, r"search\.elsewhere: it is where the training is"),
+    ("regression.search.elsewhere", {}, r"search\.elsewhere: it is where the training is"),
+    ("zhou.search", SEARCH | {"elsewhere": {"mu": 1.05}}, r"search\.elsewhere: it is where the training is"),
+    ("regression.search.elsewhere", {"beta": 1.0}, "search.elsewhere: .*couplings are eta, lam, mu; .*beta given"),
+    ("regression.search.elsewhere", {"lam": -1.0}, r"search\.elsewhere: lam = -1: the action is bounded"),
+    ("regression.search.elsewhere", {"lam": 0}, "the free field needs eta > 2 cosh"),
+    ("regression.search.elsewhere", {"mu": math.nan}, r"search\.elsewhere\.mu = nan: Input should be a finite number"),
+    ("regression.search.elsewhere", 0.97, r"search\.elsewhere = 0\.97"),
+    ("counting.search.elsewhere", {"mu": 1.2}, r"search\.elsewhere: counting counts worms"),
     ("regression.searches", 4, r"searches = 4: at most the instances \(3\), one a winner"),
     ("regression.families", {}, "at least 1 item"),
     ("regression.families.XX", {}, "architecture 'XX': choose one of EQ, ST, FL"),
@@ -199,6 +209,15 @@ def test_the_validation_set_is_as_large_as_trainings_ask(study_with, task, n):
     found = [sizes[source[path]] for path in training.examples.validation]
     assert sum(found) >= n // 10
     assert min(found) >= 2  # one for each number of worms
+
+
+def test_the_search_looks_elsewhere(study_with):
+    """What it gives takes the place of couplings of the section and of its first training, on the training lattice."""
+    section = study_with(("tasks.zhou.search", SEARCH | {"elsewhere": {"mu": 1, "lam": 0.5}})).tasks["zhou"]
+    assert section.elsewhere.couplings == {"eta": 4.01, "lam": 0.5, "mu": 1.0}
+    assert section.training_points[0].couplings == {"eta": 4.01, "lam": 1.0, "mu": 0.91}
+    assert study_with().tasks["regression"].elsewhere is None
+    assert "elsewhere" not in study_with().tasks["regression"].search.model_dump()
 
 
 def test_sections_share_closed_tests(study_with):

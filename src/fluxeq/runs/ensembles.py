@@ -41,6 +41,8 @@ class SectionData(NamedTuple):
     tests: list[Ensemble]
     jobs: list[Job]
     """All that make it, but for those of the shared tests."""
+    elsewhere: tuple[Ensemble, ...] = ()
+    """The second validation set of the search, if it has one; nothing is chosen by it."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -80,11 +82,22 @@ def data_of(study: Study, name: str, section: Section, shared: dict[Point, Ensem
     training, validation = sampled("training", most), sampled("validation", max(1, most // 10))
     jobs = [ensemble.job for ensemble in training + validation]
     if not section.n_worms:
-        return SectionData(training, validation, [ensemble for _, ensemble in tests], jobs)
+        elsewhere = _elsewhere(study, name, section)
+        jobs += [ensemble.job for ensemble in elsewhere]
+        return SectionData(training, validation, [ensemble for _, ensemble in tests], jobs, elsewhere)
     found = [opened(some, section.n_worms) for some in (training, validation)]
     with_worms = [_opened(study, ensemble, name, test.n_worms) for test, ensemble in tests]
     jobs += [ensemble.job for ensemble in (*found[0], *found[1], *with_worms)]
     return SectionData(found[0], found[1], with_worms, jobs)
+
+
+def _elsewhere(study: Study, name: str, section: Section) -> tuple[Ensemble, ...]:
+    """The second validation set of the search, as large as the first, if anything is searched with one."""
+    theory = section.elsewhere
+    if section.search is None or theory is None or not section.searched:
+        return ()
+    n = max(1, section.search.n_training // 10)
+    return (_sampled(study, f"{name}-elsewhere", (theory, section.shape), n),)
 
 
 def _tested(section: Section) -> list[tuple[Test, Point]]:

@@ -99,16 +99,24 @@ class Search(NetworkWork, kind="search", learns=True, costly="searches"):
     settings: SearchSettings
     seed: int
     output: str
+    observed: dict[str, list[tuple[str, int]]] = Field(default_factory=dict, exclude_if=lambda observed: not observed)
+    """Groups of files that every training is scored on, and how many configurations of each; they choose nothing."""
 
     def run(self, folder: Path) -> None:
         """Go on after the last setting that was tried."""
+        from fluxeq.data.ensembles import open_ensemble
         from fluxeq.searching.results import budget, save_results
         from fluxeq.searching.search import search
         from fluxeq.searching.storage import open_storage
+        from fluxeq.training.datasets import dataset
         from fluxeq.training.device import Device
 
-        asked = self.settings
+        asked, task = self.settings, self.examples.task
         data = self.examples.load(folder, asked.n_training)
+        observed = {
+            name: [dataset(task, open_ensemble(folder / file, n)) for file, n in files]
+            for name, files in self.observed.items()
+        }
         found = search(
             data,
             self.architecture,
@@ -121,6 +129,7 @@ class Search(NetworkWork, kind="search", learns=True, costly="searches"):
             f"{self.section}-{self.architecture}",
             prune=asked.prune,
             device=Device.here(),
+            observed=observed,
         )
         allowed = budget(asked.recipe, len(data.training), asked.trials, asked.repeats)
         save_results(folder / self.output, self.section, self.architecture, found, allowed)
@@ -298,14 +307,14 @@ class DrawFigure(Work, kind="figure", shown=True):
 
     name: str
     searches: Files = ()
-    """The folders that the figure of the searches shows."""
+    """The folders of those that it shows, if it shows nothing else."""
 
     def run(self, folder: Path) -> None:
         """Write its table and pictures."""
         from fluxeq.report.figures.registry import write_figure, write_searches
 
         if self.searches:
-            write_searches(folder, sorted(_within(folder, self.searches)))
+            write_searches(folder, self.name, sorted(_within(folder, self.searches)))
         else:
             write_figure(folder, self.name)
 

@@ -74,6 +74,9 @@ def _search_names(name: str, architecture: str, n: int) -> list[str]:
 
 def _searches(study: Study, name: str, section: Section, data: SectionData) -> Iterator[Job]:
     """The searches of all architectures; the seed of the first ones is that of the trainings."""
+    groups = _observed(section, data)
+    observed = {group: [(ensemble.file, ensemble.n) for ensemble in some] for group, some in groups.items()}
+    needs = (*data.needs, *(ensemble.job.name for some in groups.values() for ensemble in some))
     for architecture in section.searched:
         for i, search in enumerate(_search_names(name, architecture, section.searches), 1):
             assert section.search is not None  # as the study has been validated
@@ -84,8 +87,17 @@ def _searches(study: Study, name: str, section: Section, data: SectionData) -> I
                 settings=section.search,
                 seed=study.seed_of(name, *([i] if i > 1 else [])),
                 output=f"searches/{search}",
+                observed=observed,
             )
-            yield Job(f"search/{search}", work, (work.output,), data.needs, weight=Weight.SEARCH)
+            yield Job(f"search/{search}", work, (work.output,), needs, weight=Weight.SEARCH)
+
+
+def _observed(section: Section, data: SectionData) -> dict[str, list[Ensemble]]:
+    """What the trainings of a search are scored on, and do not choose by, if that is asked for."""
+    if not data.elsewhere:
+        return {}
+    tests = [test for test in data.tests if test.point[1] == section.shape]
+    return {"elsewhere": [*data.elsewhere], "test": tests}
 
 
 def _networks(study: Study, name: str, section: Section, data: SectionData) -> Iterator[Job]:
@@ -194,11 +206,15 @@ def _shown(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> list[
 
 
 def _drawn(name: str, jobs: list[Job], tables: tuple[str, ...]) -> Job:
-    """The job of a figure; that of the searches needs these alone."""
-    searches = [job for job in jobs if isinstance(job.work, Search)] if name == "search" else []
+    """The job of a figure; one of searches needs these alone."""
+    searches = [job for job in jobs if isinstance(job.work, Search) and _shows_search(name, job.work)]
     work = DrawFigure(name=name, searches=tuple(job.outputs[0] for job in searches))
     needs = tuple(job.name for job in searches) or tables
     return Job(f"figures/{name}", work, figure_files(name), needs)
+
+
+def _shows_search(figure: str, search: Search) -> bool:
+    return figure == "search" or (figure == "selection" and bool(search.observed))
 
 
 def _measured(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> Job:

@@ -53,6 +53,11 @@ def save_results(folder: Path, task: str, architecture: str, settings: list[Sett
 
 
 def _plain(setting: Setting) -> dict[str, object]:
-    finite = [loss if loss < float("inf") else None for loss in setting.losses]
-    value = setting.value if setting.value < float("inf") else None
-    return {**asdict(setting), "value": value, "losses": finite}
+    """A setting as JSON; what was observed only where anything was."""
+    plain = {**asdict(setting), "value": _finite(setting.value), "losses": [*map(_finite, setting.losses)]}
+    observed = {name: [*map(_finite, means)] for name, means in plain.pop("observed").items()}
+    return plain | {"observed": observed} if observed else plain
+
+
+def _finite(loss: float) -> float | None:
+    return loss if loss < float("inf") else None

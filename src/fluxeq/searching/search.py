@@ -4,6 +4,9 @@ Each setting is trained several times from different starts. A setting that the 
 again: its value is reused and not counted, so that the budget counts different settings. The seed of the sampler
 depends on the trials that are there, so a search that was killed goes on to the same result.
 
+Trainings may be scored on further data besides, such as those of other couplings. These choose nothing: neither what
+is tried, nor what is given up, nor what wins depends on them.
+
 Several workers on one storage go on until the budget is used. It counts the first settings by the numbers of their
 trials; what others were training then is beyond it and ignored. What workers propose depends on who is first, so only a
 search by one worker can be repeated to the last bit.
@@ -12,7 +15,7 @@ search by one worker can be repeated to the last bit.
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -28,8 +31,8 @@ from fluxeq.searching.pruning import PRUNED, LostPruner
 from fluxeq.searching.space import Space
 from fluxeq.searching.storage import at_work, is_taken_for_dead
 from fluxeq.searching.suggestion import require_searchable, suggest, suggest_recipe
-from fluxeq.system.files import derived_seed
-from fluxeq.training.datasets import Data
+from fluxeq.system.files import derived_seed, digest
+from fluxeq.training.datasets import Data, Dataset
 from fluxeq.training.device import CPU, Device
 from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe
@@ -59,6 +62,8 @@ class Setting:
     """Given up before all repeats were trained, since it could not win any more."""
     choices: dict[str, Any] = field(default_factory=dict)
     """What was chosen to get there, by the names of the space."""
+    observed: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """The mean loss of each repeat on each group of further data sets, over all of its configurations."""
 
     @property
     def rank(self) -> tuple[bool, float]:
@@ -78,6 +83,12 @@ class Problem:
     repeats: int
     seed: int
     device: Device = CPU
+    observed: Mapping[str, Sequence[Dataset]] = field(default_factory=dict)
+    """Groups of data sets that every training is scored on besides, by name."""
+
+    def __post_init__(self) -> None:
+        for name, group in self.observed.items():
+            _require_observable(name, group, self.data)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -89,6 +100,8 @@ class Problem:
             "configurations": [len(data.training), len(data.validation)],
             "repeats": self.repeats,
         }
+        for name, group in self.observed.items():
+            known[f"observed.{name}"] = [sum(map(len, group)), digest([[len(one), *one.origins] for one in group])]
         parts = {"space": self.space, "recipe": self.recipe}
         return known | {
             f"{part}.{name}": value
@@ -110,16 +123,19 @@ def search(
     progress: Callable[[int, int], None] = lambda done, total: None,
     prune: bool = False,
     device: Device = CPU,
+    observed: Mapping[str, Sequence[Dataset]] | None = None,
 ) -> list[Setting]:
     """Try different settings until ``n_trials`` of them have a value; these, the best first.
 
-    ``prune`` gives a setting up as soon as it cannot win any more. Raises InputError if the architecture cannot be
-    searched, the space holds fewer settings than that, or the storage has trials of a search on other data, of another
-    space or with another recipe.
+    ``prune`` gives a setting up as soon as it cannot win any more. Every training is also scored on the groups of
+    ``observed`` data, whose losses are kept, and which choose nothing and prune nothing. Raises InputError if the
+    architecture cannot be searched, the space holds fewer settings than that, the storage has trials of a search on
+    other data, of another space or with another recipe, or observed data are none, of another task or lattice, or from
+    chains of the training or validation.
     """
     logging.getLogger("optuna").setLevel(logging.ERROR)  # an error that ends a trial is raised, and said once
     require_searchable(architecture)
-    problem = Problem(data, architecture, space, recipe, n_trials, repeats, seed, device)
+    problem = Problem(data, architecture, space, recipe, n_trials, repeats, seed, device, observed or {})
     pruner = LostPruner(repeats) if prune else optuna.pruners.NopPruner()
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, pruner=pruner)
     _require_same(study, problem)
@@ -136,12 +152,25 @@ def _require_same(study: optuna.Study, problem: Problem) -> None:
     if there is None:
         study.set_user_attr(PROBLEM, asked)
         return
-    for name, value in asked.items():
-        if there.get(name, value) != value:
+    for name in asked | there:  # what is left at its default may be in neither
+        said, value = (some.get(name, "nothing") for some in (there, asked))
+        if said != value:
             raise InputError(
-                f"storage: {study.study_name} was searched there with {name} = {there[name]}, asked for {value}; "
+                f"storage: {study.study_name} was searched there with {name} = {said}, asked for {value}; "
                 "choose another storage"
             )
+
+
+def _require_observable(name: str, group: Sequence[Dataset], data: Data) -> None:
+    """Raise InputError unless these data sets say how networks of the search do on configurations new to them."""
+    known, shape = {*data.training.origins, *data.validation.origins}, data.training.shape
+    if not sum(map(len, group)):
+        raise InputError(f"observed.{name}: no configurations; at least one is needed")
+    for one in group:
+        if one.task.name != data.task.name or one.shape != shape:
+            raise InputError(f"observed.{name}: {one!r}; the task and the lattice of the training are needed")
+        if shared := known & set(one.origins):
+            raise InputError(f"observed.{name}: shares chains with the search ({min(shared)}): sample others")
 
 
 def _work(problem: Problem, study: optuna.Study, progress: Callable[[int, int], None]) -> None:
@@ -187,6 +216,8 @@ def _value(problem: Problem, trial: optuna.Trial) -> float:
     setting = known or _train(problem, fields, chosen, _judge(trial))
     trial.set_user_attr("losses", setting.losses)
     trial.set_user_attr("n_parameters", setting.n_parameters)
+    if setting.observed:
+        trial.set_user_attr("observed", setting.observed)
     if setting.pruned:
         trial.set_user_attr(PRUNED, True)
     return setting.value
@@ -217,7 +248,9 @@ def _tried(study: optuna.Study) -> dict[str, Setting]:
         config, recipe = said["config"], said.get("recipe", {})
         assert value is not None
         setting = Setting(config, value, tuple(said["losses"]), said["n_parameters"], len(found), recipe)
-        found.setdefault(_key_of(config, recipe), replace(setting, pruned=PRUNED in said, choices=trial.params))
+        observed = {name: tuple(losses) for name, losses in said.get("observed", {}).items()}
+        setting = replace(setting, pruned=PRUNED in said, choices=trial.params, observed=observed)
+        found.setdefault(_key_of(config, recipe), setting)
     return found
 
 
@@ -228,16 +261,34 @@ def _train(problem: Problem, fields: dict[str, Any], chosen: dict[str, Any], is_
     trainer = Trainer(problem.data, config, recipe, device=problem.device)
     key, lost = _key_of(fields, chosen), False
     losses: list[float] = []
+    observed: dict[str, list[float]] = {name: [] for name in problem.observed}
     while len(losses) < problem.repeats and not lost:
-        losses.append(_best_loss(trainer, derived_seed(problem.seed, key, len(losses))))
-        lost = is_lost(losses[-1])
-    return Setting(fields, float(np.mean(losses)), tuple(losses), trainer.n_parameters, recipe=chosen, pruned=lost)
+        loss, beside = _losses(trainer, derived_seed(problem.seed, key, len(losses)), problem.observed)
+        losses.append(loss)
+        for name, mean in beside.items():
+            observed[name].append(mean)
+        lost = is_lost(loss)
+    return Setting(
+        fields,
+        float(np.mean(losses)),
+        tuple(losses),
+        trainer.n_parameters,
+        recipe=chosen,
+        pruned=lost,
+        observed={name: tuple(means) for name, means in observed.items()},
+    )
 
 
-def _best_loss(trainer: Trainer, seed: int) -> float:
-    """The lowest validation loss of one training; infinite if it diverged."""
+def _losses(trainer: Trainer, seed: int, observed: Mapping[str, Sequence[Dataset]]) -> tuple[float, dict[str, float]]:
+    """The lowest validation loss of one training, and its mean losses on observed data; infinite if it diverged."""
     try:
-        _, curve = trainer.fit(seed)
+        network, curve = trainer.fit(seed)
     except DivergedError:
-        return math.inf
-    return curve.best
+        return math.inf, dict.fromkeys(observed, math.inf)
+    return curve.best, {name: _mean_loss(trainer, network, group) for name, group in observed.items()}
+
+
+def _mean_loss(trainer: Trainer, network: Any, group: Sequence[Dataset]) -> float:
+    """The mean loss over all configurations of a group; infinite if it is no number."""
+    mean = np.concatenate([trainer.losses(network, one) for one in group]).mean()
+    return float(mean) if np.isfinite(mean) else math.inf

@@ -40,6 +40,9 @@ class SearchSettings(Frozen):
     recipe: Recipe
     prune: bool = Field(default=False, exclude_if=lambda prune: not prune)
     """Give a setting up as soon as its losses alone say that it cannot win; written only where it is wanted."""
+    elsewhere: Couplings | None = Field(default=None, exclude_if=lambda elsewhere: elsewhere is None)
+    """Couplings, in place of those of the first training point, of a second validation set, on which every training is
+    scored, as on the test sets of the training lattice. They choose nothing; written only where they are given."""
 
 
 class Test(Frozen):
@@ -165,6 +168,18 @@ class Section(Frozen):
             raise ValueError(f"searches = {self.searches}: at most the instances ({self.instances}), one a winner")
         return self
 
+    @model_validator(mode="after")
+    def _elsewhere_is_another_place(self) -> Self:
+        theory = self.elsewhere
+        if theory is None:
+            return self
+        if TASKS[self.task].counts_worms:
+            raise ValueError(f"search.elsewhere: {self.task} counts worms; it is for tasks of closed configurations")
+        theory.require_stable(len(self.shape))
+        if theory in self.training_points:
+            raise ValueError("search.elsewhere: it is where the training is; other couplings are needed")
+        return self
+
     @property
     def searched(self) -> tuple[str, ...]:
         """The architectures that are searched, each once."""
@@ -187,6 +202,16 @@ class Section(Frozen):
         names += [name for name in grid if name not in names]  # which the theory then refuses
         points = itertools.product(*(grid[name] for name in names))
         return [self._theory("test.couplings", dict(zip(names, point, strict=True))) for point in points]
+
+    @property
+    def elsewhere(self) -> FluxTheory | None:
+        """The theory of the second validation set of the search, if there is one."""
+        if self.search is None or self.search.elsewhere is None:
+            return None
+        try:
+            return theory_of(self.theory, self.couplings | self.training[0] | self.search.elsewhere)
+        except InputError as error:
+            raise ValueError(f"search.elsewhere: {error}") from None
 
     def _theory(self, place: str, couplings: Couplings) -> FluxTheory:
         """The theory at the couplings of the section and these."""

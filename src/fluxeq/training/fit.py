@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import Architecture
 from fluxeq.training.batched import Batched
-from fluxeq.training.datasets import Data
+from fluxeq.training.datasets import Data, Dataset
 from fluxeq.training.device import CPU, Device
 from fluxeq.training.epoch import Training, Trainings, start, translated
 from fluxeq.training.levenberg_marquardt import PATIENCE, LevenbergMarquardt, is_affordable
@@ -138,6 +139,11 @@ class Trainer:
         losses, validation = np.array(training.losses).T
         network = self.problem.network(training.state.best)
         return network, Curve(losses, validation, int(np.nanargmin(validation)) + 1)
+
+    def losses(self, network: Any, data: Dataset) -> np.ndarray:
+        """The loss of a network of this structure for each configuration, float64 ``(n,)``, the mean over targets."""
+        outputs = self.alone.outputs(eqx.filter(network, eqx.is_inexact_array), data.configurations)
+        return self.problem.task.losses(outputs, data.labels).mean(axis=1)
 
     def _levenberg_marquardt(self) -> LevenbergMarquardt | None:
         """The steps; None for a network that is too large for them."""

@@ -9,7 +9,7 @@ import pandas as pd
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
 from fluxeq.registry import Registry
-from fluxeq.report.figures import canvas, search
+from fluxeq.report.figures import canvas, search, selection
 from fluxeq.report.figures.figure import Figure
 from fluxeq.system.files import whole
 
@@ -22,9 +22,11 @@ def _require_figure(name: str, found: Any) -> Figure:
     return found
 
 
-_PAPER = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b", "search")
+_PAPER = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b", "search", "selection")
 FIGURES: Registry[Figure] = Registry("figure", "figures", _require_figure, *_PAPER)
 """All figures by name, those of the paper first."""
+OF_SEARCHES = {"search": search.numbers_of, "selection": selection.numbers_of}
+"""Figures that show nothing but searches: their numbers, from folders of these and the study."""
 
 
 def write_figure(run: Path, name: str) -> list[Path]:
@@ -41,9 +43,9 @@ def write_search(folder: Path) -> list[Path]:
     return _write(search.FIGURE, search.numbers_of([folder]), folder)
 
 
-def write_searches(run: Path, folders: Sequence[Path]) -> list[Path]:
-    """Write the figure of some of the searches of a run into its folder ``figures``."""
-    return _write(search.FIGURE, search.numbers_of(folders, Results(run).study), run / "figures")
+def write_searches(run: Path, name: str, folders: Sequence[Path]) -> list[Path]:
+    """Write one of the figures ``OF_SEARCHES``, of some of those of a run, into its folder ``figures``."""
+    return _write(FIGURES[name], OF_SEARCHES[name](folders, Results(run).study), run / "figures")
 
 
 def _write(figure: Figure, numbers: pd.DataFrame, folder: Path) -> list[Path]:

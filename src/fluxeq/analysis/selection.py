@@ -1,0 +1,129 @@
+"""What the validation set of a search sees, and what another one, at other couplings, would have chosen.
+
+A search chooses the setting with the lowest loss on a validation set at the couplings of its training. Where a study
+asks for it (``search.elsewhere``), every training is scored on a second validation set and on all test sets of its
+lattice as well; a loss of a setting is the mean over its repeats, infinite if one of them has none. A setting that was
+given up never wins the search; the second validation set, which was not asked, chooses among all, by the repeats that
+each has.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fluxeq.analysis.tables import WAY_OUT
+from fluxeq.errors import InputError
+from fluxeq.study.section import Section
+from fluxeq.study.study import Study
+from fluxeq.system.files import read_json
+from fluxeq.theory import written
+
+COLUMNS = {
+    **dict.fromkeys(("task", "architecture", "search", "trained_at", "elsewhere_at"), "str"),
+    **{"number": "int64", "n_parameters": "int64", "dense": "bool", "pruned": "bool"},
+    **dict.fromkeys(("validation", "elsewhere", "test"), "float64"),
+    **dict.fromkeys(("chosen", "chosen_elsewhere"), "bool"),
+}
+"""Of the table of settings. ``trained_at`` and ``elsewhere_at`` are the couplings of the two validation sets, ``dense``
+whether there is a hidden dense layer, and the last two columns what each validation set chooses in each search."""
+
+
+def is_observed(section: Section) -> bool:
+    """Whether searches of a section look elsewhere."""
+    return bool(section.searched) and section.search is not None and section.search.elsewhere is not None
+
+
+def settings(folders: Iterable[Path], study: Study) -> pd.DataFrame:
+    """One row for each setting that was tried, of the searches in some folders that looked elsewhere.
+
+    In the order of the sections and architectures of the study, its searches and their settings. Raises InputError if
+    there are none, or one does not hold what such a search leaves behind.
+    """
+    order = {
+        (name, architecture): None
+        for name, section in study.tasks.items()
+        if is_observed(section)
+        for architecture in section.searched
+    }
+    found: dict[tuple[str, str], list[pd.DataFrame]] = {which: [] for which in order}
+    for folder in folders:
+        best = read_json(folder / "best.json")
+        try:
+            which = best["task"], best["architecture"]
+            if which in found:
+                found[which].append(_one(folder, *which, study.tasks[which[0]]))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InputError(f"{folder}: not what a search leaves behind ({error!r}); {WAY_OUT}") from None
+    tables = [table for several in found.values() for table in several]
+    if not tables:
+        raise InputError(f"searches: none that looked elsewhere is done; {WAY_OUT}")
+    return pd.concat(tables, ignore_index=True)
+
+
+def _one(folder: Path, task: str, architecture: str, section: Section) -> pd.DataFrame:
+    """The rows of one search, which goes by the name of its folder. Raises ValueError if there are none."""
+    trials = read_json(folder / "trials.json")
+    common = {"task": task, "architecture": architecture, "search": folder.name, **_places(section)}
+    rows = [{**common, **row} for row in _settings(trials)]
+    best = min(range(len(rows)), key=lambda i: rows[i]["elsewhere"])
+    rows = [{**row, "chosen_elsewhere": i == best} for i, row in enumerate(rows)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The settings in the order of the search, counted from 1; the first of the trials is the winner."""
+    for i, trial in enumerate(sorted(trials, key=lambda trial: trial["number"]), 1):
+        losses = {"validation": trial["losses"], **trial["observed"]}
+        yield {
+            **{"number": i, "n_parameters": trial["n_parameters"], "pruned": trial["pruned"]},
+            **{"dense": bool(trial["config"].get("dense")), "chosen": trial is trials[0]},
+            **{name: _mean(losses[name]) for name in ("validation", "elsewhere", "test")},
+        }
+
+
+def _mean(losses: list[float | None]) -> float:
+    """The mean over the repeats; null stands for a loss that is infinite or no number."""
+    return float(np.mean([np.inf if loss is None else loss for loss in losses]))
+
+
+def _places(section: Section) -> dict[str, str]:
+    """Where the two validation sets are, by the couplings in which they differ."""
+    assert section.search is not None
+    assert section.elsewhere is not None
+    names = section.search.elsewhere or {}
+    trained = [theory.couplings for theory in section.training_points]
+    return {"trained_at": _place(names, *trained), "elsewhere_at": _place(names, section.elsewhere.couplings)}
+
+
+def _place(names: Iterable[str], *points: Mapping[str, float]) -> str:
+    """In words: mu = 1.05, or lam = 1, mu = 0.91 and 1.05."""
+    values = {name: dict.fromkeys(written(point[name]) for point in points) for name in names}
+    return ", ".join(f"{name} = {' and '.join(several)}" for name, several in values.items())
+
+
+def gains(settings: pd.DataFrame) -> pd.DataFrame:
+    """What the second validation set is worth: a row for each task and architecture of a table of settings.
+
+    ``chosen`` and ``chosen_elsewhere`` are the test losses of what each validation set chooses, the medians over the
+    searches; ``median``, ``lowest`` and ``highest`` are those of the ratio of the first to the second in each search.
+    """
+    rows = []
+    for (task, architecture), of_one in settings.groupby(["task", "architecture"], sort=False):
+        first, second = (_test_losses(of_one, by) for by in ("chosen", "chosen_elsewhere"))
+        ratios = (first / second).fillna(1.0)  # both infinite, or both 0
+        rows.append(
+            {
+                **{"task": task, "architecture": architecture, "searches": len(ratios)},
+                **{"chosen": first.median(), "chosen_elsewhere": second.median()},
+                **{"median": ratios.median(), "lowest": ratios.min(), "highest": ratios.max()},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _test_losses(settings: pd.DataFrame, by: str) -> pd.Series:
+    """The test loss of what one of the validation sets chooses, by search."""
+    return settings[settings[by]].set_index("search")["test"]

@@ -1,0 +1,146 @@
+"""What a search sees and what it does not: the loss of every setting where it chooses, against that at all couplings.
+
+On the left the loss on the validation set of the search, on the right that on a second one at other couplings, by which
+nothing was chosen. A setting on the dotted diagonal has the same loss at all couplings as there; one far above it has a
+loss that this validation set does not see.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Picture
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
+
+from fluxeq.analysis import selection
+from fluxeq.analysis.tables import Results
+from fluxeq.report.figures import bands
+from fluxeq.report.figures.figure import Figure
+from fluxeq.study.study import Study
+
+SYMBOLS = {"eta": r"$\eta$", "lam": r"$\lambda$", "mu": r"$\mu$"}
+PANELS = {"validation": ("chosen", "trained_at"), "elsewhere": ("chosen_elsewhere", "elsewhere_at")}
+"""The loss on each horizontal axis, what it chooses, and the couplings that it is at."""
+ONE, ALL = 9, 16
+"""Sizes of the stars: what is chosen in one search, and over all searches of an architecture."""
+
+
+def shows(study: Study) -> bool:
+    """Whether any search looks elsewhere."""
+    return any(map(selection.is_observed, study.tasks.values()))
+
+
+def numbers(run: Path) -> pd.DataFrame:
+    """One row for each setting of the searches of a run that looked elsewhere."""
+    return numbers_of(sorted(path.parent for path in run.glob("searches/*/trials.json")), Results(run).study)
+
+
+def numbers_of(folders: Sequence[Path], study: Study) -> pd.DataFrame:
+    """The same for the folders of some searches. Raises InputError as ``selection.settings`` does."""
+    return selection.settings(folders, study)
+
+
+def draw(numbers: pd.DataFrame) -> Picture:
+    """A row of two panels for each task, with the same logarithmic axes; above it what the choices are worth."""
+    looks = bands.looks_of(numbers.assign(family=numbers["architecture"], augmentation=False))
+    tasks = numbers["task"].unique()
+    figure = Picture(figsize=(7.6, 4.3 * len(tasks) + 0.3), layout="constrained")
+    for part, task in zip(figure.subfigures(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
+        rows = numbers[numbers["task"] == task]
+        panels = part.subplots(1, 2, sharex=True, sharey=True)
+        for axes, (loss, (choice, place)) in zip(panels, PANELS.items(), strict=True):
+            for name, of_one in rows.replace(np.inf, np.nan).groupby("architecture", sort=False):
+                _draw_settings(axes, of_one, loss, looks[name])
+                _draw_choices(axes, of_one, loss, choice, looks[name])
+            axes.add_artist(Line2D(*[(1e-30, 1e30)] * 2, color="0.4", linestyle=":", linewidth=1, zorder=0))
+            axes.set(xscale="log", yscale="log", xlabel=f"validation loss at {_symbols(rows[place].iloc[0])}")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(LogLocator(numticks=9))
+        others = " and ".join(SYMBOLS.get(name, name) for name in _names(rows))
+        panels[0].set_ylabel(f"{task}: test loss over all {others}")
+        _legend(part, rows, looks)
+    _meaning(figure)
+    return figure
+
+
+def _draw_settings(axes: Axes, rows: pd.DataFrame, loss: str, look: bands.Look) -> None:
+    """Draw a marker for each setting, hollow with a hidden dense layer."""
+    for dense, some in rows.groupby("dense"):
+        face = "none" if dense else look.colour
+        style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": "none", "alpha": 0.75}
+        axes.plot(some[loss], some["test"], markersize=5, markerfacecolor=face, **style)
+
+
+def _draw_choices(axes: Axes, rows: pd.DataFrame, loss: str, choice: str, look: bands.Look) -> None:
+    """Draw stars at what this loss chooses in each search, and the largest at the best of these."""
+    chosen = rows[rows[choice]]
+    for _, one in chosen.iterrows():
+        size, above = (ALL, 5) if one[loss] == chosen[loss].min() else (ONE, 6)
+        style: dict[str, Any] = {"markerfacecolor": "white" if one["dense"] else look.colour}
+        style |= {"markeredgecolor": look.colour if one["dense"] else "black"}
+        style["markeredgewidth"] = 1.6 if one["dense"] else 0.8
+        axes.plot(one[loss], one["test"], "*", markersize=size, zorder=above, **style)
+
+
+def _legend(part: Any, rows: pd.DataFrame, looks: dict[str, bands.Look]) -> None:
+    """Put above the panels of a task what its two validation sets choose."""
+    first, second = (_symbols(rows[place].iloc[0]) for _, place in PANELS.values())
+    handles = [
+        Line2D([], [], color=looks[row.architecture].colour, marker=looks[row.architecture].marker, linestyle="none")
+        for row in selection.gains(rows).itertuples()
+    ]
+    words = [
+        f"{row.architecture}: {_short(row.chosen)} \N{RIGHTWARDS ARROW} {_short(row.chosen_elsewhere)}"
+        for row in selection.gains(rows).itertuples()
+    ]
+    title = f"test loss of the setting chosen at {first} \N{RIGHTWARDS ARROW} at {second} (median over searches)"
+    place: dict[str, Any] = {"loc": "outside upper center", "ncols": min(4, len(words)), "columnspacing": 2.0}
+    part.legend(handles, words, title=title, title_fontsize="small", **place)
+
+
+def _meaning(figure: Picture) -> None:
+    """Put below all panels what the markers mean."""
+    meanings: dict[str, dict[str, Any]] = {
+        "no hidden dense layer": {"marker": "o", "markersize": 5, "markerfacecolor": "0.35"},
+        "hidden dense layer": {"marker": "o", "markersize": 5, "markerfacecolor": "none"},
+        "chosen in a search": {"marker": "*", "markersize": ONE, "markerfacecolor": "0.35"},
+        "in all searches together": {"marker": "*", "markersize": ALL - 3, "markerfacecolor": "0.35"},
+    }
+    lines = [Line2D([], [], color="0.35", linestyle="none", label=label, **style) for label, style in meanings.items()]
+    lines.append(Line2D([], [], color="0.4", linestyle=":", linewidth=1, label="equal losses"))
+    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), columnspacing=1.2)
+
+
+def _names(rows: pd.DataFrame) -> list[str]:
+    """The couplings in which the two validation sets differ."""
+    return [part.split(" = ")[0] for part in rows["elsewhere_at"].iloc[0].split(", ")]
+
+
+def _symbols(place: str) -> str:
+    """Couplings in words, with symbols in place of their names."""
+    parts = (part.split(" = ") for part in place.split(", "))
+    return ", ".join(f"{SYMBOLS.get(name, name)} = {value}" for name, value in parts)
+
+
+def _short(loss: float) -> str:
+    """A loss in two digits."""
+    mantissa, _, exponent = f"{loss:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+FIGURE = Figure(
+    "selection",
+    "What a search sees and what it does not. Every setting that was tried: its loss over all couplings of the test, "
+    "on the lattice of the training, against its loss on the validation set that chose (left), and on one at other "
+    "couplings that chose nothing (right). Hollow: with a hidden dense layer. Stars: what each validation set chooses "
+    "in every search, the large ones in all searches of an architecture. Dotted: equal losses; a validation set does "
+    "not see how far a setting lies above that line.",
+    "",
+    shows,
+    numbers,
+    draw,
+)
