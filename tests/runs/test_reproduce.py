@@ -56,9 +56,10 @@ training = [{{ mu = 1.5 }}]
 shape = [4, 2]
 n_training = [20]
 instances = 1
-test = {{ couplings = {{ mu = [1.0, 1.5] }}, shapes = [[4, 2]], configurations = 8 }}
+test = {{ couplings = {{ mu = [1.0, 1.5] }}, shapes = [[4, 2]], configurations = 8, reference = 8 }}
+farther = [{{ couplings = {{ mu = [1.5] }}, shapes = [[6, 3]], configurations = 8, reference = 8 }}]
 {RECIPE}
-{SEARCH}
+{SEARCH.replace("search = {", "search = { elsewhere = { mu = 1.0 },")}
 [tasks.regression.families]
 EQ = {{}}
 FL = {{}}
@@ -257,8 +258,8 @@ def test_the_files_of_the_contract(killed, study):
     run = killed
     assert (run / "study.toml").read_text() == TINY
     claims = json.loads((run / "claims.json").read_text())
-    assert len(claims) == 13
-    assert {tuple(claim) for claim in claims} == {("id", "statement", "paper", "measured", "holds")}
+    assert len(claims) == 26
+    assert {tuple(claim) for claim in claims} == {("id", "protocol", "statement", "paper", "measured", "verdict")}
     for name in FIGURES:
         assert (run / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -308,7 +309,7 @@ def test_the_table_of_scores(killed):
 def test_the_report_holds_everything(killed):
     text = (killed / "report.html").read_text()
     assert text.count("<figure>") == len(FIGURES) == text.count("data:image/png;base64,")
-    assert text.count('class="verdict') == 13
+    assert text.count('<b class="') == 26
     assert "http" not in text.replace("http-equiv", "")
     assert "configurations = 4" in text
 
@@ -490,15 +491,16 @@ def test_the_report_of_an_unfinished_run(copied):
         record = copied / ".jobs" / f"{name}.json"
         record.write_text(record.read_text().replace("true", "false"))
     assert not is_whole(copied, open_run(copied))
-    before = {claim["id"]: claim for claim in read_json(copied / "claims.json")}
+    before = {(claim["id"], claim["protocol"]): claim for claim in read_json(copied / "claims.json")}
     text = write_partial_report(copied, open_run(copied)).read_text()
     assert "<strong>Unfinished.</strong> Jobs done: evaluate 6 of 7, collect 0 of 1" in text
     assert set(pd.read_csv(copied / "metrics.csv")["task"]) == {"regression", "detection", "zhou"}
     assert not list(copied.glob("figures/fig7*"))
     assert text.count("<figure>") == len(FIGURES) - 2
-    after = {claim["id"]: claim for claim in read_json(copied / "claims.json")}
-    assert after["C2"] == before["C2"] | {"holds": None, "measured": after["C2"]["measured"]}
-    assert before["C2"]["holds"] is not None
+    after = {(claim["id"], claim["protocol"]): claim for claim in read_json(copied / "claims.json")}
+    c2 = "C2", "searched"
+    assert after[c2] == before[c2] | {"verdict": "not run", "measured": after[c2]["measured"]}
+    assert before[c2]["verdict"] != "not run"
     assert after["D2"] == before["D2"]
 
 
@@ -553,10 +555,10 @@ def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
     assert not (tmp_path / "runs" / "tiny" / "ensembles").exists()
     assert not (tmp_path / "runs" / "tiny" / large).exists()
     assert undone(tmp_path / "runs" / "tiny") == undone(copied) > {"evaluate/counting-EQ-20", "metrics", "model_cards"}
-    kept.rename(kept.with_name("paper"))
-    lines = {line.split(" | ")[0]: line for line in keep["claims_table"](tmp_path / "results").splitlines()}
-    assert lines["| C2"].endswith("| **not run** |")
-    assert lines["| R1"].endswith("| **not run** |")
+    kept.rename(kept.with_name("laptop"))
+    lines = {line.split(":")[0]: line for line in keep["claims_table"](tmp_path / "results").splitlines()}
+    assert lines["| C2"].endswith("| not run | not run |")
+    assert lines["| R1"].endswith("| not run | not run |")
 
 
 def undone(run):

@@ -16,9 +16,10 @@ from fluxeq.errors import InputError
 from fluxeq.runs.plan import fingerprints, plan
 from fluxeq.study.extension import as_toml
 from fluxeq.study.family import Family
+from fluxeq.study.shared import with_shared_families
 from fluxeq.study.study import SHIPPED, load_study, study_text
 
-QUICK = tomllib.loads(study_text("quick"))
+QUICK = with_shared_families(tomllib.loads(study_text("quick")))
 
 
 def text_with(*changes):
@@ -98,7 +99,7 @@ REFUSED = [
     ("regression.families.XX", {}, "architecture 'XX': choose one of EQ, ST, FL"),
     ("regression.families.EQ.architectur", "EQ", "architectur is unknown; did you mean architecture"),
     ("regression.families.", {"architecture": "EQ"}, "letters and digits are needed"),
-    ("regression.families.ST augmented", {"architecture": "ST"}, "others than in the other names"),
+    ("regression.families.ST searched", {"architecture": "ST"}, "others than in the other names"),
     ("regression.families.f", {"function": "predict"}, "function = 'predict': module:name is needed"),
     ("regression.families.f", {"function": "m:f", "augmentation": True}, "it is not trained"),
     ("regression.search", False, "search = False"),
@@ -216,8 +217,8 @@ def test_the_search_looks_elsewhere(study_with):
     section = study_with(("tasks.zhou.search", SEARCH | {"elsewhere": {"mu": 1, "lam": 0.5}})).tasks["zhou"]
     assert section.elsewhere.couplings == {"eta": 4.01, "lam": 0.5, "mu": 1.0}
     assert section.training_points[0].couplings == {"eta": 4.01, "lam": 1.0, "mu": 0.91}
-    assert study_with().tasks["regression"].elsewhere is None
-    assert "elsewhere" not in study_with().tasks["regression"].search.model_dump()
+    assert study_with().tasks["counting"].elsewhere is None
+    assert "elsewhere" not in study_with().tasks["counting"].search.model_dump()
 
 
 def test_sections_share_closed_tests(study_with):
@@ -261,9 +262,8 @@ def test_all_can_be_built(name):
 
 def test_families_have_names_of_their_own(study_with):
     families = study_with(("tasks.regression.families.second", {"architecture": "EQ"})).tasks["regression"].families
-    assert families["second"] == Family(architecture="EQ") == families["EQ"]
-    assert families["ST, augmented"] == Family(architecture="ST", augmentation=True)
-    assert list(load_study("quick").tasks["counting"].families) == ["EQ", "ST", "FL"]
+    assert families["second"] == Family(architecture="EQ") == families["EQ, searched"]
+    assert families["ST, searched, augmented"] == Family(architecture="ST", augmentation=True)
 
 
 EXTENDED = """# of another
@@ -288,7 +288,7 @@ def test_a_study_takes_the_rest_from_another_one(tmp_path):
     assert (study.name, list(study.tasks)) == ("mine", ["regression", "zhou"])
     regression = study.tasks["regression"]
     assert (regression.instances, regression.test) == (5, quick.tasks["regression"].test)
-    assert list(regression.families) == ["EQ", "ST", "ST, augmented", "FL, augmented", "mine"]
+    assert list(regression.families) == [*(name for name in quick.tasks["regression"].families if name != "FL"), "mine"]
     assert study.tasks["zhou"] == quick.tasks["zhou"]
     alone = tmp_path / "alone.toml"
     alone.write_text(study_text(path))

@@ -70,7 +70,7 @@ def references(study: Study, name: str, section: Section) -> tuple[list[Ensemble
 def data_of(study: Study, name: str, section: Section, shared: dict[Point, Ensemble]) -> SectionData:
     """The data of a section."""
     most, points = section.n_training[-1], section.training_points
-    tests = [(test, shared[point]._replace(n=test.n_configurations)) for test, point in _tested(section)]
+    tests = [(test, shared[point]) for test, point in _tested(section)]
 
     def sampled(purpose: str, size: int) -> list[Ensemble]:
         each = -(-size // len(points))  # rounded up
@@ -84,7 +84,8 @@ def data_of(study: Study, name: str, section: Section, shared: dict[Point, Ensem
     if not section.n_worms:
         elsewhere = _elsewhere(study, name, section)
         jobs += [ensemble.job for ensemble in elsewhere]
-        return SectionData(training, validation, [ensemble for _, ensemble in tests], jobs, elsewhere)
+        closed = [ensemble._replace(n=test.n_configurations) for test, ensemble in tests]
+        return SectionData(training, validation, closed, jobs, elsewhere)
     found = [opened(some, section.n_worms) for some in (training, validation)]
     with_worms = [_opened(study, ensemble, name, test.n_worms) for test, ensemble in tests]
     jobs += [ensemble.job for ensemble in (*found[0], *found[1], *with_worms)]

@@ -102,7 +102,11 @@ def _content(name: str | Path, depth: int = 0) -> dict[str, Any]:
         return found
     if not isinstance(base, str) or depth == DEEPEST:
         raise InputError(f"{name}: extends = {base!r:.80}: the name of another study is needed")
-    return merged(_content(base if base in SHIPPED else Path(name).parent / base, depth + 1), found)
+    try:
+        rest = with_shared_families(_content(base if base in SHIPPED else Path(name).parent / base, depth + 1))
+    except ValueError as error:
+        raise InputError(f"{base}: {error}") from None
+    return merged(rest, found)
 
 
 def _parsed(name: str | Path, text: str) -> dict[str, Any]:

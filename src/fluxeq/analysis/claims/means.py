@@ -6,6 +6,8 @@ the truth. Whether the truth of the test sets is true is asked apart: of a refer
 them.
 """
 
+import math
+
 import numpy as np
 import pandas as pd
 from scipy.stats import binom, norm
@@ -14,8 +16,9 @@ from fluxeq.analysis.claims.bound import Bound, all_hold
 from fluxeq.analysis.claims.claim import Claim, Verdict
 from fluxeq.analysis.claims.medians import reference
 from fluxeq.analysis.spread import CONFIDENCE, Interval, best_instance
-from fluxeq.analysis.tables import Results, couplings_of, n_sites, select
+from fluxeq.analysis.tables import Results, couplings_of, select
 from fluxeq.errors import InputError
+from fluxeq.study.values import named
 from fluxeq.theory import written
 
 SECTION = "regression"
@@ -33,7 +36,7 @@ def _follows(results: Results) -> Verdict:
     best = best_instance(rows, results.trained_at(SECTION))
     if best["truth"].isna().any():
         raise InputError(f"metrics.csv: truth is empty for some test sets of {best['model'].iloc[0]}")
-    bounds, largest = _differences(best), max(best["shape"].unique(), key=n_sites)
+    bounds, largest = _differences(best), named(max(results.section(SECTION).test.shapes, key=math.prod))
     truth, prediction, step = _onsets(select(best, shape=largest, target="n"))
     onset = "no onset" if prediction is None else f"onset at mu = {prediction:.4f}"
     agreement, agrees = _agreement(results, best)
@@ -69,10 +72,12 @@ def _bias(rows: pd.DataFrame) -> str:
     parts = []
     for target, of in rows.groupby("target", sort=False):
         worst = of.loc[of["bias"].abs().fillna(np.inf).idxmax()]
-        where = ", ".join(f"{name} = {written(value)}" for name, value in couplings_of(of).loc[worst.name].items())
+        couplings = couplings_of(of)
+        varied = couplings.loc[worst.name, couplings.nunique() > 1]
+        where = ", ".join([worst["shape"], *(f"{name} = {written(value)}" for name, value in varied.items())])
         parts.append(
             f"{target} low at {(high[of.index] < 0).sum()} and high at {(low[of.index] > 0).sum()} of {len(of)}, "
-            f"{worst['bias']:.1g} at most, on {worst['shape']} at {where}"
+            f"{worst['bias']:.1g} at most ({where})"
         )
     return "; ".join(parts)
 
@@ -86,7 +91,7 @@ def _agreement(results: Results, rows: pd.DataFrame) -> tuple[str, bool]:
         there = results.reference(SECTION)
     except InputError:
         return "no independent truth in this run", True
-    keys = ["shape", *couplings_of(there.drop(columns=["value", "error", "source"])).columns]
+    keys = [name for name in there if name not in ("value", "error", "source")]
     both = rows.merge(there[[*keys, "value", "error"]], on=keys)
     both = both[both["truth_error"] > 0]
     n_targets = rows["target"].nunique()
