@@ -1,10 +1,10 @@
 """Keep what matters of a run in the repository: ``python results/keep.py runs/laptop [--state]`` in its root.
 
-The tables, figures, claims, searches and provenance of the run go to ``results/NAME``, with what is done of it, and the
-table of claims in README.md is written anew from all that is kept. The networks of the study ``laptop`` go to
-``models``. Of an unfinished run what ``fluxeq report`` has written is kept; with ``--state`` also what it needs to go
-on anywhere: ``tar xf results/NAME/state.tar.xz`` in the root makes ``runs/NAME`` again, all but its ensembles, which
-are sampled again, bit for bit, as far as they are still needed, and what is too large to keep.
+The tables, figures, claims, searches and provenance of the run go to ``results/NAME``, with what is done of it. Those
+of ``laptop`` are in the table of claims in README.md, and its networks with fixed layers in ``models``. Of an
+unfinished run what ``fluxeq report`` has written is kept; with ``--state`` also what it needs to go on anywhere:
+``tar xf results/NAME/state.tar.xz`` in the root makes ``runs/NAME`` again, all but its ensembles, which are sampled
+again, bit for bit, as far as they are still needed, and what is too large to keep.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fluxeq.errors import InputError
 from fluxeq.runs.status import counts, is_whole, open_run, progress
-from fluxeq.study.family import PROTOCOLS
+from fluxeq.study.family import PROTOCOLS, SAME_LAYERS, file_stem
 from fluxeq.system.files import read_json, remove, write_json, write_text
 
 ROOT = Path(__file__).parent.parent
@@ -59,14 +59,19 @@ def keep(run: Path, root: Path, *, with_state: bool = False) -> None:
         with tarfile.open(target / "state.tar.xz", "w:xz") as state:
             state.add(run.resolve(), f"runs/{study}", filter=of_state)
     if study == SHOWN and (run / "best").exists():
-        remove(root / "models")
-        shutil.copytree(run / "best", root / "models", ignore=too_large)
+        ship(run, root / "models")
 
 
-def too_large(folder: str, names: list[str]) -> set[str]:
-    """Networks that are too large for the repository, and their cards."""
-    stems = {path.stem for path in Path(folder).glob("*.safetensors") if path.stat().st_size > LARGE}
-    return {name for name in names if Path(name).stem in stems}
+def ship(run: Path, models: Path) -> None:
+    """Copy the best networks with fixed layers and their cards, but for those that are too large."""
+    remove(models)
+    models.mkdir(parents=True)
+    for section, settings in open_run(run).tasks.items():
+        for name, family in settings.families.items():
+            network = run / "best" / f"{section}-{file_stem(name)}.safetensors"
+            if family.protocol == SAME_LAYERS and network.exists() and network.stat().st_size <= LARGE:
+                shutil.copy(network, models)
+                shutil.copy(network.with_suffix(".md"), models)
 
 
 def of_state(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
