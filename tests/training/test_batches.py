@@ -20,6 +20,13 @@ def test_blocks_have_one_size_and_their_results_are_those_of_all(n):
     np.testing.assert_array_equal(rest["squares"], examples**2)
 
 
+def test_examples_of_several_arrays_and_results_of_whole_blocks():
+    """Rows that fill a block up are zeros in all arrays."""
+    x, weights = np.arange(10.0).reshape(5, 2), np.ones(5)
+    total = in_blocks(lambda block: (block[0] * block[1][:, None]).sum(axis=0)[None], (x + 1, weights), 3)
+    np.testing.assert_array_equal(total, [(x[:3] + 1).sum(axis=0), (x[3:] + 1).sum(axis=0)])
+
+
 def test_rows_within():
     configuration = np.zeros((4, 60, 4), np.int8)
     assert rows_within(2**17, configuration) == 34

@@ -16,7 +16,7 @@ from fluxeq.errors import InputError
 from fluxeq.nets.architecture import configured
 from fluxeq.system import files
 from fluxeq.training import checkpoints as module
-from fluxeq.training import instances
+from fluxeq.training import fit, instances, levenberg_marquardt
 from fluxeq.training.batched import Batched
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.fit import Trainer
@@ -51,14 +51,16 @@ def bits(training):
         [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)],
         training.losses,
         training.n_levenberg_marquardt,
+        [np.asarray(part).tobytes() for part in (training.levenberg_marquardt or ())[:4]],
     )
 
 
-def test_stopped_at_any_epoch_or_step_of_levenberg_marquardt(trainer, tmp_path):
+def require_the_same_wherever_it_is_stopped(trainer, folder):
+    """At every epoch and step; the training that was not stopped."""
     in_peace = to_its_end(trainer, trainer.begin(1))
     assert (in_peace.n_epochs, in_peace.n_levenberg_marquardt) == (6, 4)
     for k in range(1, 10):
-        checkpoint = Checkpoint(tmp_path / f"{k}.checkpoint", {1: "one"})
+        checkpoint = Checkpoint(folder / f"{k}.checkpoint", {1: "one"})
 
         def watch(n_epochs, trainings, k=k, checkpoint=checkpoint):
             if n_epochs[1] == k:
@@ -70,7 +72,23 @@ def test_stopped_at_any_epoch_or_step_of_levenberg_marquardt(trainer, tmp_path):
         found = Checkpoint(checkpoint.path, {1: "one"}).read(trainer.begin(1).state)[1]
         assert len(found.losses) == k
         assert bits(to_its_end(trainer, found)) == bits(in_peace)
+    return in_peace
+
+
+def test_stopped_at_any_epoch_or_step_of_levenberg_marquardt(trainer, tmp_path):
+    in_peace = require_the_same_wherever_it_is_stopped(trainer, tmp_path)
     assert bits(to_its_end(trainer, trainer.begin(2))) != bits(in_peace)
+
+
+@pytest.mark.parametrize("augmentation", [False, True])
+def test_stopped_while_the_steps_see_more_and_more_configurations(tmp_path, monkeypatch, augmentation):
+    monkeypatch.setattr(levenberg_marquardt, "FIRST", 1)
+    monkeypatch.setattr(fit, "USED_UP", 0.0)
+    config, seen = configured("EQ", {"blocks": [{"channels": 1, "kernel": 2}]}, small_ensembles.SHAPE), []
+    trainer = Trainer(small_ensembles.data("regression"), config, Recipe(**RECIPE), augmentation)
+    require_the_same_wherever_it_is_stopped(trainer, tmp_path)
+    to_its_end(trainer, trainer.begin(1), lambda n, now: seen.append(now()[1].levenberg_marquardt))
+    assert [at.n for at in seen if at] == [22, 40, 40, 40]
 
 
 def test_without_a_file_there_is_no_training(trainer, tmp_path):

@@ -24,6 +24,9 @@ SETTINGS = {"blocks": [{"channels": 3, "kernel": 2}]}
 SHORT = Recipe(epochs=2, learning_rate=1e-3, levenberg_marquardt=3)
 
 
+SMALLEST = {"blocks": [{"channels": 1, "kernel": 2}]}  # 21 parameters: steps begin with 21 of 40 configurations
+
+
 def trainer(task="regression", architecture="EQ", augmentation=False, device=CPU, **recipe):
     config = configured(architecture, SETTINGS, small_ensembles.SHAPE)
     return Trainer(small_ensembles.data(task), config, Recipe(**recipe), augmentation, device)
@@ -103,7 +106,7 @@ def test_the_epoch_is_compiled_once(noisy):
 
 
 def test_the_number_of_examples_is_no_part_of_what_is_compiled():
-    """Steps, outputs and Jacobians of trainings on 40 and on 24 configurations are the same programs."""
+    """Steps, outputs and derivatives of trainings on 40 and on 24 configurations are the same programs."""
 
     def programs(n):
         data, config = small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE)
@@ -118,10 +121,11 @@ def test_the_number_of_examples_is_no_part_of_what_is_compiled():
         made.alone._parts = made.alone._parts._replace(steps=watched(made.alone._parts.steps))
         made.alone._outputs = watched(made.alone._outputs)
         made._method._linearised = watched(made._method._linearised)
+        made._method._pulled = watched(made._method._pulled)
         made.fit(1)
         return found
 
-    assert len(programs(40)) == 3
+    assert len(programs(40)) == 4
     assert programs(40) == programs(24)
 
 
@@ -225,6 +229,38 @@ def test_levenberg_marquardt_sums_over_parts_of_the_training_set(monkeypatch):
     monkeypatch.setattr("fluxeq.training.levenberg_marquardt.LARGEST_JACOBIAN", 2 * 2 * whole.n_parameters)
     assert whole.fit(1)[1].training[-3:] == pytest.approx(wanted, rel=1e-3)
     assert half.fit(1)[1].training[-3:] != pytest.approx(wanted, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("used_up", "n"), [(0.0, [21, 40, 40, 40]), (np.inf, [21, 21, 21, 21])], ids=["loss far below", "as low"]
+)
+@pytest.mark.parametrize("augmentation", [False, True])
+def test_levenberg_marquardt_sees_more_when_it_has_used_up_what_it_sees(monkeypatch, used_up, n, augmentation):
+    monkeypatch.setattr("fluxeq.training.fit.USED_UP", used_up)
+    assert seen_by_steps(lambda step, *given: step(*given), augmentation) == n
+
+
+def test_levenberg_marquardt_ends_without_patience_only_when_it_has_seen_all(monkeypatch):
+    """Steps that lead nowhere."""
+    monkeypatch.setattr("fluxeq.training.fit.USED_UP", np.inf)
+    monkeypatch.setattr("fluxeq.training.fit.PATIENCE", 2)
+    assert seen_by_steps(lambda step, at, *given: (at, 1.0), n_steps=6) == [21, 21, 40, 40]
+
+
+def seen_by_steps(change, augmentation=False, n_steps=4):
+    """How many configurations each step sees; ``change`` is given the step and what it is given."""
+    config = configured("EQ", SMALLEST, small_ensembles.SHAPE)
+    recipe = Recipe(epochs=2, learning_rate=1e-3, levenberg_marquardt=n_steps)
+    made, found = Trainer(small_ensembles.data("regression"), config, recipe, augmentation), []
+
+    def step(at, examples, noise, step=made._method.step):
+        assert at.n == len(examples[0])
+        found.append(at.n)
+        return change(step, at, examples, noise)
+
+    made._method.step = step
+    made.fit(1)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The Levenberg-Marquardt steps: refused where they raise the loss, and those of Levenberg and Marquardt otherwise."""
+"""The Levenberg-Marquardt steps: refused where they raise what is minimised, and else those that the docstring says."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,10 +16,10 @@ def test_a_step_that_raises_the_loss_is_not_taken():
     """Newton's steps to the zero of arctan diverge from 3; damping grows until one helps, and then falls."""
     method = method_of(lambda arrays, x: jnp.arctan(arrays["p"]), {"p": jnp.zeros(1)})
     examples = np.zeros((5, 1)), np.zeros((5, 1))
-    fit = method.start({"p": jnp.full(1, 3.0)})._replace(damping=1e-6)
+    fit = method.start({"p": jnp.full(1, 3.0)}, 5, 1)._replace(damping=1e-6)
     losses, n_refused = [float(np.arctan(3.0) ** 2)], 0
     for _ in range(40):
-        after, loss = method.step(fit, examples)
+        after, loss = method.step(fit, examples, 0.0)
         refused = np.array_equal(after.parameters, fit.parameters)
         assert after.damping == pytest.approx(max(1e-12, fit.damping * (RISE if refused else FALL)))
         assert loss == pytest.approx(losses[-1]) if refused else loss < losses[-1]
@@ -38,24 +38,83 @@ def linear_network(units, seed=1):
     return method, (inputs, labels[:, :1])
 
 
-def test_fewer_residuals_than_parameters_give_the_same_step():
-    """The smaller equation is another way to the step of the larger one."""
+@pytest.mark.parametrize("n", [3, 12], ids=["fewer residuals than parameters", "more"])
+def test_both_equations_give_the_same_step(n):
+    """The smaller equation is another way to the step of the larger one, also with a ridge."""
     method, (x, labels) = linear_network(jnp.array([1.0, 3.0, 0.5, 2.0]))
-    few = x[:3], labels[:3]
-    start = method.start({"p": jnp.ones(4)})._replace(damping=0.1)
-    small, _ = method.step(start, few)
+    few = x[:n], labels[:n]
+    start = method.start({"p": jnp.full(4, 2.0)}, n, 1)._replace(damping=0.1)
+    assert start.variance == 4.0
     jacobian = np.asarray(few[0], dtype=np.float64) * [1.0, 3.0, 0.5, 2.0]
-    residuals = jacobian.sum(axis=1) - np.asarray(few[1])[:, 0]
+    residuals = 2 * jacobian.sum(axis=1) - np.asarray(few[1])[:, 0]
     square = jacobian.T @ jacobian
-    expected = np.linalg.solve(square + 0.1 * square.trace() / 4 * np.eye(4), jacobian.T @ residuals)
-    np.testing.assert_allclose(small.parameters, 1.0 - expected, rtol=1e-5)
+    for ridge in (0.0, 0.7):
+        found, _ = method.step(start, few, 4.0 * ridge)
+        matrix = square + (ridge + 0.1 * square.trace() / 4) * np.eye(4)
+        expected = np.linalg.solve(matrix, jacobian.T @ residuals + ridge * 2)
+        np.testing.assert_allclose(found.parameters, 2.0 - expected, rtol=1e-5, atol=1e-6)
 
 
-def test_parameters_that_nothing_depends_on_stay():
+@pytest.mark.parametrize("n", [1, 6], ids=["fewer residuals than parameters", "more"])
+def test_steps_bend_with_what_they_follow(n):
+    """An exponential: the second part of a step is what undoes the bending along the first."""
+    method = method_of(lambda arrays, x: x * jnp.exp(arrays["p"][:2]), {"p": jnp.zeros(3)})
+    examples = np.ones((n, 1), np.float32), np.zeros((n, 2))
+    for damping in (3.0, 0.3):
+        fit, _ = method.step(method.start({"p": jnp.zeros(3)}, n, 2)._replace(damping=damping), examples, 0.0)
+        shrunk = 1 / (1 + damping * 2 / 3)
+        bent = np.exp(-shrunk) - 1 + shrunk
+        np.testing.assert_allclose(fit.parameters, [-shrunk - bent * shrunk] * 2 + [0.0], rtol=1e-5)
+
+
+def test_parameters_that_nothing_depends_on_shrink_and_only_by_the_ridge():
     method, examples = linear_network(jnp.array([1.0, 0.0, 2.0]))
-    fit, _ = method.step(method.start({"p": jnp.ones(3)}), examples)
+    start = method.start({"p": jnp.ones(3)}, 9, 1)
+    fit, _ = method.step(start, examples, 0.0)
     assert fit.parameters[1] == 1.0
     assert np.abs(fit.parameters - 1.0).max() > 1e-2
+    fit, _ = method.step(start, examples, 1.0)
+    assert 0 < fit.parameters[1] < 1.0
+
+
+def ended(method, fit, examples, noise, n_steps=80):
+    """The parameters after many steps, the ridge made of the loss on other data."""
+    for _ in range(n_steps):
+        fit, _ = method.step(fit, examples, noise(fit.parameters))
+    return fit.parameters
+
+
+def test_what_the_data_hardly_fix_does_not_run_away():
+    """Labels with noise, and a parameter whose effect is a thousandth of that: it moves far without a ridge."""
+    units = np.array([1.0, 1e-4])
+    method, (x, noise) = linear_network(jnp.array(units), seed=5)
+    labels = x[:, :1] + 0.1 * noise
+    start = method.start({"p": jnp.full(2, 0.5)}, len(x), 1)
+    free, held = (ended(method, start, (x, labels), lambda parameters, loss=loss: loss) for loss in (0.0, 0.01))
+    assert abs(free[1]) > 20
+    assert abs(held[1]) < 0.5
+    assert held[0] == pytest.approx(1.0, abs=0.1)
+
+
+def test_the_ridge_does_not_limit_what_can_be_reached():
+    """Labels without noise: the ridge falls with the loss, and the solution is exact to float32."""
+    method, (x, _) = linear_network(jnp.array([1.0, 0.3, 2.0]))
+    truth = np.array([1.0, -2.0, 0.5])
+    labels = (x * [1.0, 0.3, 2.0]) @ truth[:, None]
+
+    def loss(parameters):
+        return np.mean(((x * [1.0, 0.3, 2.0]) @ (parameters - truth)) ** 2)
+
+    found = ended(method, method.start({"p": jnp.ones(3)}, len(x), 1), (x, labels), loss)
+    np.testing.assert_allclose(found, truth, rtol=1e-5)
+
+
+def test_it_begins_with_two_residuals_a_parameter():
+    method = method_of(lambda arrays, x: x, {"p": jnp.ones(7)})
+    assert [method.start({"p": jnp.ones(7)}, n, 3).n for n in (4, 5, 100)] == [4, 5, 5]
+    start = method.start({"p": jnp.ones(7)}, 100, 3)._replace(linear="of fewer")
+    assert start.grown(100)[2:] == (10, start.damping, None)
+    assert start.grown(7).n == 7
 
 
 @pytest.mark.parametrize("scale", [1e30, np.inf, np.nan])
@@ -64,6 +123,6 @@ def test_where_there_is_no_step_it_stays(scale):
     method, (x, labels) = linear_network(jnp.array([1.0, 3.0, 0.5, 2.0]))
     with np.errstate(all="ignore"):
         for examples in ((x * scale, labels), (x[:3] * scale, labels[:3])):
-            start = method.start({"p": jnp.ones(4)})
-            fit, _ = method.step(start, examples)
+            start = method.start({"p": jnp.ones(4)}, len(examples[0]), 1)
+            fit, _ = method.step(start, examples, 1.0)
             assert np.array_equal(fit.parameters, start.parameters) or np.isfinite(fit.parameters).all()

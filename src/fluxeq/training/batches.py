@@ -23,18 +23,22 @@ def mapped(function: Callable[[Any], Any], examples: Any, largest: int) -> Any:
     return jax.tree.map(lambda values: values.reshape(n, *values.shape[2:]), found)
 
 
-def in_blocks(compiled: Callable[[np.ndarray], Any], examples: np.ndarray, size: int) -> Any:
+def in_blocks(compiled: Callable[[Any], Any], examples: Any, size: int) -> Any:
     """What a compiled function of ``size`` examples returns for any number of them, as NumPy arrays.
 
-    The last block is filled up with zeros, whose results are left out.
+    The last block is filled up with zeros, whose results are left out. A result of one row is one of the whole block.
     """
-    found = []
-    for first in range(0, len(examples), size):
-        block = examples[first : first + size]
-        kept = len(block)
-        block = np.pad(block, [(0, size - kept)] + [(0, 0)] * (block.ndim - 1)) if kept < size else block
+    found, n = [], len(jax.tree.leaves(examples)[0])
+    for first in range(0, n, size):
+        kept = min(size, n - first)
+        block = jax.tree.map(lambda array, first=first: _filled(array[first : first + size], size), examples)
         found.append(jax.tree.map(lambda values, kept=kept: np.asarray(values)[:kept], compiled(block)))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
+def _filled(array: np.ndarray, n: int) -> np.ndarray:
+    """An array with rows of zeros behind it, ``n`` in all."""
+    return np.pad(array, [(0, n - len(array))] + [(0, 0)] * (array.ndim - 1)) if len(array) < n else array
 
 
 def rows_within(n_bytes: int, configuration: np.ndarray) -> int:

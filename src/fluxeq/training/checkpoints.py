@@ -1,9 +1,9 @@
 """Trainings on their way in files: one that was killed goes on, and ends with the same weights bit for bit.
 
 A safetensors file beside the models to be: one for a training that goes its way alone, one for all that go together.
-Its tensors are the state (weights, optimizer, best weights, random key), the losses so far, and the parameters and
-damping of Levenberg-Marquardt in float64: all that is needed to go on, on any device and in any group of instances. The
-header's entry ``fluxeq`` says which trainings they are of. Short ones that go alone never write one.
+Its tensors are the state (weights, optimizer, best weights, random key), the losses so far, and the iterate of
+Levenberg-Marquardt in float64: all that is needed to go on, on any device and in any group of instances. The header's
+entry ``fluxeq`` says which trainings they are of. Short ones that go alone never write one.
 """
 
 import time
@@ -23,7 +23,7 @@ from fluxeq.training.tensors import read_about, read_tensors, save_tensors
 
 SECONDS = 30.0
 """Time between two checkpoints: what a kill can cost."""
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 Read = TypeVar("Read")
 
@@ -108,8 +108,9 @@ def _tensors(training: Training) -> Iterator[tuple[str, np.ndarray]]:
     yield "losses", np.array(training.losses, dtype=np.float64)
     yield "n_levenberg_marquardt", np.array(training.n_levenberg_marquardt)
     if training.levenberg_marquardt is not None:
-        yield "parameters", training.levenberg_marquardt.parameters
-        yield "damping", np.array(training.levenberg_marquardt.damping, dtype=np.float64)
+        parameters, variance, n, damping, _ = training.levenberg_marquardt
+        yield "parameters", parameters
+        yield "levenberg_marquardt", np.array([variance, n, damping], dtype=np.float64)
 
 
 def _training(tensors: dict[str, np.ndarray], prefix: str, like: State) -> Training:
@@ -117,7 +118,8 @@ def _training(tensors: dict[str, np.ndarray], prefix: str, like: State) -> Train
     own = {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
     at = None
     if "parameters" in own:  # what it knows of the network near them is found again
-        at = Iterate(own["parameters"], float(own["damping"]))
+        variance, n, damping = own["levenberg_marquardt"]
+        at = Iterate(own["parameters"], float(variance), int(n), float(damping))
     losses = tuple((float(training), float(validation)) for training, validation in own["losses"])
     return Training(_state(own, like), losses, int(own["n_levenberg_marquardt"]), at)
 

@@ -21,7 +21,7 @@ from fluxeq.training.batched import Batched
 from fluxeq.training.datasets import Data, Dataset
 from fluxeq.training.device import CPU, Device
 from fluxeq.training.epoch import Training, Trainings, start, translated
-from fluxeq.training.levenberg_marquardt import PATIENCE, LevenbergMarquardt, is_affordable
+from fluxeq.training.levenberg_marquardt import PATIENCE, USED_UP, LevenbergMarquardt, is_affordable
 from fluxeq.training.problem import Problem
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.sequential import Sequential
@@ -164,14 +164,16 @@ class Trainer:
     def _after_step(self, training: Training) -> Training:
         """One Levenberg-Marquardt step later; they begin with the best weights so far."""
         assert self._method is not None
-        at, state = training.levenberg_marquardt, training.state
+        at, state, data, none = training.levenberg_marquardt, training.state, self.problem.data.training, jnp.int32(0)
         if at is None:
-            at, state = self._method.start(state.best), state._replace(since_best=jnp.array(0, jnp.int32))
+            at, state = self._method.start(state.best, *data.labels.shape), state._replace(since_best=none)
         key, shift_key = jax.random.split(state.key)
-        x, labels = self.problem.data.training.configurations, self.problem.data.training.labels
+        x, labels = data.configurations[: at.n], data.labels[: at.n]
         if self.problem.augmentation:
             x, at = np.asarray(translated(jnp.asarray(x), shift_key)), at._replace(linear=None)
-        at, loss = self._method.step(at, (x, labels))
+        at, loss = self._method.step(at, (x, labels), float(state.best_loss))
         state, validation = self.alone.judged(state._replace(key=key, network=self._method.weights(at)))
+        if at.n < len(data) and (validation > USED_UP * loss or state.since_best >= PATIENCE):
+            at, state = at.grown(len(data)), state._replace(since_best=none)
         training = training.after(state, (jnp.asarray(loss), validation))
         return training._replace(n_levenberg_marquardt=training.n_levenberg_marquardt + 1, levenberg_marquardt=at)

@@ -1,11 +1,25 @@
-"""Levenberg-Marquardt steps on the whole training set, to finish what stochastic gradients leave undone.
+"""Levenberg-Marquardt steps, to finish what stochastic gradients leave undone.
 
-    (J^T J + damping * scale) step = J^T r,        scale = trace(J^T J) / n_parameters
+    minimise  |r|^2 + ridge |p|^2,                    ridge = lowest validation loss so far / variance
+    (J^T J + ridge + damping * scale) v = -(J^T r + ridge p),    scale = trace(J^T J) / n_parameters
+    (J^T J + ridge + damping * scale) a = -J^T (r(p + v) - r - J v),        step = v + a
 
-with the residuals r and their Jacobian J over all configurations and targets (Levenberg 1944, Marquardt 1963; the
-damping falls after a step that lowers the loss and rises after one that does not). With fewer residuals than
-parameters the same step is found from J J^T. Jacobians are float32, the linear algebra is float64. J^T J is summed over
-parts of the training set, whose size therefore costs time and no memory.
+with the parameters p, the residuals r of all configurations and targets, and their Jacobian J (Levenberg 1944,
+Marquardt 1963). The damping falls after a step that is taken and rises after one that is not. a is half the geodesic
+acceleration of Transtrum and Sethna (arXiv:1201.5885), by a finite difference over the whole of v: steps bend with the
+valley that they follow.
+
+The ridge is the prior of Bayesian regularisation (MacKay, Neural Comput. 4 (1992) 415; Foresee and Hagan, ICNN 1997):
+each residual over its variance, which is the validation loss, beside each parameter over its own, which is the mean
+square of all at the start. Directions that the data do not fix shrink, instead of following the residuals of single
+configurations. The ridge falls with the loss, so it does not limit it.
+
+The first steps see as many configurations as give two residuals a parameter. Their number is doubled when the
+validation loss is three times the training loss, or has not fallen for a while. For a linear model with noise, fitted
+to N residuals, the ratio is (1 + x) / (1 - x) with x = n_parameters / N, which is three at two residuals a parameter.
+
+With fewer residuals than parameters the same step is found from J J^T. Derivatives are float32, the linear algebra is
+float64. J^T J is summed over parts of the training set, whose size therefore costs time and no memory.
 """
 
 from collections.abc import Callable
@@ -23,8 +37,10 @@ from fluxeq.training.batches import in_blocks
 BATCH = 20  # configurations whose Jacobians are made at once
 LARGEST_JACOBIAN = 2**23  # entries in memory
 MOST_WORK = 2**37  # products for one matrix; a step takes some seconds then
-PATIENCE = 10  # steps without a lower validation loss
-FALL, RISE = 0.2, 4.0
+PATIENCE = 10  # steps without a lower validation loss, on as many configurations
+FIRST = 2  # residuals a parameter
+USED_UP = (FIRST + 1) / (FIRST - 1)  # validation loss over training loss
+FALL, RISE = 0.5, 4.0
 START, SMALLEST, LARGEST = 1e-2, 1e-12, 1e12
 
 Examples = tuple[np.ndarray, np.ndarray]
@@ -34,17 +50,23 @@ class Linear(NamedTuple):
     """A network near its parameters, on a training set: what a step needs of residuals and Jacobian."""
 
     loss: float
-    gradient: np.ndarray  # (n_parameters,) float64, J^T r
+    side: np.ndarray  # J^T r, float64; or r, where J is kept
     matrix: np.ndarray  # J^T J, or J J^T if that is smaller
-    wide: tuple[np.ndarray, np.ndarray] | None  # r and J, for the smaller J J^T only
+    jacobian: np.ndarray | None  # kept for the smaller J J^T only
 
 
 class Iterate(NamedTuple):
-    """Parameters, the damping to try next, and the network near them if a step from them was refused."""
+    """Parameters, all that the next step depends on, and the network near them if a step from them was refused."""
 
     parameters: np.ndarray  # (n_parameters,) float64
+    variance: float  # mean square of the parameters at the start
+    n: int  # configurations, the first of the training set
     damping: float = START
     linear: Linear | None = None
+
+    def grown(self, n: int) -> "Iterate":
+        """With twice as many configurations, of ``n``."""
+        return self._replace(n=min(n, 2 * self.n), linear=None)
 
 
 class LevenbergMarquardt:
@@ -66,41 +88,74 @@ class LevenbergMarquardt:
         def network(parameters: jax.Array, x: jax.Array) -> jax.Array:
             return apply(self._unravel(parameters), x)
 
-        def both(parameters: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            return network(parameters, x), jax.jacrev(network)(parameters, x)
+        def linearised(parameters: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+            outputs, back = jax.vjp(lambda parameters: network(parameters, x), parameters)
+            return outputs, jax.vmap(lambda row: back(row)[0])(jnp.eye(outputs.size))
 
-        self._linearised = jax.jit(jax.vmap(both, in_axes=(None, 0)))
+        def pulled(parameters: jax.Array, x: jax.Array, residuals: jax.Array) -> jax.Array:
+            _, back = jax.vjp(lambda parameters: jax.vmap(network, (None, 0))(parameters, x), parameters)
+            return back(residuals)[0][None]
 
-    def start(self, arrays: Any) -> Iterate:
-        """The weights to begin with."""
-        return Iterate(np.asarray(ravel_pytree(arrays)[0], dtype=np.float64))
+        self._linearised = jax.jit(jax.vmap(linearised, in_axes=(None, 0)))
+        self._pulled = jax.jit(pulled)
+
+    def start(self, arrays: Any, n: int, n_targets: int) -> Iterate:
+        """The weights to begin with, and how many of ``n`` configurations."""
+        parameters = np.asarray(ravel_pytree(arrays)[0], dtype=np.float64)
+        variance = float(np.mean(parameters**2)) or 1.0
+        return Iterate(parameters, variance, min(n, -(-FIRST * len(parameters) // n_targets)))
 
     def weights(self, at: Iterate) -> Any:
         """The weights of a network, float32."""
         return self._unravel(_float32(at.parameters))
 
-    def step(self, at: Iterate, examples: Examples) -> tuple[Iterate, float]:
-        """One step, which is not taken if it does not lower the training loss; and that loss, as it is then.
+    def step(self, at: Iterate, examples: Examples, noise: float) -> tuple[Iterate, float]:
+        """One step, which is not taken if it does not lower what is minimised; and the training loss, as it is then.
 
-        ``at.linear`` must be None if the examples are not those of the step before.
+        ``noise`` is the validation loss that the ridge is made of. ``at.linear`` must be None if the examples are not
+        those of the step before.
         """
         here = at.linear or self._near(at.parameters, examples)
-        tried = at.parameters - _change(here, at.damping)
-        loss = self._loss(tried, examples)
-        if loss < here.loss:
-            return Iterate(tried, max(SMALLEST, at.damping * FALL)), loss
-        return Iterate(at.parameters, min(LARGEST, at.damping * RISE), here), here.loss
+        ridge = noise / at.variance
+        tried = self._tried(at, here, ridge, examples)
+        loss, n = self._loss(tried, examples), examples[1].size
+        if n * loss + ridge * tried @ tried < n * here.loss + ridge * at.parameters @ at.parameters:
+            return at._replace(parameters=tried, damping=max(SMALLEST, at.damping * FALL), linear=None), loss
+        return at._replace(damping=min(LARGEST, at.damping * RISE), linear=here), here.loss
+
+    def _tried(self, at: Iterate, here: Linear, ridge: float, examples: Examples) -> np.ndarray:
+        """The parameters after the step; the old ones where the equations have no solution."""
+        try:
+            solved = _solver(here, ridge, at.damping, len(at.parameters))
+            velocity = -solved(here.side, ridge * at.parameters)
+            residuals = self._residuals(at.parameters + velocity, examples)
+            if here.jacobian is None:
+                bent = self._back(at.parameters, residuals, examples[0]) - here.side - here.matrix @ velocity
+            else:
+                bent = residuals.ravel() - here.side - here.jacobian @ velocity
+            return at.parameters + velocity - solved(bent, np.zeros_like(velocity))
+        except (LinAlgError, ValueError):  # ValueError: numbers that are not finite
+            return at.parameters
+
+    def _back(self, parameters: np.ndarray, residuals: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """J^T of residuals, with the Jacobian of these parameters."""
+        pulled = partial(self._pulled, _float32(parameters))
+        parts = in_blocks(lambda block: pulled(*block), (x, residuals.astype(np.float32)), BATCH)
+        return parts.sum(axis=0, dtype=np.float64)
+
+    def _residuals(self, parameters: np.ndarray, examples: Examples) -> np.ndarray:
+        x, labels = examples
+        return self._outputs(self._unravel(_float32(parameters)), x).astype(np.float64) - labels
 
     def _loss(self, parameters: np.ndarray, examples: Examples) -> float:
-        x, labels = examples
-        return float(np.mean(_residuals(self._outputs(self._unravel(_float32(parameters)), x), labels) ** 2))
+        return float(np.mean(self._residuals(parameters, examples) ** 2))
 
     def _near(self, parameters: np.ndarray, examples: Examples) -> Linear:
         n, n_targets = examples[1].shape
         loss = self._loss(parameters, examples)
         if n * n_targets < len(parameters):
             residuals, jacobian = self._part(parameters, examples)
-            return Linear(loss, jacobian.T @ residuals, jacobian @ jacobian.T, (residuals, jacobian))
+            return Linear(loss, residuals, jacobian @ jacobian.T, jacobian)
         size = max(1, LARGEST_JACOBIAN // (n_targets * len(parameters)))
         gradient, square = np.zeros(len(parameters)), np.zeros((len(parameters), len(parameters)))
         for first in range(0, n, size):
@@ -114,7 +169,7 @@ class LevenbergMarquardt:
         """Residuals ``(n_residuals,)`` and Jacobian ``(n_residuals, n_parameters)`` on some examples, float64."""
         x, labels = examples
         outputs, jacobian = in_blocks(partial(self._linearised, _float32(parameters)), x, BATCH)
-        residuals = _residuals(outputs, labels)
+        residuals = (outputs.astype(np.float64) - labels).ravel()
         return residuals, np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1)
 
 
@@ -125,26 +180,15 @@ def is_affordable(n_parameters: int, n_residuals: int) -> bool:
     return n_residuals * n_parameters * min(n_residuals, n_parameters) <= MOST_WORK
 
 
-def _change(linear: Linear, damping: float) -> np.ndarray:
-    """The step, from whichever of the two equations is smaller; none where that has no solution."""
-    try:
-        return _solution(linear, damping)
-    except (LinAlgError, ValueError):  # ValueError: numbers that are not finite
-        return np.zeros_like(linear.gradient)
-
-
-def _solution(linear: Linear, damping: float) -> np.ndarray:
-    matrix = linear.matrix.copy()
-    scale = np.trace(matrix) / len(linear.gradient)
-    matrix[np.diag_indices_from(matrix)] += damping * scale + np.finfo(float).tiny
-    if linear.wide is None:
-        return cho_solve(cho_factor(matrix), linear.gradient)
-    residuals, jacobian = linear.wide
-    return jacobian.T @ cho_solve(cho_factor(matrix), residuals)
-
-
-def _residuals(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return outputs.astype(np.float64).ravel() - labels.astype(np.float64).ravel()
+def _solver(linear: Linear, ridge: float, damping: float, n_parameters: int) -> Callable[..., np.ndarray]:
+    """What solves the equation for a right side ``J^T u + rest``, given J^T u (or u, where J is kept) and the rest."""
+    matrix, jacobian = linear.matrix.copy(), linear.jacobian
+    shift = ridge + damping * np.trace(matrix) / n_parameters + np.finfo(float).tiny
+    matrix[np.diag_indices_from(matrix)] += shift
+    factor = cho_factor(matrix)
+    if jacobian is None:
+        return lambda side, rest: cho_solve(factor, side + rest)
+    return lambda side, rest: jacobian.T @ cho_solve(factor, side - jacobian @ rest / shift) + rest / shift
 
 
 def _float32(parameters: np.ndarray) -> jax.Array:

@@ -32,8 +32,8 @@ class Recipe(Frozen):
     """Decay of the running means of the gradient and of its square."""
     amsgrad: bool = True
     levenberg_marquardt: NonNegativeInt = 0
-    """Levenberg-Marquardt steps on the whole training set after the epochs, for tasks with a squared error; a network
-    too large for them is left as it is."""
+    """Levenberg-Marquardt steps after the epochs, at most so many, for tasks with a squared error; a network too large
+    for them is left as it is."""
     weight_decay: WeightDecay = 0.0
     batch_size: PositiveInt | None = None
     """None stands for 50 below 500 configurations, else 100."""
