@@ -106,7 +106,7 @@ def test_the_epoch_is_compiled_once(noisy):
 
 
 def test_the_number_of_examples_is_no_part_of_what_is_compiled():
-    """Steps, outputs and derivatives of trainings on 40 and on 24 configurations are the same programs."""
+    """Steps, outputs and derivatives of trainings on 40 and on 32 configurations are the same programs."""
 
     def programs(n):
         data, config = small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE)
@@ -126,7 +126,7 @@ def test_the_number_of_examples_is_no_part_of_what_is_compiled():
         return found
 
     assert len(programs(40)) == 4
-    assert programs(40) == programs(24)
+    assert programs(40) == programs(32)
 
 
 @pytest.mark.parametrize(
