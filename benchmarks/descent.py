@@ -39,7 +39,11 @@ def main(n: str = "20000", n_steps: str = "150", instance: str = "0") -> None:
         if now.n_levenberg_marquardt % EVERY == 0:
             network, curve = trainer.result(now)
             losses = [score(t.task, outputs(network, t.configurations), t.labels, t.chain).loss for t in tests]
-            at = {"configurations": int(n), "instance": int(instance), "steps": now.n_levenberg_marquardt}
+            at: dict[str, float] = {
+                "configurations": int(n),
+                "instance": int(instance),
+                "steps": now.n_levenberg_marquardt,
+            }
             seen = now.levenberg_marquardt.n if now.levenberg_marquardt else N_EPOCHS
             at |= {"seen": seen, "seconds": seconds, "validation_loss": curve.best}
             keep("descent", at | {"test_loss": float(np.mean(losses)), "worst_mu": max(losses)}, 3)
