@@ -19,8 +19,8 @@ def study(request):
 
 
 def elsewhere():
-    """The study quick, with a second validation set for the search of the regression."""
-    quick = load_study("quick")
+    """That, with a second validation set for the search of the regression."""
+    quick = plain_quick()
     return changed(quick, "regression", search=quick.tasks["regression"].search.model_dump() | ELSEWHERE)
 
 
@@ -34,7 +34,20 @@ def jobs(study):
 
 @pytest.fixture(scope="module")
 def quick():
-    return load_study("quick")
+    return plain_quick()
+
+
+def plain_quick():
+    """The study quick with one searched family of each architecture, and nothing that is asked for beside."""
+    study = load_study("quick")
+    for name in ("regression", "detection", "counting"):
+        families = {architecture: {} for architecture in ("EQ", "ST", "FL")}
+        if name == "regression":
+            families |= {f"{each}, augmented": {"architecture": each, "augmentation": True} for each in ("ST", "FL")}
+        search = study.tasks[name].search.model_dump() | {"elsewhere": None}
+        test = study.tasks[name].test.model_dump() | {"reference": None}
+        study = changed(study, name, families=families, search=search, test=test)
+    return study
 
 
 def changed(study, section, **settings):
@@ -200,11 +213,12 @@ def test_what_a_study_does_not_ask_for_leaves_no_trace():
     """And what it asks for does: pruning is of one section alone."""
     laptop = load_study("laptop")
     settings = next(work for work in works(plan(laptop), Search)).model_dump(mode="json")["settings"]
-    assert set(settings) == {"space", "trials", "repeats", "n_training", "recipe"}
+    assert set(settings) == {"space", "trials", "repeats", "n_training", "recipe", "elsewhere"}
+    assert "elsewhere" not in laptop.tasks["detection"].search.model_dump(mode="json")
     assert "learning_rates" not in settings["space"]
     search = laptop.tasks["detection"].search.model_dump() | {"prune": True}
     found = redone(laptop, changed(laptop, "detection", search=search))
-    assert {"search/detection-EQ", "train/detection-EQ-16000/000"} < found
+    assert {"search/detection-EQ", "train/detection-EQ-searched-16000/000"} < found
     assert "search/counting-EQ" not in found
 
 
@@ -286,7 +300,7 @@ def test_a_function_is_scored_and_not_trained(quick):
 
 
 def test_a_part_of_a_study_is_what_the_scores_of_a_section_need(study, jobs):
-    below = {job.name for job in jobs if job.kind in ("sample", "worms", "search", "train", "evaluate")}
+    below = {job.name for job in jobs if job.kind in ("sample", "worms", "search", "train", "evaluate", "reference")}
     assert part(jobs, []) == jobs
     names = {}
     for section in study.tasks:
@@ -307,16 +321,17 @@ def test_the_order_of_the_work():
         "evaluate/regression-FL-100",
         "worms/counting-test-8x8-eta4.01-lam1-mu1-open",
         "search/counting-FL",
-        "train/regression-EQ-5000",
+        "train/regression-EQ-8000",
         "train/regression-FL-augmented-100",
         "train/regression-EQ-100",
         "train/regression-EQ-2000",
+        "sample/regression-reference-60x4-eta4.01-lam1-mu1",
     ]
     assert sorted(ordered, key=lambda name: -weight[name]) == ordered
     assert weight["train/regression-FL-augmented-100"] > weight["train/regression-EQ-100"]
-    for equal in ("regression-FL-augmented-5000", "counting-FL-16000", "zhou-Zhou-2000"):
-        assert weight[f"train/{equal}"] == weight["train/regression-EQ-5000"]
-    assert [name for name in weight if name.startswith("train")][-1] == "train/zhou-Zhou-2000"
+    for equal in ("regression-FL-augmented-8000", "counting-FL-16000", "zhou-Zhou-1000"):
+        assert weight[f"train/{equal}"] == weight["train/regression-EQ-8000"]
+    assert [name for name in weight if name.startswith("train")][-2] == "train/zhou-Zhou-1000"
 
 
 def test_measurements_wait_for_what_they_measure_alone(quick):
@@ -327,4 +342,4 @@ def test_measurements_wait_for_what_they_measure_alone(quick):
     expected = {f"train/{name}-{each}-{n}" for name, n in trained.items() for each in ("EQ", "ST", "FL")}
     assert {jobs[need].group for need in needs if jobs[need].group} == expected | {"train/zhou-Zhou-200"}
     assert {need.split("/")[0] for need in needs} == {"train", "sample", "worms"}
-    assert jobs["measurements"].weight > jobs["train/regression-EQ-250/000"].weight
+    assert jobs["measurements"].weight > jobs["train/regression-EQ-100/000"].weight

@@ -227,6 +227,7 @@ class Evaluate(NetworkWork, kind="evaluate"):
 class Refer(Work, kind="reference", shown=True):
     """Find the means of a section that share nothing with its test sets."""
 
+    section: str
     task: str
     ensembles: Files
     theory: str

@@ -46,10 +46,10 @@ def plan(study: Study) -> list[Job]:
 
 
 def part(jobs: list[Job], sections: Collection[str]) -> list[Job]:
-    """The jobs that the scores of some sections need, in the same order; without any section, all jobs."""
+    """The jobs that scores and references of some sections need, in the same order; without any section, all jobs."""
     if not sections:
         return jobs
-    wanted = {job.name for job in jobs if isinstance(job.work, Evaluate) and job.work.section in sections}
+    wanted = {job.name for job in jobs if isinstance(job.work, (Evaluate, Refer)) and job.work.section in sections}
     for job in reversed(jobs):
         if job.name in wanted:
             wanted.update(job.needs)
@@ -163,6 +163,7 @@ def _references(study: Study, name: str, section: Section) -> list[Job]:
     if not sampled and not solved:
         return []
     work = Refer(
+        section=name,
         task=section.task,
         ensembles=tuple(ensemble.file for ensemble in sampled),
         theory=section.theory,
