@@ -135,7 +135,7 @@ def tables(seed: int = 1, scale: Scale = Scale()) -> Tables:
     rng = np.random.default_rng(seed)
     rows = [*_regression(rng, scale), *_zhou(rng, scale), *_detection(rng, scale), *_counting(rng, scale)]
     measurements = {
-        "translation": _translation(rng, scale),
+        "translation": _translation(rng),
         "responses": _responses(rng, scale),
         "example": _example(rng),
     }
@@ -323,26 +323,25 @@ def _worm_row(task, architecture, instance, shape, eta, mu, number, loss, **furt
     return _row(task, architecture, False, 16000, instance, shape, **settings | further)
 
 
-def _translation(rng, scale):
+def _translation(rng):
     rows = []
     for task in ("regression", "detection", "counting"):
         for architecture, stride in {"EQ": 1, "ST": 2, "FL": None}.items():
-            for instance in range(scale.instances):
-                rounding = 10 ** rng.uniform(-16, -15)
-                error = rounding if architecture == "EQ" else 10 ** rng.uniform(-3, -1)
-                rows.append(
-                    {
-                        "task": task,
-                        "family": architecture,
-                        "architecture": architecture,
-                        "augmentation": False,
-                        "instance": instance,
-                        "n_parameters": {"EQ": 1200, "ST": 5000, "FL": 60000}[architecture],
-                        "translation_error": error,
-                        "stride": stride,
-                        "residual_error": None if stride is None else rounding,
-                    }
-                )
+            rounding = 10 ** rng.uniform(-16, -15)
+            error = rounding if architecture == "EQ" else 10 ** rng.uniform(-3, -1)
+            rows.append(
+                {
+                    "task": task,
+                    "family": architecture,
+                    "architecture": architecture,
+                    "augmentation": False,
+                    "instance": 0,
+                    "n_parameters": {"EQ": 1200, "ST": 5000, "FL": 60000}[architecture],
+                    "translation_error": error,
+                    "stride": stride,
+                    "residual_error": None if stride is None else rounding,
+                }
+            )
     return pd.DataFrame(rows).astype({"stride": "Int64"})
 
 

@@ -34,9 +34,10 @@ def tables(models: Files, tests: dict[str, Path], closed: dict[str, Path]) -> It
     found: dict[str, list[Any]] = {name: [] for name in MEASUREMENTS}
     for section, families in models.items():
         ensemble = open_ensemble(tests[section])
-        loaded = [(family, load_model(path)) for family, paths in families.items() for path in paths]
-        named = [(_named(section, family, model), model) for family, model in loaded]
-        found["translation"] += [_translation_error(*each, ensemble.configurations[0]) for each in named]
+        loaded = {family: [load_model(path) for path in paths] for family, paths in families.items()}
+        named = [(_named(section, family, model), model) for family, models in loaded.items() for model in models]
+        first = [next(each for each in named if each[0]["family"] == family) for family in families]
+        found["translation"] += [_translation_error(*each, ensemble.configurations[0]) for each in first]
         opened = np.flatnonzero(ensemble.n_worms == 1)
         if section not in closed or len(ensemble.shape) != 2 or not len(opened):
             continue

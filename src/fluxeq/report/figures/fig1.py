@@ -2,8 +2,8 @@
 
     error = max over translations T of |net(T x) - net(x)| / max |net(x)|
 
-over all translations, and over those by multiples of the strides only (which FL does not have). Per kind of network the
-range over the instances measured is shown.
+over all translations, and over those by multiples of the strides only (which FL does not have), of the first instance
+of each family.
 """
 
 import math
@@ -22,7 +22,6 @@ from fluxeq.study.study import Study
 ROUNDING = 1e-9
 """An error below this is rounding of float64 in a deep sum; broken symmetries are five orders and more above it."""
 ERRORS = ("translation_error", "residual_error")
-KEYS = ["task", "family", "architecture", "augmentation"]
 
 COLUMNS = {
     "task": (0.0, "left"),
@@ -45,16 +44,12 @@ def shows(study: Study) -> bool:
 
 
 def numbers(run: Path) -> pd.DataFrame:
-    """One row per task and family: smallest and largest error over the instances."""
-    groups = Results(run).measurement("translation").groupby(KEYS, sort=False)
-    columns = {name: groups[name].max() for name in ("n_parameters", "stride")}
-    for name in ERRORS:
-        columns |= {f"{name}_lowest": groups[name].min(), f"{name}_highest": groups[name].max()}
-    return pd.DataFrame({"instances": groups.size(), **columns}).reset_index()
+    """One row per task and family."""
+    return Results(run).measurement("translation")
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """A table with rules: a tick where a symmetry holds to rounding for all instances, a cross where not."""
+    """A table with rules: a tick where a symmetry holds to rounding, a cross where not."""
     figure = Picture(figsize=(7.4, ROW * (len(numbers) + 3.4)))
     axes = figure.add_axes((0.02, 0.01, 0.96, 0.98))
     axes.set_axis_off()
@@ -71,7 +66,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
             _text(axes, line, "task", task)
             axes.hlines(line - 0.5, 0, 1, color="0.7", linewidth=0.4, zorder=0)
         _draw_row(axes, line, row)
-    axes.text(0, len(numbers) + 1.1, "Double precision; smallest to largest over the instances measured.", va="center")
+    axes.text(0, len(numbers) + 1.1, "Double precision; the first instance of each family.", va="center")
     return figure
 
 
@@ -85,19 +80,13 @@ def _draw_row(axes: Axes, line: int, row: dict[str, Any]) -> None:
     _text(axes, line, "parameters", f"{row['n_parameters']:,}")
     _text(axes, line, "stride", NONE if pd.isna(row["stride"]) else str(row["stride"]))
     for column, name in zip(list(COLUMNS)[-2:], ERRORS, strict=True):
-        lowest, highest = row[f"{name}_lowest"], row[f"{name}_highest"]
-        if math.isnan(highest):
+        error = row[name]
+        if math.isnan(error):
             _text(axes, line, column, NONE)
             continue
-        mark, colour = HOLDS if highest < ROUNDING else BROKEN
+        mark, colour = HOLDS if error < ROUNDING else BROKEN
         _text(axes, line, column, mark, color=colour)
-        axes.text(COLUMNS[column][0] + 0.024, line, _range(lowest, highest), va="center")
-
-
-def _range(lowest: float, highest: float) -> str:
-    """Both ends in powers of ten, or one where they look the same."""
-    ends = list(dict.fromkeys(map(_scientific, (lowest, highest))))
-    return " to ".join(ends)
+        axes.text(COLUMNS[column][0] + 0.024, line, _scientific(error), va="center")
 
 
 def _scientific(value: float) -> str:
