@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
+from functools import cache, partial
 from numbers import Integral
 from typing import Any
 
@@ -24,6 +25,8 @@ from fluxeq.theory import THEORIES, FluxTheory, theory_of
 N_CHAINS, N_TURNS = 16, 250
 """Of a sample that is compared with an oracle: errors of about a hundredth, told by the spread of the chains."""
 LARGEST_Z = 5.0
+MANY = 2**19
+"""Bytes of the translations of an array that are made at once."""
 ROUNDING = 1e-9
 """Relative change of an output in double precision that is no change."""
 
@@ -38,29 +41,49 @@ def translation_error(net: Callable[[Any], Any], x: np.ndarray, stride: int = 1)
     """
     import jax
 
+    from fluxeq.training.batches import in_blocks, rows_within
+
     shape = x.shape[1:]
     if not isinstance(stride, Integral) or stride < 1:
         raise InputError(f"stride = {stride}: at least 1 is needed, a whole number")
     with jax.enable_x64(True):
-        function = jax.tree.map(_promoted, net)
+        function, many = _of_many(net), rows_within(MANY, x)
         values = np.asarray(x, dtype=np.float64)
-        expected = np.asarray(function(values))
+        expected = in_blocks(function, values[None], many)[0]
         scale = float(np.abs(expected).max())
         if scale == 0 or not math.isfinite(scale):
             raise InputError(f"the network returns {scale} at most: nothing that a translation could change")
         axes, worst = tuple(range(1, x.ndim)), 0.0
-        for steps in itertools.product(*(range(0, extent, stride) for extent in shape)):
-            moved = np.asarray(function(np.roll(values, steps, axes)))
-            there = expected
+        all_steps = itertools.product(*(range(0, extent, stride) for extent in shape))
+        while some := list(itertools.islice(all_steps, many)):
+            moved = in_blocks(function, np.stack([np.roll(values, steps, axes) for steps in some]), many)
+            there = np.broadcast_to(expected, moved.shape)
             if expected.ndim == x.ndim:
-                there = np.roll(expected, [step // stride for step in steps], axes)
+                there = np.stack([np.roll(expected, [step // stride for step in steps], axes) for steps in some])
             worst = max(worst, float(np.abs(moved - there).max()) / scale)
     return worst
 
 
-def _promoted(leaf: Any) -> Any:
-    """Weights in float64; all else as it is."""
-    return leaf.astype(np.float64) if getattr(leaf, "dtype", None) == np.float32 else leaf
+def _of_many(net: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
+    """A network as a function of many arrays; its weights, if it is a module that has any, in float64."""
+    import equinox as eqx
+    import jax
+
+    def promoted(leaf: Any) -> Any:
+        return leaf.astype(np.float64) if getattr(leaf, "dtype", None) == np.float32 else leaf
+
+    if isinstance(net, eqx.Module):
+        return partial(_mapped(), jax.tree.map(promoted, net))
+    return lambda many: np.stack([np.asarray(net(x)) for x in many])
+
+
+@cache
+def _mapped() -> Callable[..., Any]:
+    """What applies a module to many arrays: compiled once for all modules of one structure."""
+    import equinox as eqx
+    import jax
+
+    return eqx.filter_jit(lambda net, many: jax.vmap(net)(many))
 
 
 def z_score(chain_means: Sequence[float], expected: float) -> float:

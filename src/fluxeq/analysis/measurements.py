@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pandas
@@ -62,7 +61,7 @@ def _named(section: str, family: str, model: Model) -> Row:
 
 def _translation_error(named: Row, model: Model, configuration: np.ndarray) -> Row:
     """A network over all translations, and over those by multiples of its stride, if it has one."""
-    stride, net = model.config.stride, eqx.filter_jit(model.network)
+    stride, net = model.config.stride, model.network
     return {
         **named,
         "augmentation": model.description.augmentation,
