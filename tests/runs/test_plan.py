@@ -46,7 +46,10 @@ def plain_quick():
             families |= {f"{each}, augmented": {"architecture": each, "augmentation": True} for each in ("ST", "FL")}
         search = study.tasks[name].search.model_dump() | {"elsewhere": None}
         test = study.tasks[name].test.model_dump() | {"reference": None}
-        study = changed(study, name, families=families, search=search, test=test)
+        if name == "regression":
+            test["couplings"] = {"mu": [0.91, 0.93, 0.95, 0.97, 0.99, 1.01, 1.03, 1.05]}
+        sizes = {"n_training": [100, 500] if name == "regression" else [4000], "instances": 3}
+        study = changed(study, name, families=families, search=search, test=test, **sizes)
     return study
 
 
