@@ -18,6 +18,7 @@ from fluxeq.system.files import (
     locked,
     read_json,
     remove,
+    remove_unfinished_of,
     require_writable,
     whole,
     write_json,
@@ -238,3 +239,23 @@ def test_a_read_only_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     with pytest.raises(InputError, match="is not a folder that can be written to"):
         require_writable(tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("mu1.h5", "mu1.05.h5"),
+        (f"{'long-' * 12}-mu0.91.h5", f"{'long-' * 12}-mu0.95.h5"),
+    ],
+    ids=["dot", "long"],
+)
+def test_what_is_being_written_beside_is_left_alone(tmp_path, name, other):
+    """Two processes, each of which removes what was left of its own file, when the other has just begun."""
+    with whole(tmp_path / other) as temporary:
+        temporary.write_bytes(b"half")
+        remove_unfinished_of(tmp_path / name)
+        assert temporary.exists()
+        remove_unfinished_of(tmp_path / other)
+        assert not temporary.exists()
+        temporary.write_bytes(b"whole")
+    assert (tmp_path / other).read_bytes() == b"whole"

@@ -35,7 +35,7 @@ def whole(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: is not a file; choose another place")
     target.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some writers choose the format by it. Process numbers repeat on other machines.
-    temporary = target.with_name(f".{target.stem[:LONGEST_STEM]}.{secrets.token_hex(4)}.unfinished{target.suffix}")
+    temporary = target.with_name(f".{_short(target.stem)}.{secrets.token_hex(4)}.unfinished{target.suffix}")
     _being_written.add(temporary)
     try:
         yield temporary
@@ -146,8 +146,14 @@ def remove_unfinished(folder: Path) -> None:
 def remove_unfinished_of(path: Path, more: str = "") -> None:
     """Remove what killed writers left of one file, or of all whose stems go on as the pattern ``more`` says."""
     target = _target(path)
-    for left in target.parent.glob(f".{escape(target.stem[:LONGEST_STEM])}{more}.*.unfinished{escape(target.suffix)}"):
+    # exactly eight characters, as what stands behind a dot may belong to the name of another file
+    for left in target.parent.glob(f".{escape(_short(target.stem))}{more}.????????.unfinished{escape(target.suffix)}"):
         left.unlink(missing_ok=True)
+
+
+def _short(stem: str) -> str:
+    """A stem, or its beginning with a digest, so that no two have the same."""
+    return stem if len(stem) <= LONGEST_STEM else f"{stem[:LONGEST_STEM]}-{digest(stem)[:8]}"
 
 
 @contextmanager
