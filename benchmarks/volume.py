@@ -63,7 +63,8 @@ def measured(extent: int, mu: float) -> dict[str, float]:
 @canvas.styled
 def draw(table: pd.DataFrame) -> Figure:
     """Time for an independent configuration above, and for each of its sites below."""
-    figure, (total, share) = canvas.panels(2, 2.3)
+    figure, panels = canvas.panels(2, 1, 2.3)
+    total, share = panels[:, 0]
     for mu, rows in table.groupby("mu"):
         colour, marker = STYLES[mu]
         cost, n_sites = rows["ms_an_independent_configuration"], rows["extent"] ** 2
