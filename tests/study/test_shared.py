@@ -60,9 +60,8 @@ def test_what_is_no_table_is_left_to_the_validation(content):
 def test_a_study_that_extends_one_with_shared_families(tmp_path):
     """Its own families stand beside them, and the text stands by itself."""
     path = tmp_path / "mine.toml"
-    path.write_text(
-        'name = "mine"\nextends = "quick"\n[tasks.detection.families]\n"ST, last" = false\nmine = { architecture = "EQ" }\n'
-    )
+    families = '"ST, last" = false\nmine = { architecture = "EQ" }\n'
+    path.write_text(f'name = "mine"\nextends = "quick"\n[tasks.detection.families]\n{families}')
     study, quick = load_study(path), load_study("quick")
     names = [name for name in quick.tasks["detection"].families if name != "ST, last"]
     assert list(study.tasks["detection"].families) == [*names, "mine"]
