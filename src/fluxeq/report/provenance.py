@@ -2,19 +2,12 @@
 
 import json
 import math
-import os
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from llvmlite import binding
-
-from fluxeq import __version__
+from fluxeq.report.installation import machine, versions
 from fluxeq.system.files import write_json
-
-PACKAGES = ("numpy", "numba", "jax", "jaxlib", "equinox", "optax", "optuna", "pyerrors", "h5py", "safetensors")
 
 
 def provenance(run: Path, fingerprints: Mapping[str, str]) -> dict[str, Any]:
@@ -26,15 +19,8 @@ def provenance(run: Path, fingerprints: Mapping[str, str]) -> dict[str, Any]:
     events = [line for line in lines if line and fingerprints.get(line["job"]) == line["fingerprint"]]
     unreadable = lines.count(None)
     return {
-        "fluxeq": __version__,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "processor": binding.get_host_cpu_name(),  # the kind that compiled code is made for: others round otherwise
-            "processors": os.cpu_count(),
-        },
+        **versions(),
+        "machine": machine(),
         **({"first_job_done": events[0]["time"], "last_job_done": events[-1]["time"]} if events else {}),
         "seconds_of_work": _by_kind(events, "seconds"),
         "seconds_of_compiling": _by_kind(events, "compiling"),

@@ -9,8 +9,8 @@ from fluxeq.errors import InputError
 
 def require_memory(what: str, n_bytes: int) -> None:
     """Raise InputError if something takes more than the memory of this machine."""
-    if (memory := _memory()) and n_bytes > memory:
-        raise InputError(f"{what}: more than the {memory / 2**30:.3g} GiB of memory of this machine; choose fewer")
+    if (there := memory()) and n_bytes > there:
+        raise InputError(f"{what}: more than the {there / 2**30:.3g} GiB of memory of this machine; choose fewer")
 
 
 def require_disk(what: str, n_bytes: int, folder: Path) -> None:
@@ -26,7 +26,7 @@ def n_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _memory() -> int:
+def memory() -> int:
     """Bytes of memory; 0 where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

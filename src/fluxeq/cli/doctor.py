@@ -1,0 +1,30 @@
+"""What this machine and this installation are, for a first look and for reports of faults."""
+
+import json
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fluxeq.cli.app import app
+from fluxeq.system.progress import progress
+
+
+@app.command
+def doctor(*, as_json: Annotated[bool, Parameter(name="--json")] = False) -> None:
+    """Say what fluxeq runs on: versions, processors, memory, disk, GPU, caches.
+
+    Parameters
+    ----------
+    as_json:
+        As JSON, for programs.
+    """
+    with progress("looking"):
+        from fluxeq.report.installation import installation
+
+        found = installation()
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    for name, value in found.items():
+        said = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
+        print(f"{name:10} {said}")
