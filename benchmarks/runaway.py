@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.floor import SHAPE, sample
+from benchmarks.floor import RECIPES, SHAPE, sample
 from benchmarks.tables import keep, read
 from fluxeq.data.ensembles import open_ensemble
 from fluxeq.nets.architecture import configured
@@ -23,21 +23,13 @@ from fluxeq.training.datasets import Data, Dataset, dataset
 from fluxeq.training.epoch import Training
 from fluxeq.training.evaluation import outputs, score
 from fluxeq.training.fit import Trainer
-from fluxeq.training.recipe import Recipe
 
 NETWORKS = ("FL-2", "ST-3", "EQ", "EQ-3", "ST", "FL", "FL-3", "EQ-2", "ST-2")
 SEARCHES, RUN = Path("results/laptop/searches"), Path("runs/runaway")
 MU, TESTED_MU, N_TRAINING, N_TESTED = 1.05, (0.91, 0.95, 0.98, 1.01, 1.05), 2000, 200
 RATES = (1e-2, 1e-3)
-RECIPE = Recipe(
-    epochs=60,
-    patience=60,
-    schedule="cosine",
-    betas=(0.9, 0.99),
-    amsgrad=False,
-    batch_size=10,
-    levenberg_marquardt=50,
-)
+CHANGES = {"epochs": 60, "patience": 60, "batch_size": 10, "levenberg_marquardt": 50}
+RECIPE = RECIPES["Levenberg-Marquardt"].model_copy(update=CHANGES)
 
 
 def main(n_instances: str = "1", *names: str) -> None:

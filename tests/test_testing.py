@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from fluxeq import testing
 from fluxeq.enumeration import enumerated
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import ARCHITECTURES
@@ -59,8 +60,10 @@ def test_translation_error(net, stride, symmetric):
     assert error < 1e-12 if symmetric else error > 1e-2
 
 
-def test_every_translation_is_tried():
+@pytest.mark.parametrize("n_bytes", [1, 1000, 2**19], ids=["one by one", "some", "all at once"])
+def test_every_translation_is_tried(monkeypatch, n_bytes):
     """Only one site of 24 is seen, and only one of the 24 translations moves what is there to it."""
+    monkeypatch.setattr(testing, "MANY", n_bytes)
     x = np.zeros((2, 6, 4))
     x[0, 5, 3] = 3.0
     x[1] = 1.0

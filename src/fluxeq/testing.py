@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
-from functools import cache, partial
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -69,21 +69,14 @@ def _of_many(net: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
     import equinox as eqx
     import jax
 
+    from fluxeq.training.evaluation import of_many
+
     def promoted(leaf: Any) -> Any:
         return leaf.astype(np.float64) if getattr(leaf, "dtype", None) == np.float32 else leaf
 
     if isinstance(net, eqx.Module):
-        return partial(_mapped(), jax.tree.map(promoted, net))
+        return partial(of_many, jax.tree.map(promoted, net))
     return lambda many: np.stack([np.asarray(net(x)) for x in many])
-
-
-@cache
-def _mapped() -> Callable[..., Any]:
-    """What applies a module to many arrays: compiled once for all modules of one structure."""
-    import equinox as eqx
-    import jax
-
-    return eqx.filter_jit(lambda net, many: jax.vmap(net)(many))
 
 
 def z_score(chain_means: Sequence[float], expected: float) -> float:

@@ -188,6 +188,13 @@ def test_panels_of_figure_2(made_up_run):
         }
 
 
+def test_families_that_look_alike_have_one_name_in_the_legend(made_up_run):
+    """That without augmentation."""
+    figure = FIGURES["fig2"].draw(numbers_of("fig2", made_up_run))
+    names = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in figure.axes if axes.get_legend()]
+    assert names == [["EQ, fixed", "ST, fixed", "FL, fixed"], ["EQ", "ST", "FL"]]
+
+
 def test_figure_3_shows_the_best_instance_where_it_was_trained(tables, tmp_path):
     metrics = tables.metrics
     trained = (metrics["architecture"] == "EQ") & (metrics["n_training"] == 4000) & (metrics["task"] == "regression")

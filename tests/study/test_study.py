@@ -46,6 +46,7 @@ def study_with(tmp_path):
     return load
 
 
+FARTHER = {"couplings": {"mu": [1.05]}, "shapes": [[2, 2]], "configurations": 1}
 SEARCH = {"trials": 1, "n_training": 10, "recipe": {}}
 REFUSED = [
     ("regression.training.0.mu", math.nan, r"regression\.training\.0\.mu = nan: Input should be a finite number"),
@@ -65,6 +66,18 @@ REFUSED = [
     ("detection.test.couplings", {}, "its couplings are eta, lam, mu; lam given"),
     ("counting.test.shapes", [[8, 8], [16, 16], [8, 8]], r"\(8, 8\) is there twice"),
     ("counting.test.shapes", [], "at least 1 item"),
+    ("counting.test.reference", 10, "test.reference: counting counts worms, whose number is known; leave it out"),
+    ("regression.test.reference", 0, "reference = 0"),
+    ("regression.farther", [FARTHER | {"shapes": [[60, 4]]}], "farther: other lattices than those of the test"),
+    ("regression.farther", [FARTHER, FARTHER], "farther: other lattices than those of the test are needed, each once"),
+    ("regression.farther", [FARTHER | {"shapes": [[4, 4, 4]]}], "lattices of one dimension"),
+    ("regression.farther", [FARTHER | {"couplings": {"beta": [1.0]}}], "test.couplings: .*beta given"),
+    ("regression.farther", [FARTHER | {"n_worms": [1]}], "n_worms: regression is of closed configurations"),
+    (
+        "counting.farther",
+        [FARTHER | {"couplings": {"eta": [4.01], "mu": [1.5]}}],
+        "n_worms: counting needs at least two numbers of worms, and at least one",
+    ),
     ("counting.test.shapes", [[8, 8], [8, 8, 8]], "lattices of one dimension"),
     ("counting.training", [{"eta": 4.01, "mu": 1.5}] * 2, "is there twice"),
     ("counting.training", [], "at least 1 item"),

@@ -36,8 +36,8 @@ def model(task, architecture="EQ"):
 def test_means_over_configurations_and_not_over_batches(monkeypatch, batch):
     monkeypatch.setattr(evaluation, "BATCH_BYTES", batch * 4 * 4 * 16)
     found_model, data = model("regression"), small_ensembles.data("regression").training
-    compiled, sizes = evaluation._compiled, []
-    monkeypatch.setattr(evaluation, "_compiled", lambda network, x: (sizes.append(len(x)), compiled(network, x))[1])
+    compiled, sizes = evaluation.of_many, []
+    monkeypatch.setattr(evaluation, "of_many", lambda network, x: (sizes.append(len(x)), compiled(network, x))[1])
     found = evaluate(found_model, data)
     assert sizes == {1: [1] * 40, 7: [7] * 6, 40: [40], 1000: [40]}[batch]
     outputs = np.asarray(jax.vmap(found_model.network)(data.configurations), dtype=np.float64)

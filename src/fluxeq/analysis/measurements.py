@@ -35,7 +35,7 @@ def tables(models: Files, tests: dict[str, Path], closed: dict[str, Path]) -> It
         ensemble = open_ensemble(tests[section])
         loaded = {family: [load_model(path) for path in paths] for family, paths in families.items()}
         named = [(_named(section, family, model), model) for family, models in loaded.items() for model in models]
-        first = [next(each for each in named if each[0]["family"] == family) for family in families]
+        first = [(_named(section, family, models[0]), models[0]) for family, models in loaded.items()]
         found["translation"] += [_translation_error(*each, ensemble.configurations[0]) for each in first]
         opened = np.flatnonzero(ensemble.n_worms == 1)
         if section not in closed or len(ensemble.shape) != 2 or not len(opened):

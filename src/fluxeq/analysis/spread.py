@@ -41,7 +41,7 @@ def interval(statistic: Callable[..., np.ndarray], *samples: Sequence[float] | n
     The seed is fixed, so that the same scores have the same interval.
     """
     rng = np.random.default_rng(0)
-    arrays = [np.asarray(sample, dtype=np.float64) for sample in samples]
+    arrays = [np.asarray(sample) for sample in samples]
     drawn = statistic(*(array[rng.integers(0, len(array), (RESAMPLED, len(array)))] for array in arrays))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], method="nearest")  # which also takes infinite losses

@@ -72,7 +72,7 @@ class Results:
 
     run: Path
     protocol: str | None = None
-    """Only families whose networks are chosen in this way; None for all."""
+    """How the networks of its families are chosen; None for all. Tables are whole, and families tell them apart."""
 
     def of(self, protocol: str | None) -> "Results":
         """The same of one protocol."""
@@ -93,17 +93,13 @@ class Results:
         table = _read(path, METRICS, further="float64")
         if not table["shape"].str.fullmatch(r"\d+(x\d+)*").all():
             raise InputError(f"{path}: a shape in it is none; {WAY_OUT}")
-        table = table.assign(loss=table["loss"].fillna(np.inf))
-        return table if self.protocol is None else select(table, path.name, protocol=self.protocol)
+        return table.assign(loss=table["loss"].fillna(np.inf))
 
     def measurement(self, name: str, task: str | None = None) -> pd.DataFrame:
         """What was measured on trained networks under one of the names in ``MEASUREMENTS``, of one section or all."""
         path = self.run / "measurements" / f"{name}.csv"
         table = _read(path, MEASUREMENTS[name])
-        table = table if task is None else select(table, path.name, task=task)
-        if task is not None and self.protocol is not None and "family" in table:
-            table = table[table["family"].isin(self.families(task))]
-        return table
+        return table if task is None else select(table, path.name, task=task)
 
     def reference(self, section: str) -> pd.DataFrame:
         """The means of the targets of a section that no test set has a part in, at every coupling and lattice."""

@@ -11,7 +11,7 @@ from fluxeq.nets.suggestion import suggested
 class ST(Pooled):
     """At least one stride above 1: only translations by multiples of all strides together leave the output alone.
 
-    Where a stride does not divide an extent, the last window is shorter than the others, and none does.
+    Where a stride does not divide an extent, the last window overlaps the first around the lattice, and none does.
     """
 
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2, stride=2), Block(channels=16, kernel=1))

@@ -138,9 +138,10 @@ def _error(values: np.ndarray, chain: np.ndarray) -> float | None:
 def outputs(network: Any, configurations: np.ndarray) -> np.ndarray:
     """What the network itself returns, float32 ``(n, n_targets)``, in batches of one size: one compilation."""
     size = min(len(configurations), rows_within(BATCH_BYTES, configurations[0]))
-    return in_blocks(partial(_compiled, network), configurations, size)
+    return in_blocks(partial(of_many, network), configurations, size)
 
 
 @eqx.filter_jit
-def _compiled(network: Any, x: jax.Array) -> jax.Array:
+def of_many(network: Any, x: jax.Array) -> jax.Array:
+    """A network of one array on many, ``(n, ...)``; compiled once for all networks of one structure."""
     return jax.vmap(network)(x)

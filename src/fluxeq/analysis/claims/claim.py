@@ -37,7 +37,9 @@ class Verdict(NamedTuple):
 
 
 def verdict(measured: str, bounds: Sequence[Bound]) -> Verdict:
-    """That of a claim which wants all of these; what is undecided is told."""
+    """That of a claim which wants all of these; what is undecided is told. Raises InputError if there are none."""
+    if not bounds:
+        raise InputError(f"{measured}: nothing to compare")
     holds = all_hold(bounds)
     return Verdict(f"{measured}; {undecided(bounds)}" if holds is None else measured, holds)
 

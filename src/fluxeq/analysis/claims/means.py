@@ -54,9 +54,10 @@ def _follows(results: Results) -> Verdict:
 
 
 def _intervals(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Of the mean difference of prediction and truth at each point."""
+    """Of the mean difference of prediction and truth at each point; infinite if nothing was predicted."""
     error = norm.ppf((1 + CONFIDENCE) / 2) * rows["bias_error"].fillna(0.0)
-    return rows["bias"] - error, rows["bias"] + error
+    bias = rows["bias"].fillna(np.inf)
+    return bias - error, bias + error
 
 
 def _differences(rows: pd.DataFrame) -> list[Bound]:
@@ -93,10 +94,10 @@ def _agreement(results: Results, rows: pd.DataFrame) -> tuple[str, bool]:
         return "no independent truth in this run", True
     keys = [name for name in there if name not in ("value", "error", "source")]
     both = rows.merge(there[[*keys, "value", "error"]], on=keys)
-    both = both[both["truth_error"] > 0]
+    both = both[(both["truth_error"] > 0) & both["error"].notna()]  # exact means have an error, of 0
     n_targets = rows["target"].nunique()
-    distance = (both["mean"] - both["value"]).abs() / np.hypot(both["truth_error"], both["error"].fillna(0.0))
-    outside = distance > norm.ppf(1 - (1 - CONFIDENCE) / n_targets / 2)
+    distance = (both["mean"] - both["value"]).abs() / np.hypot(both["truth_error"], both["error"])
+    outside = ~(distance <= norm.ppf(1 - (1 - CONFIDENCE) / n_targets / 2))  # also where nothing was predicted
     points = outside.groupby([both[key] for key in keys if key != "target"]).any()
     most = int(binom.ppf(1 - UNLIKELY, len(points), 1 - CONFIDENCE)) if len(points) else 0
     told = f"{points.sum()} of {len(points)} points disagree with an independent truth (by chance up to {most})"

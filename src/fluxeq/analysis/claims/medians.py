@@ -103,7 +103,7 @@ class Scores(NamedTuple):
 
         def of_instances(*drawn: np.ndarray) -> np.ndarray:
             pairs = zip(tables, drawn, strict=True)
-            return statistic(*(np.median(table.T[which.astype(int)], axis=-2) for table, which in pairs))
+            return statistic(*(np.median(table.T[which], axis=-2) for table, which in pairs))
 
         every = [np.arange(table.shape[1]) for table in tables]
         return Bound(name, interval(of_instances, *every), min(map(len, every)), **wanted)

@@ -59,12 +59,10 @@ def _beats_at_every_size(results: Results) -> Verdict:
     eq, rows = reference(results, SECTION), results.final(SECTION)
     parts, bounds = [], []
     for name in others(results, SECTION, ("ST",)):
-        pair = [select(rows, family=family) for family in (eq, name)]
-        times = {
-            shape: factor(losses(select(pair[1], shape=shape), name), losses(select(pair[0], shape=shape), eq))
-            for shape in shapes(pair[0])
-            if shape in set(pair[1]["shape"])
-        }
+        tested = set(select(rows, family=name)["shape"])
+        common = [shape for shape in shapes(select(rows, family=eq)) if shape in tested]
+        on = {shape: select(rows, shape=shape) for shape in common}
+        times = {shape: factor(losses(there, name), losses(there, eq)) for shape, there in on.items()}
         parts.append(f"{name} {', '.join(f'{shape} {ratio}' for shape, ratio in times.items())}")
         bounds += [ratio.bound(f"{name} on {shape}", least=ABOUT_THREE_ORDERS) for shape, ratio in times.items()]
     return verdict(f"loss over that of {eq}: {'; '.join(parts)}", bounds)
@@ -73,7 +71,7 @@ def _beats_at_every_size(results: Results) -> Verdict:
 def _beats_published_network(results: Results) -> Verdict:
     """The network of Zhou et al. is the same under both protocols."""
     results.section(PUBLISHED)
-    published = results.of(None).scores(PUBLISHED)
+    published = results.scores(PUBLISHED)
     shape, eq = published["shape"].iloc[0], reference(results, SECTION)
     rows = select(results.final(SECTION), family=eq, shape=shape)
     mu = np.intersect1d(rows["mu"], published["mu"])

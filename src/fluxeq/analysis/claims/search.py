@@ -14,12 +14,13 @@ def _prefers_small_networks(results: Results) -> Verdict:
     for section, settings in results.study.tasks.items():
         names = results.families(section, augmentation=False)
         searched = [name for name in names if settings.families[name].searched]
-        rows, listed = results.final(section) if searched else None, []
-        for name in searched:
-            found = sorted(select(rows, family=name)["n_parameters"].unique())
-            numbers += found
-            listed.append(f"{name} {' and '.join(map(str, found))}")
-        parts += [f"{section} {', '.join(listed)}"] if listed else []
+        if not searched:
+            continue
+        rows = results.final(section)
+        found = {name: sorted(select(rows, family=name)["n_parameters"].unique()) for name in searched}
+        numbers += [n for several in found.values() for n in several]
+        listed = (f"{name} {' and '.join(map(str, several))}" for name, several in found.items())
+        parts.append(f"{section} {', '.join(listed)}")
     if not numbers:
         raise InputError("study.toml: no network of this protocol comes from a search")
     return Verdict("; ".join(parts), all(SMALLEST_NETWORK <= n <= LARGEST_NETWORK for n in numbers))

@@ -119,11 +119,10 @@ def ticks_at(axes: Axes, values: Iterable[float]) -> None:
 def legend(figure: Figure, top: Sequence[Axes], numbers: pd.DataFrame) -> None:
     """Put the names of the families of each protocol above its panels, and what band and lines mean below."""
     for axes, (protocol, rows) in zip(top, by_protocol(numbers), strict=True):
-        first = {look: family for family, look in reversed(looks_of(rows).items())}  # augmented ones look alike
-        names = [
-            Line2D([], [], color=look.colour, marker=look.marker, label=family)
-            for look, family in reversed(first.items())
-        ]
+        first: dict[Look, str] = {}  # augmented families look like the others
+        for family, look in looks_of(rows).items():
+            first.setdefault(look, family)
+        names = [Line2D([], [], color=look.colour, marker=look.marker, label=name) for look, name in first.items()]
         style: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "columnspacing": 1.2}
         axes.legend(handles=names, title=protocol, alignment="left", ncols=min(3, len(names)), **style)
     meaning: list[Artist] = [

@@ -7,7 +7,7 @@ FIGURE = comparison(
     "regression",
     "shape",
     {"loss": "test loss (mean squared error\nof $n$ and $|\\phi|^2$, lattice units)"},
-    "Figure 4. Test loss against lattice size. Where a stride does not divide a lattice, its last window is shorter.",
+    "Figure 4. Test loss against lattice size. Where a stride does not divide a lattice, windows overlap around it.",
     "EQ is about three orders of magnitude more accurate than ST on every lattice.",
     height=2.8,
 )

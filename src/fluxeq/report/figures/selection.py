@@ -89,13 +89,13 @@ def _draw_choices(axes: Axes, rows: pd.DataFrame, loss: str, choice: str, look: 
 def _legend(part: Any, rows: pd.DataFrame, looks: dict[str, bands.Look]) -> None:
     """Put above the panels of a task what its two validation sets choose."""
     first, second = (_symbols(rows[place].iloc[0]) for _, place in PANELS.values())
+    gains = list(selection.gains(rows).itertuples())
     handles = [
         Line2D([], [], color=looks[row.architecture].colour, marker=looks[row.architecture].marker, linestyle="none")
-        for row in selection.gains(rows).itertuples()
+        for row in gains
     ]
     words = [
-        f"{row.architecture}: {_short(row.chosen)} \N{RIGHTWARDS ARROW} {_short(row.chosen_elsewhere)}"
-        for row in selection.gains(rows).itertuples()
+        f"{row.architecture}: {_short(row.chosen)} \N{RIGHTWARDS ARROW} {_short(row.chosen_elsewhere)}" for row in gains
     ]
     title = f"test loss of the setting chosen at {first} \N{RIGHTWARDS ARROW} at {second} (median over searches)"
     place: dict[str, Any] = {"loc": "outside upper center", "ncols": min(4, len(words)), "columnspacing": 2.0}
