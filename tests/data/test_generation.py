@@ -307,7 +307,7 @@ def test_one_chain_is_at_rest(lone_chains, shift, agrees):
     ],
 )
 def test_numbers_that_no_machine_can_hold(tmp_path, monkeypatch, change, message):
-    monkeypatch.setattr(capacity, "_memory", lambda: 2**34)
+    monkeypatch.setattr(capacity, "memory", lambda: 2**34)
     with pytest.raises(InputError, match=message) as failed:
         sample_to_file(tmp_path / "e.h5", SETTINGS._replace(**change))
     assert "\n" not in str(failed.value)

@@ -44,6 +44,7 @@ BASES: dict[str, dict[str, str | None]] = {
     "status": {"RUN": "whole"},
     "figure": {"RUN": "whole", "NAME": "fig3"},
     "report": {"RUN": "whole"},
+    "doctor": {},
 }
 """A cheap command line for every command: values by the names of the options, or of the places."""
 NUMBERS = (

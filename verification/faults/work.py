@@ -14,7 +14,8 @@ SEARCH += " --storage out/j.log --output out/found"
 REPRODUCE = "reproduce tiny.toml --output whole"
 NOTHING = ("--help", "--version", "sample --help", "train --help")
 READING = ("status whole", "status whole --json", "figure whole fig3", "figure whole search", "report whole")
-EVERY = (SAMPLE, MEASURE, PLOT, WORMS, TRAIN, TWO, EVALUATE, PREDICT, SEARCH, REPRODUCE, *NOTHING, *READING)
+LOOKING = ("doctor", "doctor --json")
+EVERY = (SAMPLE, MEASURE, PLOT, WORMS, TRAIN, TWO, EVALUATE, PREDICT, SEARCH, REPRODUCE, *NOTHING, *READING, *LOOKING)
 """All of them."""
 ONCE = ("worms",)
 """Commands that do not overwrite what they have made."""
