@@ -7,6 +7,7 @@ unfinished run what ``fluxeq report`` has written is kept; with ``--state`` also
 again, bit for bit, as far as they are still needed, and what is too large to keep.
 """
 
+import gzip
 import shutil
 import sys
 import tarfile
@@ -23,7 +24,7 @@ KEPT = ("study.toml", "claims.json", "provenance.json", "log.jsonl")
 FINISHED = ("metrics.csv", "best")
 """What a finished run has as well."""
 PATTERNS = (
-    *("metrics.csv", "figures/*.csv", "figures/*.png", "measurements/*.csv", "references/*.csv"),
+    *("figures/*.csv", "figures/*.png", "measurements/*.csv", "references/*.csv"),
     *("searches/*/best.json", "searches/*/trials.json"),
 )
 SHOWN = "laptop"
@@ -54,6 +55,8 @@ def keep(run: Path, root: Path, *, with_state: bool = False) -> None:
     for path in [run / name for name in KEPT] + [path for pattern in PATTERNS for path in sorted(run.glob(pattern))]:
         (target / path.relative_to(run)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / path.relative_to(run))
+    if (run / "metrics.csv").exists():
+        (target / "metrics.csv.gz").write_bytes(gzip.compress((run / "metrics.csv").read_bytes(), mtime=0))
     write_json(target / "status.json", counts(progress(run, open_run(run))))
     if with_state:
         with tarfile.open(target / "state.tar.xz", "w:xz") as state:

@@ -8,9 +8,11 @@ An empty cell is a missing value; a loss that is not a number is infinite, so th
 worst one and does not drop out of a median.
 """
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +91,7 @@ class Results:
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """How every model did on every test set."""
-        path = self.run / "metrics.csv"
+        path = scores_of(self.run)
         table = _read(path, METRICS, further="float64")
         if not table["shape"].str.fullmatch(r"\d+(x\d+)*").all():
             raise InputError(f"{path}: a shape in it is none; {WAY_OUT}")
@@ -135,6 +137,12 @@ class Results:
         return {"shape": named(settings.shape), **settings.couplings, **settings.training[0]}
 
 
+def scores_of(run: Path) -> Path:
+    """The table of scores of a run: ``metrics.csv``, or, as in an archive, the same compressed."""
+    path, archived = run / "metrics.csv", run / "metrics.csv.gz"
+    return archived if archived.exists() and not path.exists() else path
+
+
 def select(table: pd.DataFrame, name: str = "metrics.csv", **conditions: Any) -> pd.DataFrame:
     """The rows in which every named column has the given value. Raises InputError if there are none."""
     rows = table
@@ -167,8 +175,9 @@ def _read(path: Path, columns: Mapping[str, str], further: str | None = None) ->
         table = pd.read_csv(path, dtype=dict(columns), keep_default_na=False, na_values=["", "nan"])
         others = [name for name in table if name not in columns] if further else []
         table = table.astype(dict.fromkeys(others, further))
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {WAY_OUT}") from None
+    except (ValueError, OverflowError, EOFError, BadGzipFile, zlib.error) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: cannot be read ({reason}); {WAY_OUT}") from None
     missing = [name for name in columns if name not in table]
     if missing or table.empty:
         lacks = f"no column {', '.join(missing)}" if missing else "no rows"

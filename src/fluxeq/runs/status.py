@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from fluxeq.analysis.tables import scores_of
 from fluxeq.errors import InputError
 from fluxeq.runs.plan import plan
 from fluxeq.study.study import Study, load_study
@@ -29,7 +30,7 @@ def open_run(run: Path) -> Study:
 
 def is_archived(run: Path) -> bool:
     """Whether a folder holds the results of a run without the records of its jobs; they count as whole."""
-    return not (run / FOLDER).is_dir() and (run / "metrics.csv").exists()
+    return not (run / FOLDER).is_dir() and scores_of(run).exists()
 
 
 def is_whole(run: Path, study: Study) -> bool:

@@ -1,0 +1,38 @@
+"""The tables of a run that was archived: compressed, and refused where they are damaged."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fluxeq.analysis.tables import Results
+from fluxeq.errors import InputError
+from fluxeq.runs.status import is_archived
+
+KEPT = Path(__file__).parents[2] / "results" / "quick"
+
+
+@pytest.fixture
+def run(tmp_path):
+    return shutil.copytree(KEPT, tmp_path / "run")
+
+
+def test_an_archive(run):
+    assert is_archived(run)
+    compressed = Results(run).metrics
+    (run / "metrics.csv").write_bytes(gzip.decompress((run / "metrics.csv.gz").read_bytes()))
+    (run / "metrics.csv.gz").write_bytes(b"")  # the plain one counts
+    pd.testing.assert_frame_equal(Results(run).metrics, compressed)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[:1000], lambda content: b"", lambda content: content[:2000] + b"x" + content[2001:]],
+)
+def test_a_damaged_one(run, damage):
+    path = run / "metrics.csv.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"metrics\.csv\.gz: "):
+        Results(run).metrics  # noqa: B018
