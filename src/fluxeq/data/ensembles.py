@@ -58,10 +58,10 @@ class Ensemble:
     seed: int
     n_chains: int
     tuning: Tuning
-    configurations: np.ndarray  # (n, 2 d, *shape) int8
-    chain: np.ndarray  # (n,) int64
-    sweep: np.ndarray  # (n,) int64
-    observables: dict[str, np.ndarray]  # those in STORED, (n,) float64
+    configurations: np.ndarray  #: (n, 2 d, *shape) int8
+    chain: np.ndarray  #: (n,) int64
+    sweep: np.ndarray  #: (n,) int64
+    observables: dict[str, np.ndarray]  #: those in STORED, (n,) float64
     worms: OpenWorms | None = None
     worm_seed: int | None = None
     state: Chains | None = None

@@ -18,9 +18,9 @@ class Dataset:
     """Configurations of one shape with the labels of a task, and the chains that they come from."""
 
     task: Task
-    configurations: np.ndarray  # (n, 2 d, *shape) int8
-    labels: np.ndarray  # (n, n_targets) float32
-    chain: np.ndarray  # (n,) int64, the chain that each comes from
+    configurations: np.ndarray  #: (n, 2 d, *shape) int8
+    labels: np.ndarray  #: (n, n_targets) float32
+    chain: np.ndarray  #: (n,) int64, the chain that each comes from
     origins: tuple[str, ...] = ()
 
     def __len__(self) -> int:
