@@ -5,14 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from nbclient import NotebookClient
-
 import fluxeq
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # fluxeq, in cells of bash
-os.environ["IPYTHONDIR"] = str(Path(__file__).parent / "_ipython")  # figures as SVG, and no history
-NotebookClient.coalesce_streams.default_value = True  # what a command prints comes in pieces
+os.environ["IPYTHONDIR"] = str(Path(__file__).parent / "_ipython")  # which says how pages are executed
 logging.getLogger("traitlets").setLevel(logging.WARNING)  # which names every notebook
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # pages are read side by side
 
