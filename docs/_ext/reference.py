@@ -10,9 +10,11 @@ Whatever has no description, and every public name without an entry, is a warnin
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
+from unittest.mock import patch
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -36,7 +38,8 @@ def commands() -> str:
     """Every command, with its usage and options."""
     from fluxeq.cli.commands import app
 
-    text = app.generate_docs(output_format="markdown", heading_level=1)
+    with patch.object(sys, "argv", ["fluxeq"]):  # which cyclopts takes for the name of the program
+        text = app.generate_docs(output_format="markdown", heading_level=1)
     return "## " + "\n## ".join(sorted(text.split("\n## ")[2:]))
 
 
@@ -157,12 +160,10 @@ def require_all(app: Sphinx, env: BuildEnvironment) -> None:
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Any) -> Any:
     """Find a public name by the module in which it is defined, as in signatures."""
-    target = node.get("reftarget", "")
-    for public, home in fluxeq._HOMES.items():
-        if target in (f"fluxeq.{home}.{public}", public) and node.get("refdomain") == "py":
-            domain = env.domains.python_domain
-            name = f"fluxeq.{public}"
-            return domain.resolve_any_xref(env, node["refdoc"], app.builder, name, node, content)[0][1]
+    target, python = node.get("reftarget"), env.domains.python_domain
+    for name, home in fluxeq._HOMES.items():
+        if node.get("refdomain") == "py" and target in (f"fluxeq.{home}.{name}", name):
+            return python.resolve_xref(env, node["refdoc"], app.builder, "obj", f"fluxeq.{name}", node, content)
     return None
 
 
