@@ -34,6 +34,7 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 200
+nb_merge_streams = True
 nb_output_stderr = "remove"  # progress
 
 autodoc_member_order = "bysource"
