@@ -1,9 +1,9 @@
 """What the parts of a study cost here, and what a study on a thousand GPUs would cost at these prices.
 
-``python -m benchmarks.unit_costs`` in the root of the repository measures what docs/scale.md shows. Prices are seconds
-of one processor (CPU time of this process, so that other work on the machine does not count), except for Dask, whose
-tasks wait for each other; those of configurations are taken from the table of ``benchmarks.volume``. Everything in the
-second table follows from the first one by the rules that it names.
+``python -m benchmarks.unit_costs`` in the root of the repository measures what docs/how-to/speed.md shows. Prices are
+seconds of one processor (CPU time of this process, so that other work on the machine does not count), except for Dask,
+whose tasks wait for each other; those of configurations are taken from the table of ``benchmarks.volume``. Everything
+in the second table follows from the first one by the rules that it names.
 """
 
 import itertools

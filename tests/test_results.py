@@ -62,7 +62,7 @@ def test_a_kept_run_has_its_parts():
 
 def test_the_documents_show_what_was_tried():
     """The table of faults, of at least 5000 cases."""
-    path, text = ROOT / "results" / "verification" / "faults.json", (ROOT / "docs" / "faults.md").read_text()
+    path, text = ROOT / "results" / "verification" / "faults.json", (ROOT / "docs" / "how-to" / "faults.md").read_text()
     shown = text.partition("<!-- faults -->\n")[2].partition("<!-- end of faults -->")[0]
     assert shown.strip() == as_text(path)
     assert sum(row["tried"] for row in read_json(path)) >= 5000

@@ -51,7 +51,10 @@ NEGLIGIBLE = -30.0  # ln of the probability of a Q that is dropped
 
 @dataclass(frozen=True)
 class Exact:
-    """Exact n and |phi|^2; ``truncation`` is their largest change from a coarser truncation, 0 where there is none."""
+    """Exact n and |phi|^2, lattice units.
+
+    ``truncation`` is their largest change from a coarser truncation, 0 where there is none.
+    """
 
     n: float
     phi2: float

@@ -51,9 +51,10 @@ def train(
     ``architecture`` is a name (EQ, ST, FL, or ``package.module:Class``) whose ``config`` has fields other than the
     defaults, or an Equinox module ``(2 d, *shape) -> (n_targets,)``, whose weights are where its one instance
     begins. ``training`` and ``validation``, from different chains, are data sets or ensembles. ``recipe`` has the
-    settings of the optimiser that differ from the original study's. With ``output``, a folder, models and learning
-    curves are files there, as those of ``fluxeq train``, and finished ones are kept. Raises InputError for what cannot
-    be, DivergedError if the loss of an instance was never finite.
+    settings of the optimiser that differ from the original study's. ``augmentation`` translates every configuration at
+    random in every epoch. ``device`` is cpu or cuda. With ``output``, a folder, models and learning curves are files
+    there, as those of ``fluxeq train``, and finished ones are kept. Raises InputError for what cannot be, as validation
+    data from chains of the training, and DivergedError if the loss of an instance was never finite.
     """
     data, chosen, where = _data(task, training, validation), validated(Recipe, "recipe", recipe), Device(device)
     if instances < 1:
@@ -103,8 +104,9 @@ def search(
 ) -> list[Setting]:
     """Different settings of an architecture, each trained ``repeats`` times; the best first, by mean validation loss.
 
-    ``storage`` is a journal file or a PostgreSQL address, in which a search goes on; in memory, unless given. Raises
-    InputError for what cannot be, as a space with fewer settings than ``trials``.
+    ``space`` and ``recipe`` have the fields that differ from the defaults. ``prune`` gives a setting up as soon as its
+    losses alone say that it cannot win. ``storage`` is a journal file or a PostgreSQL address, in which a search goes
+    on; in memory, unless given. Raises InputError for what cannot be, as a space with fewer settings than ``trials``.
     """
     data, where = _data(task, training, validation), Device(device)
     where.use()

@@ -34,9 +34,9 @@ class Estimate:
     """
 
     value: float
-    error: float | None
-    tau_int: float | None
-    r_hat: float | None
+    error: float | None  #: one standard error, in the units of the value
+    tau_int: float | None  #: in steps of the series; 1/2 if it is independent
+    r_hat: float | None  #: near 1 if the chains agree
     status: Status
 
     def __repr__(self) -> str:
@@ -55,7 +55,7 @@ def _with_error(value: float, error: float) -> str:
 
 
 def estimate(series: Sequence[np.ndarray]) -> Estimate:
-    """Mean, error, tau_int (in steps of the series) and R-hat of one observable, one series a chain.
+    """Mean, error, tau_int (in steps of the series) and R-hat of one observable, one series ``(n,)`` a chain.
 
     Raises InputError if there is no measurement at all.
     """
@@ -88,7 +88,10 @@ def is_constant(values: np.ndarray) -> bool:
 
 
 def r_hat(series: Sequence[np.ndarray]) -> float | None:
-    """Split R-hat: near 1 if both halves of all chains have one mean; None where every half is constant."""
+    """Split R-hat: near 1 if both halves of all chains have one mean; None where every half is constant.
+
+    Takes one series ``(n,)`` a chain, each of at least 4 numbers; of longer ones the middle is left out.
+    """
     half = min(map(len, series)) // 2
     halves = np.array([part for chain in series for part in (chain[:half], chain[len(chain) - half :])])
     within = halves.var(axis=1, ddof=1).mean()
@@ -99,7 +102,7 @@ def r_hat(series: Sequence[np.ndarray]) -> float | None:
 
 
 def by_chain(values: np.ndarray, chain: np.ndarray) -> list[np.ndarray]:
-    """The measurements of each chain, in the order in which they were made."""
+    """The measurements ``(n,)`` of each chain, in the order in which they were made; ``chain`` is that of each."""
     _, n_of_each = np.unique(chain, return_counts=True)
     in_order = values[np.argsort(chain, kind="stable")]
     return np.split(in_order, np.cumsum(n_of_each)[:-1])[: len(n_of_each)]

@@ -54,18 +54,18 @@ class Ensemble:
     """Configurations of one theory and shape, with their labels and all that is known of how they were made."""
 
     theory: FluxTheory
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  #: extents of the lattice, time first
     seed: int
     n_chains: int
-    tuning: Tuning
-    configurations: np.ndarray  # (n, 2 d, *shape) int8
-    chain: np.ndarray  # (n,) int64
-    sweep: np.ndarray  # (n,) int64
-    observables: dict[str, np.ndarray]  # those in STORED, (n,) float64
-    worms: OpenWorms | None = None
+    tuning: Tuning  #: what the pilot runs found: spacing, thermalisation, tau_int
+    configurations: np.ndarray  #: (n, 2 d, *shape) int8, channels k_t, k_x, ..., l_t, l_x, ...
+    chain: np.ndarray  #: (n,) int64, the chain that each comes from
+    sweep: np.ndarray  #: (n,) int64, worms that its chain had tried by then
+    observables: dict[str, np.ndarray]  #: n and phi2, each (n,) float64, lattice units
+    worms: OpenWorms | None = None  #: the ends of open worms; None if all are closed
     worm_seed: int | None = None
-    state: Chains | None = None
-    start_origin: str = ""
+    state: Chains | None = None  #: what closed chains need to go on
+    start_origin: str = ""  #: the origin of the configurations that the chains started from, or empty
 
     def __len__(self) -> int:
         return len(self.configurations)
@@ -76,12 +76,12 @@ class Ensemble:
 
     @property
     def n(self) -> np.ndarray:
-        """Particle density of each configuration, float64 ``(n,)``."""
+        """Particle density of each configuration, lattice units; float64 ``(n,)``."""
         return self.observables["n"]
 
     @property
     def phi2(self) -> np.ndarray:
-        """|phi|^2 of each configuration, float64 ``(n,)``."""
+        """|phi|^2 of each configuration, lattice units; float64 ``(n,)``."""
         return self.observables["phi2"]
 
     @property
@@ -104,7 +104,10 @@ class Ensemble:
         return observables.observed(name, self.theory, self.configurations)
 
     def measure(self, *names: str) -> dict[str, Estimate]:
-        """Mean, error, tau_int in stored configurations and R-hat of some observables; of n and phi2 unless given."""
+        """Mean, error, tau_int in stored configurations and R-hat of some observables; of n and phi2 unless given.
+
+        Raises InputError as ``observable`` does, and for an ensemble without configurations.
+        """
         return {name: estimate(by_chain(self.observable(name), self.chain)) for name in names or STORED}
 
     def verify(self) -> None:

@@ -69,10 +69,11 @@ def sample(
 ) -> Ensemble:
     """An ensemble of independent chains, thermalised, with the spacing taken from the measured autocorrelation.
 
-    ``until``: errors at which to stop before there are that many, as in "n=0.01" or {"n": 0.01}. ``start``: an ensemble
-    of the same lattice with whose last configurations the chains start. ``device`` is cpu or cuda, ``threads`` are of
-    the first; neither changes the result. Raises InputError for settings that cannot be and a device that is not there,
-    FluxOverflowError if a flux leaves int8.
+    ``shape``: extents of the periodic lattice, time first. ``configurations``: over all chains together. ``until``:
+    errors at which to stop before there are that many, as in "n=0.01" or {"n": 0.01}. ``start``: an ensemble of the
+    same lattice with whose last configurations the chains start. ``device`` is cpu or cuda, ``threads`` are of the
+    first; neither changes the result. ``progress`` is shown on standard error. Raises InputError for settings that
+    cannot be and a device that is not there, FluxOverflowError if a flux leaves int8.
     """
     settings = Settings(theory, tuple(shape), configurations, chains, seed, start.origin if start else "")
     goals = goals_of(until)

@@ -12,6 +12,7 @@ class EQ(Pooled):
     """Stride 1 everywhere: translations of the input leave the output as it is."""
 
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2), Block(channels=16, kernel=1))
+    """The convolutional part, from the input on; every stride is 1."""
 
     @field_validator("blocks")
     @classmethod

@@ -19,10 +19,15 @@ class FL(Frozen):
     """Flattening in place of global pooling, so every site of the one lattice has weights of its own."""
 
     shape: tuple[int, ...]
+    """The one lattice, time first; that of the training data unless given."""
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2), Block(channels=4, kernel=1))
+    """The convolutional part, from the input on."""
     pooling: Literal["average", "maximum"] = "average"
+    """The kind of spatial pooling."""
     activation: Activation = "gelu"
+    """Of all hidden layers."""
     dense: tuple[PositiveInt, ...] = (16,)
+    """Widths of hidden layers behind the flattening."""
 
     @field_validator("blocks")
     @classmethod

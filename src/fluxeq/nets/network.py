@@ -39,9 +39,13 @@ class Block(Frozen):
     """
 
     channels: PositiveInt
+    """Channels that the convolution makes."""
     kernel: Extent
+    """Extent of its kernel in every direction, in sites."""
     pooling: Extent = 1
+    """Extent of the windows of the spatial pooling; 1 is none."""
     stride: PositiveInt = 1
+    """In every direction, in sites of the layer before."""
 
 
 class Network(eqx.Module):
@@ -108,8 +112,11 @@ class Pooled(Frozen):
     """The fields of a config whose networks pool over all sites."""
 
     blocks: tuple[Block, ...]
+    """The convolutional part, from the input on."""
     pooling: Literal["average", "maximum"] = "average"
+    """The kind of spatial pooling."""
     activation: Activation = "gelu"
+    """Of all hidden layers."""
     global_pooling: Pooling | None = None
     """None stands for what the nature of each target asks for: average, sum or maximum."""
     dense: tuple[PositiveInt, ...] = ()

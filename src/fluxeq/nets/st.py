@@ -15,6 +15,7 @@ class ST(Pooled):
     """
 
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2, stride=2), Block(channels=16, kernel=1))
+    """The convolutional part, from the input on; at least one stride is above 1."""
 
     @field_validator("blocks")
     @classmethod

@@ -38,9 +38,9 @@ Recorder = Callable[..., tuple["Chains", np.ndarray]]
 class Chains(NamedTuple):
     """All that is needed to continue closed chains bit for bit: the checkpoint, and nothing else."""
 
-    hops: np.ndarray  # (chain, 2, d, *shape) uint16, forward and backward along each link
-    rng: np.ndarray  # (chain, 2) uint64; one stream per chain
-    tally: np.ndarray  # (chain, 4, 2) int64, moves so far, refused and accepted: enter, leave, remove, add
+    hops: np.ndarray  #: (chain, 2, d, *shape) uint16, forward and backward along each link
+    rng: np.ndarray  #: (chain, 2) uint64; one stream per chain
+    tally: np.ndarray  #: (chain, 4, 2) int64, moves so far, refused and accepted: enter, leave, remove, add
 
     @property
     def shape(self) -> tuple[int, ...]:

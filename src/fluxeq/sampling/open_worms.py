@@ -35,10 +35,10 @@ RAREST = 1e-4
 class OpenWorms:
     """Configurations with open worms; unused entries of ``heads`` and ``tails`` are -1."""
 
-    configurations: np.ndarray  # (n, 2 d, *shape) int8
-    n_worms: np.ndarray  # (n,) int64
-    heads: np.ndarray  # (n, most worms, d) int64, the sites with divergence -1
-    tails: np.ndarray  # the same, divergence +1
+    configurations: np.ndarray  #: (n, 2 d, *shape) int8
+    n_worms: np.ndarray  #: (n,) int64
+    heads: np.ndarray  #: (n, most worms, d) int64, the sites with divergence -1
+    tails: np.ndarray  #: the same, divergence +1
 
 
 def draw(

@@ -26,13 +26,21 @@ class Space(Frozen):
     """Ranges and choices; the defaults go from about 10^2 to 10^7 parameters."""
 
     layers: tuple[PositiveInt, PositiveInt] = (1, 4)
+    """Least and most blocks."""
     kernels: Windows = (1, 2, 3)
+    """Extents of kernels."""
     channels: Sizes = (4, 8, 16, 32, 64, 128)
+    """Channels of a block."""
     poolings: Windows = (1, 2)
+    """Extents of spatial poolings; 1 is none."""
     strides: Sizes = (2,)
+    """Strides of one block of ST; FL may also have none, in its first block."""
     activations: Activations = ("relu", "leaky_relu", "gelu", "tanh")
+    """Activations, one for all hidden layers."""
     dense_layers: tuple[NonNegativeInt, NonNegativeInt] = (0, 2)
+    """Least and most hidden dense layers."""
     widths: Sizes = (8, 16, 32, 64, 128, 256)
+    """Widths of these."""
     global_poolings: GlobalPoolings = Field(default=(), exclude_if=not_searched)
     """Without any, each target is pooled by its nature: densities as averages, numbers as sums, presence as maxima."""
     learning_rates: tuple[Rate, ...] = Field(default=(), exclude_if=not_searched)
@@ -40,7 +48,9 @@ class Space(Frozen):
     batch_sizes: tuple[PositiveInt, ...] = Field(default=(), exclude_if=not_searched)
     """Other batches do not change the number of steps; see ``Recipe.varied``."""
     schedules: tuple[Literal["constant", "cosine"], ...] = Field(default=(), exclude_if=not_searched)
+    """Choices, as in a recipe."""
     weight_decays: tuple[WeightDecay, ...] = Field(default=(), exclude_if=not_searched)
+    """Likewise."""
     start: dict[str, Choice] = Field(default_factory=dict)
     """The choices of the first setting that is tried, by name; what it leaves out is drawn."""
 

@@ -33,11 +33,15 @@ class SearchSettings(Frozen):
     """The hyper-parameter search of every architecture of a section: equal budgets for all."""
 
     space: Space = Space()
+    """What varies."""
     trials: Count
+    """Different settings of each architecture."""
     repeats: Count = 3
+    """Trainings of each setting; the mean of their best validation losses counts."""
     n_training: Count
     """Training configurations, the first ones of those of the section."""
     recipe: Recipe
+    """Of these trainings."""
     prune: bool = Field(default=False, exclude_if=lambda prune: not prune)
     """Give a setting up as soon as its losses alone say that it cannot win; written only where it is wanted."""
     elsewhere: Couplings | None = Field(default=None, exclude_if=lambda elsewhere: elsewhere is None)
@@ -51,10 +55,13 @@ class Test(Frozen):
     __test__ = False
 
     couplings: dict[str, Some[Coupling]] = Field(default_factory=dict)
+    """Values of each coupling that the section leaves open."""
     shapes: Some[Shape]
+    """Lattices, time first."""
     configurations: Count
     """Of each ensemble; with worms, of each number of them."""
     n_worms: Different[NumberOfWorms] = ()
+    """Numbers of open worms, for tasks that count them."""
     reference: Annotated[Count | None, Field(exclude_if=lambda n: n is None)] = None
     """Configurations of another ensemble at each point, for means that share nothing with the test sets."""
 
@@ -70,6 +77,7 @@ class Section(Frozen):
     task: str
     """A name in ``fluxeq.tasks`` or ``package.module:NAME``; that of the section unless given."""
     theory: str = "phi4"
+    """A name in ``fluxeq.theories`` or ``package.module:Class``."""
     couplings: Couplings = Field(default_factory=dict)
     """Those that all data of the section share."""
     training: Some[Couplings] = cast(tuple[Couplings, ...], ({},))
@@ -81,17 +89,22 @@ class Section(Frozen):
     n_worms: Different[NumberOfWorms] = ()
     """Numbers of open worms, for tasks that count them."""
     instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)]
+    """Trainings of each network, from different random starts."""
     recipe: Recipe
+    """How the networks are trained."""
     searches: Count = 1
     """Independent searches of each architecture. Instances are shared out among their winners, one after another, so
     that the spread over instances tells what depends on the luck of a search."""
     test: Test
+    """Where they are tested; contains the couplings and the lattice of the training."""
     farther: tuple[Test, ...] = ()
     """Further tests, on lattices that ``test`` does not have."""
     families: dict[str, Family] = Field(
         default={name: Family(architecture=name) for name in ("EQ", "ST", "FL")}, min_length=1
     )
+    """A list of names from the table at the top of the file, or a table; searched EQ, ST and FL unless given."""
     search: SearchSettings | None = None
+    """Needed where a family has no fixed networks."""
 
     @field_validator("families", mode="before")
     @classmethod

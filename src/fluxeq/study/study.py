@@ -30,14 +30,18 @@ class Sampling(Frozen):
     """How ensembles are sampled."""
 
     chains: Count = 4
+    """Independent chains of each ensemble."""
 
 
 class Study(Frozen):
     """A whole run: any number of sections, by name."""
 
     name: Annotated[str, Field(min_length=1)]
+    """Stands in the report."""
     seed: int
+    """All seeds of the run are made from it."""
     sampling: Sampling = Sampling()
+    """How ensembles are sampled."""
     families: dict[str, Family] = Field(default_factory=dict)
     """Those that sections list by name, in place of a table of their own."""
     tasks: dict[Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]*$")], Section] = Field(min_length=1)

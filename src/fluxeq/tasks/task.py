@@ -34,7 +34,9 @@ class Target:
     """One number that a network is to predict."""
 
     name: str
+    """That of an observable, or of what is counted."""
     nature: Nature = "intensive"
+    """A density, a sum over sites, or whether there is one of something: what the global pooling follows."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Task:
     name: str
     """Of its entry point in ``fluxeq.tasks``, or where it is: ``package.module:NAME``."""
     targets: tuple[Target, ...]
+    """What is predicted, in order."""
     labels: "Callable[[Ensemble], np.ndarray]"
     """The targets of every configuration of an ensemble, ``(n, n_targets)``."""
     loss: "Callable[[jax.Array, jax.Array], jax.Array]"

@@ -18,9 +18,9 @@ class Dataset:
     """Configurations of one shape with the labels of a task, and the chains that they come from."""
 
     task: Task
-    configurations: np.ndarray  # (n, 2 d, *shape) int8
-    labels: np.ndarray  # (n, n_targets) float32
-    chain: np.ndarray  # (n,) int64, the chain that each comes from
+    configurations: np.ndarray  #: (n, 2 d, *shape) int8
+    labels: np.ndarray  #: (n, n_targets) float32, in the units of the targets
+    chain: np.ndarray  #: (n,) int64, the chain that each comes from
     origins: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ def dataset(task: Task | str, ensembles: Ensemble | Sequence[Ensemble]) -> Datas
     """The labelled configurations of ensembles of one shape, in turns, so that any first part holds all of them alike.
 
     The labels are recomputed from the configurations and compared with the stored ones. Raises InputError if the
-    shapes differ, labels are wrong, or two ensembles hold the same configurations.
+    shapes differ or labels are wrong.
     """
     the_task = TASKS[task] if isinstance(task, str) else task
     several = [ensembles] if isinstance(ensembles, Ensemble) else list(ensembles)
@@ -79,7 +79,7 @@ def dataset(task: Task | str, ensembles: Ensemble | Sequence[Ensemble]) -> Datas
 def load_data(task: str, training: Sequence[Path], validation: Sequence[Path], n_training: int | None = None) -> Data:
     """The examples in some files; the first ``n_training`` of them and a tenth of that for validation, if it is given.
 
-    Raises InputError as ``dataset`` and ``paired`` do.
+    Raises InputError as ``dataset`` and ``paired`` do, and if two files hold the same configurations.
     """
     the_task, found = TASKS[task], []
     for purpose, paths in (("data", training), ("validation", validation)):

@@ -33,17 +33,21 @@ class Score:
     """How a network does on one data set; ``per_target`` and ``bias`` by name, accuracy None for a regression."""
 
     configurations: int
+    """How many were scored."""
     loss: float
+    """Mean over configurations and targets, in the unit of the task."""
     loss_error: float | None
     """Standard error from the spread of the chains, if there are several; else over the configurations, taken as
     independent; None for a single one."""
     per_target: dict[str, float]
+    """The mean loss of each target."""
     per_target_error: dict[str, float | None]
     bias: dict[str, float]
     """Mean of prediction minus label."""
     bias_error: dict[str, float | None]
     mean_prediction: dict[str, float]
     accuracy: float | None
+    """The share of configurations for which the output is right."""
 
     def __repr__(self) -> str:
         error = "" if self.loss_error is None else f" +- {self.loss_error:.1g}"

@@ -23,18 +23,22 @@ class Recipe(Frozen):
     """AdamW with early stopping, and Levenberg-Marquardt steps if wanted; the defaults are the original study's."""
 
     epochs: PositiveInt = 1000
+    """At most so many passes over the training set."""
     patience: PositiveInt = 25
     """Epochs without a lower validation loss after which the training stops."""
     learning_rate: Rate = 1e-2
+    """Of AdamW, at the start."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Cosine: the rate falls to zero along a half cosine over all ``epochs``."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay of the running means of the gradient and of its square."""
     amsgrad: bool = True
+    """Divide by the largest running mean of the square so far, not by the present one."""
     levenberg_marquardt: NonNegativeInt = 0
     """Levenberg-Marquardt steps after the epochs, at most so many, for tasks with a squared error; a network too large
     for them is left as it is."""
     weight_decay: WeightDecay = 0.0
+    """Of AdamW, decoupled from the gradient."""
     batch_size: PositiveInt | None = None
     """None stands for 50 below 500 configurations, else 100."""
 

@@ -17,11 +17,11 @@ SECTION, PUBLISHED = "regression", "zhou"
 """The section of the claims, and that of the network of Zhou et al., Phys. Rev. D 100 (2019) 011501."""
 
 CLEARLY = 10
-"""R1, R3: how many times lower a loss must be to be clearly better (table of the design)."""
+"""R1, R3: how many times lower a loss must be to be clearly better; the paper has no number."""
 FROM_SIZE = 500
 """R2: the training-set size from which gains are counted; below it, luck with single configurations decides."""
 GAINS, HARDLY_GAINS = 10, 3
-"""R2: the factor that EQ gains at least, and the one that ST and FL stay below (table of the design)."""
+"""R2: the factor that EQ gains at least, and the one that ST and FL stay below; the paper has no numbers."""
 ABOUT_THREE_ORDERS = 100
 """R5: the paper says "about three orders of magnitude", read off a figure; one order of slack."""
 TWO_ORDERS = 100
