@@ -22,4 +22,5 @@ app = cyclopts.App(
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
 TaskName = Annotated[str, Parameter(metavar="NAME", help="regression, detection, counting, or package.module:NAME.")]
 ArchitectureName = Annotated[str, Parameter(metavar="NAME", help="EQ, ST, FL, or package.module:Class.")]
+Coupling = Annotated[str | None, Parameter(metavar="NUMBER")]
 Device = Literal["cpu", "cuda"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import Device, app
+from fluxeq.cli.app import Coupling, Device, app
 from fluxeq.cli.arguments import parsed_integers, parsed_shape, parsed_theories
 from fluxeq.errors import GoalMissedError, InputError
 from fluxeq.system.capacity import n_processors
@@ -15,8 +15,6 @@ from fluxeq.system.progress import progress
 if TYPE_CHECKING:
     from fluxeq.data.generation import Settings
     from fluxeq.data.goal import Goal
-
-Coupling = Annotated[str | None, Parameter(metavar="NUMBER")]
 
 
 @app.command

@@ -190,11 +190,11 @@ def as_text(found: Measured) -> str:
     width = max(8, *map(len, named))
     lines = [_line(f"{name:{width}}", result, found.n_configurations) for name, result in named.items()]
     heads = list(found.files.values())
-    seeds, spacing = (
-        ", ".join(map(str, each)) for each in zip(*((h.seed, h.tuning.spacing) for h in heads), strict=True)
-    )
     lines.append(f"{found.n_configurations} configurations from {found.n_chains} chains")
-    lines.append(f"{found.title}, seed {seeds}; {spacing} worms from one configuration of a chain to the next")
+    lines.append(f"{found.title}, seed {', '.join(str(head.seed) for head in heads)}")
+    if all(head.tuning.spacing for head in heads):  # of imported ones nobody knows
+        spacing = ", ".join(str(head.tuning.spacing) for head in heads)
+        lines[-1] += f"; {spacing} worms from one configuration of a chain to the next"
     if (state := found.state) is not None:
         accepted = ", ".join(f"{name} {fraction:.0%}" for name, fraction in state.acceptance.items())
         lines.append(f"accepted moves: {accepted}; {state.worm_length:.3g} steps a worm")
