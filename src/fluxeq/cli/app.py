@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import cyclopts
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from fluxeq import __version__
 
@@ -18,6 +18,10 @@ app = cyclopts.App(
     default_parameter=Parameter(negative=""),
     suppress_keyboard_interrupt=False,  # a signal ends every command in the same way
 )
+
+app.register_install_completion_command(add_to_startup=False)
+ENSEMBLES, NETWORKS, STUDIES, SETUP = map(Group.create_ordered, ("Ensembles", "Networks", "Studies", "Set-up"))
+"""Commands in the order of the work."""
 
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
 TaskName = Annotated[str, Parameter(metavar="NAME", help="regression, detection, counting, or package.module:NAME.")]

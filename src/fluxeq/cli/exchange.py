@@ -5,13 +5,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import Coupling, app
+from fluxeq.cli.app import ENSEMBLES, Coupling, app
 from fluxeq.cli.arguments import parsed_theories
 from fluxeq.errors import InputError
 from fluxeq.system.progress import progress
 
 
-@app.command(name="import")
+@app.command(name="import", group=ENSEMBLES, sort_key=3)
 def import_(
     file: Path,
     /,
@@ -31,6 +31,8 @@ def import_(
 
     An array (n, 2 d, *shape) or (n, *shape, 2 d) of whole numbers is needed, or two arrays k and l. Arrays n, phi2 and
     n_worms beside it are labels, which are checked.
+
+    Example: fluxeq import theirs.npz --eta 4.01 --lam 1 --mu 1.05 --output e.h5
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ def import_(
     print("\n".join([*lines, f"{output}: {ensemble.origin}"]))
 
 
-@app.command
+@app.command(group=ENSEMBLES, sort_key=4)
 def export(
     ensemble: Path,
     /,
@@ -85,6 +87,8 @@ def export(
     observable: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
 ) -> None:
     """Write an ensemble for other programs: all arrays as npz, or the observables of each configuration as CSV.
+
+    Example: fluxeq export e.h5 --output e.npz
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import Coupling, Device, app
+from fluxeq.cli.app import ENSEMBLES, Coupling, Device, app
 from fluxeq.cli.arguments import parsed_integers, parsed_shape, parsed_theories
 from fluxeq.errors import GoalMissedError, InputError
 from fluxeq.system.capacity import n_processors
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fluxeq.data.goal import Goal
 
 
-@app.command
+@app.command(group=ENSEMBLES, sort_key=0)
 def sample(
     *,
     shape: str,
@@ -39,6 +39,8 @@ def sample(
 
     One coupling may be a range, as in --mu 0.91:1.05:0.005: an ensemble for each value, each with random streams of its
     own and starting from the last configurations of its neighbour, and a table of what was measured.
+
+    Example: fluxeq sample --shape 60x4 --eta 4.01 --lam 1 --mu 1.05 --configurations 1000 --output e.h5
 
     Parameters
     ----------
@@ -114,7 +116,7 @@ def _sampled(
         )
 
 
-@app.command
+@app.command(group=ENSEMBLES, sort_key=1)
 def measure(
     ensembles: Annotated[list[Path], Parameter(name="ENSEMBLE")],
     /,
@@ -128,6 +130,8 @@ def measure(
 
     Chains of one theory on one lattice are joined, also from several files; of several theories or lattices there is a
     table with a line for each.
+
+    Example: fluxeq measure e.h5
 
     Parameters
     ----------
@@ -169,9 +173,11 @@ def measure(
     print(text)
 
 
-@app.command
+@app.command(group=ENSEMBLES, sort_key=2)
 def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> None:
     """Open worms in an ensemble: every configuration is used once, with one of the numbers of worms.
+
+    Example: fluxeq worms e.h5 --number 0,5 --output w.h5
 
     Parameters
     ----------
