@@ -70,7 +70,7 @@ def test_value_is_the_mean_of_all_measurements():
 
 def test_constant_series():
     estimate = statistics.estimate([np.full(100, 0.1)] * 3)
-    assert estimate == statistics.Estimate(pytest.approx(0.1), None, None, None, "constant")
+    assert estimate == statistics.Estimate(pytest.approx(0.1), None, None, None, None, "constant")
 
 
 def test_too_few_measurements():
@@ -150,4 +150,4 @@ def test_rounding_is_no_fluctuation():
     ],
 )
 def test_estimates_in_print(value, error, status, text):
-    assert repr(statistics.Estimate(value, error, 1.0, 1.0, status)) == text
+    assert repr(statistics.Estimate(value, error, 1.0, 0.1, 1.0, status)) == text

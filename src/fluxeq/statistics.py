@@ -36,6 +36,7 @@ class Estimate:
     value: float
     error: float | None  #: one standard error, in the units of the value
     tau_int: float | None  #: in steps of the series; 1/2 if it is independent
+    tau_int_error: float | None
     r_hat: float | None  #: near 1 if the chains agree
     status: Status
 
@@ -65,11 +66,11 @@ def estimate(series: Sequence[np.ndarray]) -> Estimate:
     everything = np.concatenate(chains)
     value = float(everything.mean())
     if min(map(len, chains)) < 8:
-        return Estimate(value, None, None, None, "short")
+        return Estimate(value, None, None, None, None, "short")
     if is_constant(everything):
-        return Estimate(value, None, None, None, "constant")
+        return Estimate(value, None, None, None, None, "constant")
     if all(map(is_constant, chains)):
-        return Estimate(value, None, None, None, "frozen")
+        return Estimate(value, None, None, None, None, "frozen")
     import pyerrors
 
     names = [f"chain|r{index:04d}" for index in range(len(chains))]
@@ -77,9 +78,10 @@ def estimate(series: Sequence[np.ndarray]) -> Estimate:
     around = [chain - value for chain in chains]
     observable = pyerrors.Obs(around, names, means=[value] * len(chains))
     observable.gamma_method()
-    tau_int = float(observable.e_tauint["chain"])
+    tau_int, tau_int_error = float(observable.e_tauint["chain"]), float(observable.e_dtauint["chain"])
     short = len(everything) < SHORTEST * tau_int
-    return Estimate(value, float(observable.dvalue), tau_int, r_hat(chains), "short" if short else "ok")
+    status: Status = "short" if short else "ok"
+    return Estimate(value, float(observable.dvalue), tau_int, tau_int_error, r_hat(chains), status)
 
 
 def is_constant(values: np.ndarray) -> bool:

@@ -1,5 +1,6 @@
 """``sample``, ``measure`` and ``worms`` at their extremes: a file, or one line with a reason, and nothing left."""
 
+import json
 import re
 import sys
 
@@ -33,7 +34,11 @@ def fluxeq(monkeypatch, tmp_path, capsys):
         except SystemExit as stopped:
             code = stopped.code
         out, err = capsys.readouterr()
-        return code, out, [line for line in err.splitlines() if not line.startswith(("sampling: ", "opening "))]
+        return (
+            code,
+            out,
+            [line for line in err.splitlines() if not line.startswith(("sampling", "opening ", "measuring"))],
+        )
 
     return run
 
@@ -211,3 +216,71 @@ def test_theories_that_cannot_be(fluxeq, tmp_path, options, message):
     assert (code, out, len(lines)) == (2, "", 1)
     assert message in lines[0]
     assert not any(tmp_path.iterdir())
+
+
+def test_a_range(fluxeq, tmp_path):
+    """A file for each value, each from its neighbour with a stream of its own; again: nothing is left to do."""
+    asked = DENSE | {"mu": "1.4:1.5:0.05", "configurations": "40"}
+    code, out, lines = fluxeq("sample", **asked, output="s")
+    assert (code, lines) == (0, [])
+    names = ["mu1.4.h5", "mu1.45.h5", "mu1.5.h5"]
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == names
+    made = [open_ensemble(tmp_path / "s" / name) for name in names]
+    assert [one.theory.mu for one in made] == [1.4, 1.45, 1.5]
+    assert [one.start_origin for one in made] == ["", made[0].origin, made[1].origin]
+    assert len({one.seed for one in made}) == 3
+    assert out.splitlines()[:3] == [f"s/{name}: complete, 40 configurations" for name in names]
+    assert fluxeq("measure", *(f"s/{name}" for name in reversed(names)))[1].splitlines() == out.splitlines()[3:]
+    before = [(tmp_path / "s" / name).read_bytes() for name in names]
+    assert fluxeq("sample", **asked, output="s")[1].count("was complete already") == 3
+    assert before == [(tmp_path / "s" / name).read_bytes() for name in names]
+
+
+def test_a_range_of_any_coupling(fluxeq, tmp_path):
+    options = {"couplings": "eta=4.1:4:-0.1,lam=1,mu=1.5", "shape": "4x2", "configurations": "8"}
+    assert fluxeq("sample", **options, output="s")[0] == 0
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {"eta4.1.h5", "eta4.h5"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mu": "1:2"}, "a number, or a range of at most 10000 as in 0.91:1.05:0.005 (first, last, step)"),
+        ({"mu": "1:2:0"}, "or a range"),
+        ({"mu": "1:2:-1"}, "or a range"),
+        ({"mu": "1:nan:1"}, "or a range"),
+        ({"mu": "1:inf:1"}, "or a range"),
+        ({"mu": "1:2:1e-9"}, "or a range of at most 10000"),
+        ({"mu": "::"}, "or a range"),
+        ({"mu": "x"}, "mu 'x': a number"),
+        ({"mu": "1:2:1", "lam": "1:2:1"}, "lam and mu: one range at a time is possible"),
+        ({"mu": "1:1000:100"}, "mu = 701: e^mu needs double precision"),
+    ],
+)
+def test_ranges_that_cannot_be(fluxeq, tmp_path, options, message):
+    code, out, lines = fluxeq("sample", **DENSE | options, output="s")
+    assert (code, out, len(lines)) == (2, "", 1)
+    assert message in lines[0]
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_goal_that_one_of_a_range_misses(fluxeq):
+    code, out, lines = fluxeq("sample", **DENSE | {"mu": "1.4:1.5:0.1", "until": "n=1e-9"}, output="s")
+    assert code == 1
+    assert out.count("kept, 8 configurations") == 2
+    assert lines[0].startswith("fluxeq: s/mu1.4.h5: n=1e-09 is not reached")
+
+
+def test_measurements_as_tables(fluxeq):
+    fluxeq("sample", **DENSE | {"mu": "1.4:1.5:0.1", "configurations": "40"}, output="s")
+    out = fluxeq("measure", "s/mu1.4.h5", "s/mu1.5.h5", "--csv")[1]
+    assert out.startswith("theory,eta,lam,mu,shape,configurations,chains,seeds,spacing,n,n_error,n_tau_int,")
+    assert out.count("\n") == 3
+    assert len(json.loads(fluxeq("measure", "s/mu1.4.h5", "s/mu1.5.h5", "--json")[1])) == 2
+    for words, message in (
+        (["--csv", "--json"], "--json and --csv: one of them is possible"),
+        (["--plot", "p.png"], "one of them at a time is drawn"),
+    ):
+        code, _, lines = fluxeq("measure", "s/mu1.4.h5", "s/mu1.5.h5", *words)
+        assert (code, len(lines)) == (2, 1)
+        assert message in lines[0]

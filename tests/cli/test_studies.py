@@ -515,3 +515,47 @@ def test_a_study_that_draws_fewer_figures_ends_well(fluxeq, file_of, tmp_path):
     assert fluxeq("reproduce", file_of(only), "--output", tmp_path / "run")[0] == 0
     assert not list((tmp_path / "run" / "figures").glob("fig[34]*"))
     assert "no networks that it would show" in fluxeq("figure", tmp_path / "run", "fig3")[1]
+
+
+def test_the_data_of_a_study(fluxeq, file_of, made, tmp_path):
+    """Ensembles and what each is for; reproduce goes on with them, and they come back where they have gone."""
+    study, run = file_of(STUDY), tmp_path / "run"
+    code, out = fluxeq("data", study, "--output", run, "--task", "detection")
+    assert (code, out) == (0, f"{run / 'data.csv'}: complete, 12 ensembles made now\n")
+    table = pd.read_csv(run / "data.csv")
+    assert list(table["purpose"].value_counts()[["training", "validation", "test"]]) == [1, 1, 4]
+    assert all((run / file).exists() for file in table["file"])
+    assert set(table["section"]) == {"detection"}
+    assert fluxeq("data", study, "--output", run)[0] == 0
+    assert set(pd.read_csv(run / "data.csv")["section"]) == {"regression", "detection", "counting", "zhou"}
+    assert fluxeq("data", study, "--output", run)[1].endswith("was complete already\n")
+    assert not (run / "models").exists()
+    before = content(run / "ensembles")
+    assert fluxeq("reproduce", study, "--output", run)[0] == 0
+    assert shown(run) == shown(made(STUDY))
+    shutil.rmtree(run / "ensembles")
+    assert fluxeq("reproduce", study, "--output", run)[1].endswith("was complete already\n")
+    assert fluxeq("data", study, "--output", run)[0] == 0
+    assert content(run / "ensembles") == before
+    assert fluxeq("data", study, "--output", run, "--task", "none")[0] == 2
+
+
+def test_a_benchmark(fluxeq, file_of, run):
+    """A function beside the networks of a finished run: only its scores and what is shown are made."""
+    study, models = file_of(STUDY), content(run / "models")
+    before = pd.read_csv(run / "metrics.csv")
+    code, out = fluxeq("benchmark", "cheap_runs:means", study, "--task", "detection", "--output", run)
+    assert (code, out.partition("complete")[1]) == (0, "complete"), out
+    table = pd.read_csv(run / "metrics.csv")
+    assert set(table["family"]) - set(before["family"]) == {"means"}
+    assert set(table["task"][table["family"] == "means"]) == {"detection"}
+    assert content(run / "models") == models
+    for words, message in (
+        (("cheap_runs:means", study, "--task", "x"), "task 'x': choose among regression, detection"),
+        (("cheap_runs:EQ", study, "--task", "detection"), "the study has a family 'EQ'; give yours another name"),
+        (("cheap_runs", study, "--task", "detection"), "module:name is needed"),
+        (("cheap_runs:none", study, "--task", "detection"), "cheap_runs"),
+        (("cheap_runs:means", "none", "--task", "detection"), "study 'none': choose quick"),
+    ):
+        code, out = fluxeq("benchmark", *words, "--output", run)
+        assert (code, message in out) == (2, True), out

@@ -1,14 +1,15 @@
 """Measured means as people and programs read them, also of ensembles in which nothing fluctuates."""
 
+import csv
 import json
 
 import pytest
 
 import small_ensembles
 from fluxeq.data.checkpoints import sample_to_file
-from fluxeq.data.ensembles import read_series, save_ensemble
+from fluxeq.data.ensembles import save_ensemble
 from fluxeq.data.generation import Settings
-from fluxeq.data.measurement import as_json, as_text, measured
+from fluxeq.data.measurement import as_csv, as_json, as_table, as_text, measured
 from fluxeq.errors import InputError
 from fluxeq.theory import Theory, weight_ratio
 
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:Deprec
 
 
 def of_file(path):
-    return measured(path, read_series(path))
+    [found] = measured([path], ["n", "phi2"])
+    return found
 
 
 def test_an_ensemble_in_which_nothing_fluctuates(tmp_path):
@@ -30,6 +32,7 @@ def test_an_ensemble_in_which_nothing_fluctuates(tmp_path):
         "value": 0,
         "error": None,
         "tau_int": None,
+        "tau_int_error": None,
         "r_hat": None,
         "status": "constant",
         "missing": None,
@@ -58,3 +61,34 @@ def test_nothing_to_measure(tmp_path):
     [part] = (tmp_path / "e.h5.parts").glob("*.h5")
     with pytest.raises(InputError, match=r"tuned\.h5: holds no configurations"):
         of_file(part)
+
+
+def test_chains_of_several_files(tmp_path):
+    """Those of one theory and lattice are joined; others, and open worms, stand beside."""
+    paths = [tmp_path / name for name in ("a.h5", "b.h5", "w.h5", "c.h5")]
+    a, b = small_ensembles.closed(1), small_ensembles.closed(2)
+    for path, ensemble in zip(paths, (a, b, small_ensembles.opened(1)), strict=False):
+        save_ensemble(path, ensemble)
+    sample_to_file(paths[3], Settings(Theory(4.01, 1, 1.25), a.shape, 40, 4, 1))
+    other, joined, opened = measured(paths, ["n", "phi2", "n"])
+    assert (list(joined.files), list(opened.files), list(other.files)) == (paths[:2], paths[2:3], paths[3:])
+    assert joined.estimates["n"].value == pytest.approx((a.n.mean() + b.n.mean()) / 2)
+    assert (joined.n_configurations, joined.n_chains, joined.state.worms.shape) == (80, 8, (8,))
+    assert opened.state is None
+
+    rows = list(csv.DictReader(as_csv([other, joined]).splitlines()))
+    assert [(row["mu"], row["seeds"], row["shape"]) for row in rows] == [("1.25", "1", "4x4"), ("1.5", "1 2", "4x4")]
+    assert float(rows[1]["n_error"]) == pytest.approx(joined.estimates["n"].error)
+    assert float(rows[1]["phi2_tau_int_error"]) > 0
+    assert as_json(joined)["seeds"] == [1, 2]
+    table = as_table([other, joined]).splitlines()
+    assert table[0].split() == ["eta", "lam", "mu", "lattice", "configurations", "n", "|phi|^2", "tau_int", "R-hat"]
+    assert table[2].split()[2:5] == ["1.5", "4x4", "80"]
+
+
+def test_the_same_chains_twice(tmp_path):
+    """Under another name, or a part of them."""
+    save_ensemble(tmp_path / "a.h5", small_ensembles.closed(1))
+    save_ensemble(tmp_path / "b.h5", small_ensembles.closed(1, 20))
+    with pytest.raises(InputError, match=r"b\.h5: has the chains of .*a\.h5; leave one of them out"):
+        measured([tmp_path / "a.h5", tmp_path / "b.h5"], ["n"])

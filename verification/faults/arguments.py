@@ -16,12 +16,11 @@ from verification.faults.contents import contents
 from verification.faults.drawn import drawn
 
 TRAIN = {"--task": "regression", "--architecture": "EQ", "--data": "one.h5", "--validation": "two.h5"}
+PHI4 = {"--eta": "4.01", "--lam": "1", "--mu": "1.5"}
 BASES: dict[str, dict[str, str | None]] = {
     "sample": {
         "--shape": "2x2",
-        "--eta": "4.01",
-        "--lam": "1",
-        "--mu": "1.5",
+        **PHI4,
         "--configurations": "10",
         "--output": "e.h5",
     },
@@ -45,6 +44,11 @@ BASES: dict[str, dict[str, str | None]] = {
     "figure": {"RUN": "whole", "NAME": "fig3"},
     "report": {"RUN": "whole"},
     "doctor": {},
+    "curves": {"MODEL": "models/EQ-000.safetensors", "--output": "c.png"},
+    "data": {"STUDY": "tiny.toml", "--output": "whole"},
+    "benchmark": {"FUNCTION": "mine:predict", "STUDY": "tiny.toml", "--task": "regression", "--output": "whole"},
+    "import": {"FILE": "arrays.npz", **PHI4, "--output": "i.h5"},
+    "export": {"ENSEMBLE": "one.h5", "--output": "x.npz"},
 }
 """A cheap command line for every command: values by the names of the options, or of the places."""
 NUMBERS = (

@@ -14,6 +14,9 @@ from verification.faults.law import Outcome
 LONG = "sample --shape 16x16 --eta 4.01 --lam 1 --mu 1.5 --configurations 2000 --seed 1 --output out/e.h5"
 LINES = (
     work.SAMPLE,
+    work.SWEEP,
+    work.EXPORT,
+    work.IMPORT,
     LONG,
     work.WORMS,
     work.TRAIN,

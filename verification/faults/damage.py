@@ -39,6 +39,7 @@ READERS: dict[str, tuple[str, ...]] = {
         f"evaluate {MODEL} --data two.h5 --json",
         f"train {REGRESSION} --output models",
     ),
+    "arrays.npz": ("import arrays.npz --eta 4.01 --lam 1 --mu 1.5 --output i.h5",),
     "detectors/ST-000.safetensors": ("predict detectors/ST-000.safetensors --data worms.h5 --output p.csv",),
     "begun/EQ-000.checkpoint": (f"{LONG} --recipe long.json --output begun",),
     "cut/e.h5.parts/[0-9]*.h5": (

@@ -26,6 +26,7 @@ COMMANDS = {
     "wide.h5": f"{SAMPLE} --shape 4x4 --configurations 40 --seed 1 --output wide.h5",
     "wide2.h5": f"{SAMPLE} --shape 4x4 --configurations 40 --seed 2 --output wide2.h5",
     "cube.h5": f"{SAMPLE6} --shape 2x2x2 --configurations 10 --seed 1 --output cube.h5",
+    "arrays.npz": "export one.h5 --output arrays.npz",
     "worms.h5": "worms wide.h5 --number 0,1 --output worms.h5",
     "worms2.h5": "worms wide2.h5 --number 0,1 --output worms2.h5",
     "models": f"{TRAIN} --task regression --architecture EQ --data one.h5 --validation two.h5 --output models",
@@ -52,6 +53,7 @@ TEXTS = {
     "strided.json": json.dumps({"blocks": [{"channels": 2, "kernel": 2, "stride": 2}]}),
     "space.json": json.dumps(SMALL),
     "tiny.toml": Path(__file__).with_name("tiny.toml").read_text(encoding="utf-8"),
+    "mine.py": "import numpy\ndef predict(x):\n    return numpy.zeros((len(x), 2))\n",
     "empty": "",
     "text": "a text\n",
 }

@@ -1,7 +1,11 @@
 """Command lines that work, for what is done to commands from outside. Outputs are in the folder ``out``."""
 
 SAMPLE = "sample --shape 4x4 --eta 4.01 --lam 1 --mu 1.5 --configurations 40 --seed 1 --output out/e.h5"
+SWEEP = "sample --shape 4x4 --eta 4.01 --lam 1 --mu 1.4:1.5:0.1 --configurations 40 --seed 1 --output out"
 MEASURE = "measure one.h5 --json"
+TABLE = "measure one.h5 two.h5 wide.h5 --csv"
+EXPORT = "export one.h5 --output out/x.npz"
+IMPORT = "import arrays.npz --eta 4.01 --lam 1 --mu 1.5 --output out/i.h5"
 PLOT = "measure wide.h5 --plot out/p.png"
 WORMS = "worms wide.h5 --number 0,1 --output out/w.h5"
 DATA = "--data one.h5 --validation two.h5 --recipe recipe.json"
@@ -14,8 +18,28 @@ SEARCH += " --storage out/j.log --output out/found"
 REPRODUCE = "reproduce tiny.toml --output whole"
 NOTHING = ("--help", "--version", "sample --help", "train --help")
 READING = ("status whole", "status whole --json", "figure whole fig3", "figure whole search", "report whole")
+CURVES = "curves models/EQ-000.safetensors --output out/c.png"
+DATA = "data tiny.toml --output out"
 LOOKING = ("doctor", "doctor --json")
-EVERY = (SAMPLE, MEASURE, PLOT, WORMS, TRAIN, TWO, EVALUATE, PREDICT, SEARCH, REPRODUCE, *NOTHING, *READING, *LOOKING)
+EVERY = (
+    SAMPLE,
+    SWEEP,
+    MEASURE,
+    TABLE,
+    EXPORT,
+    IMPORT,
+    PLOT,
+    WORMS,
+    TRAIN,
+    TWO,
+    EVALUATE,
+    PREDICT,
+    SEARCH,
+    REPRODUCE,
+    *NOTHING,
+    *READING,
+    *LOOKING,
+)
 """All of them."""
-ONCE = ("worms",)
+ONCE = ("worms", "import")
 """Commands that do not overwrite what they have made."""

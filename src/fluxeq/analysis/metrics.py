@@ -4,7 +4,7 @@ A function in place of networks, ``(n, 2 d, *shape)`` to outputs ``(n, n_targets
 like these; it raises InputError for a lattice that it cannot take.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,12 +44,25 @@ def score_table(
     settings = load_study(run / "study.toml").tasks[section]
     task = TASKS[settings.task]
     whose = {"task": section, "family": family, "protocol": settings.families[family].protocol}
-    contenders = [_network(run, load_model(path), whose) for path in models]
+    contenders = [_network(path.relative_to(run), load_model(path), whose) for path in models]
     if function is not None:
         contenders.append(_function(function, {**whose, "n_training": settings.n_training[-1]}, task))
+    return _table(task, contenders, (open_ensemble(run / file, n) for file, n in tests))
+
+
+def model_table(models: Iterable[Model], ensembles: Sequence[Ensemble]) -> pandas.DataFrame:
+    """Scores of models that belong to no run, on the test sets whose lattice they take, in the same columns."""
+    by_task: dict[str, list[Contender]] = {}
+    for model in models:
+        name = model.task.name
+        whose = {"task": name, "family": model.description.architecture, "protocol": ""}
+        by_task.setdefault(name, []).append(_network(model.path, model, whose))
+    return pandas.concat([_table(TASKS[name], some, ensembles) for name, some in by_task.items()], ignore_index=True)
+
+
+def _table(task: Task, contenders: list[Contender], ensembles: Iterable[Ensemble]) -> pandas.DataFrame:
     rows: list[dict[str, Any]] = []
-    for file, n in tests:
-        ensemble = open_ensemble(run / file, n)
+    for ensemble in ensembles:
         able = [contender for contender in contenders if contender.takes(ensemble.shape)]
         rows += _rows(task, able, ensemble) if able else []
     couplings = [name for name in rows[0] if name not in METRICS] if rows else []
@@ -57,11 +70,11 @@ def score_table(
     return pandas.DataFrame(rows, columns=[*first, *couplings, *(name for name in METRICS if name not in first)])
 
 
-def _network(run: Path, model: Model, whose: dict[str, Any]) -> Contender:
+def _network(path: Path, model: Model, whose: dict[str, Any]) -> Contender:
     described = ("architecture", "augmentation", "n_training", "instance", "n_parameters")
     about = {**whose, **{name: getattr(model.description, name) for name in described}}
     return Contender(
-        {**about, "model": model.path.relative_to(run).as_posix()},
+        {**about, "model": path.as_posix()},
         lambda shape: takes(model.config, shape),
         lambda configurations: outputs(model.network, configurations),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import cyclopts
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from fluxeq import __version__
 
@@ -19,7 +19,12 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,  # a signal ends every command in the same way
 )
 
+app.register_install_completion_command(add_to_startup=False)
+ENSEMBLES, NETWORKS, STUDIES, SETUP = map(Group.create_ordered, ("Ensembles", "Networks", "Studies", "Set-up"))
+"""Commands in the order of the work."""
+
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
 TaskName = Annotated[str, Parameter(metavar="NAME", help="regression, detection, counting, or package.module:NAME.")]
 ArchitectureName = Annotated[str, Parameter(metavar="NAME", help="EQ, ST, FL, or package.module:Class.")]
+Coupling = Annotated[str | None, Parameter(metavar="NUMBER")]
 Device = Literal["cpu", "cuda"]

@@ -1,6 +1,7 @@
 """What the words and files of a command line mean."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from fluxeq.theory import FluxTheory
     from fluxeq.training.recipe import Recipe
 
+MOST_POINTS = 10_000
+"""Of a range."""
 MOST_DIGITS = 100
 """Of a whole number; beyond some thousand Python reads none."""
 
@@ -23,38 +26,71 @@ def parsed_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def parsed_theory(name: str | None, couplings: str | None, phi4: Mapping[str, float | None]) -> "FluxTheory":
-    """A theory by its name with couplings as in beta=0.8,mu=0.1, or ``phi4`` with those of its own options.
+def parsed_theories(name: str | None, couplings: str | None, phi4: Mapping[str, str | None]) -> "dict[str, FluxTheory]":
+    """Theories by their name with couplings as in beta=0.8,mu=0.1, or ``phi4`` with those of its own options.
 
-    Raises InputError for couplings that are missing, given twice, or of another theory.
+    One of the couplings may be a range, as in 0.91:1.05:0.005; then there is a theory for each of its values, under a
+    name such as mu0.91. The only one without a range is under the empty name. Raises InputError for couplings that are
+    missing, given twice, or of another theory, and for a second range.
     """
-    from fluxeq.theory import theory_of
+    from fluxeq.theory import theory_of, written
 
-    given = {coupling: value for coupling, value in phi4.items() if value is not None}
+    name, texts = _given(name, couplings, phi4)
+    values = {coupling: parsed_values(coupling, text) for coupling, text in texts.items()}
+    ranges = [coupling for coupling, text in texts.items() if ":" in text]
+    if len(ranges) > 1:
+        raise InputError(f"{' and '.join(ranges)}: one range at a time is possible")
+    single = {coupling: numbers[0] for coupling, numbers in values.items()}
+    if not ranges:
+        return {"": theory_of(name, single)}
+    [swept] = ranges
+    return {f"{swept}{written(value)}": theory_of(name, single | {swept: value}) for value in values[swept]}
+
+
+def _given(name: str | None, couplings: str | None, phi4: Mapping[str, str | None]) -> tuple[str, dict[str, str]]:
+    """The name of a theory, and its couplings as texts."""
+    given = {coupling: text for coupling, text in phi4.items() if text is not None}
     options = ", ".join(f"--{coupling}" for coupling in phi4)
     if couplings is not None and given:
         raise InputError(f"--{next(iter(given))}: all couplings are in --couplings already; leave {options} out")
     if couplings is not None:
-        return theory_of(name or "phi4", _parsed_couplings(couplings))
+        return name or "phi4", _parsed_couplings(couplings)
     if name not in (None, "phi4"):
         raise InputError(f"theory {name!r:.80}: its couplings are missing; give them as in --couplings beta=0.8,mu=0.1")
     if missing := [f"--{coupling}" for coupling in phi4 if coupling not in given]:
         raise InputError(f"{', '.join(missing)}: missing; give {options}, or another --theory with its --couplings")
-    return theory_of("phi4", given)
+    return "phi4", given
 
 
-def _parsed_couplings(text: str) -> dict[str, float]:
-    found: dict[str, float] = {}
+def _parsed_couplings(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
     for part in text.split(","):
         name, _, number = part.partition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            name = ""
-        if not name or name in found:
+        if not name or not number or name in found:
             raise InputError(f"couplings {text!r:.80}: names with a number each, as in beta=0.8,mu=0.1, are needed")
-        found[name] = value
+        found[name] = number
     return found
+
+
+def parsed_values(name: str, text: str) -> list[float]:
+    """The number in 0.91, or those in the range 0.91:1.05:0.005, its end included where a step hits it.
+
+    Raises InputError for anything else.
+    """
+    parts = text.split(":")
+    try:
+        numbers = [float(part) for part in parts]
+        if len(parts) == 1:
+            return numbers
+        first, last, step = map(Decimal, parts)  # 0.91 + 7 * 0.005 is 0.945, not 0.9450000000000001
+        n = int((last - first) / step) + 1
+        if 1 <= n <= MOST_POINTS:
+            return [float(first + i * step) for i in range(n)]
+    except (ValueError, ArithmeticError):
+        pass
+    raise InputError(
+        f"{name} {text!r:.80}: a number, or a range of at most {MOST_POINTS} as in 0.91:1.05:0.005 (first, last, step)"
+    )
 
 
 def parsed_integers(name: str, text: str) -> list[int]:

@@ -5,13 +5,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import app
+from fluxeq.cli.app import SETUP, app
 from fluxeq.system.progress import progress
 
 
-@app.command
+@app.command(group=SETUP, sort_key=16)
 def doctor(*, as_json: Annotated[bool, Parameter(name="--json")] = False) -> None:
     """Say what fluxeq runs on: versions, processors, memory, disk, GPU, caches.
+
+    Example: fluxeq doctor
 
     Parameters
     ----------

@@ -4,12 +4,13 @@ import json
 import secrets
 import sys
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import ArchitectureName, Device, Many, TaskName, app
+from fluxeq.cli.app import NETWORKS, ArchitectureName, Device, Many, TaskName, app
 from fluxeq.cli.arguments import config_of, recipe_of, space_of, varied
 from fluxeq.errors import InputError
 from fluxeq.system.capacity import n_processors
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MOST_INSTANCES = 10**5
 
 
-@app.command
+@app.command(group=NETWORKS, sort_key=5)
 def train(
     *,
     task: TaskName,
@@ -38,6 +39,8 @@ def train(
     together: bool = False,
 ) -> None:
     """Train instances of one architecture; finished ones are kept, so the same command again trains what is missing.
+
+    Example: fluxeq train --task regression --architecture EQ --data e.h5 --validation v.h5 --output models
 
     Parameters
     ----------
@@ -106,39 +109,56 @@ def train(
         print(path)
 
 
-@app.command
+@app.command(group=NETWORKS, sort_key=7)
 def evaluate(
     models: Annotated[list[Path], Parameter(name="MODEL")],
     /,
     *,
-    data: Path,
+    data: Many,
+    output: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
     """Score models on labelled configurations: exact means over all of them.
+
+    Example: fluxeq evaluate models/EQ-000.safetensors --data test.h5
 
     Parameters
     ----------
     models:
         Model files.
     data:
-        An ensemble from chains that the models were not trained on.
+        Ensembles from chains that the models were not trained on.
+    output:
+        A CSV file to make, with the columns of a study's metrics.csv: a row for each model, ensemble, number of worms
+        and target.
     json_:
         Print JSON.
     """
     with progress("scoring") as advance:
+        from fluxeq.analysis.metrics import model_table
         from fluxeq.data.ensembles import open_ensemble
+        from fluxeq.system.files import require_writable, whole
         from fluxeq.training.compiled import keep_compiled
         from fluxeq.training.device import CPU
+        from fluxeq.training.models import load_model
 
+        if output is not None:
+            require_writable(output)
         CPU.use()
         keep_compiled()
-        ensemble, rows = open_ensemble(data), []
-        for i, path in enumerate(models):
-            advance(i, len(models), str(path))
-            rows.append(_scored(path, ensemble))
-    unfit = [row for row in rows if "error" in row]
+        ensembles, rows = {path: open_ensemble(path) for path in data}, []
+        for i, (path, (file, ensemble)) in enumerate(product(models, ensembles.items())):
+            advance(i, len(models) * len(data), str(path))
+            rows.append({"model": str(path), "data": str(file), **_scored(path, ensemble)})
+        unfit = [row for row in rows if "error" in row]
+        if output is not None and len(unfit) < len(rows):
+            fit = dict.fromkeys(row["model"] for row in rows if row not in unfit)
+            table = model_table((load_model(Path(name)) for name in fit), list(ensembles.values()))
+            with whole(output) as temporary:
+                table.to_csv(temporary, index=False)
     if len(unfit) < len(rows):
-        print(json.dumps(rows, indent=2) if json_ else "\n".join(map(_score_line, rows)))
+        lines = [_score_line(row, len(data) > 1) for row in rows]
+        print(json.dumps(rows, indent=2) if json_ else "\n".join(lines))
     if unfit:
         raise InputError(f"{len(unfit)} of {len(rows)} models cannot be scored: {unfit[0]['error']}")
 
@@ -153,14 +173,16 @@ def _scored(path: Path, ensemble: "Ensemble") -> dict[str, Any]:
         model = load_model(path)
         if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
             print(f"fluxeq: {path}: was trained on these chains; this is no test of it", file=sys.stderr)
-        return {"model": str(path), **asdict(score(model, dataset(model.task, ensemble)))}
+        return asdict(score(model, dataset(model.task, ensemble)))
     except InputError as error:
-        return {"model": str(path), "error": str(error)}
+        return {"error": str(error)}
 
 
-@app.command
+@app.command(group=NETWORKS, sort_key=8)
 def predict(model: Path, /, *, data: Path, output: Path) -> None:
-    """Apply a model to an ensemble: one row of predictions per configuration.
+    """Apply a model to an ensemble: one row per configuration, predictions and true values.
+
+    Example: fluxeq predict models/EQ-000.safetensors --data test.h5 --output p.csv
 
     Parameters
     ----------
@@ -172,6 +194,8 @@ def predict(model: Path, /, *, data: Path, output: Path) -> None:
         The CSV file to make.
     """
     with progress("predicting"):
+        from numpy import hstack
+
         from fluxeq.data.ensembles import open_ensemble
         from fluxeq.system.files import require_writable, write_text
         from fluxeq.training.compiled import keep_compiled
@@ -183,13 +207,38 @@ def predict(model: Path, /, *, data: Path, output: Path) -> None:
         CPU.use()
         keep_compiled()
         loaded = load_model(model)
-        values = predicted(loaded, open_ensemble(data).configurations)
-        rows = (",".join([str(i), *(f"{value:.9g}" for value in row)]) for i, row in enumerate(values))
-        write_text(output, "\n".join([",".join(("configuration", *loaded.task.target_names)), *rows]) + "\n")
+        ensemble = open_ensemble(data)
+        values = predicted(loaded, ensemble.configurations)
+        truth, names = loaded.task.labels(ensemble), loaded.task.target_names
+        rows = (",".join([str(i), *(f"{value:.9g}" for value in row)]) for i, row in enumerate(hstack([values, truth])))
+        head = ",".join(("configuration", *names, *(f"{name}_true" for name in names)))
+        write_text(output, "\n".join([head, *rows]) + "\n")
     print(f"{output}: {len(values)} predictions")
 
 
-@app.command
+@app.command(group=NETWORKS, sort_key=6)
+def curves(files: Annotated[list[Path], Parameter(name="MODEL")], /, *, output: Path) -> None:
+    """Draw the learning curves of models: training and validation loss in every epoch.
+
+    Example: fluxeq curves models/EQ-000.safetensors --output curves.png
+
+    Parameters
+    ----------
+    files:
+        Model files, beside which their curves are, or these (csv).
+    output:
+        The picture to make, .png or .pdf.
+    """
+    with progress("drawing"):
+        from fluxeq.report.figures.curves import save_curves
+        from fluxeq.system.files import require_writable
+
+        require_writable(output)
+        save_curves(files, output)
+    print(output)
+
+
+@app.command(group=NETWORKS, sort_key=9)
 def search(
     *,
     task: TaskName,
@@ -208,6 +257,9 @@ def search(
     device: Device = "cpu",
 ) -> None:
     """Search the best setting of an architecture; the same command again goes on.
+
+    Example: fluxeq search --task regression --architecture EQ --data e.h5 --validation v.h5
+    --storage journal://trials.log --output found
 
     Parameters
     ----------
@@ -290,10 +342,11 @@ def search(
     print(f"{output / 'best.json'}: mean of best losses {best.value:.3e}, {best.n_parameters} parameters")
 
 
-def _score_line(row: dict[str, Any]) -> str:
+def _score_line(row: dict[str, Any], several: bool) -> str:
+    whose = f"{row['model']} on {row['data']}" if several else row["model"]
     if "error" in row:
-        return f"{row['model']}: not scored: {row['error']}"
-    parts = [f"{row['model']}: loss {row['loss']:.3e}"]
+        return f"{whose}: not scored: {row['error']}"
+    parts = [f"{whose}: loss {row['loss']:.3e}"]
     if row["loss_error"] is not None:
         parts[0] += f" +- {row['loss_error']:.1e}"
     parts += [f"loss of {name} {value:.3e}" for name, value in row["per_target"].items() if len(row["per_target"]) > 1]

@@ -2,24 +2,28 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import Device, app
-from fluxeq.cli.arguments import parsed_integers, parsed_shape, parsed_theory
+from fluxeq.cli.app import ENSEMBLES, Coupling, Device, app
+from fluxeq.cli.arguments import parsed_integers, parsed_shape, parsed_theories
 from fluxeq.errors import GoalMissedError, InputError
 from fluxeq.system.capacity import n_processors
 from fluxeq.system.progress import progress
 
+if TYPE_CHECKING:
+    from fluxeq.data.generation import Settings
+    from fluxeq.data.goal import Goal
 
-@app.command
+
+@app.command(group=ENSEMBLES, sort_key=0)
 def sample(
     *,
     shape: str,
-    eta: float | None = None,
-    lam: float | None = None,
-    mu: float | None = None,
+    eta: Coupling = None,
+    lam: Coupling = None,
+    mu: Coupling = None,
     theory: str | None = None,
     couplings: str | None = None,
     configurations: int,
@@ -32,6 +36,11 @@ def sample(
     start: Path | None = None,
 ) -> None:
     """Sample an ensemble of closed configurations; the same command again resumes, or says that it is complete.
+
+    One coupling may be a range, as in --mu 0.91:1.05:0.005: an ensemble for each value, each with random streams of its
+    own and starting from the last configurations of its neighbour, and a table of what was measured.
+
+    Example: fluxeq sample --shape 60x4 --eta 4.01 --lam 1 --mu 1.05 --configurations 1000 --output e.h5
 
     Parameters
     ----------
@@ -50,7 +59,7 @@ def sample(
     configurations:
         How many to store, over all chains together, or at most with --until; more than a file holds extends it.
     output:
-        The HDF5 file to make.
+        The HDF5 file to make; of a range, the folder for the files, which are named as in mu0.91.h5.
     chains:
         Independent chains, each with its own random stream.
     seed:
@@ -64,78 +73,111 @@ def sample(
     start:
         An ensemble of the same lattice at a neighbouring mu, with whose last configurations the chains start.
     """
-    from fluxeq.data.checkpoints import sample_to_file
-    from fluxeq.data.ensembles import STORED, open_ensemble, read_series
+    from fluxeq.data.ensembles import STORED
     from fluxeq.data.generation import Settings
     from fluxeq.data.goal import goals_of
-    from fluxeq.data.measurement import as_text, measured
+    from fluxeq.data.measurement import as_table, as_text, measured
+    from fluxeq.system.files import derived_seed
 
-    the_theory, goals = parsed_theory(theory, couplings, {"eta": eta, "lam": lam, "mu": mu}), goals_of(until)
-    source = open_ensemble(start, 1) if start else None
-    origin = source.origin if source else ""
-    settings = Settings(the_theory, parsed_shape(shape), configurations, chains, seed, origin)
-    with progress("sampling") as advance:
-        made = sample_to_file(
-            output,
-            settings,
-            goals=goals,
-            start=source,
-            device=device,
-            threads=n_processors() if threads is None else threads,
-            progress=advance,
-        )
-        series = read_series(output, list(dict.fromkeys([*STORED, *(goal.observable for goal in goals)])))
-    found = measured(output, series)
-    missed = [line for goal in goals if (line := goal.missed(series.observables[goal.observable], settings.shape))]
-    says = "kept" if missed else "complete" if made else "was complete already"
-    print(f"{output}: {says}, {found.n_configurations} configurations")
-    if goals:
-        print(as_text(found))
+    theories, goals = parsed_theories(theory, couplings, {"eta": eta, "lam": lam, "mu": mu}), goals_of(until)
+    extents, n_threads = parsed_shape(shape), n_processors() if threads is None else threads
+    found, missed = [], []
+    for name, one in theories.items():
+        path = output / f"{name}.h5" if name else output
+        settings = Settings(one, extents, configurations, chains, derived_seed(seed, name) if name else seed)
+        made = _sampled(name, path, settings, goals, start, device, n_threads)
+        [result] = measured([path], [*STORED, *(goal.observable for goal in goals)])
+        found.append(result)
+        lines = [goal.missed(result.series[goal.observable], extents) for goal in goals]
+        missed += [f"{path}: {line}" if name else line for line in lines if line]
+        says = "kept" if any(lines) else "complete" if made else "was complete already"
+        print(f"{path}: {says}, {result.n_configurations} configurations")
+        start = path
+    if "" not in theories:
+        print(as_table(found))
+    elif goals:
+        print(as_text(found[0]))
     if missed:
         raise GoalMissedError(missed[0])
 
 
-@app.command
+def _sampled(
+    name: str, output: Path, settings: "Settings", goals: "list[Goal]", start: Path | None, device: Device, threads: int
+) -> bool:
+    """Make one file, from the last configurations of another or from nothing; False if it was there."""
+    from fluxeq.data.checkpoints import sample_to_file
+    from fluxeq.data.ensembles import open_ensemble
+
+    source = open_ensemble(start, 1) if start else None
+    settings = settings._replace(start_origin=source.origin if source else "")
+    with progress(f"sampling {name}".strip()) as advance:
+        return sample_to_file(
+            output, settings, goals=goals, start=source, device=device, threads=threads, progress=advance
+        )
+
+
+@app.command(group=ENSEMBLES, sort_key=1)
 def measure(
-    ensemble: Path,
+    ensembles: Annotated[list[Path], Parameter(name="ENSEMBLE")],
     /,
     *,
     observable: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     json_: Annotated[bool, Parameter(name="--json")] = False,
+    csv: bool = False,
     plot: Path | None = None,
 ) -> None:
-    """Measure n and |phi|^2 of an ensemble: value, error, tau_int in stored configurations, R-hat over the chains.
+    """Measure n and |phi|^2 of ensembles: value, error, tau_int in stored configurations, R-hat over the chains.
+
+    Chains of one theory on one lattice are joined, also from several files; of several theories or lattices there is a
+    table with a line for each.
+
+    Example: fluxeq measure e.h5
 
     Parameters
     ----------
-    ensemble:
-        An ensemble file.
+    ensembles:
+        Ensemble files.
     observable:
         One more observable, by its name or as package.module:function; may be given several times.
     json_:
-        Print JSON.
+        Print JSON: an object for one theory and lattice, a list for several.
+    csv:
+        Print CSV: couplings, lattice, seeds, distances and every estimate with its errors.
     plot:
-        A picture to draw (png or pdf): history, autocorrelation and histogram of each observable.
+        A picture to draw (png or pdf) for one theory and lattice: history, autocorrelation and histogram of each
+        observable.
     """
+    if json_ and csv:
+        raise InputError("--json and --csv: one of them is possible")
     with progress("measuring"):
-        from fluxeq.data.ensembles import STORED, read_series
-        from fluxeq.data.measurement import as_json, as_text, measured
+        from fluxeq.data.ensembles import STORED
+        from fluxeq.data.measurement import as_csv, as_json, as_table, as_text, measured
         from fluxeq.system.files import require_writable
 
         if plot is not None:
             require_writable(plot)
-        series = read_series(ensemble, list(dict.fromkeys([*STORED, *observable])))
-        found = measured(ensemble, series)
+        found = measured(ensembles, [*STORED, *observable])
         if plot is not None:
             from fluxeq.report.figures.diagnostics import save_diagnostics
 
-            save_diagnostics(series.observables, plot)
-    print(json.dumps(as_json(found), indent=2) if json_ else as_text(found))
+            if len(found) > 1:
+                raise InputError(f"--plot: {found[0].title} and {found[1].title}: one of them at a time is drawn")
+            save_diagnostics(found[0].series, plot, found[0].title)
+        if csv:
+            text = as_csv(found).rstrip()
+        elif json_:
+            listed = list(map(as_json, found))
+            text = json.dumps(listed if len(found) > 1 else listed[0], indent=2)
+        else:
+            text = as_table(found) if len(found) > 1 else as_text(found[0])
+    print(text)
 
 
-@app.command
+@app.command(group=ENSEMBLES, sort_key=2)
 def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> None:
     """Open worms in an ensemble: every configuration is used once, with one of the numbers of worms.
+
+    Example: fluxeq worms e.h5 --number 0,5 --output w.h5
 
     Parameters
     ----------

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import Device, app
+from fluxeq.cli.app import STUDIES, Device, app
 from fluxeq.system.capacity import n_processors
 from fluxeq.system.progress import progress
 
 
-@app.command
+@app.command(group=STUDIES, sort_key=10)
 def reproduce(
     study: str,
     /,
@@ -25,6 +25,8 @@ def reproduce(
     replace: bool = False,
 ) -> None:
     """Do a whole study: sample, search, train, evaluate, draw, judge, report. The same command again goes on.
+
+    Example: fluxeq reproduce quick --output runs/quick
 
     Parameters
     ----------
@@ -74,9 +76,97 @@ def reproduce(
     print(f"{output / 'report.html'}: {part}{f'complete, {n} jobs done now' if n else 'was complete already'}")
 
 
-@app.command
+@app.command(group=STUDIES, sort_key=14)
+def data(
+    study: str,
+    /,
+    *,
+    output: Path,
+    task: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    workers: int | None = None,
+) -> None:
+    """Make the data sets of a study, the same for everybody: ensembles, and data.csv, which says what each is for.
+
+    The folder is that of a run, with which reproduce goes on.
+
+    Example: fluxeq data quick --output runs/quick
+
+    Parameters
+    ----------
+    study:
+        quick, laptop, paper, or the path of a TOML file.
+    output:
+        Folder of the run.
+    task:
+        Only those of this section of the study; may be given several times.
+    workers:
+        Processes that work at the same time; as many as there are processors, unless given.
+    """
+    from fluxeq.runs.data import write_index
+    from fluxeq.runs.reproduce import reproduce as run
+    from fluxeq.study.study import load_study
+    from fluxeq.workflow import selection
+    from fluxeq.workflow.executors import fleet
+
+    selection.require_workers("local", None, workers)
+    with progress("jobs") as advance:
+        n = run(
+            study,
+            output,
+            lambda: fleet(selection.workers("local", workers or n_processors(), None), None),
+            lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
+            task,
+            data_only=True,
+        )
+        path = write_index(output, load_study(study), task)
+    print(f"{path}: {f'complete, {n} ensembles made now' if n else 'was complete already'}")
+
+
+@app.command(group=STUDIES, sort_key=15)
+def benchmark(
+    function: str,
+    study: str,
+    /,
+    *,
+    task: str,
+    output: Path,
+    workers: int | None = None,
+) -> None:
+    """Score a function of your own on all test sets of a study, beside EQ, ST and FL in its figures and its report.
+
+    It takes a batch of configurations in NumPy, (n, 2 d, *shape), returns (n, n_targets), and may call any framework.
+    What the folder has of the study is kept: only what is missing is trained.
+
+    Example: fluxeq benchmark mine:predict quick --task regression --output runs/quick
+
+    Parameters
+    ----------
+    function:
+        package.module:function.
+    study:
+        quick, laptop, paper, or the path of a TOML file.
+    task:
+        The section of the study whose targets it predicts.
+    output:
+        Folder of the run, perhaps a finished one of this study.
+    workers:
+        Processes that work at the same time; as many as there are processors, unless given.
+    """
+    from tempfile import TemporaryDirectory
+
+    from fluxeq.study.benchmark import with_function
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "study.toml"
+        path.write_text(with_function(study, function, task), encoding="utf-8")
+        reproduce(str(path), output=output, task=(task,), workers=workers)
+
+
+@app.command(group=STUDIES, sort_key=11)
 def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
     """Say how far a run is.
+
+    Example: fluxeq status runs/quick
 
     Parameters
     ----------
@@ -96,9 +186,11 @@ def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = F
         print(f"{kind:10} {n_done:5d} of {n_jobs}")
 
 
-@app.command
+@app.command(group=STUDIES, sort_key=12)
 def figure(run: Path, name: str, /) -> None:
     """Draw one figure again from the stored numbers; of an unfinished run, with what there is so far.
+
+    Example: fluxeq figure runs/quick fig3
 
     Parameters
     ----------
@@ -116,9 +208,11 @@ def figure(run: Path, name: str, /) -> None:
         print(path)
 
 
-@app.command
+@app.command(group=STUDIES, sort_key=13)
 def report(run: Path, /) -> None:
     """Write report.html again from the stored numbers; of an unfinished run, with what there is so far.
+
+    Example: fluxeq report runs/quick
 
     Parameters
     ----------

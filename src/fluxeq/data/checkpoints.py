@@ -106,7 +106,9 @@ def _completed(
 def _require_same(output: Path, settings: Settings, found: Ensemble) -> None:
     """Raise InputError if the file was made with other settings than the ones asked for."""
     if found.state is None:
-        raise InputError(f"{output}: holds open worms, not an ensemble; choose another output")
+        raise InputError(
+            f"{output}: holds open worms or imported configurations, which nothing extends; choose another output"
+        )
     _require_equal(output, settings, found)
 
 

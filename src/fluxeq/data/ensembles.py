@@ -127,11 +127,11 @@ class Ensemble:
 
 
 class Series(NamedTuple):
-    """Some observables of an ensemble, one chain an array, and the state of its chains."""
+    """Some observables of an ensemble, one chain an array."""
 
     observables: dict[str, list[np.ndarray]]
-    state: Chains | None
-    """Whose tally says how their moves went; none for open worms."""
+    head: Ensemble
+    """Of no configurations, with all else that the file holds."""
 
 
 def stored_observables(theory: FluxTheory, configurations: np.ndarray) -> dict[str, np.ndarray]:
@@ -361,18 +361,18 @@ def blocks_of(path: Path, stop: int | None = None) -> Iterator[Ensemble]:
 
 
 def read_series(path: str | Path, names: Sequence[str] = STORED) -> Series:
-    """Some observables of an ensemble, stored or computed, and the state of its chains.
+    """Some observables of an ensemble, stored or computed.
 
     Raises InputError as ``open_ensemble`` and ``Ensemble.observable`` do.
     """
     with _opened(path) as file:
         chain = file["chain"][:]
-        state = Chains(*(file[f"state/{name}"][:] for name in Chains._fields)) if "state" in file else None
+        head = _read(Path(path), file, slice(0))
         values = {name: file[f"observables/{name}"][:] for name in STORED}
     if computed := [name for name in names if name not in STORED]:
         blocks = [{name: block.observable(name) for name in computed} for block in blocks_of(Path(path))]
         values |= {name: np.concatenate([np.empty(0), *(block[name] for block in blocks)]) for name in computed}
-    return Series({name: by_chain(values[name], chain) for name in names}, state)
+    return Series({name: by_chain(values[name], chain) for name in names}, head)
 
 
 def origins(ensembles: Iterable[Ensemble]) -> list[str]:

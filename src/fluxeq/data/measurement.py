@@ -1,38 +1,96 @@
-"""Measured means of an ensemble file, as people and programs read them."""
+"""Measured means of ensemble files, as people and programs read them."""
 
+import csv
+import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fluxeq.data.ensembles import Series
+import numpy as np
+
+from fluxeq.data.ensembles import Ensemble, Series, read_series
 from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains
 from fluxeq.statistics import SHORTEST, Estimate, estimate
+from fluxeq.theory import written
 
 SYMBOLS = {"phi2": "|phi|^2"}
 """What some observables are called in print."""
 
 
 class Measured(NamedTuple):
-    """Observables of an ensemble, and how much of it there is."""
+    """Observables of one theory on one lattice, from the chains of one file or more."""
 
-    estimates: dict[str, Estimate]
-    n_configurations: int
-    n_chains: int
-    state: Chains | None
-    """Of the chains, whose tally says how their moves went; none for open worms."""
+    files: dict[Path, Ensemble]
+    """Each without its configurations."""
+    series: dict[str, list[np.ndarray]]
+    """Observables, one chain an array."""
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """Means with errors from the Gamma method; tau_int in stored configurations."""
+        return {name: estimate(chains) for name, chains in self.series.items()}
+
+    @property
+    def n_configurations(self) -> int:
+        """Of all chains together."""
+        return sum(map(len, next(iter(self.series.values()))))
+
+    @property
+    def n_chains(self) -> int:
+        """That have any."""
+        return len(next(iter(self.series.values())))
+
+    @property
+    def head(self) -> Ensemble:
+        """The first of the ensembles."""
+        return next(iter(self.files.values()))
+
+    @property
+    def title(self) -> str:
+        """Theory and lattice."""
+        return f"{self.head.theory}, {_text_of(self.head.shape)}"
+
+    @property
+    def state(self) -> Chains | None:
+        """Of all chains, whose tally says how their moves went; None if some cannot go on, as open worms."""
+        states = [ensemble.state for ensemble in self.files.values() if ensemble.state is not None]
+        return Chains(*map(np.concatenate, zip(*states, strict=True))) if len(states) == len(self.files) else None
 
 
-def measured(path: Path, series: Series) -> Measured:
-    """Means over the ensemble of a file with errors from the Gamma method; tau_int in stored configurations.
+def measured(paths: Sequence[Path], names: Sequence[str]) -> list[Measured]:
+    """Observables of ensemble files: chains of one theory on one lattice together, closed ones and open worms apart; by
+    theory, lattice and couplings.
 
-    Raises InputError if there is nothing to measure.
+    An observable that is named twice counts once.
+
+    Raises InputError for a file that holds nothing, and for two with the same chains.
     """
-    chains = next(iter(series.observables.values()))
-    if not chains:
+    found: dict[tuple[Any, ...], Measured] = {}
+    names = list(dict.fromkeys(names))
+    for path in paths:
+        series = read_series(path, names)
+        _require_new(path, series, found)
+        head = series.head
+        group = found.setdefault(
+            (head.theory, head.shape, head.worms is None), Measured({}, {name: [] for name in names})
+        )
+        group.files[path] = head
+        for name, chains in series.observables.items():
+            group.series[name].extend(chains)
+    return sorted(
+        found.values(), key=lambda one: (one.head.theory.name, one.head.shape, *one.head.theory.couplings.values())
+    )
+
+
+def _require_new(path: Path, series: Series, found: dict[tuple[Any, ...], Measured]) -> None:
+    if not next(iter(series.observables.values())):
         raise InputError(f"{path}: holds no configurations; sample it again")
-    estimates = {name: estimate(values) for name, values in series.observables.items()}
-    return Measured(estimates, sum(map(len, chains)), len(chains), series.state)
+    head = series.head
+    for there, other in (item for group in found.values() for item in group.files.items()):
+        if (other.origin, other.worms is None) == (head.origin, head.worms is None):
+            raise InputError(f"{path}: has the chains of {there}; leave one of them out")
 
 
 def missing(result: Estimate, n_configurations: int) -> int | None:
@@ -49,28 +107,102 @@ def as_json(found: Measured) -> dict[str, Any]:
             "value": result.value,
             "error": result.error,
             "tau_int": result.tau_int,
+            "tau_int_error": result.tau_int_error,
             "r_hat": result.r_hat,
             "status": result.status,
             "missing": missing(result, found.n_configurations),
         }
         for name, result in found.estimates.items()
     }
-    moves = None
-    if found.state is not None:
-        moves = {"acceptance": found.state.acceptance, "worm_length": found.state.worm_length}
-    return {**values, "configurations": found.n_configurations, "chains": found.n_chains, "moves": moves}
+    moves, state = None, found.state
+    if state is not None:
+        moves = {"acceptance": state.acceptance, "worm_length": state.worm_length}
+    heads = found.files.values()
+    return {
+        **values,
+        "configurations": found.n_configurations,
+        "chains": found.n_chains,
+        "moves": moves,
+        "theory": found.head.theory.name,
+        "couplings": found.head.theory.couplings,
+        "shape": found.head.shape,
+        "files": list(map(str, found.files)),
+        "seeds": [head.seed for head in heads],
+        "spacing": [head.tuning.spacing for head in heads],
+    }
+
+
+def as_csv(found: Sequence[Measured]) -> str:
+    """A table with a row for each; what is unknown is empty."""
+    rows = [_row(one) for one in found]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _row(found: Measured) -> dict[str, Any]:
+    heads = found.files.values()
+    row = {
+        "theory": found.head.theory.name,
+        **found.head.theory.couplings,
+        "shape": _text_of(found.head.shape),
+        "configurations": found.n_configurations,
+        "chains": found.n_chains,
+        "seeds": " ".join(str(head.seed) for head in heads),
+        "spacing": " ".join(str(head.tuning.spacing) for head in heads),
+    }
+    for name, result in found.estimates.items():
+        row[name] = result.value
+        row |= {
+            f"{name}_{key}": getattr(result, key) for key in ("error", "tau_int", "tau_int_error", "r_hat", "status")
+        }
+    return row
+
+
+def as_table(found: Sequence[Measured]) -> str:
+    """A line for each: couplings, lattice, and the observables with their errors."""
+    rows = [_cells(one) for one in found]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _cells(found: Measured) -> dict[str, str]:
+    row = {name: written(value) for name, value in found.head.theory.couplings.items()}
+    row |= {"lattice": _text_of(found.head.shape), "configurations": str(found.n_configurations)}
+    for name, result in found.estimates.items():
+        row[SYMBOLS.get(name, name)] = str(result)
+    tau_ints = [result.tau_int for result in found.estimates.values() if result.tau_int is not None]
+    r_hats = [result.r_hat for result in found.estimates.values() if result.r_hat is not None]
+    return row | {
+        "tau_int": f"{max(tau_ints):.2g}" if tau_ints else "",
+        "R-hat": f"{max(r_hats):.3f}" if r_hats else "",
+    }
 
 
 def as_text(found: Measured) -> str:
     """The result as a few lines."""
-    named = {SYMBOLS.get(name, name): result for name, result in found.estimates.items()}
+    estimates = found.estimates
+    named = {SYMBOLS.get(name, name): result for name, result in estimates.items()}
     width = max(8, *map(len, named))
     lines = [_line(f"{name:{width}}", result, found.n_configurations) for name, result in named.items()]
+    heads = list(found.files.values())
     lines.append(f"{found.n_configurations} configurations from {found.n_chains} chains")
-    if found.state is not None:
-        accepted = ", ".join(f"{name} {fraction:.0%}" for name, fraction in found.state.acceptance.items())
-        lines.append(f"accepted moves: {accepted}; {found.state.worm_length:.3g} steps a worm")
+    lines.append(f"{found.title}, seed {', '.join(str(head.seed) for head in heads)}")
+    if all(head.tuning.spacing for head in heads):  # of imported ones nobody knows
+        spacing = ", ".join(str(head.tuning.spacing) for head in heads)
+        lines[-1] += f"; {spacing} worms from one configuration of a chain to the next"
+    if (state := found.state) is not None:
+        accepted = ", ".join(f"{name} {fraction:.0%}" for name, fraction in state.acceptance.items())
+        lines.append(f"accepted moves: {accepted}; {state.worm_length:.3g} steps a worm")
     return "\n".join(lines)
+
+
+def _text_of(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _line(name: str, result: Estimate, n_configurations: int) -> str:
@@ -86,7 +218,8 @@ def _line(name: str, result: Estimate, n_configurations: int) -> str:
         }
         return f"{name} {result.value:.6g}, error unknown: {reasons[result.status]}"
     agreement = "" if result.r_hat is None else f", R-hat {result.r_hat:.3f}"
-    line = f"{name} {result.value:.6g} +- {result.error:.2g}, tau_int {result.tau_int:.2g}{agreement}"
+    line = f"{name} {result.value:.6g} +- {result.error:.2g}, "
+    line += f"tau_int {result.tau_int:.2g} +- {result.tau_int_error:.1g}{agreement}"
     if result.status == "short":
         line += (
             f"; too short to trust: all chains together span less than {SHORTEST} tau_int, "

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fluxeq.errors import InputError
 from fluxeq.report.figures.registry import FIGURES
+from fluxeq.runs.jobs import OpenWorms, Sample
 from fluxeq.runs.plan import figure_files, part, plan
 from fluxeq.runs.status import is_archived, open_run
 from fluxeq.study.study import Study, load_study, study_text
@@ -21,6 +22,8 @@ from fluxeq.workflow.executors import Fleet
 from fluxeq.workflow.job import Job, fingerprints
 from fluxeq.workflow.records import FOLDER, missing, prepare, prepared_as, record
 
+DATA = (Sample, OpenWorms)
+"""Works that make ensembles."""
 LEAVE = "say so with --replace, or choose another --output"
 
 
@@ -31,20 +34,24 @@ def reproduce(
     report: Callable[[Event], None],
     sections: Collection[str] = (),
     *,
+    data_only: bool = False,
     replace: bool = False,
 ) -> int:
     """Do every job of the study (a shipped name or a TOML file) that is not done yet; how many that were.
 
-    With ``sections``, only what their scores need. ``replace`` gives leave to discard what another version of the study
-    has trained, searched or sampled. Raises InputError if that is needed, the folder holds a run of another study,
-    another process works in it, or there is no such section.
+    With ``sections``, only what their scores need; with ``data_only``, of that only the ensembles. ``replace`` gives
+    leave to discard what another version of the study has trained, searched or sampled. Raises InputError if that is
+    needed, the folder holds a run of another study, another process works in it, or there is no such section.
     """
     text, asked = study_text(study), load_study(study)
     _require_sections(asked, sections)
     planned = plan(asked)
     found, jobs = fingerprints(planned), part(planned, sections)
+    if data_only:
+        jobs = [job for job in jobs if isinstance(job.work, DATA)]
     _require_run_of(asked, run)
-    changed, to_do = _text_of(run) != text, missing(run, jobs, found)
+    all_of_it = data_only  # ensembles may be missing from a run that has no use for them any more
+    changed, to_do = _text_of(run) != text, missing(run, jobs, found, all_of_it)
     if not to_do and not changed:
         return 0
     asked.require_there()
@@ -59,7 +66,7 @@ def reproduce(
             record(run, planned[-1].name).unlink(missing_ok=True)  # the report holds the text
         withdraw(run, planned, found)
         write_text(run / "study.toml", text)
-        to_do = missing(run, jobs, found)
+        to_do = missing(run, jobs, found, all_of_it)
         try:
             with opened as workers:
                 work_off(run, to_do, found, workers, len(jobs), report)

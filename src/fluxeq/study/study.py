@@ -81,7 +81,7 @@ def load_study(name: str | Path) -> Study:
     Raises InputError if there is no such file, or it is not a valid study; the message names the first wrong key.
     """
     try:
-        return Study.model_validate(_content(name))
+        return Study.model_validate(content(name))
     except ValidationError as error:
         raise InputError(f"{name}: {first_problem(error)}") from None
 
@@ -95,10 +95,10 @@ def study_text(name: str | Path) -> str:
     if "extends" not in _parsed(name, text):
         return text
     remarks = "".join(f"{line}\n" for line in text.splitlines() if line.startswith("#"))
-    return remarks + as_toml(_content(name))
+    return remarks + as_toml(content(name))
 
 
-def _content(name: str | Path, depth: int = 0) -> dict[str, Any]:
+def content(name: str | Path, depth: int = 0) -> dict[str, Any]:
     """What is in a study file and in those that it extends."""
     found = _parsed(name, _text(name))
     base = found.pop("extends", None)
@@ -107,7 +107,7 @@ def _content(name: str | Path, depth: int = 0) -> dict[str, Any]:
     if not isinstance(base, str) or depth == DEEPEST:
         raise InputError(f"{name}: extends = {base!r:.80}: the name of another study is needed")
     try:
-        rest = with_shared_families(_content(base if base in SHIPPED else Path(name).parent / base, depth + 1))
+        rest = with_shared_families(content(base if base in SHIPPED else Path(name).parent / base, depth + 1))
     except ValueError as error:
         raise InputError(f"{base}: {error}") from None
     return merged(rest, found)

@@ -34,12 +34,12 @@ def is_done(folder: Path, job: Job, fingerprint: str) -> bool:
     return there and all(left.get(output) in (None, _digest(path, job)) for output, path in paths.items())
 
 
-def missing(folder: Path, jobs: Sequence[Job], fingerprints: Mapping[str, str]) -> list[Job]:
-    """The jobs to do. Intermediate outputs may be missing where all that was built on them is done."""
+def missing(folder: Path, jobs: Sequence[Job], fingerprints: Mapping[str, str], all_of_it: bool = False) -> list[Job]:
+    """The jobs to do. Unless all are asked for, intermediate outputs may be missing where what needs them is done."""
     found: list[Job] = []
     asked: set[str] = set()
     for job in reversed(jobs):
-        wanted = job.name in asked or not job.work.intermediate
+        wanted = all_of_it or job.name in asked or not job.work.intermediate
         if wanted and not is_done(folder, job, fingerprints[job.name]):
             found.append(job)
             asked.update(job.needs)

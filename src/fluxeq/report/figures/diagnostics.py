@@ -19,8 +19,8 @@ LONGEST_LAG = 50
 SYMBOLS = {"n": "$n$", "phi2": r"$|\phi|^2$"}
 
 
-def save_diagnostics(series: Mapping[str, list[np.ndarray]], path: Path) -> None:
-    """Draw observables, one series a chain.
+def save_diagnostics(series: Mapping[str, list[np.ndarray]], path: Path, title: str = "") -> None:
+    """Draw observables, one series a chain, below a title.
 
     Raises InputError for a picture of another kind, or a chain too short for one.
     """
@@ -35,6 +35,7 @@ def save_diagnostics(series: Mapping[str, list[np.ndarray]], path: Path) -> None
             _history(axes[0], chains, symbol)
             _autocorrelation(axes[1], chains, symbol)
             _histogram(axes[2], chains, symbol)
+        figure.suptitle(title)
     save(figure, path)
 
 

@@ -1,0 +1,250 @@
+"""Configurations of others, from npz, npy or HDF5 files: their conventions found out, and all that is known checked.
+
+Ours are int8 ``(n, 2 d, *shape)``, time first, channels k_t, k_x, ..., l_t, l_x, ..., and ``k[nu, x]`` on the link from
+x to x + nu_hat. In another convention the flux through a site does not vanish, but for accidents, so that the first of
+all conventions in which it does for every configuration is the one that was meant.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from fluxeq import observables
+from fluxeq.data.ensembles import Ensemble, stored_observables
+from fluxeq.errors import InputError
+from fluxeq.sampling.open_worms import OpenWorms
+from fluxeq.sampling.tuning import Tuning
+from fluxeq.theory import FluxTheory
+
+UNKNOWN = Tuning(spacing=0, thermalisation=0, tau_int=np.nan, entry=np.nan)
+"""What nobody has told of the making of configurations."""
+LARGEST = 127
+"""Flux of a link, as it is stored."""
+TOLERANCE = 1e-5
+"""Relative error of labels, which may be float32."""
+
+
+class Convention(NamedTuple):
+    """How an array of configurations is to be read."""
+
+    channels_last: bool
+    interleaved: bool
+    """Channels k_t, l_t, k_x, l_x, ..."""
+    directions_reversed: bool
+    """Channels ... k_x, k_t of axes t, x, ..."""
+    links_end: bool
+    """A link lies between its site and the one before."""
+
+    def __str__(self) -> str:
+        parts = (
+            (self.channels_last, "channels last"),
+            (self.interleaved, "k and l of each direction side by side"),
+            (self.directions_reversed, "directions in the opposite order of the axes"),
+            (self.links_end, "links that end at their site"),
+        )
+        return ", ".join(text for is_so, text in parts if is_so) or "as those of fluxeq"
+
+    def read(self, array: np.ndarray) -> np.ndarray:
+        """The array in our convention."""
+        x = np.moveaxis(array, -1, 1) if self.channels_last else array
+        d = x.ndim - 2
+        if self.interleaved:
+            x = np.concatenate([x[:, ::2], x[:, 1::2]], axis=1)
+        if self.directions_reversed:
+            x = np.concatenate([x[:, :d][:, ::-1], x[:, d:][:, ::-1]], axis=1)
+        if self.links_end:
+            x = np.stack([np.roll(x[:, channel], -1, axis=1 + channel % d) for channel in range(2 * d)], axis=1)
+        return x
+
+
+def imported(
+    path: Path,
+    theory: FluxTheory,
+    *,
+    key: str | None = None,
+    time_last: bool = False,
+    n_chains: int = 1,
+    with_worms: bool = False,
+) -> tuple[Ensemble, list[str]]:
+    """An ensemble of the configurations in a file of somebody else, and lines that say what was found and done.
+
+    ``n_chains`` of equal length follow each other in the file, unless it has an array ``chain``. Labels in it (n, phi2,
+    n_worms) are checked. ``with_worms`` says that open ends are meant. Raises InputError for an array that cannot be
+    configurations, open ends that are not meant, and labels that are not those of the configurations.
+    """
+    arrays = _arrays(path)
+    raw, name = _configurations(path, arrays, key)
+    convention, x = _understood(path, raw)
+    if time_last:
+        x = _time_first(x)
+    chain = _chains(path, arrays, len(x), n_chains)
+    worms = _open_worms(path, x, with_worms or "n_worms" in arrays)
+    seed = int.from_bytes(hashlib.sha256(x.tobytes()).digest()[:6], "big")  # names the chains
+    ensemble = Ensemble(
+        theory,
+        x.shape[2:],
+        seed,
+        int(chain.max()) + 1,
+        UNKNOWN,
+        x,
+        chain,
+        _places(chain),
+        stored_observables(theory, x),
+        worms,
+        None if worms is None else 0,
+    )
+    checked = [label for label in ("n", "phi2", "n_worms") if label in arrays]
+    for label in checked:
+        _require_label(path, label, arrays[label], ensemble)
+    found = f"open worms, at most {int(ensemble.n_worms.max())}" if worms else "no open ends"
+    return ensemble, [
+        f"{name}: {raw.dtype} {raw.shape}, {'time last, ' if time_last else ''}{convention}",
+        f"{len(ensemble)} configurations from {ensemble.n_chains} chains, {found}, fluxes up to {int(np.abs(x).max())}",
+        f"labels checked: {', '.join(checked) or 'none are there'}",
+    ]
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of a file, by the last part of their names."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        if path.suffix == ".npy":
+            return {"configurations": np.load(path, allow_pickle=False)}
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        found: dict[str, np.ndarray] = {}
+        with h5py.File(path) as file:
+            file.visititems(lambda name, item: _keep(found, name, item))
+        return found
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise InputError(f"{path}: neither npz nor npy nor HDF5 ({error})") from None
+
+
+def _keep(found: dict[str, np.ndarray], name: str, item: object) -> None:
+    if isinstance(item, h5py.Dataset):
+        found[name.rpartition("/")[2]] = item[()]
+
+
+def _configurations(path: Path, arrays: Mapping[str, np.ndarray], key: str | None) -> tuple[np.ndarray, str]:
+    """The array of configurations, and what it is called."""
+    if key is None and "configurations" not in arrays and {"k", "l"} <= set(arrays):
+        if arrays["k"].shape != arrays["l"].shape:
+            raise InputError(f"{path}: k is {arrays['k'].shape} and l is {arrays['l'].shape}: they are to be alike")
+        axis = 1 if arrays["k"].shape[1:2] == (arrays["k"].ndim - 2,) else -1
+        return np.concatenate([arrays["k"], arrays["l"]], axis=axis), "k and l"
+    name = key or "configurations"
+    if name not in arrays:
+        listed = ", ".join(f"{each} {array.shape}" for each, array in arrays.items()) or "nothing"
+        raise InputError(f"{path}: no array {name!r}; choose one with --key among: {listed:.300}")
+    return arrays[name], name
+
+
+def _understood(path: Path, raw: np.ndarray) -> tuple[Convention, np.ndarray]:
+    """The convention of an array with the least flux created at sites, and the array in ours."""
+    d = raw.ndim - 2
+    if d < 1 or 2 * d not in (raw.shape[1], raw.shape[-1]) or not raw.size:
+        raise InputError(
+            f"{path}: an array {raw.shape}: (n, 2 d, *shape) or (n, *shape, 2 d) is needed, with d = len(shape)"
+        )
+    if raw.dtype.kind not in "iuf" or not np.isfinite(raw).all() or (raw != np.round(raw)).any():
+        raise InputError(f"{path}: an array of {raw.dtype} that are not whole numbers: fluxes are")
+    if np.abs(raw).max() > LARGEST:
+        raise InputError(f"{path}: a flux of {np.abs(raw).max():g}: they are at most {LARGEST}")
+    x = raw.astype(np.int8)
+    fitting = [(convention, convention.read(x)) for convention in _conventions(x)]
+    right = [(convention, read) for convention, read in fitting if (read[:, d:] >= 0).all()]
+    if not right:
+        raise InputError(f"{path}: both halves of the channels have negative numbers: k may have them, l may not")
+    return min(right, key=lambda one: int(np.abs(observables.divergence(one[1])).sum()))
+
+
+def _conventions(x: np.ndarray) -> Iterator[Convention]:
+    """All that an array's shape allows, ours first."""
+    d = x.ndim - 2
+    places = [last for last in (False, True) if x.shape[-1 if last else 1] == 2 * d]
+    yes_or_no = (False, True) if d > 1 else (False,)
+    yield from map(Convention._make, product(places, yes_or_no, yes_or_no, (False, True)))
+
+
+def _time_first(x: np.ndarray) -> np.ndarray:
+    """Configurations with time last, in our order of axes and channels."""
+    d = x.ndim - 2
+    channels = [d - 1, *range(d - 1), 2 * d - 1, *range(d, 2 * d - 1)]
+    return np.ascontiguousarray(np.moveaxis(x, -1, 2)[:, channels])
+
+
+def _chains(path: Path, arrays: Mapping[str, np.ndarray], n: int, n_chains: int) -> np.ndarray:
+    """The chain of each configuration, from 0 on."""
+    if "chain" in arrays and arrays["chain"].shape == (n,):
+        return np.unique(arrays["chain"], return_inverse=True)[1].astype(np.int64)
+    if n_chains < 1 or n % n_chains:
+        raise InputError(f"{path}: {n} configurations in {n_chains} chains: chains are of equal length")
+    return np.repeat(np.arange(n_chains), n // n_chains)
+
+
+def _places(chain: np.ndarray) -> np.ndarray:
+    """The place of each configuration in its chain."""
+    places = np.empty_like(chain)
+    places[np.argsort(chain, kind="stable")] = np.concatenate([np.arange(n) for n in np.bincount(chain)])
+    return places
+
+
+def _open_worms(path: Path, x: np.ndarray, are_meant: bool) -> OpenWorms | None:
+    """The ends of open worms; None where every configuration is closed and none are meant."""
+    created = observables.divergence(x)
+    n_worms = np.abs(created).sum(axis=tuple(range(1, created.ndim))) // 2
+    if not n_worms.any() and not are_meant:
+        return None
+    if not are_meant:
+        i = int(np.argmax(n_worms > 0))
+        raise InputError(
+            f"{path}: {np.count_nonzero(n_worms)} of {len(x)} configurations have open ends, as configuration {i} at "
+            f"{_first_site(created[i])}, in every convention that was tried; say --worms if they are meant"
+        )
+    heads, tails = (_sites(created, sign, int(n_worms.max())) for sign in (-1, 1))
+    return OpenWorms(x, n_worms, heads, tails)
+
+
+def _first_site(created: np.ndarray) -> tuple[int, ...]:
+    return tuple(map(int, np.argwhere(created)[0]))
+
+
+def _sites(created: np.ndarray, sign: int, n_most: int) -> np.ndarray:
+    """Where flux of one sign is created, as often as it is; int64 ``(n, n_most, d)``, -1 where there is none."""
+    found = np.full((len(created), n_most, created.ndim - 1), -1, dtype=np.int64)
+    for i, each in enumerate(np.maximum(sign * created, 0)):
+        sites = np.repeat(np.argwhere(each), each[each > 0], axis=0)
+        found[i, : len(sites)] = sites
+    return found
+
+
+def _require_label(path: Path, name: str, given: np.ndarray, ensemble: Ensemble) -> None:
+    """Raise InputError unless a label is that of every configuration."""
+    found = ensemble.n_worms if name == "n_worms" else ensemble.observables[name]
+    if given.shape != found.shape:
+        raise InputError(f"{path}: {name} has shape {given.shape} for {len(found)} configurations")
+    wrong = ~np.isclose(given, found, rtol=TOLERANCE, atol=TOLERANCE)
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        hint = _hint(name, given, ensemble)
+        raise InputError(f"{path}: {name} of configuration {i} is given as {given[i]:g} but is {found[i]:g}; {hint}")
+
+
+def _hint(name: str, given: np.ndarray, ensemble: Ensemble) -> str:
+    """What could be wrong with a label, and the way out."""
+    others: dict[str, Callable[[], np.ndarray]] = {
+        "time is the last axis: say --time-last": lambda: _time_first(ensemble.configurations),
+        "k has the opposite sign there": lambda: -ensemble.configurations,
+    }
+    if name == "n":
+        for reason, other in others.items():
+            if np.allclose(observables.n(ensemble.theory, other()), given, rtol=TOLERANCE, atol=TOLERANCE):
+                return reason
+    return "give the couplings and the definition of the labels, or leave them out of the file"

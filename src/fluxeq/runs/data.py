@@ -1,0 +1,45 @@
+"""The data sets of a study as files: what each ensemble of a run is for."""
+
+import csv
+import io
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from fluxeq.runs.ensembles import closed_tests, data_of
+from fluxeq.study.study import Study
+from fluxeq.study.values import named
+from fluxeq.system.files import write_text
+
+
+def write_index(run: Path, study: Study, sections: Collection[str] = ()) -> Path:
+    """Write ``data.csv`` into the folder of a run, of some sections or all; its path.
+
+    A row for each ensemble of each section: its purpose (training, validation or test), its file in the folder, how
+    many of its configurations count, from the first on, its lattice and couplings.
+    """
+    rows = [row for name in study.tasks if not sections or name in sections for row in _rows(study, name)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(run / "data.csv", text.getvalue())
+    return run / "data.csv"
+
+
+def _rows(study: Study, name: str) -> list[dict[str, Any]]:
+    section = study.tasks[name]
+    found = data_of(study, name, section, closed_tests(study))
+    return [
+        {
+            "section": name,
+            "task": section.task,
+            "purpose": purpose,
+            "file": ensemble.file,
+            "configurations": ensemble.n,
+            "shape": named(ensemble.point[1]),
+            **ensemble.point[0].couplings,
+        }
+        for purpose, some in (("training", found.training), ("validation", found.validation), ("test", found.tests))
+        for ensemble in some
+    ]
