@@ -15,6 +15,7 @@ import pytest
 import small_ensembles
 from fluxeq import __version__
 from fluxeq.__main__ import main
+from fluxeq.analysis.tables import METRICS
 from fluxeq.cli import arguments
 from fluxeq.data.ensembles import open_ensemble
 from fluxeq.training.models import describe
@@ -362,10 +363,38 @@ def test_train_evaluate_predict(fluxeq, model, tmp_path):
     assert found["configurations"] == 40
     assert fluxeq("predict", "{model}", "--data", "{two}", "--output", "p.csv")[0] == 0
     table, truth = pd.read_csv(tmp_path / "p.csv"), small_ensembles.closed(2)
-    assert list(table) == ["configuration", "n", "phi2"]
+    assert list(table) == ["configuration", "n", "phi2", "n_true", "phi2_true"]
+    assert list(table["n_true"]) == pytest.approx(truth.n)
     errors = [(table["n"] - truth.n) ** 2, (table["phi2"] - truth.phi2) ** 2]
     assert found["loss"] == pytest.approx(sum(map(sum, errors)) / 80, rel=1e-4)
     assert found["per_target"]["n"] == pytest.approx(errors[0].mean(), rel=1e-4)
+
+
+def test_scores_as_a_table(fluxeq, model, tmp_path):
+    """Of several models on several ensembles, in the columns of metrics.csv; what does not fit is said."""
+    code, out, lines = fluxeq("evaluate", "{model}", "--data", "{two}", "{wide}", "--output", "s.csv")
+    assert (code, len(out.splitlines())) == (2, 2)
+    assert "wide.h5: not scored: lattice 4x6: this FL network is for 4x4 only" in out
+    assert lines[-1].startswith("fluxeq: 1 of 2 models cannot be scored")
+    table = pd.read_csv(tmp_path / "s.csv")
+    assert [*table.columns] == [*list(METRICS)[:11], "eta", "lam", "mu", *list(METRICS)[11:]]
+    assert list(table["target"]) == ["n", "phi2"]
+    [found] = json.loads(fluxeq("evaluate", "{model}", "--data", "{two}", "--json")[1])
+    assert dict(zip(table["target"], table["loss"], strict=True)) == pytest.approx(found["per_target"])
+    assert set(table["model"]) == {str(model)}
+
+
+def test_learning_curves(fluxeq, model, tmp_path):
+    assert fluxeq("curves", "{model}", "--output", "c.png")[:2] == (0, "c.png\n")
+    assert (tmp_path / "c.png").stat().st_size > 10000
+    for word, output, message in (
+        ("{text}", "c.png", "no such learning curve"),
+        ("{model}", "c.txt", "a picture is a .png or a .pdf"),
+    ):
+        code, _, lines = fluxeq("curves", word, "--output", output)
+        assert (code, message in lines[-1]) == (2, True)
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    assert "not a learning curve" in fluxeq("curves", "other.csv", "--output", "c.png")[2][-1]
 
 
 def test_a_test_on_the_training_data_is_called_so(fluxeq, model):

@@ -117,4 +117,5 @@ class Inputs:
 def named(words: Iterable[str]) -> set[str]:
     """The names of inputs among some words."""
     parts = {part for word in words for part in re.split(r"[/:=,]", word)}
+    parts |= {f"{part}.py" for part in parts}  # mine:predict
     return parts & (set(COMMANDS) | set(TEXTS) | set(CUTS))

@@ -123,8 +123,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         with h5py.File(path) as file:
             file.visititems(lambda name, item: _keep(found, name, item))
         return found
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{path}: neither npz nor npy nor HDF5 ({error})") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever NumPy, zipfile, zlib and h5py raise of damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: neither npz nor npy nor HDF5 ({reason:.200})") from None
 
 
 def _keep(found: dict[str, np.ndarray], name: str, item: object) -> None:
