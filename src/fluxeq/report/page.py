@@ -45,7 +45,7 @@ GROUPS = {
 HIDDEN = ["instances", "panel", "architecture", "augmentation"]
 """Columns of the numbers of a figure that are not shown below it."""
 MOST_ROWS = 500
-"""Of the numbers of a figure; longer tables are in its CSV file alone."""
+"""Of the numbers of a figure; longer tables, and those of every site of a lattice, are in its CSV file alone."""
 LOOKS: dict[str, str] = dict(zip(WORDS, ("yes", "no", "open", "unknown"), strict=True))
 """Of verdicts, as classes of the style."""
 
@@ -146,7 +146,7 @@ def _shown(run: Path, figure: Figure) -> dict[str, Any]:
         **{"name": figure.name, "caption": figure.caption, "paper": figure.paper},
         "data": base64.b64encode(picture.read_bytes()).decode(),
         "alt": f"{figure.caption.split('. ')[0]}. {_seen(figure, numbers)}".strip(),
-        "rows": rows if len(rows) <= MOST_ROWS else [],
+        "rows": rows if len(rows) <= MOST_ROWS and not {"t", "x"} <= {*table} else [],
     }
 
 
