@@ -213,6 +213,13 @@ def test_figure_3_shows_the_best_instance_where_it_was_trained(tables, tmp_path)
     assert numbers.groupby(["protocol", "quantity", "shape"])["mu"].is_monotonic_increasing.all()
 
 
+def test_figure_3_shows_the_protocol_that_there_is(tables, tmp_path):
+    tables.metrics = tables.metrics[tables.metrics["protocol"] == "searched"]
+    run = tables.write(tmp_path / "run")
+    assert set(numbers_of("fig3", run)["protocol"]) == {"searched"}
+    lay_out(run, "fig3")
+
+
 def test_lattices_that_a_network_cannot_take_are_absent(made_up_run):
     numbers = numbers_of("fig4", made_up_run)
     by_family = {name: list(rows["shape"]) for name, rows in numbers.groupby("family") if "fixed" not in name}

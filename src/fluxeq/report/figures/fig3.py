@@ -46,8 +46,10 @@ def numbers(run: Path) -> pd.DataFrame:
     """True and predicted mean of both observables for each lattice and mu."""
     results = Results(run)
     first = {name: results.of(name).families(SECTION, ARCHITECTURE, augmentation=False)[:1] for name in PROTOCOLS}
-    trained_at = results.trained_at(SECTION)
-    rows = [select(results.final(SECTION), family=family) for families in first.values() for family in families]
+    final, trained_at = results.final(SECTION), results.trained_at(SECTION)
+    families = [family for families in first.values() for family in families]
+    there = [family for family in families if (final["family"] == family).any()] or families[:1]
+    rows = [select(final, family=family) for family in there]
     best = (
         pd.concat(best_instance(of_one, trained_at) for of_one in rows)
         .sort_values("mu")

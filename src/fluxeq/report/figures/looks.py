@@ -23,7 +23,14 @@ KNOWN = {
     "FL": (Look("#009E73", "^", ":"),),
 }
 """Of the first families of an architecture, whether with augmentation or without."""
-FURTHER = (Look("#000000", "X", (0, (1, 3))), Look("#999999", "*", (0, (5, 4))), Look("#8C6D31", "p", (0, (9, 4))))
+FURTHER = (
+    Look("#000000", "X", (0, (1, 3))),
+    Look("#999999", "*", (0, (5, 4))),
+    Look("#8C6D31", "p", (0, (9, 4))),
+    Look("#882255", "<", (0, (3, 3))),
+    Look("#332288", ">", (0, (7, 1, 1, 1))),
+    Look("#6F7B00", "h", (0, (2, 1))),
+)
 """For all others, in turn."""
 
 

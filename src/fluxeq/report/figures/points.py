@@ -34,7 +34,7 @@ MOST_DETAIL = 0.98
 """An axis of accuracies begins here or lower: smaller differences are not worth a picture."""
 TRAINED: dict[str, Any] = {"color": "0.45", "linestyle": (0, (1, 2)), "linewidth": 1}
 """The line at what the training set has."""
-LABEL = 8.0
+LABEL = 9.5
 """Points that a label needs along the axis if it is turned."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import MaxNLocator
 
 from fluxeq.analysis.sampling import sampling
 from fluxeq.report.figures.figure import Figure
@@ -42,6 +43,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
     for name, marker in MOVES.items():
         moves.plot(at, numbers[name], marker, markersize=3, label=name)
     moves.set(ylabel="accepted moves", ylim=(0, 1), xlabel="ensemble")
+    moves.xaxis.set_major_locator(MaxNLocator(integer=True))
     moves.legend(ncols=len(MOVES), loc="lower left", bbox_to_anchor=(0, 1))
     edges = np.flatnonzero(numbers["shape"] != numbers["shape"].shift())
     for axes in (*measured, moves):
