@@ -16,9 +16,10 @@ def layers_of(results: Results, section: str, family: str) -> str:
     """The layers of the first instance of a family in their order; empty if its network is not known here."""
     from fluxeq.nets.architecture import configured
 
-    settings = results.section(section)
-    about = settings.families[family]
     try:
+        settings = results.section(section)
+        if (about := settings.families.get(family)) is None:
+            return ""
         config = about.networks[0].config if about.networks else _winner(results, section, about.architecture)
         network: Any = configured(about.architecture, config, settings.shape)
     except InputError:
