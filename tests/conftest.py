@@ -9,7 +9,14 @@ import pytest
 import synthetic_run
 
 SLOW = (
-    *("cli", "faults", "runs/test_reproduce.py", "runs/test_training.py", "sampling/test_chains.py"),
+    *(
+        "cli",
+        "faults",
+        "report/test_browser.py",
+        "runs/test_reproduce.py",
+        "runs/test_training.py",
+        "sampling/test_chains.py",
+    ),
     *("sampling/test_gpu.py", "searching/test_sharing.py", "searching/test_storage.py", "system/test_environment.py"),
     *("test_public.py", "training/test_checkpoints.py", "training/test_compiled.py", "workflow/test_cluster.py"),
 )

@@ -10,6 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fluxeq.data.ensembles import Ensemble, closed, save_ensemble
+from fluxeq.sampling.chains import empty_chains
+from fluxeq.sampling.tuning import Tuning
+from fluxeq.theory import Theory
+
 FAMILIES = {
     name: {"architecture": name[:2], "augmentation": "augmented" in name}
     for name in ("EQ", "ST", "FL", "ST, augmented", "FL, augmented")
@@ -105,6 +110,7 @@ class Tables:
     """Means that share nothing with the tests, by section."""
     searches: dict[tuple[str, ...], list[dict]] = field(default_factory=dict)
     """The settings that were tried for a task and an architecture (and number of the search), the best first."""
+    ensembles: dict[str, Ensemble] = field(default_factory=dict)
 
     def write(self, run: Path) -> Path:
         """Make the run folder; its path."""
@@ -116,6 +122,14 @@ class Tables:
         for name, table in self.references.items():
             (run / "references").mkdir(exist_ok=True)
             table.to_csv(run / "references" / f"{name}.csv", index=False)
+        for model in self.metrics["model"].unique():
+            (run / model).parent.mkdir(parents=True, exist_ok=True)
+            curve = [f"{epoch},{10.0**-epoch},{2 * 10.0**-epoch}" for epoch in (1, 2, 3)]
+            lines = ["epoch,training_loss,validation_loss", *curve, ""]
+            (run / model).with_suffix(".csv").write_text("\n".join(lines), encoding="utf-8")
+        for name, made in self.ensembles.items():
+            (run / "ensembles").mkdir(exist_ok=True)
+            save_ensemble(run / "ensembles" / f"{name}.h5", made)
         for (task, architecture, *number), trials in self.searches.items():
             folder = run / "searches" / f"{task}-{architecture}{''.join(number)}"
             write_search(folder, task, architecture, trials)
@@ -150,10 +164,22 @@ def tables(seed: int = 1, scale: Scale = Scale()) -> Tables:
     both = pd.concat([metrics, searched[beforehand]], ignore_index=True)
     for architecture in DETECTION_LOSS:
         searches["regression", architecture, "-2"] = search(rng)
-    for (task, *_), trials in searches.items():
+    for (task, architecture, *_), trials in searches.items():
+        if architecture == "ST":
+            for trial in trials:
+                trial["config"]["blocks"][0]["stride"] = 2
         if task == "regression":
             observe(rng, trials)
-    return Tables(both, measurements, study(scale), searches=searches)
+    ensembles = {f"test-8x{extent}": ensemble(rng, (8, extent)) for extent in (8, 4)}
+    return Tables(both, measurements, study(scale), searches=searches, ensembles=ensembles)
+
+
+def ensemble(rng, shape, n=40, n_chains=4):
+    """Straight lines in time, which are closed; every move of a kind was accepted as often as another."""
+    configurations = np.zeros((n, 4, *shape), dtype=np.int8)
+    configurations[:, 0] = rng.integers(0, 3, (n, 1, shape[1]))
+    state = empty_chains(shape, n_chains, 1)._replace(tally=np.full((n_chains, 4, 2), [10, 30]))
+    return closed(Theory(4.01, 1, 1.05), 1, Tuning(20, 100, 10.0, 1.0), configurations, 0, state)
 
 
 def _both(searched, **further):

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from fluxeq.analysis import spread
 
@@ -31,3 +32,13 @@ def test_the_loss_is_the_mean_over_targets():
 def test_a_missing_score_is_not_counted_as_zero():
     found = rows(instance=0, configurations=10, accuracy=[1.0, np.nan])
     assert np.isnan(spread.instance_scores(found, "accuracy")["accuracy"].item())
+
+
+def test_the_error_of_an_accuracy_is_that_of_its_configurations():
+    """Wilson's interval, as tabulated; it has a width even where no prediction was wrong."""
+    found = rows(instance=0, mu=1.0, configurations=10, accuracy=[1.0, 0.8], target="n")
+    (row,) = spread.spread(found, "accuracy", "mu").to_dict("records")
+    assert (row["configurations"], row["median"]) == (20, 0.9)
+    assert spread.binomial_interval(0.5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert spread.binomial_interval(1.0, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert (row["test_low"], row["test_high"]) == pytest.approx(spread.binomial_interval(0.9, 20))

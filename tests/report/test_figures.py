@@ -12,7 +12,7 @@ import pytest
 import synthetic_run
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
-from fluxeq.report.figures import bands, fig1, fig5b
+from fluxeq.report.figures import fig1, fig5b, looks, points
 from fluxeq.report.figures.figure import Figure
 from fluxeq.report.figures.registry import FIGURES, write_figure, write_search, write_searches
 from fluxeq.study.extension import as_toml
@@ -31,6 +31,8 @@ SHOWS = {
     "fig7b": "counting",
     "search": "searches",
     "selection": "searches",
+    "learning": "models",
+    "sampling": "ensembles",
 }
 """What every figure needs: a file, a folder, or rows of a task."""
 
@@ -76,7 +78,9 @@ def test_figures_do_not_depend_on_the_settings_of_the_user(made_up_run):
 
 
 def test_an_unknown_figure_names_those_that_there_are(made_up_run):
-    with pytest.raises(InputError, match=r"^figure 'fig9': choose one of fig1, .*, search, selection, or give package"):
+    with pytest.raises(
+        InputError, match=r"^figure 'fig9': choose one of fig1, .*, search, selection, sampling, or give package"
+    ):
         write_figure(made_up_run, "fig9")
 
 
@@ -85,7 +89,7 @@ def test_what_a_run_lacks_is_named_with_the_way_out(tables, tmp_path, name, need
     run = tables.write(tmp_path / "run")
     if needs.endswith(".csv"):
         (run / needs).unlink()
-    elif needs == "searches":
+    elif (run / needs).is_dir():
         shutil.rmtree(run / needs)
     else:
         tables.metrics[tables.metrics["task"] != needs].to_csv(run / "metrics.csv", index=False)
@@ -148,13 +152,14 @@ def test_further_families_stand_beside_the_first_with_a_look_of_their_own(tables
     tables.metrics = pd.concat([metrics, *further, eq.assign(family="AC", augmentation=True), function])
     run = tables.write(tmp_path / "run")
     numbers = numbers_of("fig4", run)
-    looks = bands.looks_of(numbers[numbers["protocol"] == "searched"])
-    assert list(looks) == ["EQ", "ST", "AB", "NA", "torch"]
-    assert len(set(looks.values())) == len(looks)
-    assert looks["EQ"] == bands.KNOWN["EQ"][0]
+    shown = looks.looks_of(numbers[numbers["protocol"] == "searched"])
+    assert list(shown) == ["EQ", "ST", "AB", "NA", "torch"]
+    assert len(set(shown.values())) == len(shown)
+    assert shown["EQ"] == looks.KNOWN["EQ"][0]
     last = FIGURES["fig4"].draw(numbers).axes[-1]
-    drawn = {(line.get_color(), line.get_marker()) for line in last.lines if line.get_marker() != "None"}
-    assert drawn == set(looks.values())
+    markers = {look.marker for look in shown.values()}
+    drawn = {(line.get_color(), line.get_marker()) for line in last.lines if line.get_marker() in markers}
+    assert drawn == {(look.colour, look.marker) for look in shown.values()}
     for name in ("fig2", "fig4", "fig6a", "fig7b"):
         lay_out(run, name)
 
@@ -180,7 +185,7 @@ def test_panels_of_figure_2(made_up_run):
     numbers = numbers_of("fig2", made_up_run)
     for protocol, end in (("searched", ""), ("same layers", ", fixed")):
         rows = numbers[numbers["protocol"] == protocol]
-        shown = {panel: list(bands.looks_of(of)) for panel, of in rows.groupby("panel", sort=False)}
+        shown = {panel: list(looks.looks_of(of)) for panel, of in rows.groupby("panel", sort=False)}
         assert shown == {
             "no augmentation": [f"EQ{end}", f"ST{end}", f"FL{end}"],
             "ST with augmentation": [f"EQ{end}", f"ST, augmented{end}"],
@@ -206,6 +211,13 @@ def test_figure_3_shows_the_best_instance_where_it_was_trained(tables, tmp_path)
     assert numbers["model"].unique().tolist() == ["models/regression-EQ-4000/01.safetensors"]
     assert numbers["shape"].unique().tolist() == ["50x2", "60x4", "125x8", "200x10"]
     assert numbers.groupby(["protocol", "quantity", "shape"])["mu"].is_monotonic_increasing.all()
+
+
+def test_figure_3_shows_the_protocol_that_there_is(tables, tmp_path):
+    tables.metrics = tables.metrics[tables.metrics["protocol"] == "searched"]
+    run = tables.write(tmp_path / "run")
+    assert set(numbers_of("fig3", run)["protocol"]) == {"searched"}
+    lay_out(run, "fig3")
 
 
 def test_lattices_that_a_network_cannot_take_are_absent(made_up_run):
@@ -324,8 +336,98 @@ def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
     numbers = numbers_of("fig6a", tables.write(tmp_path / "run"))
     accuracy = numbers[numbers["quantity"] == "accuracy"].groupby("mu")["highest"].max()
     assert accuracy[near] == 0 < accuracy[1.5]
-    ticks = [text.get_text() for text in FIGURES["fig6a"].draw(numbers).axes[-1].get_xticklabels()]
-    assert ticks == ["1", "1.25", "1.5", "1.500000001"]
+    axis = FIGURES["fig6a"].draw(numbers).axes[-1].xaxis
+    assert list(axis.get_ticklocs()) == [1.0, 1.25, 1.5, near]
+    assert [text.get_text() for text in axis.get_ticklabels()] == ["1", "1.25", "", "1.500000001"]  # no room for all
+
+
+def meaning_of(figure) -> list[str]:
+    """What the legend below the panels names."""
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+SPREAD_OF_MANY = ["best to worst instance", "95 % interval of the median", "mean"]
+
+
+@pytest.mark.parametrize(
+    ("n_instances", "named"),
+    [
+        (1, ["the one instance"]),
+        (2, ["median of 2 instances", "best to worst instance"]),
+        (3, ["median of 3 instances", "best to worst instance", "mean"]),  # the interval reaches from end to end
+        (10, ["median of 10 instances", *SPREAD_OF_MANY]),
+    ],
+)
+def test_a_legend_names_what_is_drawn(tmp_path, n_instances, named):
+    made = synthetic_run.tables(scale=synthetic_run.Scale((100, 500), (0.91, 1.05), ("60x4", "200x10"), n_instances))
+    run = made.write(tmp_path / "run")
+    assert meaning_of(FIGURES["fig2"].draw(numbers_of("fig2", run))) == [*named, "lines guide the eye"]
+    assert meaning_of(FIGURES["fig4"].draw(numbers_of("fig4", run))) == [*named, "in the training set"]
+    told = meaning_of(FIGURES["fig7a"].draw(numbers_of("fig7a", run)))
+    assert told[:-3] == named
+    assert told[-3:] == ["95 % binomial error of 1000 configurations", "in the training set", "lines guide the eye"]
+
+
+@pytest.mark.parametrize(
+    ("name", "trained"), [("fig4", ["60x4"]), ("fig6a", [1.5]), ("fig6b", ["8x8"]), ("fig7a", [0, 5])]
+)
+def test_what_was_trained_at_is_marked(made_up_run, name, trained):
+    numbers = numbers_of(name, made_up_run)
+    assert numbers.loc[numbers["trained"]].iloc[:, 5].unique().tolist() == trained
+    lines = {tuple(line.get_xdata()) for line in FIGURES[name].draw(numbers).axes[0].lines}
+    at = [list(numbers["shape"].unique()).index(place) if "shape" in numbers else place for place in trained]
+    assert {(place, place) for place in at} <= lines
+
+
+def test_families_of_one_place_stand_apart(made_up_run):
+    """And all of them nearer to it than to the next."""
+    numbers = numbers_of("fig2", made_up_run)
+    figure = FIGURES["fig2"].draw(numbers)
+    figure.draw_without_rendering()
+    axes, markers = figure.axes[0], {look.marker for looks_of in looks.KNOWN.values() for look in looks_of}
+    drawn = [line for line in axes.lines if line.get_marker() in markers]
+    places = np.array([line.get_transform().transform(line.get_xydata())[:, 0] for line in drawn])
+    assert len(places) == 3
+    assert (np.diff(places, axis=0) > 1).all()
+    middles = axes.transData.transform([(n, 1) for n in sorted(numbers["n_training"].unique())])[:, 0]
+    nearest = np.abs(places[:, :, None] - middles).argmin(axis=-1)
+    assert (nearest == np.arange(len(middles))).all()
+
+
+def test_every_size_has_a_tick_and_as_many_labels_as_there_is_room_for():
+    axes = matplotlib.figure.Figure().subplots()
+    axes.set_xscale("log")
+    sizes = [100, 150, 200, 250, 500, 750, *range(1000, 20001, 1000)]
+    points.ticks_at(axes, sizes)
+    assert list(axes.get_xticks()) == sizes
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels[:5] == ["100", "150", "200", "250", "500"]
+    assert labels[-1] == "20000"
+    assert 10 < sum(map(bool, labels)) < len(sizes)
+
+
+def test_figure_1_draws_the_layers_with_what_breaks_translations(made_up_run):
+    numbers = numbers_of("fig1", made_up_run).set_index(["task", "family"])["layers"]
+    layers = "conv 2x2, 16 > conv 1x1, 16 > readout > pool all sites"
+    assert numbers["regression", "EQ, fixed"] == layers
+    assert numbers["regression", "ST, fixed"] == layers.replace("16", "16 stride 2", 1)
+    assert numbers["counting", "FL, fixed"].endswith("flatten all sites > dense 16 > readout")
+    assert numbers["detection", "ST"].startswith("conv ")
+
+
+def test_figure_1_of_networks_that_are_not_known_here(tables, tmp_path):
+    run = tables.write(tmp_path / "run")
+    shutil.rmtree(run / "searches")
+    numbers = numbers_of("fig1", run).set_index(["task", "family"])["layers"]
+    assert numbers["regression", "EQ"] == ""
+    lay_out(run, "fig1")
+
+
+def test_what_is_seen_is_told_with_numbers(made_up_run):
+    """Of every figure, in words for those who cannot see it."""
+    for name in FIGURES:
+        told = FIGURES[name].seen(pd.read_csv(write_figure(made_up_run, name)[0]))
+        assert re.search(r"\d", told), name
 
 
 def test_a_shape_that_is_none_is_named(tables, tmp_path):
@@ -358,7 +460,7 @@ def without(tables, *sections):
     [
         ((), set(FIGURES)),
         (("counting", "zhou"), set(FIGURES) - {"fig7a", "fig7b"}),
-        (("regression", "detection", "counting"), {"fig1"}),
+        (("regression", "detection", "counting"), {"fig1", "learning", "sampling"}),
         (("regression",), set(FIGURES) - {"fig2", "fig3", "fig4", "selection"}),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from fluxeq.analysis.architectures import is_bound
 from fluxeq.analysis.tables import WAY_OUT, n_sites, select
@@ -48,29 +49,46 @@ def interval(statistic: Callable[..., np.ndarray], *samples: Sequence[float] | n
     return Interval(float(low), float(high))
 
 
+def binomial_interval(share: Any, n: Any) -> Interval:
+    """The 95 % interval of a probability, from the share of n independent trials (Wilson); numbers or arrays."""
+    z = norm.ppf((1 + CONFIDENCE) / 2)
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return Interval(middle - half, middle + half)
+
+
 def median(scores: np.ndarray) -> np.ndarray:
     """Medians along the last axis."""
     return np.median(scores, axis=-1)
 
 
 def instance_scores(rows: pd.DataFrame, value: str, by: Sequence[str] = ()) -> pd.DataFrame:
-    """The mean of ``value`` over all targets and configurations, for each instance and each value of the columns."""
+    """The mean of ``value`` over all targets and configurations, for each instance and each value of the columns.
+
+    ``configurations`` are those that the mean is over, all targets together.
+    """
     keys = list(dict.fromkeys([*SERIES, "n_training", "instance", *by]))
     totals = rows.assign(total=rows[value] * rows["configurations"])
     sums = totals.groupby(keys, sort=False)[["total", "configurations"]].sum(skipna=False)
-    return (sums["total"] / sums["configurations"]).rename(value).reset_index()
+    return sums.assign(**{value: sums["total"] / sums["configurations"]}).drop(columns="total").reset_index()
 
 
 def spread(rows: pd.DataFrame, value: str, by: str) -> pd.DataFrame:
     """Lowest, highest, mean and median score over the instances of each family, for each value of ``by``.
 
-    ``median_low`` and ``median_high`` are the interval of the median. Rows are sorted by ``by`` (lattices by size), and
-    within by first appearance of the family.
+    ``median_low`` and ``median_high`` are the interval of the median, ``test_low`` and ``test_high`` that of a median
+    accuracy from the number of test configurations. Rows are sorted by ``by`` (lattices by size), and within by first
+    appearance of the family.
     """
-    groups = instance_scores(rows, value, [by]).groupby([*SERIES, by], sort=False)[value]
+    grouped = instance_scores(rows, value, [by]).groupby([*SERIES, by], sort=False)
+    groups = grouped[value]
     found = groups.agg(lowest="min", highest="max", mean="mean", median="median", instances="size")
     intervals = [interval(median, scores.to_numpy()) for _, scores in groups]
     found[["median_low", "median_high"]] = np.array(intervals)
+    if value == "accuracy":
+        n_targets = rows["target"].nunique() if "target" in rows else 1  # an accuracy is one of all targets
+        found["configurations"] = grouped["configurations"].max() // n_targets
+        found[["test_low", "test_high"]] = np.array(binomial_interval(found["median"], found["configurations"])).T
     found = found.reset_index()
     found.insert(0, "quantity", value)
     return found.sort_values(by, kind="stable", key=sizes if by == "shape" else None, ignore_index=True)

@@ -1,83 +1,98 @@
-"""The report of a run: one HTML file with everything in it, made from the stored numbers alone."""
+"""The report of a run: one HTML file with everything in it, made from the stored numbers alone.
+
+It asks for nothing from anywhere and runs no script; ``templates/`` holds its text and its style. Verified in a
+browser: at 390 pixels, in the dark, in print, and with a study whose name is markup.
+"""
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
-from html import escape
 from pathlib import Path
 from typing import Any
 
-import pandas
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from fluxeq.analysis.claims.claim import WORDS, Judgement
+from fluxeq.analysis.claims.claim import CLAIMS, WORDS, Judgement, numbers_of
+from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
+from fluxeq.report.chart import chart, short, worst_first
 from fluxeq.report.figures.figure import Figure
 from fluxeq.report.figures.registry import FIGURES
+from fluxeq.report.tasks import glances
 from fluxeq.study.family import PROTOCOLS
+from fluxeq.study.section import Section
 from fluxeq.study.study import load_study, study_text
+from fluxeq.study.values import named
 from fluxeq.system.files import read_json, write_text
+from fluxeq.theory import written
 
-STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1d2329; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
-table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
-th, td { text-align: left; vertical-align: top; padding: 0.45rem 0.6rem; border-bottom: 1px solid #d8dde2; }
-td.verdict { white-space: nowrap; font-weight: 600; }
-.yes { color: #00704e; } .no { color: #a8321a; } .open { color: #7a5c00; } .unknown { color: #666; }
-figure { margin: 1.5rem 0 2.5rem; } img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
-details { font-size: 0.85rem; max-width: 48rem; margin: 0.5rem auto; } summary { cursor: pointer; color: #444; }
-figcaption { font-size: 0.92rem; color: #444; max-width: 48rem; margin: 0.5rem auto 0; }
-pre { background: #f4f6f8; padding: 0.8rem 1rem; overflow-x: auto; font-size: 0.82rem; }
-""".strip()
-
-HEAD = ("", "Claim", "Paper", *(protocol.capitalize() for protocol in PROTOCOLS))
-"""Of the table of claims."""
-HIDDEN = ["instances", "mean", "panel", "architecture", "augmentation"]
+TEMPLATES = Environment(
+    loader=PackageLoader("fluxeq.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+GROUPS = {
+    "figures": ("Figures", ()),
+    "learning": ("Learning curves", ("learning",)),
+    "searches": ("Searches", ("search", "selection")),
+    "sampler": ("Sampler", ("sampling",)),
+}
+"""Sections of figures, and those that are in each; the first has all others."""
+HIDDEN = ["instances", "panel", "architecture", "augmentation"]
 """Columns of the numbers of a figure that are not shown below it."""
+MOST_ROWS = 500
+"""Of the numbers of a figure; longer tables, and those of every site of a lattice, are in its CSV file alone."""
 LOOKS: dict[str, str] = dict(zip(WORDS, ("yes", "no", "open", "unknown"), strict=True))
 """Of verdicts, as classes of the style."""
 
 
 def write_report(run: Path, unfinished: str = "") -> Path:
-    """Write report.html; its path. ``unfinished`` says how far a run is, in which figures may be missing.
+    """Write report.html; its path. ``unfinished`` says how far a run is. Figures that are not there are named.
 
-    Raises InputError if the run has no claims, or is finished and lacks a figure.
+    Raises InputError if the run has no claims, or a file is damaged.
     """
-    study, path = load_study(run / "study.toml"), run / "report.html"
+    study, results = load_study(run / "study.toml"), Results(run)
     claims = _whole(run / "claims.json", lambda found: isinstance(found, list) and all(map(_is_claim, found)))
     provenance = _whole(run / "provenance.json", lambda found: isinstance(found, dict))
     shown = [figure for figure in FIGURES.values() if figure.shows(study)]
-    sections = [
-        f"<h1>fluxeq: study {escape(study.name)}</h1>",
-        *([f"<p><strong>Unfinished.</strong> {escape(unfinished)}</p>"] if unfinished else []),
-        f"<p>{_summary(claims)}</p>",
-        "<h2>Claims</h2>",
-        f"<table>{_row(HEAD, 'th')}\n{''.join(map(_claim_row, _by_claim(claims)))}</table>",
-        "<h2>Figures</h2>",
-        *(_shown(run, figure) for figure in shown if not unfinished or _picture(run, figure).is_file()),
-        "<h2>How it was made</h2>",
-        f"<table>{''.join(_provenance_row(*item) for item in provenance.items())}</table>",
-        "<h3>Study file</h3>",
-        f"<pre>{escape(study_text(run / 'study.toml'))}</pre>",
-    ]
-    title, body = f"<title>fluxeq: {escape(study.name)}</title>", "\n".join(sections)
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{title}<style>{STYLE}</style>'
-    write_text(path, f"<!doctype html>\n<html lang=en><head>{head}</head>\n<body>{body}</body></html>\n")
-    return path
+    groups = list(_groups(run, shown))
+    times = _times(provenance)
+    content = {
+        "study": study,
+        "style": _style(),
+        "unfinished": unfinished,
+        "missing": [figure.name for figure in shown if not _picture(run, figure).is_file()],
+        "protocols": PROTOCOLS,
+        "summary": [(protocol, _counts(claims, protocol)) for protocol in PROTOCOLS],
+        "tasks": glances(results),
+        "claims": _judged(claims, results),
+        "figures": groups,
+        "times": times,
+        "settings": [_settings(name, section) for name, section in study.tasks.items()],
+        "study_file": study_text(run / "study.toml"),
+        "provenance": [(name, _plain(value)) for name, value in provenance.items() if name not in TIMES],
+    }
+    titles = {"words": "Words", "glance": "The tasks" * bool(content["tasks"]), "claims": "Claims"}
+    titles |= {group["name"]: group["title"] for group in groups}
+    titles |= {"time": "Time" * bool(times), "settings": "Settings", "provenance": "Provenance"}
+    contents = [(name, title) for name, title in titles.items() if title]
+    page = TEMPLATES.get_template("page.html").render(content, contents=contents)
+    write_text(run / "report.html", page.lstrip() + "\n")
+    return run / "report.html"
+
+
+def _style() -> Markup:
+    source, *_ = TEMPLATES.loader.get_source(TEMPLATES, "page.css")  # type: ignore[union-attr]
+    return Markup(source)
 
 
 def _is_claim(row: Any) -> bool:
     keys = {field.name for field in fields(Judgement)}
     return isinstance(row, dict) and keys == row.keys() and row["verdict"] in WORDS and row["protocol"] in PROTOCOLS
-
-
-def _by_claim(rows: list[dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
-    """The judgements of each claim by protocol."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row["id"], {})[row["protocol"]] = row
-    return list(found.values())
 
 
 def _whole(path: Path, is_whole: Callable[[Any], bool]) -> Any:
@@ -87,66 +102,111 @@ def _whole(path: Path, is_whole: Callable[[Any], bool]) -> Any:
     return found
 
 
-def _summary(claims: list[dict[str, Any]]) -> str:
-    """How many claims have each verdict, under each protocol."""
-    parts = []
-    for protocol in PROTOCOLS:
-        verdicts = [claim["verdict"] for claim in claims if claim["protocol"] == protocol]
-        counts = ", ".join(f"{verdicts.count(word)} {word}" for word in WORDS if word in verdicts)
-        parts.append(f"{protocol}: {counts}")
-    return f"The claims of the paper, judged by this run's own numbers. {'; '.join(parts).capitalize()}."
+def _counts(claims: list[dict[str, Any]], protocol: str) -> str:
+    """How many claims have each verdict, under one protocol."""
+    verdicts = [claim["verdict"] for claim in claims if claim["protocol"] == protocol]
+    return ", ".join(f"{verdicts.count(word)} {word}" for word in WORDS if word in verdicts)
 
 
-def _claim_row(claim: dict[str, dict[str, Any]]) -> str:
-    about = next(iter(claim.values()))
-    cells = [f"<td>{escape(about[key])}</td>" for key in ("id", "statement", "paper")]
-    for row in (claim.get(protocol) for protocol in PROTOCOLS):
-        word = f'<b class="{LOOKS[row["verdict"]]}">{row["verdict"]}</b><br>{escape(row["measured"])}' if row else ""
-        cells.append(f"<td>{word}</td>")
-    return f"<tr>{''.join(cells)}</tr>"
+def _judged(rows: list[dict[str, Any]], results: Results) -> list[dict[str, Any]]:
+    """The claims in their order, each with what was found under either protocol."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        try:
+            claim = CLAIMS[row["id"]]
+        except InputError:  # of a package that is not here
+            claim = None
+        about = {**row, "quantity": claim.quantity if claim else "", "judged": {}}
+        bounds = numbers_of(claim, results.of(row["protocol"])) if claim and row["verdict"] != "not run" else ()
+        worst = worst_first(bounds)[0] if bounds else None
+        found.setdefault(row["id"], about)["judged"][row["protocol"]] = {
+            **{"verdict": row["verdict"], "look": LOOKS[row["verdict"]], "measured": row["measured"]},
+            **{"worst": worst, "number": short(worst.value) if worst else "", "chart": chart(bounds)},
+        }
+    return list(found.values())
 
 
-def _shown(run: Path, figure: Figure) -> str:
+def _groups(run: Path, shown: list[Figure]) -> Iterator[dict[str, Any]]:
+    """The sections of figures that are there."""
+    others = {name for _, names in GROUPS.values() for name in names}
+    for name, (title, names) in GROUPS.items():
+        members = [figure for figure in shown if (figure.name in names if names else figure.name not in others)]
+        there = [_shown(run, figure) for figure in members if _picture(run, figure).is_file()]
+        if there:
+            yield {"name": name, "title": title, "figures": there}
+
+
+def _shown(run: Path, figure: Figure) -> dict[str, Any]:
+    """A figure with its words; its numbers where they are few."""
     picture = _picture(run, figure)
-    if not picture.is_file():
-        raise InputError(f"{picture}: no such figure; 'fluxeq reproduce' draws it")
-    data = base64.b64encode(picture.read_bytes()).decode()
-    image = f'<img alt="{figure.name}" src="data:image/png;base64,{data}">'
-    paper = f"<br><b>The paper:</b> {escape(figure.paper)}" if figure.paper else ""
-    caption = f"<figcaption>{escape(figure.caption)}{paper}</figcaption>"
-    return f"<figure>{image}{caption}{_spread(picture.with_suffix('.csv'))}</figure>"
+    numbers = _numbers(picture.with_suffix(".csv"))
+    table = numbers.drop(columns=HIDDEN, errors="ignore").drop_duplicates()
+    rows = [{name.replace("_", " "): _cell(value) for name, value in row.items()} for row in table.to_dict("records")]
+    return {
+        **{"name": figure.name, "caption": figure.caption, "paper": figure.paper},
+        "data": base64.b64encode(picture.read_bytes()).decode(),
+        "alt": f"{figure.caption.split('. ')[0]}. {_seen(figure, numbers)}".strip(),
+        "rows": rows if len(rows) <= MOST_ROWS and not {"t", "x"} <= {*table} else [],
+    }
 
 
 def _picture(run: Path, figure: Figure) -> Path:
     return run / "figures" / f"{figure.name}.png"
 
 
-def _spread(path: Path) -> str:
-    """The numbers of a figure that shows a spread over instances, folded away; nothing for other figures."""
+def _numbers(path: Path) -> pd.DataFrame:
+    """The numbers of a figure. Raises InputError if they cannot be read."""
     try:
-        numbers = pandas.read_csv(path, dtype=str, keep_default_na=False)
+        return pd.read_csv(path, keep_default_na=False, na_values=["", "nan"])
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); 'fluxeq figure' draws it") from None
-    if "median_low" not in numbers:
-        return ""
-    shown = numbers.drop(columns=HIDDEN, errors="ignore").drop_duplicates()
-    head = _row([column.replace("_", " ") for column in shown], "th")
-    body = "\n".join(_row(map(_short, row)) for row in shown.itertuples(index=False))
-    return f"<details><summary>the numbers</summary><table>{head}\n{body}</table></details>"
 
 
-def _short(cell: str) -> str:
-    """A number with three digits, or any other text as it is."""
+def _seen(figure: Figure, numbers: pd.DataFrame) -> str:
+    """What is seen in a figure, unless its numbers are those of another version of it."""
     try:
-        return f"{float(cell):.3g}" if "." in cell or "e" in cell.lower() else cell
-    except ValueError:
-        return cell
+        return figure.seen(numbers)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return ""
 
 
-def _provenance_row(name: str, value: Any) -> str:
-    plain = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else str(value)
-    return f"<tr><th>{escape(name)}</th><td>{escape(plain)}</td></tr>"
+def _cell(value: Any) -> str:
+    """A number with three digits, nothing for a missing one, or any other text as it is."""
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.4g}"
+    return str(value)
 
 
-def _row(cells: Iterable[str], kind: str = "td") -> str:
-    return f"<tr>{''.join(f'<{kind}>{escape(cell)}</{kind}>' for cell in cells)}</tr>"
+TIMES = ("seconds_of_work", "seconds_of_compiling")
+
+
+def _times(provenance: dict[str, Any]) -> list[dict[str, Any]]:
+    """The seconds of each kind of job, the longest first."""
+    work, compiling = (provenance.get(name, {}) for name in TIMES)
+    total = sum(work.values()) or 1.0
+    return [
+        {"kind": kind, "seconds": seconds, "compiling": compiling.get(kind, ""), "share": round(100 * seconds / total)}
+        for kind, seconds in sorted(work.items(), key=lambda item: -item[1])
+    ]
+
+
+def _settings(name: str, section: Section) -> dict[str, str]:
+    """What a section was trained and tested on, in words."""
+    points = "; ".join(_plain({key: written(x) for key, x in point.items()}) for point in section.training)
+    shapes = [shape for test in section.tests for shape in test.shapes]
+    return {
+        "task": name,
+        "couplings": _plain({key: written(value) for key, value in section.couplings.items()}),
+        "trained at": points,
+        "lattice": named(section.shape),
+        "configurations": ", ".join(map(str, section.n_training)),
+        "worms": ", ".join(map(str, section.n_worms)),
+        "instances": str(section.instances),
+        "families": ", ".join(section.families),
+        "tested on": ", ".join(map(named, shapes)),
+        "configurations of a test": str(section.test.configurations),
+    }
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else str(value)

@@ -19,6 +19,16 @@ class Bound(NamedTuple):
     """Instances that the interval comes from; of one, nothing is known."""
     least: float = -math.inf
     most: float = math.inf
+    value: float = math.nan
+    """The number itself, of all instances."""
+
+    @property
+    def wanted(self) -> str:
+        """Where a claim wants it, in words; empty if anywhere."""
+        strictly_above = self.least == ABOVE_ZERO
+        least = "above 0" if strictly_above else f"at least {self.least:.3g}" if self.least > -math.inf else ""
+        most = f"at most {self.most:.3g}" if self.most < math.inf else ""
+        return " and ".join(part for part in (least, most) if part)
 
     @property
     def holds(self) -> bool | None:

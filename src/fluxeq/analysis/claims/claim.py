@@ -34,6 +34,8 @@ class Verdict(NamedTuple):
 
     measured: str
     holds: bool | None
+    bounds: Sequence[Bound] = ()
+    """The numbers, and where the claim wants them."""
 
 
 def verdict(measured: str, bounds: Sequence[Bound]) -> Verdict:
@@ -41,7 +43,7 @@ def verdict(measured: str, bounds: Sequence[Bound]) -> Verdict:
     if not bounds:
         raise InputError(f"{measured}: nothing to compare")
     holds = all_hold(bounds)
-    return Verdict(f"{measured}; {undecided(bounds)}" if holds is None else measured, holds)
+    return Verdict(f"{measured}; {undecided(bounds)}" if holds is None else measured, holds, bounds)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Claim:
     """Takes the results of one protocol. Raises InputError if the run lacks the data."""
     section: str = ""
     """The section of a study that it is about; empty if it is about all of them."""
+    quantity: str = ""
+    """What its numbers are."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,19 @@ def judged(claim: Claim, results: Results) -> Judgement:
     try:
         if claim.section and not results.families(claim.section):
             raise InputError(f"study.toml: the {claim.section} has no families of the protocol {results.protocol!r}")
-        measured, holds = claim.judge(results)
+        measured, holds, _ = claim.judge(results)
         word = _IN_WORDS[None if holds is None else bool(holds)]
     except InputError as error:
         measured, word = f"not run: {error}".replace(f"{results.run}/", ""), "not run"
     return Judgement(claim.id, str(results.protocol), claim.statement, claim.paper, measured, word)
+
+
+def numbers_of(claim: Claim, results: Results) -> Sequence[Bound]:
+    """The numbers that a claim is judged by on the results of one protocol; none if the run lacks them."""
+    try:
+        return claim.judge(results).bounds
+    except InputError:
+        return ()
 
 
 def write_claims(run: Path) -> list[Judgement]:

@@ -46,11 +46,11 @@ def _follows(results: Results) -> Verdict:
         f"{agreement}"
     )
     if prediction is None or abs(prediction - truth) > step or not agrees:
-        return Verdict(measured, False)
+        return Verdict(measured, False, bounds)
     if (holds := all_hold(bounds)) is None:
         n = sum(bound.holds is None for bound in bounds)
         measured += f"; undecided at {n} points: more test configurations decide it"
-    return Verdict(measured, holds)
+    return Verdict(measured, holds, bounds)
 
 
 def _intervals(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -61,10 +61,14 @@ def _intervals(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 
 def _differences(rows: pd.DataFrame) -> list[Bound]:
-    """What the claim wants of the mean differences."""
+    """What the claim wants of the mean differences, in units of what is allowed: Monte-Carlo errors."""
     tolerance = rows["truth_error"].where(rows["truth_error"] > 0, CONSTANT_SERIES)
-    points = zip(*_intervals(rows), rows["configurations"], tolerance, strict=True)
-    return [Bound("", Interval(low, high), n, least=-most, most=most) for low, high, n, most in points]
+    low, high = _intervals(rows)
+    names = rows["target"] + " on " + rows["shape"] + ", mu = " + rows["mu"].map(written)
+    points = zip(
+        names, low / tolerance, high / tolerance, rows["configurations"], rows["bias"] / tolerance, strict=True
+    )
+    return [Bound(name, Interval(low, high), n, -1, 1, value) for name, low, high, n, value in points]
 
 
 def _bias(rows: pd.DataFrame) -> str:
@@ -130,4 +134,5 @@ R4 = Claim(
     "very close to the true values; transition correctly predicted (fig. 3)",
     _follows,
     SECTION,
+    "mean difference of prediction and truth, in Monte-Carlo errors",
 )

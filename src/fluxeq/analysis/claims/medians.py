@@ -57,7 +57,7 @@ class Factor(NamedTuple):
 
     def bound(self, name: str, *, least: float = -np.inf, most: float = np.inf) -> Bound:
         """What a claim wants of it."""
-        return Bound(name, self.interval, self.n, least, most)
+        return Bound(name, self.interval, self.n, least, most, self.value)
 
 
 def factor(larger: np.ndarray, smaller: np.ndarray) -> Factor:
@@ -106,7 +106,8 @@ class Scores(NamedTuple):
             return statistic(*(np.median(table.T[which], axis=-2) for table, which in pairs))
 
         every = [np.arange(table.shape[1]) for table in tables]
-        return Bound(name, interval(of_instances, *every), min(map(len, every)), **wanted)
+        value, least_of = float(of_instances(*every)), min(map(len, every))
+        return Bound(name, interval(of_instances, *every), least_of, **wanted, value=value)
 
     def _listed(self, family: str) -> list[str]:
         scores = self.table[family].to_numpy()

@@ -38,16 +38,18 @@ def panels(
     columns: int,
     height: float,
     *,
+    sharex: bool = True,
     sharey: bool | Literal["row"] = "row",
     ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, np.ndarray]:
-    """A figure of ``(rows, columns)`` panels of ``height`` inches (on average, with ``ratios``) on one horizontal axis.
+    """A figure of ``(rows, columns)`` panels of ``height`` inches (on average, with ``ratios``).
 
-    ``sharey`` makes the vertical axes equal, those of a row or all of them.
+    They are on one horizontal axis, unless ``sharex`` is false; ``sharey`` makes the vertical axes equal, those of a
+    row or all of them.
     """
     width = WIDTH if columns == 1 else FURTHER_WIDTH * columns
     figure = Figure(figsize=(width, rows * height + 1.1), layout="constrained")
-    return figure, figure.subplots(rows, columns, sharex=True, sharey=sharey, squeeze=False, height_ratios=ratios)
+    return figure, figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False, height_ratios=ratios)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,6 +1,9 @@
 """Figures 4, 6 and 7: all families of a section side by side, against one column of the scores."""
 
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure as Picture
@@ -8,8 +11,9 @@ from matplotlib.figure import Figure as Picture
 from fluxeq.analysis.architectures import is_bound
 from fluxeq.analysis.spread import any_size, spread
 from fluxeq.analysis.tables import Results
-from fluxeq.report.figures import bands, canvas
+from fluxeq.report.figures import canvas, points
 from fluxeq.report.figures.figure import Figure
+from fluxeq.study.section import Section
 from fluxeq.study.study import Study
 from fluxeq.study.values import named
 
@@ -38,25 +42,43 @@ def comparison(
         )
 
     def numbers(run: Path) -> pd.DataFrame:
-        results = Results(run)
-        shape = {} if by == "shape" else {"shape": named(results.section(section).shape)}
+        results, settings = Results(run), Results(run).section(section)
+        shape = {} if by == "shape" else {"shape": named(settings.shape)}
         rows = results.final(section, augmentation=False, **shape)
         rows = any_size(rows) if by == "shape" else rows
-        return pd.concat([spread(rows, quantity, by) for quantity in labels], ignore_index=True)
+        table = pd.concat([spread(rows, quantity, by) for quantity in labels], ignore_index=True)
+        return table.assign(trained=table[by].isin(_trained(settings, by)))
 
     def draw(numbers: pd.DataFrame) -> Picture:
-        protocols = bands.by_protocol(numbers)
+        protocols, trained = points.by_protocol(numbers), numbers.loc[numbers["trained"], by].unique()
         figure, panels = canvas.panels(len(labels), len(protocols), height)
+        shapes = list(numbers["shape"].unique()) if by == "shape" else []
         for column, (_, rows) in zip(panels.T, protocols, strict=True):
             for axes, quantity in zip(column, labels, strict=True):
-                bands.draw_quantity(axes, rows, quantity, by)
+                points.draw_quantity(axes, rows, quantity, by, shapes)
+                points.mark_trained(axes, [shapes.index(shape) for shape in trained] if shapes else trained)
                 axes.set(xlabel="", ylabel="")
             if by != "shape":
-                bands.ticks_at(column[-1], numbers[by])
+                points.ticks_at(column[-1], numbers[by])
             column[-1].set_xlabel(AXES.get(by, by))
         for axes, label in zip(panels[:, 0], labels.values(), strict=True):
             axes.set_ylabel(label)
-        bands.legend(figure, list(panels[0]), numbers)
+        points.legend(figure, list(panels[0]), numbers, lines=by != "shape", trained=len(trained) > 0)
         return figure
 
-    return Figure(name, caption, paper, shows, numbers, draw)
+    return Figure(
+        name,
+        f"{caption} Families stand side by side at each place.",
+        paper,
+        shows,
+        numbers,
+        draw,
+        partial(points.seen, x=by),
+    )
+
+
+def _trained(settings: Section, by: str) -> Collection[Any]:
+    """The lattice, the numbers of worms or the values of a coupling of the training set."""
+    if by == "shape":
+        return [named(settings.shape)]
+    return settings.n_worms if by == "n_worms" else [theory.couplings[by] for theory in settings.training_points]

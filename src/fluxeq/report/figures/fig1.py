@@ -1,41 +1,40 @@
-"""Figure 1, measured: how far each architecture is from translational symmetry.
+"""Figure 1, measured: the layers of every network, and how far each is from translational symmetry.
 
     error = max over translations T of |net(T x) - net(x)| / max |net(x)|
 
 over all translations, and over those by multiples of the strides only (which FL does not have), of the first instance
-of each family.
+of each family in double precision.
 """
 
-import math
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyBboxPatch, Patch
+from matplotlib.ticker import LogLocator, NullLocator
 
 from fluxeq.analysis.tables import Results
-from fluxeq.report.figures.bands import KNOWN
 from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.layers import NEXT, layers_of
+from fluxeq.report.figures.looks import KNOWN
 from fluxeq.study.study import Study
 
 ROUNDING = 1e-9
 """An error below this is rounding of float64 in a deep sum; broken symmetries are five orders and more above it."""
-ERRORS = ("translation_error", "residual_error")
-
-COLUMNS = {
-    "task": (0.0, "left"),
-    "network": (0.125, "left"),
-    "parameters": (0.37, "right"),
-    "stride": (0.45, "right"),
-    "all translations": (0.51, "left"),
-    "multiples of the stride": (0.765, "left"),
-}
-"""Where each column stands in the width of the figure, and its alignment."""
-ROW = 0.23
-"""Inches per line."""
-HOLDS, BROKEN = ("\N{CHECK MARK}", KNOWN["EQ"][0].colour), ("\N{BALLOT X}", KNOWN["ST"][0].colour)
-NONE = "\N{EN DASH}"
+LEAST = 1e-17
+"""Where an error of 0 is drawn."""
+MARKERS = "osD^vPX*"
+"""Of the tasks, in turn."""
+ROW, BOX, NAME, ERRORS = 0.46, 0.92, 1.9, 2.9
+"""Inches: the height of a network; the widths of a layer, of the names and of the panel of errors."""
+BREAKS = {"stride": KNOWN["ST"][0].colour, "flatten": KNOWN["FL"][0].colour}
+"""What breaks translations, and its colour."""
 
 
 def shows(study: Study) -> bool:
@@ -44,64 +43,99 @@ def shows(study: Study) -> bool:
 
 
 def numbers(run: Path) -> pd.DataFrame:
-    """One row per task and family."""
-    return Results(run).measurement("translation")
+    """One row per task and family, with its layers from the input on."""
+    results = Results(run)
+    table = results.measurement("translation")
+    named = table[["task", "family"]].itertuples(index=False, name=None)
+    return table.assign(layers=[layers_of(results, *each) for each in named])
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """A table with rules: a tick where a symmetry holds to rounding, a cross where not."""
-    figure = Picture(figsize=(7.4, ROW * (len(numbers) + 3.4)))
-    axes = figure.add_axes((0.02, 0.01, 0.96, 0.98))
-    axes.set_axis_off()
-    axes.set(xlim=(0, 1), ylim=(len(numbers) + 1.7, -1.7))
-    for line, width in ((-1.6, 1), (0.5, 0.6), (len(numbers) + 0.5, 1)):
-        axes.hlines(line, 0, 1, color="black", linewidth=width)
-    _text(axes, -1, "all translations", "largest relative change of the output under")
-    for column in COLUMNS:
-        _text(axes, 0, column, column)
-    task = None
-    for line, row in enumerate(numbers.to_dict("records"), start=1):
-        if row["task"] != task:
-            task = row["task"]
-            _text(axes, line, "task", task)
-            axes.hlines(line - 0.5, 0, 1, color="0.7", linewidth=0.4, zorder=0)
-        _draw_row(axes, line, row)
-    axes.text(0, len(numbers) + 1.1, "Double precision; the first instance of each family.", va="center")
+    """A row of boxes for each network, in which several tasks may share the layers, and its errors beside it."""
+    rows = numbers.assign(layers=numbers["layers"].where(numbers["layers"] != "", numbers["architecture"]))
+    networks = [(*name, of) for name, of in rows.groupby(["family", "layers"], sort=False)]
+    tasks = list(rows["task"].unique())
+    n_layers = max(len(layers.split(NEXT)) for _, layers, _ in networks)
+    width, height = NAME + n_layers * BOX, len(networks) * ROW + 0.9
+    figure = Picture(figsize=(width + ERRORS, height), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(width, ERRORS))
+    left.set_axis_off()
+    left.set(xlim=(-NAME, n_layers * BOX), ylim=(len(networks) - 0.4, -0.6))
+    for line, (family, layers, of) in enumerate(networks):
+        left.text(-NAME, line, f"{family}\n{', '.join(of['task'])}", va="center", fontsize="small")
+        for i, layer in enumerate(layers.split(NEXT)):
+            _draw_layer(left, i * BOX, line, layer)
+        for row in of.to_dict("records"):
+            _draw_errors(right, line, row, MARKERS[tasks.index(row["task"]) % len(MARKERS)])
+    _label(right)
+    _legend(figure, tasks)
     return figure
 
 
-def _text(axes: Axes, line: int, column: str, text: str, **style: Any) -> None:
-    place, alignment = COLUMNS[column]
-    axes.text(place, line, text, ha=alignment, va="center", **style)
+def _draw_layer(axes: Axes, x: float, line: int, layer: str) -> None:
+    colour = next((colour for word, colour in BREAKS.items() if word in layer), None)
+    style: dict[str, Any] = {"edgecolor": colour or "0.45", "facecolor": colour or "white", "linewidth": 0.9}
+    size = BOX - 0.14, 0.78
+    box = FancyBboxPatch((x, line - size[1] / 2), *size, boxstyle="round,pad=0,rounding_size=0.06", **style)
+    axes.add_patch(box)
+    first, _, rest = re.sub(r"(?<=\d)x(?=\d)", "\N{MULTIPLICATION SIGN}", layer).partition(" ")
+    words = f"{first}\n{rest}".replace(" stride", "\nstride").strip()
+    text: dict[str, Any] = {"va": "center", "ha": "center", "fontsize": 6.5, "color": "white" if colour else "black"}
+    axes.text(x + size[0] / 2, line, words, linespacing=1.0, **text)
+    if x:
+        axes.annotate("", (x, line), (x - 0.14, line), arrowprops={"arrowstyle": "-", "color": "0.45"})
 
 
-def _draw_row(axes: Axes, line: int, row: dict[str, Any]) -> None:
-    _text(axes, line, "network", row["family"])
-    _text(axes, line, "parameters", f"{row['n_parameters']:,}")
-    _text(axes, line, "stride", NONE if pd.isna(row["stride"]) else str(row["stride"]))
-    for column, name in zip(list(COLUMNS)[-2:], ERRORS, strict=True):
-        error = row[name]
-        if math.isnan(error):
-            _text(axes, line, column, NONE)
-            continue
-        mark, colour = HOLDS if error < ROUNDING else BROKEN
-        _text(axes, line, column, mark, color=colour)
-        axes.text(COLUMNS[column][0] + 0.024, line, _scientific(error), va="center")
+def _draw_errors(axes: Axes, line: int, row: dict[str, Any], marker: str) -> None:
+    """Filled: under all translations; open: under those by multiples of the stride, if there is one."""
+    for name, face, size in (("translation_error", "black", 5), ("residual_error", "none", 8)):
+        if not (name == "residual_error" and row["stride"] == 1):
+            at = max(row[name], LEAST) if np.isfinite(row[name]) else np.nan
+            style: dict[str, Any] = {"color": "black", "markerfacecolor": face, "clip_on": False}
+            axes.plot(at, line, marker, markersize=size, markeredgewidth=0.8, **style)
 
 
-def _scientific(value: float) -> str:
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    digits, exponent = f"{value:.0e}".split("e")
-    return rf"${digits}\times 10^{{{int(exponent)}}}$"
+def _label(axes: Axes) -> None:
+    axes.axvspan(LEAST / 10, ROUNDING, color="0.93", zorder=0)
+    axes.set(xscale="log", xlim=(LEAST / 3, 30), xlabel="largest relative change of the output")
+    axes.text(LEAST, -0.62, "rounding", va="bottom", fontsize="small")
+    axes.xaxis.set_major_locator(LogLocator(base=1e4, numticks=9))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params(axis="y", left=False, labelleft=False)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+
+
+def _legend(figure: Picture, tasks: list[str]) -> None:
+    grey: dict[str, Any] = {"color": "black", "linestyle": ""}
+    handles: list[Artist] = [
+        *(Line2D([], [], marker=MARKERS[i % len(MARKERS)], label=task, **grey) for i, task in enumerate(tasks)),
+        Line2D([], [], marker="o", markersize=5, label="filled: all translations", **grey),
+        Line2D([], [], marker="o", markersize=8, markerfacecolor="none", label="open: multiples of the stride", **grey),
+        *(Patch(facecolor=colour, label=f"{word}: breaks translations") for word, colour in BREAKS.items()),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.4)
+
+
+def seen(numbers: pd.DataFrame) -> str:
+    """The largest errors of each architecture, in words."""
+    largest = numbers.groupby("architecture", sort=False)[["translation_error", "residual_error"]].max()
+    parts = []
+    for name, row in largest.iterrows():
+        rest = "" if np.isnan(row["residual_error"]) else f", {row['residual_error']:.1g} by multiples of its stride"
+        parts.append(f"{name} {row['translation_error']:.1g}{rest}")
+    return f"Layers as boxes, errors on a logarithmic axis. Largest change under translations: {'; '.join(parts)}."
 
 
 FIGURE = Figure(
     "fig1",
-    "Figure 1. How far translations change the output of a trained network: over all translations, and over "
-    "those by multiples of its strides. FL has no smaller group left.",
+    "Figure 1. The layers of every network from the input to the output, and how far translations change the output of "
+    "a trained one: over all translations, and over those by multiples of its strides. FL has no smaller group left. "
+    "All sites are pooled by average, maximum or sum, as the task asks where it is not named. An error of 0 is drawn "
+    "at the left end. Double precision; the first instance of each family.",
     "EQ is equivariant exactly, ST under multiples of its strides only, FL not at all.",
     shows,
     numbers,
     draw,
+    seen,
 )

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure as Picture
 
 from fluxeq.analysis.spread import spread
 from fluxeq.analysis.tables import Results
-from fluxeq.report.figures import bands, canvas
+from fluxeq.report.figures import canvas, points
 from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.looks import looks_of
 from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import Study
 from fluxeq.study.values import named
@@ -42,28 +43,34 @@ def numbers(run: Path) -> pd.DataFrame:
 
 def draw(numbers: pd.DataFrame) -> Picture:
     """Stacked panels, both axes logarithmic."""
-    titles, protocols = numbers["panel"].unique(), bands.by_protocol(numbers)
+    titles, protocols = numbers["panel"].unique(), points.by_protocol(numbers)
     figure, panels = canvas.panels(len(titles), len(protocols), 2.1, sharey=True)
     for column, (_, rows) in zip(panels.T, protocols, strict=True):
-        looks = bands.looks_of(rows)
+        looks = looks_of(rows)
         for axes, title in zip(column, titles, strict=True):
-            bands.draw_bands(axes, rows[rows["panel"] == title], "n_training", looks)
             axes.set(xscale="log", yscale="log")
+            points.draw_points(axes, rows[rows["panel"] == title], "n_training", looks)
             axes.text(0.015, 0.04, title, transform=axes.transAxes)
-        bands.ticks_at(column[-1], numbers["n_training"])
+        points.ticks_at(column[-1], numbers["n_training"])
         column[-1].set_xlabel("training configurations")
     loss = "test loss (mean squared error\nof $n$ and $|\\phi|^2$, lattice units)"  # one panel is not higher than that
     figure.supylabel(loss, fontsize="medium", multialignment="center")
-    bands.legend(figure, list(panels[0]), numbers)
+    points.legend(figure, list(panels[0]), numbers, lines=True)
     return figure
+
+
+def seen(numbers: pd.DataFrame) -> str:
+    """Medians of all families at the smallest and the largest training set, in words."""
+    return points.seen(numbers.sort_values("n_training", kind="stable"), "n_training")
 
 
 FIGURE = Figure(
     "fig2",
     "Figure 2. Test loss on the training lattice, over all mu of the test, against the size of the training "
-    "set. Bands run from the best to the worst instance; dashed: mean; line: median.",
+    "set. Families stand side by side at each size.",
     "EQ lies far below ST and FL and improves with more data; ST and FL hardly do, augmented or not.",
     shows,
     numbers,
     draw,
+    seen,
 )

@@ -2,7 +2,8 @@
 
 Trained at one mu on one lattice; the best instance is the one with the lowest loss there, among those that were trained
 on the most configurations. Errors are those of the Monte-Carlo means, and absent where the series is constant. Below,
-the mean difference of prediction and truth on the same configurations, in units of that error.
+the mean difference of prediction and truth on the same configurations, in units of that error: a network predicts at
+the points of the test alone, so that no line joins them.
 """
 
 from pathlib import Path
@@ -14,19 +15,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
+from matplotlib.transforms import ScaledTranslation
 
 from fluxeq.analysis.spread import best_instance, sizes
 from fluxeq.analysis.tables import Results, select
-from fluxeq.report.figures import bands, canvas
+from fluxeq.report.figures import canvas, points
 from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.looks import Look
 from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import Study
+from fluxeq.theory import written
 
 SECTION, ARCHITECTURE = "regression", "EQ"
 """What is shown: the first family of each protocol, without augmentation."""
 QUANTITIES = {"n": r"particle density $n$", "phi2": r"$|\phi|^2$"}
 MARKERS = "osD^vPX*"
-QUANTITY_COLOURS = {"n": "#0072B2", "phi2": "#D55E00"}
+LOOKS = (Look("#000000", "o"), Look("#CC79A7", "s"))
+"""Of the two quantities, none of which is a family."""
 
 
 def shows(study: Study) -> bool:
@@ -40,8 +46,10 @@ def numbers(run: Path) -> pd.DataFrame:
     """True and predicted mean of both observables for each lattice and mu."""
     results = Results(run)
     first = {name: results.of(name).families(SECTION, ARCHITECTURE, augmentation=False)[:1] for name in PROTOCOLS}
-    trained_at = results.trained_at(SECTION)
-    rows = [select(results.final(SECTION), family=family) for families in first.values() for family in families]
+    final, trained_at = results.final(SECTION), results.trained_at(SECTION)
+    families = [family for families in first.values() for family in families]
+    there = [family for family in families if (final["family"] == family).any()] or families[:1]
+    rows = [select(final, family=family) for family in there]
     best = (
         pd.concat(best_instance(of_one, trained_at) for of_one in rows)
         .sort_values("mu")
@@ -52,82 +60,103 @@ def numbers(run: Path) -> pd.DataFrame:
     names |= {"bias": "difference", "bias_error": "difference_error"}
     table = best.rename(columns=names)[["protocol", "model", "shape", "mu", *names.values()]].reset_index(drop=True)
     errors = table["truth_error"].where(table["truth_error"] > 0)
-    return table.assign(deviation=table["difference"] / errors)
+    trained = (table["shape"] == trained_at["shape"]) & (table["mu"] == trained_at["mu"])
+    return table.assign(deviation=table["difference"] / errors, trained=trained)
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """Points with errors for the truth, lines for the prediction, one colour per lattice; deviations below."""
-    protocols, shapes = bands.by_protocol(numbers), list(numbers["shape"].unique())
-    figure, panels = canvas.panels(3, len(protocols), 2.3, ratios=(3, 3, 1.6))
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(shapes)))
+    """Open markers with errors for the truth, crosses for the prediction, one colour per lattice; deviations below."""
+    protocols, shapes = points.by_protocol(numbers), list(numbers["shape"].unique())
+    figure, panels = canvas.panels(3, len(protocols), 2.3, ratios=(3, 3, 1.8))
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(shapes)))
     for column, (protocol, of) in zip(panels.T, protocols, strict=True):
         for axes, quantity in zip(column, QUANTITIES, strict=False):
             for shape, colour, marker in zip(shapes, colours, MARKERS * len(shapes), strict=False):
                 _draw_lattice(axes, of[(of["shape"] == shape) & (of["quantity"] == quantity)], colour, marker)
-        _draw_deviations(column[2], of, shapes)
+        _draw_deviations(column[2], of)
+        for axes in column:
+            points.mark_trained(axes, of.loc[of["trained"], "mu"].unique())
         column[0].set_title(protocol)
         column[2].set_xlabel(r"chemical potential $\mu$ (lattice units)")
     for axes, name in zip(panels[:, 0], QUANTITIES.values(), strict=False):
         axes.set_ylabel(f"{name} (lattice units)")
-    panels[2, 0].set_ylabel("mean difference\n(MC errors)")
-    _legend(panels[0, 0], shapes, colours)
+    panels[2, 0].set_ylabel("|mean difference|\n(Monte-Carlo errors)")
+    trained = numbers.loc[numbers["trained"], "shape"].unique()
+    _legend(figure, panels[0, 0], shapes, colours, f"training set ({', '.join(trained)})" if len(trained) else "")
     return figure
 
 
 def _draw_lattice(axes: Axes, rows: pd.DataFrame, colour: np.ndarray, marker: str) -> None:
-    axes.plot(rows["mu"], rows["prediction"], color=colour, linewidth=1.1)
     errors = rows["truth_error"].fillna(0)
-    axes.errorbar(
-        rows["mu"],
-        rows["truth"],
-        errors,
-        color=colour,
-        fmt=marker,
-        markersize=3.6,
-        markerfacecolor="white",
-        markeredgewidth=0.8,
-        elinewidth=0.8,
-    )
+    style: dict[str, Any] = {"markersize": 6, "markerfacecolor": "none", "markeredgewidth": 0.8, "elinewidth": 0.8}
+    axes.errorbar(rows["mu"], rows["truth"], errors, color=colour, fmt=marker, **style)
+    axes.plot(rows["mu"], rows["prediction"], "x", color=colour, markersize=3.2, markeredgewidth=1.1)
 
 
-def _draw_deviations(axes: Axes, numbers: pd.DataFrame, shapes: list[str]) -> None:
-    """Every lattice and mu, one colour for each quantity, and the Monte-Carlo error as a band."""
-    axes.axhspan(-1, 1, color="0.9", linewidth=0, zorder=0)
-    for quantity, name in QUANTITIES.items():
-        rows, colour = numbers[numbers["quantity"] == quantity], QUANTITY_COLOURS[quantity]
-        for i, (shape, marker) in enumerate(zip(shapes, MARKERS * len(shapes), strict=False)):
-            here, label = rows[rows["shape"] == shape], name if i == 0 else "_"
-            axes.plot(here["mu"], here["deviation"], marker, markersize=2.4, color=colour, label=label)
-    axes.set_ylim(_symmetric(axes.get_ylim()))
-    axes.legend(loc="lower right", ncols=2, markerscale=1.8)
+def _draw_deviations(axes: Axes, numbers: pd.DataFrame) -> None:
+    """Every lattice and mu, a colour and marker for each quantity, filled where the prediction is too high."""
+    axes.set_yscale("log")
+    for quantity, (name, look) in zip(QUANTITIES, zip(QUANTITIES.values(), LOOKS, strict=True), strict=True):
+        rows = numbers[(numbers["quantity"] == quantity) & (numbers["deviation"] != 0)]
+        style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": "", "markersize": 3.2}
+        shift = ScaledTranslation((2.2 if quantity == "n" else -2.2) / 72, 0, axes.figure.dpi_scale_trans)
+        for high, face in ((True, look.colour), (False, "white")):
+            some = rows[(rows["deviation"] > 0) == high]
+            moved: dict[str, Any] = {"transform": axes.transData + shift, "markerfacecolor": face}
+            axes.plot(some["mu"], some["deviation"].abs(), label=name if high else "_", **style, **moved)
+        axes.update_datalim(rows[["mu", "deviation"]].abs().dropna().to_numpy())
+    axes.axhline(1, color="0.2", linewidth=0.8, linestyle="--")
+    axes.autoscale_view()
+    axes.yaxis.set_major_locator(LogLocator(numticks=6))
 
 
-def _symmetric(limits: tuple[float, float]) -> tuple[float, float]:
-    largest = max(1.3, *map(abs, limits))
-    return -largest, largest
-
-
-def _legend(axes: Axes, shapes: list[str], colours: np.ndarray) -> None:
-    style: dict[str, Any] = {"markerfacecolor": "white", "markersize": 4}
+def _legend(figure: Picture, axes: Axes, shapes: list[str], colours: np.ndarray, trained: str) -> None:
+    """Put lattices into the first panel and all else below the panels."""
+    style: dict[str, Any] = {"markerfacecolor": "none", "linestyle": ""}
     lattices = [
         Line2D([], [], color=colour, marker=marker, label=shape.replace("x", r"$\times$"), **style)
         for shape, colour, marker in zip(shapes, colours, MARKERS * len(shapes), strict=False)
     ]
-    first = axes.legend(handles=lattices, loc="upper left", title=r"$N_t\times N_x$", title_fontsize="small")
-    axes.add_artist(first)
+    axes.legend(handles=lattices, loc="upper left", title=r"$N_t\times N_x$", title_fontsize="small")
     kinds = [
-        Line2D([], [], color="0.3", marker="o", linestyle="", label="Monte Carlo", **style),
-        Line2D([], [], color="0.3", linewidth=1.1, label="EQ network"),
+        Line2D([], [], color="0.3", marker="o", markersize=6, label="Monte Carlo", **style),
+        Line2D([], [], color="0.3", marker="x", markersize=3.2, label="EQ network", **style),
+        *([Line2D([], [], label=trained, **points.TRAINED)] if trained else []),
+        Line2D([], [], color="0.2", linewidth=0.8, linestyle="--", label="one Monte-Carlo error"),
+        *(
+            Line2D(
+                [], [], color=look.colour, marker=look.marker, linestyle="", label=f"{name}: too high (open: too low)"
+            )
+            for name, look in zip(("$n$", r"$|\phi|^2$"), LOOKS, strict=True)
+        ),
     ]
-    axes.legend(handles=kinds, loc="upper left", bbox_to_anchor=(0.22, 1))
+    figure.legend(handles=kinds, loc="outside lower center", ncols=3, columnspacing=1.4)
+
+
+def seen(numbers: pd.DataFrame) -> str:
+    """How the truth runs on the largest lattice, and how far the predictions are from it at most, in words."""
+    parts, last = [], numbers[numbers["shape"] == numbers["shape"].iloc[-1]].sort_values("mu")
+    for quantity, of in last.groupby("quantity", sort=False):
+        first, end = of.iloc[0], of.iloc[-1]
+        course = (
+            f"from {first['truth']:.3g} at mu = {written(first['mu'])} to {end['truth']:.3g} at {written(end['mu'])}"
+        )
+        parts.append(f"{quantity} on {end['shape']} runs {course}")
+    for protocol, of in points.by_protocol(numbers):
+        n, far = of["deviation"].notna().sum(), (of["deviation"].abs() > 1).sum()
+        worst = of["deviation"].abs().max()
+        parts.append(f"{protocol}: {n - far} of {n} mean predictions within one Monte-Carlo error, {worst:.2g} at most")
+    return f"{'; '.join(parts)}."
 
 
 FIGURE = Figure(
     "fig3",
     "Figure 3. Density and |phi|^2 against mu for every lattice: Monte-Carlo means with errors, and the mean "
-    "predictions of the best EQ instance, which was trained at one mu and one lattice size.",
+    "predictions of the best EQ instance, which was trained at one mu and one lattice size. Below, the mean difference "
+    "of the two on the same configurations, over the error of the Monte-Carlo mean.",
     "The predictions stay very close to the true values at every mu and size, and show the onset on 200x10.",
     shows,
     numbers,
     draw,
+    seen,
 )

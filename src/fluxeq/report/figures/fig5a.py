@@ -100,6 +100,14 @@ def _links(rows: pd.DataFrame, nu: str) -> list[np.ndarray]:
     return list(np.stack([start, start + np.array(STEPS[nu])], axis=1))
 
 
+def seen(numbers: pd.DataFrame) -> str:
+    """The range of the flux, the length of the worm and where its ends are, in words."""
+    ends = numbers[numbers["divergence"] != 0]
+    where = " and ".join(f"{row.divergence:+d} at t = {row.t}, x = {row.x}" for row in ends.itertuples())
+    flux, links = numbers[["k_t", "k_x"]].to_numpy(), (numbers[["worm_t", "worm_x"]] != 0).sum(axis=None)
+    return f"k from {flux.min()} to {flux.max()}; a worm on {links} links; divergence {where}."
+
+
 FIGURE = Figure(
     "fig5a",
     "Figure 5a. A configuration with an open worm, and the two sites where flux is not conserved.",
@@ -107,4 +115,5 @@ FIGURE = Figure(
     shows,
     numbers,
     draw,
+    seen,
 )

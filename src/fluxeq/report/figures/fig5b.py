@@ -1,12 +1,13 @@
 """Figure 5b: final feature maps of the best networks that detect worms, on the configuration of figure 5a.
 
 For the first family of each architecture and protocol the channel that responds most, then the next ones by their
-largest value; the marks are the violations of flux conservation. A map coarser than the lattice, behind strides, is
-drawn in blocks of the sites that it sums up, the first of which is in the table.
+largest value, each on a scale of its own; the marks are the violations of flux conservation. The value at a site is
+what the kernels make of the sites from there on, in the direction of larger t and x: a reaction to a violation shows at
+its site, or below and to the left of it, by less than the receptive field. A map coarser than the lattice, behind
+strides, is drawn in blocks of the sites that it sums up, the first of which is in the table.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,15 +49,14 @@ def numbers(run: Path) -> pd.DataFrame:
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """A row per family, a column per channel, one scale of colours for each row."""
+    """A row per family, a column per channel, a scale of colours for each panel."""
     maps, violations = numbers.dropna(subset="channel"), numbers.dropna(subset="divergence")
     families = list(maps["family"].unique())
     columns = int(maps.groupby("family")["channel"].nunique().max())
-    figure = Picture(figsize=(1.1 + 2.1 * columns, 2.4 * len(families)), layout="constrained")
+    figure = Picture(figsize=(2.6 * columns, 2.4 * len(families)), layout="constrained")
     grid = figure.subplots(len(families), columns, squeeze=False)
     for panels, family in zip(grid, families, strict=True):
-        mesh = _draw_row(panels, family, maps[maps["family"] == family], violations)
-        figure.colorbar(mesh, ax=list(panels), shrink=0.85, label="feature")
+        _draw_row(panels, family, maps[maps["family"] == family], violations)
     return figure
 
 
@@ -69,28 +69,26 @@ def _strongest(channels: pd.DataFrame) -> pd.DataFrame:
     return kept.sort_values("channel", key=lambda column: column.map(order.index), kind="stable")
 
 
-def _draw_row(panels: np.ndarray, family: str, maps: pd.DataFrame, violations: pd.DataFrame) -> QuadMesh:
-    limits = float(maps["value"].min()), float(maps["value"].max())
+def _draw_row(panels: np.ndarray, family: str, maps: pd.DataFrame, violations: pd.DataFrame) -> None:
     channels = list(maps["channel"].unique())
     for axes, channel in zip(panels, channels, strict=False):
         rows = maps[maps["channel"] == channel]
-        mesh = _draw_map(axes, rows, limits)
+        axes.figure.colorbar(_draw_map(axes, rows), ax=axes, shrink=0.85)
         lattices.mark_violations(axes, violations, rings=True)
         strongest = ", strongest" if rows["selected"].any() else ""
-        axes.set_title(f"{family}, channel {channel}{strongest}")
+        axes.set_title(f"channel {channel}{strongest}")
+    panels[0].set_ylabel(f"{family}\ntime $t$")
     for axes in panels[len(channels) :]:
         axes.set_axis_off()
-    return mesh
 
 
-def _draw_map(axes: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> QuadMesh:
+def _draw_map(axes: Axes, rows: pd.DataFrame) -> QuadMesh:
     """Draw the map of one channel in blocks."""
     table = rows.pivot(index="t", columns="x", values="value")
     edges = [_edges(places.to_numpy()) for places in (table.columns, table.index)]
     axes.grid(False)
     axes.set(aspect="equal", xlabel=r"space $x$", ylabel=r"time $t$")
-    style: dict[str, Any] = {"cmap": "Greys", "vmin": limits[0], "vmax": limits[1]}
-    return axes.pcolormesh(*edges, table.to_numpy(), edgecolor="0.8", linewidth=0.3, **style)
+    return axes.pcolormesh(*edges, table.to_numpy(), edgecolor="0.8", linewidth=0.3, cmap="Greys")
 
 
 def _edges(first: np.ndarray) -> np.ndarray:
@@ -99,11 +97,25 @@ def _edges(first: np.ndarray) -> np.ndarray:
     return np.append(first, first[-1] + width) - 0.5
 
 
+def seen(numbers: pd.DataFrame) -> str:
+    """Where the violations are, and where the strongest channel of each family has its largest value, in words."""
+    ends = numbers.dropna(subset="divergence")
+    parts = [f"divergence {row.divergence:+.0f} at t = {row.t}, x = {row.x}" for row in ends.itertuples()]
+    for family, of in numbers.dropna(subset="channel").groupby("family", sort=False):
+        largest = of[of["channel"] == of["channel"].iloc[0]].sort_values("value").iloc[-1]
+        place = f"t = {largest['t']}, x = {largest['x']}"
+        parts.append(f"{family}, channel {largest['channel']}: largest value {largest['value']:.2g} at {place}")
+    return f"{'; '.join(parts)}."
+
+
 FIGURE = Figure(
     "fig5b",
-    "Figure 5b. Feature maps of the best EQ and ST detectors on that configuration.",
+    "Figure 5b. Feature maps of the best EQ and ST detectors on the configuration of figure 5a, each with a scale of "
+    "its own. A kernel begins at its site and reaches upwards and to the right, so that a reaction to a violation "
+    "(ring) shows there, or below and to the left of it.",
     "The networks react to one of the two violations only.",
     shows,
     numbers,
     draw,
+    seen,
 )

@@ -25,6 +25,8 @@ class Figure:
     numbers: Callable[[Path], pd.DataFrame]
     """Exactly the numbers that it shows, of a run folder. Raises InputError if the run lacks them."""
     draw: Callable[[pd.DataFrame], Picture]
+    seen: Callable[[pd.DataFrame], str] = lambda numbers: ""
+    """What is to be seen in it, in words and numbers, for those who cannot see it; empty if the caption says it all."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "draw", styled(self.draw))

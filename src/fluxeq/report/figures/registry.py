@@ -22,8 +22,9 @@ def _require_figure(name: str, found: Any) -> Figure:
     return found
 
 
-_PAPER = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b", "search", "selection")
-FIGURES: Registry[Figure] = Registry("figure", "figures", _require_figure, *_PAPER)
+_PAPER = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "fig7a", "fig7b")
+_FURTHER = ("learning", "search", "selection", "sampling")
+FIGURES: Registry[Figure] = Registry("figure", "figures", _require_figure, *_PAPER, *_FURTHER)
 """All figures by name, those of the paper first."""
 OF_SEARCHES = {"search": search.numbers_of, "selection": selection.numbers_of}
 """Figures that show nothing but searches: their numbers, from folders of these and the study."""

@@ -16,11 +16,13 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from fluxeq.analysis.tables import WAY_OUT, Results
 from fluxeq.errors import InputError
-from fluxeq.report.figures import bands
 from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.looks import Look, looks_of_architectures
 from fluxeq.study.study import Study
 from fluxeq.system.files import read_json
 
+BARS = 0.7
+"""The share of its place that the bars of a choice take."""
 MOST = 7
 """Choices that are shown, the most important ones of all architectures."""
 COLUMNS = {
@@ -98,7 +100,7 @@ def _importances(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def draw(numbers: pd.DataFrame) -> Picture:
     """A row for each task: history, sizes and importances; losses and sizes on logarithmic axes."""
-    looks = bands.looks_of(numbers.assign(family=numbers["architecture"], augmentation=False))
+    looks = looks_of_architectures(numbers)
     tasks = list(numbers["task"].unique())
     figure = Picture(figsize=(9.6, 2.7 * len(tasks) + 0.6), layout="constrained")
     for task, row in zip(tasks, figure.subplots(len(tasks), 3, squeeze=False), strict=True):
@@ -118,14 +120,14 @@ def draw(numbers: pd.DataFrame) -> Picture:
     return figure
 
 
-def _draw_history(axes: Axes, rows: pd.DataFrame, look: bands.Look) -> None:
+def _draw_history(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
     drawn = rows.replace(np.inf, np.nan)
     at = drawn["number"].to_numpy(dtype=float)
     axes.step(at, drawn["best_so_far"], where="post", color=look.colour)
     _draw_settings(axes, at, drawn, look)
 
 
-def _draw_sizes(axes: Axes, rows: pd.DataFrame, look: bands.Look) -> None:
+def _draw_sizes(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
     name, drawn = rows["architecture"].iloc[0], rows.replace(np.inf, np.nan)
     _draw_settings(axes, drawn["n_parameters"].to_numpy(dtype=float), drawn, look, name)
     winner = drawn[drawn["winner"]]
@@ -133,7 +135,7 @@ def _draw_sizes(axes: Axes, rows: pd.DataFrame, look: bands.Look) -> None:
     axes.plot(winner["n_parameters"].astype(float), winner["value"], "*", **style, zorder=5)
 
 
-def _draw_settings(axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: bands.Look, label: str = "") -> None:
+def _draw_settings(axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: Look, label: str = "") -> None:
     """Draw a marker for each setting, hollow if it was given up early."""
     pruned, value = rows["pruned"].to_numpy(), rows["value"].to_numpy()
     style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": "none", "alpha": 0.7}
@@ -141,7 +143,7 @@ def _draw_settings(axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: bands.L
     axes.plot(at[pruned], value[pruned], markersize=4, fillstyle="none", **style)
 
 
-def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, bands.Look]) -> None:
+def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
     """Draw bars for the choices that matter most for any architecture."""
     axes.set_xlabel("importance")
     if rows.empty:
@@ -152,11 +154,19 @@ def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, bands.Loo
     table = rows.groupby(["choice", "architecture"])["importance"].sum().unstack().fillna(0.0) / n_searches
     shown = table.loc[table.max(axis="columns").sort_values().index[-MOST:]]
     names = [name for name in looks if name in shown]
-    width = bands.BOXES / len(names)
+    width = BARS / len(names)
     for i, name in enumerate(names):
         at = np.arange(len(shown)) + ((len(names) - 1) / 2 - i) * width
         axes.barh(at, shown[name], width, color=looks[name].colour)
     axes.set_yticks(range(len(shown)), [choice.replace("_", " ") for choice in shown.index])
+
+
+def seen(numbers: pd.DataFrame) -> str:
+    """The winner of every search, in words."""
+    settings = numbers[numbers["quantity"] == "setting"]
+    winners = settings[settings["winner"].astype(bool)]
+    listed = (f"{row.search} {row.n_parameters:.0f} parameters, {row.value:.2g}" for row in winners.itertuples())
+    return f"Parameters and validation loss of the best setting. {'; '.join(listed)}."
 
 
 FIGURE = Figure(
@@ -167,4 +177,5 @@ FIGURE = Figure(
     shows,
     numbers,
     draw,
+    seen,
 )

@@ -18,8 +18,8 @@ from matplotlib.ticker import LogLocator
 
 from fluxeq.analysis import selection
 from fluxeq.analysis.tables import Results
-from fluxeq.report.figures import bands
 from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.looks import Look, looks_of_architectures
 from fluxeq.study.study import Study
 
 SYMBOLS = {"eta": r"$\eta$", "lam": r"$\lambda$", "mu": r"$\mu$"}
@@ -46,7 +46,7 @@ def numbers_of(folders: Sequence[Path], study: Study) -> pd.DataFrame:
 
 def draw(numbers: pd.DataFrame) -> Picture:
     """A row of two panels for each task, with the same logarithmic axes; above it what the choices are worth."""
-    looks = bands.looks_of(numbers.assign(family=numbers["architecture"], augmentation=False))
+    looks = looks_of_architectures(numbers)
     tasks = numbers["task"].unique()
     figure = Picture(figsize=(7.6, 4.3 * len(tasks) + 0.3), layout="constrained")
     for part, task in zip(figure.subfigures(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
@@ -67,7 +67,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
     return figure
 
 
-def _draw_settings(axes: Axes, rows: pd.DataFrame, loss: str, look: bands.Look) -> None:
+def _draw_settings(axes: Axes, rows: pd.DataFrame, loss: str, look: Look) -> None:
     """Draw a marker for each setting, hollow with a hidden dense layer."""
     for dense, some in rows.groupby("dense"):
         face = "none" if dense else look.colour
@@ -75,7 +75,7 @@ def _draw_settings(axes: Axes, rows: pd.DataFrame, loss: str, look: bands.Look) 
         axes.plot(some[loss], some["test"], markersize=5, markerfacecolor=face, **style)
 
 
-def _draw_choices(axes: Axes, rows: pd.DataFrame, loss: str, choice: str, look: bands.Look) -> None:
+def _draw_choices(axes: Axes, rows: pd.DataFrame, loss: str, choice: str, look: Look) -> None:
     """Draw stars at what this loss chooses in each search, and the largest at the best of these."""
     chosen = rows[rows[choice]]
     for _, one in chosen.iterrows():
@@ -86,7 +86,7 @@ def _draw_choices(axes: Axes, rows: pd.DataFrame, loss: str, choice: str, look: 
         axes.plot(one[loss], one["test"], "*", markersize=size, zorder=above, **style)
 
 
-def _legend(part: Any, rows: pd.DataFrame, looks: dict[str, bands.Look]) -> None:
+def _legend(part: Any, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
     """Put above the panels of a task what its two validation sets choose."""
     first, second = (_symbols(rows[place].iloc[0]) for _, place in PANELS.values())
     gains = list(selection.gains(rows).itertuples())
@@ -132,6 +132,15 @@ def _short(loss: float) -> str:
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
+def seen(numbers: pd.DataFrame) -> str:
+    """The test loss of what each validation set chooses, in words."""
+    listed = (
+        f"{row.task}, {row.architecture}: {_short(row.chosen)} and {_short(row.chosen_elsewhere)}"
+        for row in selection.gains(numbers).itertuples()
+    )
+    return f"Test loss of the setting chosen by the first and by the second validation set. {'; '.join(listed)}."
+
+
 FIGURE = Figure(
     "selection",
     "What a search sees and what it does not. Every setting that was tried: its loss over all couplings of the test, "
@@ -143,4 +152,5 @@ FIGURE = Figure(
     shows,
     numbers,
     draw,
+    seen,
 )

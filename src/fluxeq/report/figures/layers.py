@@ -1,0 +1,53 @@
+"""The layers of a network in words, from the study and its searches: what figure 1 draws."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fluxeq.analysis.tables import Results
+from fluxeq.errors import InputError
+from fluxeq.study.family import file_stem
+from fluxeq.system.files import read_json
+
+NEXT = " > "
+"""Between two layers."""
+
+
+def layers_of(results: Results, section: str, family: str) -> str:
+    """The layers of the first instance of a family in their order; empty if its network is not known here."""
+    from fluxeq.nets.architecture import configured
+
+    try:
+        settings = results.section(section)
+        if (about := settings.families.get(family)) is None:
+            return ""
+        config = about.networks[0].config if about.networks else _winner(results, section, about.architecture)
+        network: Any = configured(about.architecture, config, settings.shape)
+    except InputError:
+        return ""
+    return NEXT.join(_layers(network))
+
+
+def _winner(results: Results, section: str, architecture: str) -> dict[str, Any]:
+    """What the first search of an architecture found; nothing if it is not there."""
+    path = results.run / "searches" / f"{section}-{file_stem(architecture)}" / "best.json"
+    found = read_json(path) if path.is_file() else None
+    if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
+        raise InputError(f"{path}: not the winner of a search")
+    return found["config"]
+
+
+def _layers(network: Any) -> Iterator[str]:
+    for block in getattr(network, "blocks", ()):
+        stride = f"stride {block.stride}" if block.stride > 1 else ""
+        pooled = f"pool {block.pooling}x{block.pooling}" if block.pooling > 1 else ""
+        own = f" {stride}" if stride and not pooled else ""
+        yield f"conv {block.kernel}x{block.kernel}, {block.channels}{own}"
+        if pooled:
+            yield f"{pooled} {stride}".rstrip()
+    dense = [f"dense {width}" for width in getattr(network, "dense", ())]
+    if hasattr(network, "global_pooling"):
+        over_sites = f"{network.global_pooling} of sites" if network.global_pooling else "pool all sites"
+        local = not dense and network.readout != "pooled"
+        yield from ["readout", over_sites] if local else [over_sites, *dense, "readout"]
+    elif hasattr(network, "shape"):
+        yield from ["flatten all sites", *dense, "readout"]

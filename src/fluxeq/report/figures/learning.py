@@ -1,0 +1,83 @@
+"""Learning curves: the validation loss of every instance of the largest training sets without augmentation.
+
+A Levenberg-Marquardt step counts as an epoch. A model is the best of its epochs, not the last one.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import MaxNLocator
+
+from fluxeq.analysis.tables import WAY_OUT, Results
+from fluxeq.errors import InputError
+from fluxeq.report.figures import canvas, points
+from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.looks import looks_of
+from fluxeq.study.study import Study
+
+KEYS = ["task", "protocol", "family", "architecture", "augmentation", "n_training", "instance", "model"]
+
+
+def shows(study: Study) -> bool:
+    """Whether any networks are trained."""
+    return any(not family.function for section in study.tasks.values() for family in section.families.values())
+
+
+def numbers(run: Path) -> pd.DataFrame:
+    """One row for each epoch of an instance. Raises InputError if no learning curve is there."""
+    results = Results(run)
+    largest = {name: section.n_training[-1] for name, section in results.study.tasks.items()}
+    models = results.metrics[KEYS].drop_duplicates()
+    models = models[~models["augmentation"] & (models["n_training"] == models["task"].map(largest))]
+    found = []
+    for row in models.to_dict("records"):
+        path = (run / row["model"]).with_suffix(".csv")
+        if row["architecture"] and path.is_file():
+            curve = pd.read_csv(path)[["epoch", "training_loss", "validation_loss"]]
+            found.append(curve.assign(**row)[[*KEYS[:-1], *curve]])
+    if not found:
+        raise InputError(f"{run / 'models'}: no learning curves; {WAY_OUT}")
+    return pd.concat(found, ignore_index=True)
+
+
+def draw(numbers: pd.DataFrame) -> Picture:
+    """A row for each task, a column for each protocol; a line for each instance."""
+    tasks, protocols = list(numbers["task"].unique()), points.by_protocol(numbers)
+    figure, panels = canvas.panels(len(tasks), len(protocols), 2.0, sharex=False)
+    for column, (protocol, rows) in zip(panels.T, protocols, strict=True):
+        looks = looks_of(rows)
+        for axes, task in zip(column, tasks, strict=True):
+            of_task = rows[(rows["task"] == task) & (rows["validation_loss"] > 0)]
+            for (family, _), curve in of_task.groupby(["family", "instance"], sort=False):
+                style = {"color": looks[family].colour, "linestyle": looks[family].line}
+                axes.plot(curve["epoch"], curve["validation_loss"], linewidth=0.8, alpha=0.8, **style)
+            axes.set(yscale="log")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_visible(len(of_task) > 0)
+        points.name_families(column[0], protocol, looks, lines=True, markers=False)
+        column[-1].set_xlabel("epoch")
+    for axes, task in zip(panels[:, 0], tasks, strict=True):
+        axes.set_ylabel(f"{task}\nvalidation loss")
+    return figure
+
+
+def seen(numbers: pd.DataFrame) -> str:
+    """The median over the instances of the lowest validation loss of every family, in words."""
+    keys = ["task", "protocol", "family"]
+    lowest = numbers.groupby([*keys, "instance"], sort=False)["validation_loss"].min()
+    medians = lowest.groupby(keys, sort=False).median()
+    listed = (f"{task}, {family} {loss:.2g}" for (task, _, family), loss in medians.items())
+    return f"Lowest validation loss, median over the instances. {'; '.join(listed)}."
+
+
+FIGURE = Figure(
+    "learning",
+    "Learning curves. Validation loss of every instance of the largest training sets without augmentation, the epochs "
+    "of Levenberg-Marquardt steps included. The model of an instance is the best of its epochs.",
+    "",
+    shows,
+    numbers,
+    draw,
+    seen,
+)

@@ -1,0 +1,51 @@
+"""How families are drawn: a colour, a marker and a line each, the same in every figure.
+
+Colours are those of Okabe and Ito, distinct for the colour-blind; markers and lines tell families apart in grey.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import pandas as pd
+
+
+class Look(NamedTuple):
+    """How a family is drawn."""
+
+    colour: str
+    marker: str
+    line: str | tuple[int, tuple[int, ...]] = "-"
+
+
+KNOWN = {
+    "EQ": (Look("#0072B2", "o"), Look("#56B4E9", "P", (0, (8, 2)))),
+    "ST": (Look("#D55E00", "s", "--"), Look("#CC79A7", "D", "-."), Look("#E69F00", "v", (0, (4, 1, 1, 1, 1, 1)))),
+    "FL": (Look("#009E73", "^", ":"),),
+}
+"""Of the first families of an architecture, whether with augmentation or without."""
+FURTHER = (
+    Look("#000000", "X", (0, (1, 3))),
+    Look("#999999", "*", (0, (5, 4))),
+    Look("#8C6D31", "p", (0, (9, 4))),
+    Look("#882255", "<", (0, (3, 3))),
+    Look("#332288", ">", (0, (7, 1, 1, 1))),
+    Look("#6F7B00", "h", (0, (2, 1))),
+)
+"""For all others, in turn."""
+
+
+def looks_of(numbers: pd.DataFrame) -> dict[str, Look]:
+    """The look of each family of one protocol in the numbers of a figure, those without augmentation first."""
+    families = numbers[["family", "architecture", "augmentation"]].drop_duplicates()
+    families = families.sort_values("augmentation", kind="stable")
+    known = {kind: iter(KNOWN.get(kind[0], ())) for kind in itertools.product(families["architecture"], (False, True))}
+    further = itertools.cycle(FURTHER)
+    return {
+        family: next(known[architecture, augmentation], None) or next(further)
+        for family, architecture, augmentation in families.itertuples(index=False, name=None)
+    }
+
+
+def looks_of_architectures(numbers: pd.DataFrame) -> dict[str, Look]:
+    """The look of each architecture in a table that tells no families apart."""
+    return looks_of(numbers.assign(family=numbers["architecture"], augmentation=False))

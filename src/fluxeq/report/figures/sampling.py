@@ -1,0 +1,79 @@
+"""The sampler: autocorrelation, agreement of chains, and accepted moves of every ensemble of a run.
+
+tau_int of n in stored configurations, where 1/2 means that they are independent; R-hat of n over the halves of all
+chains; the share of accepted moves of each kind. What is constant has neither tau_int nor R-hat.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import MaxNLocator
+
+from fluxeq.analysis.sampling import sampling
+from fluxeq.report.figures.figure import Figure
+from fluxeq.study.study import Study
+
+PANELS = {"tau_int": r"$\tau_\mathrm{int}$ of $n$" + "\n(configurations)", "r_hat": r"$\hat R$ of $n$"}
+WANTED = {"tau_int": 0.5, "r_hat": 1.0}
+"""Of independent configurations, from chains that agree."""
+MOVES = {"enter": "o", "leave": "s", "remove": "^", "add": "v"}
+
+
+def shows(study: Study) -> bool:
+    """Every study samples."""
+    return True
+
+
+def numbers(run: Path) -> pd.DataFrame:
+    """One row for each ensemble of closed configurations that is still there."""
+    return sampling(run)
+
+
+def draw(numbers: pd.DataFrame) -> Picture:
+    """Three panels above each other; ensembles side by side, by lattice and couplings."""
+    figure = Picture(figsize=(7.4, 6.2), layout="constrained")
+    *measured, moves = figure.subplots(3, 1, sharex=True)
+    at = np.arange(1, len(numbers) + 1)
+    for axes, (name, label) in zip(measured, PANELS.items(), strict=True):
+        axes.plot(at, numbers[name], "o", color="black", markersize=3)
+        axes.axhline(WANTED[name], color="0.4", linestyle="--", linewidth=0.8)
+        axes.set_ylabel(label)
+    for name, marker in MOVES.items():
+        moves.plot(at, numbers[name], marker, markersize=3, label=name)
+    moves.set(ylabel="accepted moves", ylim=(0, 1), xlabel="ensemble")
+    moves.xaxis.set_major_locator(MaxNLocator(integer=True))
+    moves.legend(ncols=len(MOVES), loc="lower left", bbox_to_anchor=(0, 1))
+    edges = np.flatnonzero(numbers["shape"] != numbers["shape"].shift())
+    for axes in (*measured, moves):
+        for edge in edges[1:]:
+            axes.axvline(edge + 0.5, color="0.8", linewidth=0.6, zorder=0)
+    for i, edge in enumerate(edges):
+        text = numbers["shape"].iloc[edge].replace("x", "\N{MULTIPLICATION SIGN}")
+        place = measured[0].get_xaxis_transform()
+        measured[0].text(edge + 0.7, 1.01 + 0.09 * (i % 2), text, transform=place, fontsize="x-small")
+    return figure
+
+
+def seen(numbers: pd.DataFrame) -> str:
+    """The largest tau_int and R-hat, and the range of the accepted moves, in words."""
+    shares = numbers[list(MOVES)]
+    return (
+        f"{len(numbers)} ensembles: tau_int of n is {numbers['tau_int'].max():.2g} configurations at most, R-hat "
+        f"{numbers['r_hat'].max():.4g} at most; of the moves of a kind {shares.min(axis=None):.0%} to "
+        f"{shares.max(axis=None):.0%} were accepted."
+    )
+
+
+FIGURE = Figure(
+    "sampling",
+    "The sampler. Every ensemble of closed configurations, sorted by lattice and couplings: integrated autocorrelation "
+    "time of n (dashed: independent configurations), R-hat of n (dashed: chains agree), and accepted moves of the "
+    "worm.",
+    "",
+    shows,
+    numbers,
+    draw,
+    seen,
+)
