@@ -1,10 +1,10 @@
 """The sampling of a run, read from its ensembles."""
 
-import pytest
+import pandas as pd
 
 import small_ensembles
 from fluxeq.analysis.sampling import sampling
-from fluxeq.errors import InputError
+from fluxeq.report.figures.sampling import FIGURE
 
 
 def test_every_closed_ensemble_has_a_row(tmp_path):
@@ -30,8 +30,11 @@ def test_every_closed_ensemble_has_a_row(tmp_path):
     assert row["add"] == ensemble.state.acceptance["add"]
 
 
-def test_a_run_without_ensembles_is_told(tmp_path):
-    with pytest.raises(
-        InputError, match="ensembles: no ensembles of closed configurations; run 'fluxeq reproduce' first"
-    ):
-        sampling(tmp_path)
+def test_a_run_that_has_lost_its_ensembles(tmp_path):
+    """The figure is drawn, and says so; its table can be read again."""
+    numbers = sampling(tmp_path)
+    assert numbers.empty
+    assert FIGURE.seen(numbers) == "No ensembles are left."
+    assert FIGURE.draw(numbers).axes
+    numbers.to_csv(tmp_path / "sampling.csv", index=False)
+    assert list(pd.read_csv(tmp_path / "sampling.csv")) == list(numbers)

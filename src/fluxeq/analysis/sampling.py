@@ -5,20 +5,26 @@ from typing import Any
 
 import pandas as pd
 
-from fluxeq.analysis.tables import WAY_OUT, n_sites
-from fluxeq.data.ensembles import open_ensemble
-from fluxeq.errors import InputError
+from fluxeq.analysis.tables import n_sites
+from fluxeq.data.ensembles import read_series
+from fluxeq.statistics import estimate
 from fluxeq.study.values import named
+
+COLUMNS = (
+    *("ensemble", "shape", "configurations", "chains", "thermalisation", "spacing"),
+    *("n", "error", "tau_int", "r_hat", "status", "enter", "leave", "remove", "add", "worm_length"),
+)
+"""Beside the couplings, which follow on the shape."""
 
 
 def sampling(run: Path) -> pd.DataFrame:
     """Autocorrelation, agreement of chains and accepted moves, sorted by lattice and couplings.
 
-    Raises InputError if no ensemble is there.
+    Of the ensembles that are there; a finished run may have lost them.
     """
     rows = [row for path in sorted((run / "ensembles").glob("*.h5")) if (row := _row(path))]
     if not rows:
-        raise InputError(f"{run / 'ensembles'}: no ensembles of closed configurations; {WAY_OUT}")
+        return pd.DataFrame(columns=COLUMNS)
     table = pd.DataFrame(rows)
     couplings = [name for name in table.columns[2 : list(table).index("configurations")] if name != "shape"]
     order = table.assign(size=table["shape"].map(n_sites)).sort_values(["size", "shape", *couplings], kind="stable")
@@ -27,14 +33,15 @@ def sampling(run: Path) -> pd.DataFrame:
 
 def _row(path: Path) -> dict[str, Any] | None:
     """What is known of one ensemble; nothing of one with open worms."""
-    ensemble = open_ensemble(path)
-    if ensemble.state is None:
+    observables, head = read_series(path, ["n"])
+    if head.state is None:
         return None
-    found, tuning = ensemble.measure("n")["n"], ensemble.tuning
+    n, tuning = observables["n"], head.tuning
+    found = estimate(n)
     return {
-        **{"ensemble": path.stem, "shape": named(ensemble.shape), **ensemble.theory.couplings},
-        **{"configurations": len(ensemble), "chains": ensemble.n_chains},
+        **{"ensemble": path.stem, "shape": named(head.shape), **head.theory.couplings},
+        **{"configurations": sum(map(len, n)), "chains": head.n_chains},
         **{"thermalisation": tuning.thermalisation, "spacing": tuning.spacing},
         **{"n": found.value, "error": found.error, "tau_int": found.tau_int, "r_hat": found.r_hat},
-        **{"status": found.status, **ensemble.state.acceptance, "worm_length": ensemble.state.worm_length},
+        **{"status": found.status, **head.state.acceptance, "worm_length": head.state.worm_length},
     }

@@ -45,6 +45,8 @@ def draw(numbers: pd.DataFrame) -> Picture:
     moves.set(ylabel="accepted moves", ylim=(0, 1), xlabel="ensemble")
     moves.xaxis.set_major_locator(MaxNLocator(integer=True))
     moves.legend(ncols=len(MOVES), loc="lower left", bbox_to_anchor=(0, 1))
+    if numbers.empty:
+        moves.text(0.5, 0.5, "no ensembles are left", transform=moves.transAxes, ha="center")
     edges = np.flatnonzero(numbers["shape"] != numbers["shape"].shift())
     for axes in (*measured, moves):
         for edge in edges[1:]:
@@ -58,6 +60,8 @@ def draw(numbers: pd.DataFrame) -> Picture:
 
 def seen(numbers: pd.DataFrame) -> str:
     """The largest tau_int and R-hat, and the range of the accepted moves, in words."""
+    if numbers.empty:
+        return "No ensembles are left."
     shares = numbers[list(MOVES)]
     return (
         f"{len(numbers)} ensembles: tau_int of n is {numbers['tau_int'].max():.2g} configurations at most, R-hat "
