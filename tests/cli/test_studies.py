@@ -18,9 +18,12 @@ import pytest
 import cheap_runs
 from fluxeq import errors
 from fluxeq.__main__ import main
+from fluxeq.cli import studies
 from fluxeq.runs.jobs import Sample, Train
+from fluxeq.runs.now import announced
 from fluxeq.runs.reproduce import reproduce
 from fluxeq.system.files import locked
+from fluxeq.workflow.execution import Event
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning"),  # imported by pyerrors
@@ -156,7 +159,7 @@ def require_complete(run, made, fluxeq):
     require_shown_of_its_study(run, made)
     assert shown(run) == shown(made((run / "study.toml").read_text()))
     assert "Unfinished" not in (run / "report.html").read_text()
-    found = json.loads(fluxeq("status", run, "--json")[1])
+    found = json.loads(fluxeq("status", run, "--json")[1])["jobs"]
     assert all(n["done"] == n["jobs"] for n in found.values())
 
 
@@ -205,7 +208,7 @@ def test_a_study_file_that_was_edited_in_the_run(run, made, fluxeq, file_of, edi
     """Every command takes it for what it is now."""
     text, _ = EDITED[edit]
     (run / "study.toml").write_text(text)
-    found = json.loads(fluxeq("status", run, "--json")[1])
+    found = json.loads(fluxeq("status", run, "--json")[1])["jobs"]
     n_missing = sum(n["jobs"] - n["done"] for n in found.values())
     assert (n_missing > 0) == (edit != "a comment")
     for command in (("figure", run, "fig6a"), ("report", run), ("figure", run, "search")):
@@ -291,7 +294,7 @@ def test_ensembles_and_networks_may_be_gone(run, made, fluxeq, file_of):
     shutil.rmtree(run / "models")
     for command in (("report", run), ("figure", run, "fig4"), ("figure", run, "search")):
         assert fluxeq(*command)[0] == 0
-    found = json.loads(fluxeq("status", run, "--json")[1])
+    found = json.loads(fluxeq("status", run, "--json")[1])["jobs"]
     assert {kind for kind, n in found.items() if n["done"] < n["jobs"]} == {"sample", "worms", "train"}
     assert shown(run) == before
     assert "Unfinished" not in (run / "report.html").read_text()
@@ -431,10 +434,10 @@ def test_a_full_disk_ends_a_run_that_then_goes_on(monkeypatch, run, made, fluxeq
 def test_archived_results_count_as_whole(run, fluxeq, file_of):
     """They have no records, and are drawn, told and protected as they are."""
     progress = fluxeq("status", run, "--json")[1]
-    (run / "status.json").write_text(progress)
+    (run / "status.json").write_text(json.dumps(json.loads(progress)["jobs"]))
     for folder in (".jobs", "ensembles", "models"):
         shutil.rmtree(run / folder)
-    assert fluxeq("status", run, "--json")[1] == progress
+    assert json.loads(fluxeq("status", run, "--json")[1])["jobs"] == json.loads(progress)["jobs"]
     before = content(run)
     assert fluxeq("figure", run, "fig6a")[0] == 0
     assert fluxeq("report", run)[0] == 0
@@ -559,3 +562,48 @@ def test_a_benchmark(fluxeq, file_of, run):
     ):
         code, out = fluxeq("benchmark", *words, "--output", run)
         assert (code, message in out) == (2, True), out
+
+
+def test_what_is_running(fluxeq, run, monkeypatch):
+    """Told by the process at work, for as long as it lives."""
+    assert "at work" not in fluxeq("status", run)[1]
+    assert json.loads(fluxeq("status", run, "--json")[1])["now"] is None
+    (run / ".jobs" / "train.regression-EQ-20.001.json").unlink()
+    assert "nothing is running; 'fluxeq reproduce' goes on" in fluxeq("status", run)[1]
+    event = Event(None, 1, 2, {"train/regression-EQ-20/001": 65.0, "search/counting-EQ": 1.0}, 7200.0)
+    (run / "searches" / "counting-EQ" / "journal.log").write_text('{"op_code": 6, "state": 1}\n{"op_code": 6, "st')
+    with announced(run) as announce:
+        announce(event)
+        out = fluxeq("status", run)[1]
+        assert "left: about 2 h 00 min\nrunning: train/regression-EQ-20/001 for 65 s\n" in out
+        assert "running: search/counting-EQ for 1 s, 1 of 1 settings" in out
+        found = json.loads(fluxeq("status", run, "--json")[1])["now"]
+        assert found["running"]["search/counting-EQ"] == pytest.approx(1, abs=1)
+        for damaged in ("[]", "{}", '{"host": 1}', "x"):
+            (run / ".now.json").write_text(damaged)
+            assert "at work" not in fluxeq("status", run)[1]
+        announce(event)
+        monkeypatch.setattr("os.kill", gone)
+        assert "at work" not in fluxeq("status", run)[1]
+    assert not (run / ".now.json").exists()
+
+
+def gone(pid, signal):
+    raise ProcessLookupError
+
+
+def test_watching(fluxeq, run, monkeypatch):
+    """Until nobody works on the run any more."""
+    monkeypatch.setattr(studies, "WATCH", 0.0)
+    told = []
+
+    def sleep(seconds):
+        told.append(seconds)
+        if len(told) == 3:
+            (run / ".now.json").unlink()
+
+    monkeypatch.setattr("time.sleep", sleep)
+    with announced(run) as announce:
+        announce(Event(None, 1, 2, {}, 1.0))
+        out = fluxeq("status", run, "--watch")[1]
+    assert out.count("report ") == 4

@@ -186,7 +186,7 @@ def test_a_killed_run_ends_with_the_numbers_of_one_left_in_peace(killed, study, 
     jobs = plan(load_study(study))
     shutil.copy(killed / "study.toml", tmp_path)
     with fleet(processes(N_WORKERS)) as workers:
-        work_off(tmp_path, jobs[: n_numbers(jobs)], fingerprints(jobs), workers, len(jobs), lambda event: None)
+        work_off(tmp_path, jobs[: n_numbers(jobs)], fingerprints(jobs), workers, jobs, lambda event: None)
     assert (tmp_path / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
 
 

@@ -19,7 +19,7 @@ def test_lines(monkeypatch, capsys):
         time.sleep(1)
         advance(3, 3)
     first, *_, last = lines = capsys.readouterr().err.splitlines()
-    assert first.startswith("sampling: 1 of 3 pilot, ")
+    assert first.startswith("sampling: 1 of 3, pilot, after ")
     assert last == "sampling: 3 of 3"
     assert len(lines) >= 3
 
@@ -38,4 +38,24 @@ def test_a_bar_only_where_a_terminal_can_draw_one(term, is_bar):
     found = os.read(reader, 10000)
     assert (b"\x1b" in found) is is_bar
     assert b"work" in found
-    assert is_bar or found == b"work: 2 of 2 [x]\r\n"
+    assert is_bar or found == b"work: 2 of 2, [x]\r\n"
+
+
+def test_time_left(monkeypatch):
+    """From what was done since the first time; unknown until some work has been seen."""
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    rate = shown.Rate()
+    assert rate.seconds_left(500, 1000) is None  # what was there at the start took no time
+    now += 1
+    assert rate.seconds_left(510, 1000) is None
+    now += 9
+    assert rate.seconds_left(600, 1000) == pytest.approx(40)
+    assert rate.seconds_left(500, 1000) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59.6, "60 s"), (100, "2 min"), (3570, "1 h 00 min"), (36000, "10 h 00 min")]
+)
+def test_durations(seconds, text):
+    assert shown.duration(seconds) == text

@@ -97,8 +97,11 @@ def test_a_list_of_jobs(tmp_path):
     found, told = fingerprints(jobs), []
     with ThreadPoolExecutor(1) as pool:
         workers = Workers(pool, 1, 9)
-        work_off(tmp_path, jobs[1:], found, Fleet(workers, workers), len(jobs), told.append)
-    assert [(event.job.name, event.n_done, event.n_jobs) for event in told] == [("b", 2, 4), ("c", 3, 4), ("d", 4, 4)]
+        work_off(tmp_path, jobs[1:], found, Fleet(workers, workers), jobs, told.append)
+    done = [(event.job.name, event.n_done, event.n_jobs) for event in told if event.job]
+    assert done == [("b", 2, 4), ("c", 3, 4), ("d", 4, 4)]
+    assert [[*event.running] for event in told] == [["b", "c"], ["c"], [], ["d"], []]
+    assert told[0].seconds_left > told[-1].seconds_left == 0
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(line["job"], line["fingerprint"], line["thinking"]) for line in lines] == [
         ("b", found["b"], 2.0),

@@ -20,11 +20,12 @@ COLUMNS = (
 def sampling(run: Path) -> pd.DataFrame:
     """Autocorrelation, agreement of chains and accepted moves, sorted by lattice and couplings.
 
-    Of the ensembles that are there; a finished run may have lost them.
+    Of the ensembles that are there. A finished run may have lost them; then it is as it was when the figure was drawn.
     """
     rows = [row for path in sorted((run / "ensembles").glob("*.h5")) if (row := _row(path))]
+    drawn = run / "figures" / "sampling.csv"
     if not rows:
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.read_csv(drawn) if drawn.exists() else pd.DataFrame(columns=COLUMNS)
     table = pd.DataFrame(rows)
     couplings = [name for name in table.columns[2 : list(table).index("configurations")] if name != "shape"]
     order = table.assign(size=table["shape"].map(n_sites)).sort_values(["size", "shape", *couplings], kind="stable")

@@ -10,6 +10,9 @@ from fluxeq.cli.app import STUDIES, Device, app
 from fluxeq.system.capacity import n_processors
 from fluxeq.system.progress import progress
 
+WATCH = 5.0
+"""Seconds."""
+
 
 @app.command(group=STUDIES, sort_key=10)
 def reproduce(
@@ -66,7 +69,7 @@ def reproduce(
             lambda: fleet(
                 selection.workers(executor, workers or n_processors(), scheduler), learning.environment or None
             ),
-            lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
+            lambda event: advance(event.n_done, event.n_jobs, ", ".join(event.running), event.seconds_left),
             task,
             replace=replace,
         )
@@ -114,7 +117,7 @@ def data(
             study,
             output,
             lambda: fleet(selection.workers("local", workers or n_processors(), None), None),
-            lambda event: advance(event.n_done, event.n_jobs, f"{event.job.name} {event.seconds:.1f} s"),
+            lambda event: advance(event.n_done, event.n_jobs, ", ".join(event.running), event.seconds_left),
             task,
             data_only=True,
         )
@@ -163,8 +166,8 @@ def benchmark(
 
 
 @app.command(group=STUDIES, sort_key=11)
-def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
-    """Say how far a run is.
+def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = False, watch: bool = False) -> None:
+    """Say how far a run is: jobs done, what is running, time left, settings tried, latest losses.
 
     Example: fluxeq status runs/quick
 
@@ -174,16 +177,20 @@ def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = F
         Folder of a run.
     json_:
         Print JSON.
+    watch:
+        Say it again every five seconds, as long as a process works on the run.
     """
-    from fluxeq.runs.status import counts, open_run
-    from fluxeq.runs.status import progress as progress_of
+    import time
 
-    found = progress_of(run, open_run(run))
-    if json_:
-        print(json.dumps(counts(found), indent=2))
-        return
-    for kind, n_done, n_jobs in found:
-        print(f"{kind:10} {n_done:5d} of {n_jobs}")
+    from fluxeq.runs.status import as_json, as_text, report
+
+    while True:
+        found = report(run)
+        print(json.dumps(as_json(found), indent=2) if json_ else as_text(found), flush=True)
+        if not watch or found.now is None:
+            return
+        time.sleep(WATCH)
+        print()
 
 
 @app.command(group=STUDIES, sort_key=12)

@@ -1,5 +1,6 @@
 """What the jobs of a run do: works, whose paths are those in the run folder. Heavy modules are imported by the work."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,11 @@ class Sample(Work, kind="sample", costly="ensembles", large=True, intermediate=T
     n_chains: int
     seed: int
     output: str
+
+    @property
+    def cost(self) -> float:
+        """Thermalisation is some hundred configurations."""
+        return 0.5 + 1e-5 * math.prod(self.shape) * (self.n_configurations + 200)
 
     def run(self, folder: Path) -> None:
         """Go on where a killed one was."""
@@ -102,6 +108,12 @@ class Search(NetworkWork, kind="search", learns=True, costly="searches"):
     observed: dict[str, list[tuple[str, int]]] = Field(default_factory=dict, exclude_if=lambda observed: not observed)
     """Groups of files that every training is scored on, and how many configurations of each; they choose nothing."""
 
+    @property
+    def cost(self) -> float:
+        """All trainings of all settings."""
+        asked = self.settings
+        return asked.trials * asked.repeats * _cost(asked.recipe, asked.n_training)
+
     def run(self, folder: Path) -> None:
         """Go on after the last setting that was tried."""
         from fluxeq.data.ensembles import open_ensemble
@@ -152,6 +164,11 @@ class Train(NetworkWork, kind="train", learns=True, costly="trained models", lar
     """The folder of the model and its learning curve."""
 
     @property
+    def cost(self) -> float:
+        """One training."""
+        return _cost(self.recipe, self.n_training or 1000)
+
+    @property
     def model(self) -> str:
         """The path of the model."""
         return f"{self.output}/{model_file(self.architecture, self.instance)}"
@@ -195,6 +212,11 @@ class Train(NetworkWork, kind="train", learns=True, costly="trained models", lar
             )
 
 
+def _cost(recipe: Recipe, n: int) -> float:
+    """Seconds of a training on ``n`` configurations of 60x4."""
+    return 3 + 3e-5 * (recipe.epochs * n + recipe.levenberg_marquardt * (4000 + n))
+
+
 def network_of(folder: Path, network: FixedNetwork | str) -> FixedNetwork:
     """A fixed network, or the winner of a search. Raises InputError if a file is not that of a winner."""
     if isinstance(network, FixedNetwork):
@@ -215,6 +237,11 @@ class Evaluate(NetworkWork, kind="evaluate"):
     tests: list[tuple[str, int | None]]
     """Files, and how many configurations of each."""
     output: str
+
+    @property
+    def cost(self) -> float:
+        """All models on all test sets."""
+        return 2 + 0.02 * len(self.models) * len(self.tests)
 
     def run(self, folder: Path) -> None:
         """Write the table."""

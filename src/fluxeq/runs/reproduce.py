@@ -13,6 +13,7 @@ from pathlib import Path
 from fluxeq.errors import InputError
 from fluxeq.report.figures.registry import FIGURES
 from fluxeq.runs.jobs import OpenWorms, Sample
+from fluxeq.runs.now import announced
 from fluxeq.runs.plan import figure_files, part, plan
 from fluxeq.runs.status import is_archived, open_run
 from fluxeq.study.study import Study, load_study, study_text
@@ -68,8 +69,13 @@ def reproduce(
         write_text(run / "study.toml", text)
         to_do = missing(run, jobs, found, all_of_it)
         try:
-            with opened as workers:
-                work_off(run, to_do, found, workers, len(jobs), report)
+            with opened as workers, announced(run) as announce:
+
+                def told(event: Event) -> None:
+                    announce(event)
+                    report(event)
+
+                work_off(run, to_do, found, workers, jobs, told)
         finally:
             remove_unfinished(run)  # of workers that were killed
     return len(to_do)

@@ -2,13 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fluxeq.analysis.tables import scores_of
 from fluxeq.errors import InputError
+from fluxeq.runs.now import Now, details, now_of
 from fluxeq.runs.plan import plan
 from fluxeq.study.study import Study, load_study
 from fluxeq.system.files import read_json
+from fluxeq.system.progress import duration
 from fluxeq.workflow.job import fingerprints
 from fluxeq.workflow.records import FOLDER, is_done, missing
 
@@ -57,6 +59,43 @@ def _archived(path: Path) -> list[Progress]:
         return [Progress(kind, int(n["done"]), int(n["jobs"])) for kind, n in found.items()]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(f"{path}: not the progress of a run; remove it, or take it from the archive again") from None
+
+
+class Report(NamedTuple):
+    """How far a run is, what is being done, and what is known of it."""
+
+    progress: list[Progress]
+    now: Now | None
+    details: dict[str, str]
+
+
+def report(run: Path) -> Report:
+    """All that is known of a run. Raises InputError if it is not one."""
+    study = open_run(run)
+    now = now_of(run)
+    return Report(progress(run, study), now, details(run, plan(study), now))
+
+
+def as_text(found: Report) -> str:
+    """A line for each kind of job, and what is running."""
+    lines = [f"{kind:12} {n_done:5d} of {n_jobs}" for kind, n_done, n_jobs in found.progress]
+    if found.now is not None:
+        lines.append(f"at work: {found.now.where} for {duration(found.now.seconds)}")
+        lines.append(f"left: about {duration(found.now.seconds_left)}")
+        for name, seconds in found.now.running.items():
+            known = f", {found.details[name]}" if name in found.details else ""
+            lines.append(f"running: {name} for {duration(seconds)}{known}")
+    elif any(n_done < n_jobs for _, n_done, n_jobs in found.progress):
+        lines.append("nothing is running; 'fluxeq reproduce' goes on")
+    running = found.now.running if found.now else {}
+    lines += [f"done: {name}, {known}" for name, known in found.details.items() if name not in running]
+    return "\n".join(lines)
+
+
+def as_json(found: Report) -> dict[str, Any]:
+    """The same in JSON's types; ``now`` is null if nobody works on the run."""
+    now = None if found.now is None else found.now._asdict()
+    return {"jobs": counts(found.progress), "now": now, "details": found.details}
 
 
 def counts(found: list[Progress]) -> dict[str, dict[str, int]]:

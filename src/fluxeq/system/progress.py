@@ -8,18 +8,45 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 Advance = Callable[..., None]
-"""Called with what is done, the total and, perhaps, a remark."""
+"""Called with what is done, the total and, perhaps, a remark and the seconds left, which else follow from the rate."""
 
 SHORTEST = 2.0
 """Seconds between two lines, unless all is done."""
 LONGEST = 5.0
 """Seconds without a line, after which the last one is repeated with the time."""
+FIRST = 3.0
+"""Seconds of work from which on a rate says something."""
 
 
 def progress(title: str) -> AbstractContextManager[Advance]:
-    """Show how far the work of a block is, and that it goes on."""
+    """Show how far the work of a block is, when it will be done, and that it goes on."""
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
     return _bar(title) if is_terminal else _lines(title)
+
+
+class Rate:
+    """Seconds left, if the rest takes as long as what was done since the first time: what was there counts at once."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+
+    def seconds_left(self, done: float, total: float) -> float | None:
+        """None as long as nobody can tell."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, done
+        begun, before = self._first
+        if done <= before or now - begun < FIRST:
+            return None
+        return (total - done) * (now - begun) / (done - before)
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it, as in 50 s, 4 min, 1 h 05 min."""
+    if seconds < 99:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 @contextmanager
@@ -34,15 +61,21 @@ def _bar(title: str) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TextColumn("{task.description}", markup=False),
     )
+    rate = Rate()
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         row = bar.add_task("", total=None)
-        yield lambda done, total, remark="": bar.update(row, completed=done, total=total, description=remark)
+
+        def advance(done: int, total: int, remark: str = "", seconds_left: float | None = None) -> None:
+            text = ", ".join(filter(None, (_left(rate, done, total, seconds_left), remark)))
+            bar.update(row, completed=done, total=total, description=text)
+
+        yield advance
 
 
 @contextmanager
 def _lines(title: str) -> Iterator[Advance]:
     begun = printed = time.monotonic()
-    text = ""
+    text, rate = "", Rate()
     ended = threading.Event()
 
     def say(more: str = "") -> None:
@@ -51,17 +84,17 @@ def _lines(title: str) -> Iterator[Advance]:
         with suppress(OSError, ValueError):  # nobody may be reading
             print(f"{title}: {', '.join(filter(None, (text, more)))}", file=sys.stderr, flush=True)
 
-    def advance(done: int, total: int, remark: str = "") -> None:
+    def advance(done: int, total: int, remark: str = "", seconds_left: float | None = None) -> None:
         """At most one line every two seconds, and one at the end."""
         nonlocal text
-        text = f"{done} of {total} {remark}".rstrip()
+        text = ", ".join(filter(None, (f"{done} of {total}", _left(rate, done, total, seconds_left), remark)))
         if time.monotonic() - printed > SHORTEST or done == total:
             say()
 
     def repeat() -> None:
         while not ended.wait(printed + LONGEST - time.monotonic()):
             if time.monotonic() - printed >= LONGEST:
-                say(f"{time.monotonic() - begun:.0f} s")
+                say(f"after {duration(time.monotonic() - begun)}")
 
     repeating = threading.Thread(target=repeat, daemon=True)
     repeating.start()
@@ -70,3 +103,10 @@ def _lines(title: str) -> Iterator[Advance]:
     finally:
         ended.set()
         repeating.join()
+
+
+def _left(rate: Rate, done: float, total: float, seconds_left: float | None) -> str:
+    """What is left in words; nothing if nobody can tell, or all is done."""
+    by_rate = rate.seconds_left(done, total)
+    seconds = by_rate if seconds_left is None else seconds_left
+    return "" if seconds is None or done >= total else f"about {duration(seconds)} left"

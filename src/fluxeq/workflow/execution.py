@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -12,18 +12,22 @@ from typing import NamedTuple
 from fluxeq.errors import InputError, JobError, as_fault
 from fluxeq.system.files import locked
 from fluxeq.workflow.executors import Fleet
+from fluxeq.workflow.forecast import Forecast
 from fluxeq.workflow.job import Job, Spent
 from fluxeq.workflow.records import lock, mark, prepare, prepared_as
 from fluxeq.workflow.scheduler import Batch, Scheduler
 
 
 class Event(NamedTuple):
-    """A job that has just been done."""
+    """Jobs have begun, or one has just been done."""
 
-    job: Job
-    seconds: float
+    job: Job | None
+    """That has been done; None if some have begun."""
     n_done: int
     n_jobs: int
+    running: Mapping[str, float]
+    """For how many seconds jobs have been at work, by name, the longest first."""
+    seconds_left: float
 
 
 def work_off(
@@ -31,25 +35,48 @@ def work_off(
     jobs: Sequence[Job],
     fingerprints: Mapping[str, str],
     fleet: Fleet,
-    n_jobs: int,
+    planned: Sequence[Job],
     report: Callable[[Event], None],
 ) -> None:
-    """Do these jobs, the last ones of ``n_jobs``, each when all that it needs is done."""
+    """Do these jobs, those of all that are planned that are not done, each when all that it needs is done."""
     folder = folder.absolute()  # workers may have been started in another folder
+    begun: dict[str, float] = {}
+    left = forecast(folder, jobs, planned, fleet.n)
+    n_jobs, n_done = len(planned), len(planned) - len(jobs)
+
+    def told(job: Job | None) -> None:
+        now = time.monotonic()
+        running = {name: now - at for name, at in begun.items()}
+        report(Event(job, n_done, n_jobs, running, left.seconds(running)))
 
     def submit(executor: Executor, batch: Batch) -> Future[Spent]:
         for job in batch:
             prepare(folder, job, fingerprints[job.name])
+            begun[job.name] = time.monotonic()
+        told(None)
         return executor.submit(perform, folder, batch, [fingerprints[job.name] for job in batch])
 
-    n_done = n_jobs - len(jobs)
     for batch, spent in Scheduler(jobs, fleet, submit).results():
         each = spent.shared_by(len(batch))
         for job in batch:
             mark(folder, job, fingerprints[job.name], done=True)
             _log(folder, job, fingerprints[job.name], each)
             n_done += 1
-            report(Event(job, each.total, n_done, n_jobs))
+            del begun[job.name]
+            left.done(job, each.total)
+            told(job)
+
+
+def forecast(folder: Path, jobs: Sequence[Job], planned: Sequence[Job], n_workers: float) -> Forecast:
+    """How long these jobs still take, given what the log of the folder says of the others."""
+    names = {job.name for job in jobs}
+    seconds: dict[str, float] = {}
+    with suppress(OSError):
+        for line in (folder / "log.jsonl").read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, TypeError, KeyError):  # cut by a kill
+                entry = json.loads(line)
+                seconds[entry["job"]] = float(entry["seconds"])
+    return Forecast(planned, {job.name: seconds.get(job.name) for job in planned if job.name not in names}, n_workers)
 
 
 def perform(folder: Path, jobs: Sequence[Job], prepared_for: Sequence[str]) -> Spent:

@@ -53,6 +53,11 @@ class Fleet(NamedTuple):
     others: Workers
     learning: Workers
 
+    @property
+    def n(self) -> float:
+        """Batches at a time, over all."""
+        return self.others.n if self.learning is self.others else self.others.n + self.learning.n
+
 
 @contextmanager
 def processes(

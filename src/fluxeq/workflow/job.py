@@ -44,6 +44,11 @@ class Work(BaseModel):
         cls.kind, cls.learns, cls.costly, cls.large = kind, learns, costly, large
         cls.intermediate, cls.shown = intermediate, shown
 
+    @property
+    def cost(self) -> float:
+        """Seconds that it takes on one core, roughly."""
+        return 1.0
+
     def run(self, folder: Path) -> None:
         """Do it."""
         raise NotImplementedError
