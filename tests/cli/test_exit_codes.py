@@ -135,3 +135,17 @@ def test_warnings_of_ours_are_lines_and_those_of_libraries_are_not_shown():
     body += "logging.getLogger('fluxeq.searching.journal').warning('a line was cut off')"
     done = ended(body)
     assert (done.returncode, done.stderr) == (0, "fluxeq: a line was cut off\n")
+
+
+WINDOWS = """import os, signal
+for name in ("SIGUSR1", "SIGALRM", "setitimer", "ITIMER_REAL", "pthread_sigmask", "SIG_BLOCK"):
+    delattr(signal, name)
+"""
+
+
+@pytest.mark.parametrize(("body", "code"), [("pass", 0), ("raise OSError(28, 'full')", 1)])
+def test_where_signals_are_few(body, code):
+    """As on Windows."""
+    command = [sys.executable, "-c", WINDOWS + RUN.format(body=body)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, len(done.stderr.splitlines())) == (code, bool(code)), done.stderr

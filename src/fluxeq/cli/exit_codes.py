@@ -44,8 +44,11 @@ class Stop(NamedTuple):
 STOPS = {
     signal.SIGINT: Stop(INTERRUPTED, f"stopped; {GO_ON}", 0.7),
     signal.SIGTERM: Stop(TRY_AGAIN, f"time is up; {GO_ON}", 5.0),
-    signal.SIGUSR1: Stop(TRY_AGAIN, f"time is up; {GO_ON}", 5.0),
 }
+if hasattr(signal, "SIGUSR1"):  # not on Windows, as all that is asked for below
+    STOPS[signal.SIGUSR1] = STOPS[signal.SIGTERM]
+HAS_TIMERS, HAS_PIPES = hasattr(signal, "setitimer"), os.name != "nt"
+"""Whether a lost exception can be raised again, and a thread can hear of signals."""
 PLACES = {
     getattr(errno, name)
     for name in ("ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "EACCES", "EPERM", "EROFS", "ELOOP", "ENXIO")
@@ -142,6 +145,7 @@ def stoppable() -> Iterator[None]:
     first: list[Stop] = []
     before: dict[int, Any] = {}
     report = sys.unraisablehook
+    heard = (*STOPS, signal.SIGALRM) if HAS_TIMERS else tuple(STOPS)
 
     def stop(number: int, frame: "FrameType | None") -> None:
         """A signal has come: raise in the main thread, and hear no other meanwhile."""
@@ -153,7 +157,9 @@ def stoppable() -> Iterator[None]:
 
     def lost(unraisable: "sys.UnraisableHookArgs") -> None:
         """Python is about to print an exception and forget it."""
-        if isinstance(unraisable.exc_value, _Stopped):  # it came while a destructor or the like was running
+        if (
+            isinstance(unraisable.exc_value, _Stopped) and HAS_TIMERS
+        ):  # it came while a destructor or the like was running
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
         else:
             report(unraisable)
@@ -161,14 +167,15 @@ def stoppable() -> Iterator[None]:
     try:
         with _ended_after_patience():  # first, so that a signal is heard even if its exception is lost
             sys.unraisablehook = lost
-            before |= {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGALRM)}
+            before |= {number: signal.signal(number, stop) for number in heard}
             yield
     except BaseException:
         if first:  # whatever it has become on its way
             leave(first[0])
         raise
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if HAS_TIMERS:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         sys.unraisablehook = report
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -177,6 +184,9 @@ def stoppable() -> Iterator[None]:
 @contextmanager
 def _ended_after_patience() -> Iterator[None]:
     """Leave when a signal has come and the main thread, which may be in compiled code, has not left in time."""
+    if not HAS_PIPES:
+        yield
+        return
     told, tell = os.pipe()
     os.set_blocking(tell, False)
     before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)

@@ -99,6 +99,9 @@ def children_deaf_to_stops() -> Iterator[None]:
 
     Among them is one that Python keeps for its own housekeeping, and complains of when it has died.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows, which has no SIGUSR1
+        yield
+        return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     try:
         yield
@@ -115,7 +118,7 @@ def keep_to_one_thread(settings: Mapping[str, str] = ONE_THREAD) -> None:
 
 def start_worker(settings: Mapping[str, str] = ONE_THREAD) -> None:
     """Keep this process to one thread, and end it when the one that started it ends, however that ends."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGTERM, *({signal.SIGUSR1} if hasattr(signal, "SIGUSR1") else ())):
         signal.signal(number, signal.SIG_IGN)  # they are for the process that gave the work
     keep_to_one_thread(settings)
     parent = multiprocessing.parent_process()
