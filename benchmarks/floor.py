@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from benchmarks.tables import keep, read
 from fluxeq.data.checkpoints import sample_to_file
 from fluxeq.data.generation import Settings
+from fluxeq.lattice import named
 from fluxeq.nets.architecture import configured
-from fluxeq.study.values import named
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.recipe import Recipe

@@ -22,11 +22,11 @@ import optuna
 from benchmarks.tables import keep, read
 from fluxeq.data.ensembles import save_ensemble
 from fluxeq.data.generation import sample
+from fluxeq.lattice import named
 from fluxeq.nets.architecture import configured
 from fluxeq.searching.space import Space
 from fluxeq.searching.storage import open_storage
 from fluxeq.searching.suggestion import suggest
-from fluxeq.study.values import named
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.evaluation import outputs

@@ -18,12 +18,12 @@ import synthetic_run
 from fluxeq.analysis import spread
 from fluxeq.analysis.claims import claim
 from fluxeq.analysis.tables import METRICS
+from fluxeq.lattice import named
 from fluxeq.report.figures import canvas, registry
 from fluxeq.report.figures import search as searches
 from fluxeq.runs import jobs
 from fluxeq.study.family import file_stem
 from fluxeq.study.study import load_study
-from fluxeq.study.values import named
 from fluxeq.system.files import derived_seed, digest
 from fluxeq.tasks.task import TASKS
 from fluxeq.workflow import selection

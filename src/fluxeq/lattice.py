@@ -5,7 +5,7 @@ Verified in the tests against coordinates stepped one by one.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 
 import numpy as np
@@ -16,9 +16,14 @@ MOST_SITES = 2**31
 """So that 32 bits count the sites."""
 
 
+def named(shape: Iterable[int]) -> str:
+    """A lattice as people write it: 60x4."""
+    return "x".join(map(str, shape))
+
+
 def require_shape(shape: Sequence[int]) -> None:
     """Raise InputError unless every extent is at least 2 (on an extent of 1 a link would join a site to itself)."""
-    name = "x".join(map(str, shape)) or "empty"
+    name = named(shape) or "empty"
     if not shape or any(not isinstance(extent, Integral) or extent < 2 for extent in shape):
         raise InputError(f"shape {name:.80}: every extent is at least 2, a whole number, time first")
     if math.prod(map(int, shape)) > MOST_SITES:

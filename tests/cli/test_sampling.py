@@ -37,7 +37,11 @@ def fluxeq(monkeypatch, tmp_path, capsys):
         return (
             code,
             out,
-            [line for line in err.splitlines() if not line.startswith(("sampling", "opening ", "measuring"))],
+            [
+                line
+                for line in err.splitlines()
+                if not line.startswith(("sampling", "opening ", "measuring", "importing", "exporting"))
+            ],
         )
 
     return run
@@ -236,6 +240,13 @@ def test_a_range(fluxeq, tmp_path):
     assert before == [(tmp_path / "s" / name).read_bytes() for name in names]
 
 
+def test_a_range_that_begins_below_zero(fluxeq, tmp_path):
+    """Which looks like an option."""
+    options = DENSE | {"shape": "2x2", "mu": "-0.5:0.5:0.5", "chains": "1", "configurations": "1"}
+    assert fluxeq("sample", **options, output="s")[0] == 0
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {"mu-0.5.h5", "mu0.h5", "mu0.5.h5"}
+
+
 def test_a_range_of_any_coupling(fluxeq, tmp_path):
     options = {"couplings": "eta=4.1:4:-0.1,lam=1,mu=1.5", "shape": "4x2", "configurations": "8"}
     assert fluxeq("sample", **options, output="s")[0] == 0
@@ -284,3 +295,28 @@ def test_measurements_as_tables(fluxeq):
         code, _, lines = fluxeq("measure", "s/mu1.4.h5", "s/mu1.5.h5", *words)
         assert (code, len(lines)) == (2, 1)
         assert message in lines[0]
+
+
+def test_configurations_of_others(fluxeq, tmp_path):
+    """Ours, out and in again: closed ones stay closed, and what is there is not overwritten."""
+    phi4 = {"eta": "4.01", "lam": "1", "mu": "1.5"}
+    fluxeq("sample", **DENSE | {"configurations": "1", "chains": "1", "output": "e.h5"})
+    assert fluxeq("export", "e.h5", output="e.npz") == (0, "e.npz: 1 configurations\n", [])
+    code, out, lines = fluxeq("import", "e.npz", **phi4, output="i.h5")
+    assert (code, lines) == (0, [])
+    assert "1 configurations from 1 chains, no open ends" in out
+    assert "labels checked: n, phi2, n_worms" in out
+    assert fluxeq("worms", "i.h5", number="1", output="w.h5")[0] == 0
+    for words, options, message in (
+        (["import", "e.npz"], {**phi4, "output": "i.h5"}, "i.h5: exists; remove it or choose another output"),
+        (["import", "e.npz"], {**phi4, "mu": "1:2:1", "output": "j.h5"}, "one theory; leave the range out"),
+        (["import", "e.npz"], {**phi4, "chains": "2", "output": "j.h5"}, "1 configurations in 2 chains"),
+        (["import", "none"], {**phi4, "output": "j.h5"}, "none: no such file"),
+        (["sample"], {**DENSE, "output": "i.h5"}, "holds open worms or imported configurations"),
+        (["export", "e.h5"], {"output": "e.txt"}, "a file is a .npz or a .csv"),
+        (["export", "none"], {"output": "e.npz"}, "no such ensemble"),
+    ):
+        code, _, lines = fluxeq(*words, **options)
+        assert (code, len(lines)) == (2, 1)
+        assert message in lines[0]
+    assert {path.name for path in tmp_path.iterdir()} == {"e.h5", "e.npz", "i.h5", "w.h5"}

@@ -12,6 +12,7 @@ import sys
 from html import unescape
 from pathlib import Path
 
+import optuna
 import pandas as pd
 import pytest
 
@@ -22,6 +23,7 @@ from fluxeq.cli import studies
 from fluxeq.runs.jobs import Sample, Train
 from fluxeq.runs.now import announced
 from fluxeq.runs.reproduce import reproduce
+from fluxeq.searching.storage import open_storage
 from fluxeq.system.files import locked
 from fluxeq.workflow.execution import Event
 
@@ -571,7 +573,9 @@ def test_what_is_running(fluxeq, run, monkeypatch):
     (run / ".jobs" / "train.regression-EQ-20.001.json").unlink()
     assert "nothing is running; 'fluxeq reproduce' goes on" in fluxeq("status", run)[1]
     event = Event(None, 1, 2, {"train/regression-EQ-20/001": 65.0, "search/counting-EQ": 1.0}, 7200.0)
-    (run / "searches" / "counting-EQ" / "journal.log").write_text('{"op_code": 6, "state": 1}\n{"op_code": 6, "st')
+    journal = run / "searches" / "counting-EQ" / "journal.log"
+    journal.unlink()
+    optuna.create_study(storage=open_storage(str(journal))).optimize(lambda trial: 1.0, n_trials=1)
     with announced(run) as announce:
         announce(event)
         out = fluxeq("status", run)[1]
@@ -579,6 +583,8 @@ def test_what_is_running(fluxeq, run, monkeypatch):
         assert "running: search/counting-EQ for 1 s, 1 of 1 settings" in out
         found = json.loads(fluxeq("status", run, "--json")[1])["now"]
         assert found["running"]["search/counting-EQ"] == pytest.approx(1, abs=1)
+        journal.write_text("nothing of the kind\n")
+        assert "running: search/counting-EQ for 1 s\n" in fluxeq("status", run)[1]
         for damaged in ("[]", "{}", '{"host": 1}', "x"):
             (run / ".now.json").write_text(damaged)
             assert "at work" not in fluxeq("status", run)[1]

@@ -74,6 +74,7 @@ def test_what_was_exported(tmp_path, ensemble, opened):
     again.verify()
     for name in ("configurations", "chain", "n", "phi2", "n_worms"):
         assert np.array_equal(getattr(again, name), getattr(there, name)), name
+    assert (again.worms is not None) == opened
     if opened:
         ends = [
             {(i, *site) for i, each in enumerate(sites) for site in map(tuple, each) if site[0] >= 0}

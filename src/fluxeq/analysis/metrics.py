@@ -4,9 +4,10 @@ A function in place of networks, ``(n, 2 d, *shape)`` to outputs ``(n, n_targets
 like these; it raises InputError for a lattice that it cannot take.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas
@@ -15,13 +16,13 @@ from fluxeq import statistics
 from fluxeq.analysis.tables import METRICS
 from fluxeq.data.ensembles import Ensemble, open_ensemble
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.nets.architecture import takes
 from fluxeq.study.family import FUNCTIONS
 from fluxeq.study.study import load_study
-from fluxeq.study.values import named
 from fluxeq.tasks.task import TASKS, Task
-from fluxeq.training.datasets import dataset
-from fluxeq.training.evaluation import outputs, score
+from fluxeq.training.datasets import Dataset, dataset
+from fluxeq.training.evaluation import Score, checked_outputs, outputs, score
 from fluxeq.training.models import Model, load_model
 
 
@@ -47,24 +48,30 @@ def score_table(
     contenders = [_network(path.relative_to(run), load_model(path), whose) for path in models]
     if function is not None:
         contenders.append(_function(function, {**whose, "n_training": settings.n_training[-1]}, task))
-    return _table(task, contenders, (open_ensemble(run / file, n) for file, n in tests))
-
-
-def model_table(models: Iterable[Model], ensembles: Sequence[Ensemble]) -> pandas.DataFrame:
-    """Scores of models that belong to no run, on the test sets whose lattice they take, in the same columns."""
-    by_task: dict[str, list[Contender]] = {}
-    for model in models:
-        name = model.task.name
-        whose = {"task": name, "family": model.description.architecture, "protocol": ""}
-        by_task.setdefault(name, []).append(_network(model.path, model, whose))
-    return pandas.concat([_table(TASKS[name], some, ensembles) for name, some in by_task.items()], ignore_index=True)
-
-
-def _table(task: Task, contenders: list[Contender], ensembles: Iterable[Ensemble]) -> pandas.DataFrame:
     rows: list[dict[str, Any]] = []
-    for ensemble in ensembles:
-        able = [contender for contender in contenders if contender.takes(ensemble.shape)]
-        rows += _rows(task, able, ensemble) if able else []
+    for file, n in tests:
+        ensemble = open_ensemble(run / file, n)
+        if able := [contender for contender in contenders if contender.takes(ensemble.shape)]:
+            test = _TestSet.of(task, ensemble)
+            rows += [row for one in able for row in test.rows(one.about, one.outputs(test.data.configurations))]
+    return as_table(rows)
+
+
+def model_scores(model: Model, ensemble: Ensemble) -> tuple[Score, list[dict[str, Any]]]:
+    """The score of a model that belongs to no run, over all configurations, and its rows of the table.
+
+    Raises InputError as ``evaluate`` does.
+    """
+    task = model.task
+    test = _TestSet.of(task, ensemble)
+    found = checked_outputs(model, task, test.data.configurations)
+    whose = {"task": task.name, "family": model.description.architecture, "protocol": ""}
+    contender = _network(model.path, model, whose)
+    return score(task, found, test.data.labels, test.data.chain), test.rows(contender.about, found)
+
+
+def as_table(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
+    """Rows of the table with its columns in their order, couplings behind the shape."""
     couplings = [name for name in rows[0] if name not in METRICS] if rows else []
     first = list(METRICS)[: list(METRICS).index("shape") + 1]
     return pandas.DataFrame(rows, columns=[*first, *couplings, *(name for name in METRICS if name not in first)])
@@ -101,27 +108,39 @@ def _function(name: str, whose: dict[str, Any], task: Task) -> Contender:
     return Contender(about, can, found)
 
 
-def _rows(task: Task, contenders: list[Contender], ensemble: Ensemble) -> list[dict[str, Any]]:
-    """Scores on one test set, number of worms by number."""
-    data, labels, theory = dataset(task, ensemble), task.labels(ensemble), ensemble.theory
-    where = {"theory": theory.name, "shape": named(ensemble.shape), **theory.couplings}
-    rows: list[dict[str, Any]] = []
-    chosen = {number: ensemble.n_worms == number for number in np.unique(ensemble.n_worms).tolist()}
-    truths = {number: _truths(task, labels[of], ensemble.chain[of]) for number, of in chosen.items()}
-    for contender in contenders:
-        found = contender.outputs(data.configurations)
-        for number, of in chosen.items():
-            result = score(task, found[of], data.labels[of], data.chain[of])
-            common = {**contender.about, **where, "n_worms": number if task.counts_worms else None}
+@dataclass(frozen=True)
+class _TestSet:
+    """Labelled configurations of one theory and lattice, and what the table says of them, number of worms by number."""
+
+    data: Dataset
+    where: dict[str, Any]
+    chosen: dict[int, np.ndarray]
+    """Which configurations have a number of worms."""
+    truths: dict[int, list[dict[str, float | None]]]
+
+    @classmethod
+    def of(cls, task: Task, ensemble: Ensemble) -> Self:
+        """Those of an ensemble."""
+        data, labels, theory = dataset(task, ensemble), task.labels(ensemble), ensemble.theory
+        where = {"theory": theory.name, "shape": named(ensemble.shape), **theory.couplings}
+        chosen = {number: ensemble.n_worms == number for number in np.unique(ensemble.n_worms).tolist()}
+        return cls(data, where, chosen, {n: _truths(task, labels[of], ensemble.chain[of]) for n, of in chosen.items()})
+
+    def rows(self, about: dict[str, Any], found: np.ndarray) -> list[dict[str, Any]]:
+        """The rows of what returned these outputs."""
+        task, rows = self.data.task, []
+        for number, of in self.chosen.items():
+            result = score(task, found[of], self.data.labels[of], self.data.chain[of])
+            common = {**about, **self.where, "n_worms": number if task.counts_worms else None}
             common |= {"configurations": result.configurations, "accuracy": result.accuracy}
             scores: dict[str, Mapping[str, float | None]]
             scores = {"loss": result.per_target, "loss_error": result.per_target_error, "mean": result.mean_prediction}
             scores |= {"bias": result.bias, "bias_error": result.bias_error}
-            for target, truth in zip(task.target_names, truths[number], strict=True):
+            for target, truth in zip(task.target_names, self.truths[number], strict=True):
                 rows.append(
                     {**common, "target": target, **{key: values[target] for key, values in scores.items()}, **truth}
                 )
-    return rows
+        return rows
 
 
 def _truths(task: Task, labels: np.ndarray, chain: np.ndarray) -> list[dict[str, float | None]]:

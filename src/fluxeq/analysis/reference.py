@@ -8,7 +8,7 @@ import pandas as pd
 
 from fluxeq import exact, statistics
 from fluxeq.data.ensembles import open_ensemble
-from fluxeq.study.values import named
+from fluxeq.lattice import named
 from fluxeq.tasks.task import TASKS
 from fluxeq.theory import FluxTheory, Theory
 

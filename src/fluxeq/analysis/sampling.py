@@ -7,8 +7,8 @@ import pandas as pd
 
 from fluxeq.analysis.tables import n_sites
 from fluxeq.data.ensembles import read_series
+from fluxeq.lattice import named
 from fluxeq.statistics import estimate
-from fluxeq.study.values import named
 
 COLUMNS = (
     *("ensemble", "shape", "configurations", "chains", "thermalisation", "spacing"),
@@ -27,7 +27,7 @@ def sampling(run: Path) -> pd.DataFrame:
     if not rows:
         return pd.read_csv(drawn) if drawn.exists() else pd.DataFrame(columns=COLUMNS)
     table = pd.DataFrame(rows)
-    couplings = [name for name in table.columns[2 : list(table).index("configurations")] if name != "shape"]
+    couplings = table.columns[2 : list(table).index("configurations")]
     order = table.assign(size=table["shape"].map(n_sites)).sort_values(["size", "shape", *couplings], kind="stable")
     return table.loc[order.index].reset_index(drop=True)
 

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.study.section import Section
 from fluxeq.study.study import Study, load_study
-from fluxeq.study.values import named
 
 WAY_OUT = "run 'fluxeq reproduce' first"
 

@@ -3,6 +3,7 @@
 How a command ends is in ``exit_codes``.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,5 +27,26 @@ ENSEMBLES, NETWORKS, STUDIES, SETUP = map(Group.create_ordered, ("Ensembles", "N
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
 TaskName = Annotated[str, Parameter(metavar="NAME", help="regression, detection, counting, or package.module:NAME.")]
 ArchitectureName = Annotated[str, Parameter(metavar="NAME", help="EQ, ST, FL, or package.module:Class.")]
-Coupling = Annotated[str | None, Parameter(metavar="NUMBER")]
+Coupling = Annotated[str | None, Parameter(metavar="NUMBER", allow_leading_hyphen=True)]
+"""A number, which may be negative, or a range."""
+
+
+@Parameter(name="*")  # options of their own
+@dataclass(frozen=True)
+class TheoryOptions:
+    """A theory by its couplings."""
+
+    eta: Coupling = None
+    """2 d + m^2 of the theory phi4, in lattice units."""
+    lam: Coupling = None
+    """Quartic coupling of phi4; 0 is the free field."""
+    mu: Coupling = None
+    """Chemical potential of phi4."""
+    theory: str | None = None
+    """phi4, unless given: a theory by its name, or as package.module:Class."""
+    couplings: str | None = None
+    """All couplings of the theory, as in beta=0.8,mu=0.1; for phi4 in place of --eta, --lam and --mu."""
+
+
+PHI4 = TheoryOptions()
 Device = Literal["cpu", "cuda"]

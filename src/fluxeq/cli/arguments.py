@@ -1,6 +1,5 @@
 """What the words and files of a command line mean."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fluxeq.errors import InputError
 
 if TYPE_CHECKING:
+    from fluxeq.cli.app import TheoryOptions
     from fluxeq.searching.space import Space
     from fluxeq.theory import FluxTheory
     from fluxeq.training.recipe import Recipe
@@ -26,8 +26,8 @@ def parsed_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def parsed_theories(name: str | None, couplings: str | None, phi4: Mapping[str, str | None]) -> "dict[str, FluxTheory]":
-    """Theories by their name with couplings as in beta=0.8,mu=0.1, or ``phi4`` with those of its own options.
+def parsed_theories(options: "TheoryOptions") -> "dict[str, FluxTheory]":
+    """Theories by their name with couplings as in beta=0.8,mu=0.1, or phi4 with those of its own options.
 
     One of the couplings may be a range, as in 0.91:1.05:0.005; then there is a theory for each of its values, under a
     name such as mu0.91. The only one without a range is under the empty name. Raises InputError for couplings that are
@@ -35,7 +35,7 @@ def parsed_theories(name: str | None, couplings: str | None, phi4: Mapping[str, 
     """
     from fluxeq.theory import theory_of, written
 
-    name, texts = _given(name, couplings, phi4)
+    name, texts = _given(options)
     values = {coupling: parsed_values(coupling, text) for coupling, text in texts.items()}
     ranges = [coupling for coupling, text in texts.items() if ":" in text]
     if len(ranges) > 1:
@@ -47,8 +47,10 @@ def parsed_theories(name: str | None, couplings: str | None, phi4: Mapping[str, 
     return {f"{swept}{written(value)}": theory_of(name, single | {swept: value}) for value in values[swept]}
 
 
-def _given(name: str | None, couplings: str | None, phi4: Mapping[str, str | None]) -> tuple[str, dict[str, str]]:
+def _given(asked: "TheoryOptions") -> tuple[str, dict[str, str]]:
     """The name of a theory, and its couplings as texts."""
+    name, couplings = asked.theory, asked.couplings
+    phi4 = {"eta": asked.eta, "lam": asked.lam, "mu": asked.mu}
     given = {coupling: text for coupling, text in phi4.items() if text is not None}
     options = ", ".join(f"--{coupling}" for coupling in phi4)
     if couplings is not None and given:

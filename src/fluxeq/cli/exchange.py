@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import ENSEMBLES, Coupling, app
+from fluxeq.cli.app import ENSEMBLES, PHI4, TheoryOptions, app
 from fluxeq.cli.arguments import parsed_theories
 from fluxeq.errors import InputError
 from fluxeq.system.progress import progress
@@ -17,11 +17,7 @@ def import_(
     /,
     *,
     output: Path,
-    eta: Coupling = None,
-    lam: Coupling = None,
-    mu: Coupling = None,
-    theory: str | None = None,
-    couplings: str | None = None,
+    theory: TheoryOptions = PHI4,
     key: str | None = None,
     chains: int = 1,
     time_last: bool = False,
@@ -40,16 +36,6 @@ def import_(
         An npz, npy or HDF5 file.
     output:
         The HDF5 file to make.
-    eta:
-        2 d + m^2 of the theory phi4, in lattice units.
-    lam:
-        Quartic coupling of phi4.
-    mu:
-        Chemical potential of phi4.
-    theory:
-        phi4, unless given: a theory by its name, or as package.module:Class.
-    couplings:
-        All couplings of the theory, as in beta=0.8,mu=0.1; for phi4 in place of --eta, --lam and --mu.
     key:
         Name of the array; configurations, unless given, or k and l.
     chains:
@@ -62,16 +48,12 @@ def import_(
     with progress("importing"):
         from fluxeq.data.ensembles import save_ensemble
         from fluxeq.data.imports import imported
-        from fluxeq.system.files import claimed, remove_unfinished_of, require_writable
+        from fluxeq.system.files import made_once
 
-        theories = parsed_theories(theory, couplings, {"eta": eta, "lam": lam, "mu": mu})
+        theories = parsed_theories(theory)
         if "" not in theories:
             raise InputError("couplings: configurations are of one theory; leave the range out")
-        require_writable(output)
-        with claimed(output.with_name(f".{output.name}.lock"), f"is making {output.name}"):
-            if output.exists():
-                raise InputError(f"{output}: exists; remove it or choose another output")
-            remove_unfinished_of(output)
+        with made_once(output):
             asked = {"key": key, "time_last": time_last, "n_chains": chains, "with_worms": worms}
             ensemble, lines = imported(file, theories[""], **asked)  # type: ignore[arg-type]
             save_ensemble(output, ensemble)

@@ -157,9 +157,8 @@ def stoppable() -> Iterator[None]:
 
     def lost(unraisable: "sys.UnraisableHookArgs") -> None:
         """Python is about to print an exception and forget it."""
-        if (
-            isinstance(unraisable.exc_value, _Stopped) and HAS_TIMERS
-        ):  # it came while a destructor or the like was running
+        # it came while a destructor or the like was running
+        if isinstance(unraisable.exc_value, _Stopped) and HAS_TIMERS:
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
         else:
             report(unraisable)

@@ -135,27 +135,25 @@ def evaluate(
         Print JSON.
     """
     with progress("scoring") as advance:
-        from fluxeq.analysis.metrics import model_table
+        from fluxeq.analysis.metrics import as_table
         from fluxeq.data.ensembles import open_ensemble
-        from fluxeq.system.files import require_writable, whole
+        from fluxeq.system.files import require_writable, write_text
         from fluxeq.training.compiled import keep_compiled
         from fluxeq.training.device import CPU
-        from fluxeq.training.models import load_model
 
         if output is not None:
             require_writable(output)
         CPU.use()
         keep_compiled()
-        ensembles, rows = {path: open_ensemble(path) for path in data}, []
+        ensembles, rows, table = {path: open_ensemble(path) for path in data}, [], []
         for i, (path, (file, ensemble)) in enumerate(product(models, ensembles.items())):
             advance(i, len(models) * len(data), str(path))
-            rows.append({"model": str(path), "data": str(file), **_scored(path, ensemble)})
+            found, more = _scored(path, ensemble)
+            rows.append({"model": str(path), "data": str(file), **found})
+            table += more
         unfit = [row for row in rows if "error" in row]
-        if output is not None and len(unfit) < len(rows):
-            fit = dict.fromkeys(row["model"] for row in rows if row not in unfit)
-            table = model_table((load_model(Path(name)) for name in fit), list(ensembles.values()))
-            with whole(output) as temporary:
-                table.to_csv(temporary, index=False)
+        if output is not None and table:
+            write_text(output, as_table(table).to_csv(index=False))
     if len(unfit) < len(rows):
         lines = [_score_line(row, len(data) > 1) for row in rows]
         print(json.dumps(rows, indent=2) if json_ else "\n".join(lines))
@@ -163,19 +161,19 @@ def evaluate(
         raise InputError(f"{len(unfit)} of {len(rows)} models cannot be scored: {unfit[0]['error']}")
 
 
-def _scored(path: Path, ensemble: "Ensemble") -> dict[str, Any]:
-    """The score of one model, or why there is none."""
-    from fluxeq.training.datasets import dataset
-    from fluxeq.training.evaluation import evaluate as score
+def _scored(path: Path, ensemble: "Ensemble") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The score of one model and its rows of a table, or why there are none."""
+    from fluxeq.analysis.metrics import model_scores
     from fluxeq.training.models import load_model
 
     try:
         model = load_model(path)
         if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
             print(f"fluxeq: {path}: was trained on these chains; this is no test of it", file=sys.stderr)
-        return asdict(score(model, dataset(model.task, ensemble)))
+        found, rows = model_scores(model, ensemble)
+        return asdict(found), rows
     except InputError as error:
-        return {"error": str(error)}
+        return {"error": str(error)}, []
 
 
 @app.command(group=NETWORKS, sort_key=8)

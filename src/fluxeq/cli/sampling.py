@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import ENSEMBLES, Coupling, Device, app
+from fluxeq.cli.app import ENSEMBLES, PHI4, Device, TheoryOptions, app
 from fluxeq.cli.arguments import parsed_integers, parsed_shape, parsed_theories
 from fluxeq.errors import GoalMissedError, InputError
 from fluxeq.system.capacity import n_processors
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 def sample(
     *,
     shape: str,
-    eta: Coupling = None,
-    lam: Coupling = None,
-    mu: Coupling = None,
-    theory: str | None = None,
-    couplings: str | None = None,
+    theory: TheoryOptions = PHI4,
     configurations: int,
     output: Path,
     chains: int = 4,
@@ -46,16 +42,6 @@ def sample(
     ----------
     shape:
         Extents of the periodic lattice, time first, as in 60x4.
-    eta:
-        2 d + m^2 of the theory phi4, in lattice units.
-    lam:
-        Quartic coupling of phi4; 0 is the free field.
-    mu:
-        Chemical potential of phi4.
-    theory:
-        phi4, unless given: a theory by its name, or as package.module:Class.
-    couplings:
-        All couplings of the theory, as in beta=0.8,mu=0.1; for phi4 in place of --eta, --lam and --mu.
     configurations:
         How many to store, over all chains together, or at most with --until; more than a file holds extends it.
     output:
@@ -79,7 +65,7 @@ def sample(
     from fluxeq.data.measurement import as_table, as_text, measured
     from fluxeq.system.files import derived_seed
 
-    theories, goals = parsed_theories(theory, couplings, {"eta": eta, "lam": lam, "mu": mu}), goals_of(until)
+    theories, goals = parsed_theories(theory), goals_of(until)
     extents, n_threads = parsed_shape(shape), n_processors() if threads is None else threads
     found, missed = [], []
     for name, one in theories.items():
@@ -193,14 +179,10 @@ def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> Non
     with progress("opening worms"):
         from fluxeq.data.ensembles import open_ensemble, save_ensemble
         from fluxeq.data.generation import open_worms
-        from fluxeq.system.files import claimed, remove_unfinished_of, require_writable
+        from fluxeq.system.files import made_once
 
         numbers = parsed_integers("number", number)
-        require_writable(output)
-        with claimed(output.with_name(f".{output.name}.lock"), f"is making {output.name}"):
-            if output.exists():
-                raise InputError(f"{output}: exists; remove it or choose another output")
-            remove_unfinished_of(output)
+        with made_once(output):
             opened = open_worms(open_ensemble(ensemble), numbers, seed=seed)
             save_ensemble(output, opened)
     print(f"{output}: {len(opened)} configurations with {number} open worms")

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from fluxeq.cli.app import STUDIES, Device, app
 from fluxeq.system.capacity import n_processors
 from fluxeq.system.progress import progress
+
+if TYPE_CHECKING:
+    from fluxeq.study.study import StudyText
 
 WATCH = 5.0
 """Seconds."""
@@ -52,9 +55,24 @@ def reproduce(
         Discard the searches, trained models and ensembles of another version of the study that are in the place of its
         own; without it they are named, and stay.
     """
-    from fluxeq.runs.partial_report import write_partial_report
+    how = {"executor": executor, "scheduler": scheduler, "device": device, "workers": workers, "replace": replace}
+    _reported(output, task, _carried_out(study, output, task, **how))  # type: ignore[arg-type]
+
+
+def _carried_out(
+    study: "str | StudyText",
+    output: Path,
+    task: tuple[str, ...],
+    *,
+    executor: Literal["local", "dask"] = "local",
+    scheduler: str | None = None,
+    device: Device = "cpu",
+    workers: int | None = None,
+    replace: bool = False,
+    data_only: bool = False,
+) -> int:
+    """Do the jobs of a study, or of some of its sections, that are not done; how many that were."""
     from fluxeq.runs.reproduce import reproduce as run
-    from fluxeq.runs.status import open_run
     from fluxeq.training.device import Device as LearningDevice
     from fluxeq.workflow import selection
     from fluxeq.workflow.executors import fleet
@@ -63,7 +81,7 @@ def reproduce(
     learning = LearningDevice(device)
     learning.require()
     with progress("jobs") as advance:
-        n = run(
+        return run(
             study,
             output,
             lambda: fleet(
@@ -71,9 +89,18 @@ def reproduce(
             ),
             lambda event: advance(event.n_done, event.n_jobs, ", ".join(event.running), event.seconds_left),
             task,
+            data_only=data_only,
             replace=replace,
         )
-        if task and (n or not (output / "report.html").exists()):
+
+
+def _reported(output: Path, task: tuple[str, ...], n: int) -> None:
+    """Say that a run, or some sections of it, is complete after ``n`` jobs; of a part there is a report, too."""
+    from fluxeq.runs.partial_report import write_partial_report
+    from fluxeq.runs.status import open_run
+
+    if task and (n or not (output / "report.html").exists()):
+        with progress("reporting"):
             write_partial_report(output, open_run(output))
     part = f"{' and '.join(dict.fromkeys(task))} " if task else ""
     print(f"{output / 'report.html'}: {part}{f'complete, {n} jobs done now' if n else 'was complete already'}")
@@ -106,22 +133,10 @@ def data(
         Processes that work at the same time; as many as there are processors, unless given.
     """
     from fluxeq.runs.data import write_index
-    from fluxeq.runs.reproduce import reproduce as run
     from fluxeq.study.study import load_study
-    from fluxeq.workflow import selection
-    from fluxeq.workflow.executors import fleet
 
-    selection.require_workers("local", None, workers)
-    with progress("jobs") as advance:
-        n = run(
-            study,
-            output,
-            lambda: fleet(selection.workers("local", workers or n_processors(), None), None),
-            lambda event: advance(event.n_done, event.n_jobs, ", ".join(event.running), event.seconds_left),
-            task,
-            data_only=True,
-        )
-        path = write_index(output, load_study(study), task)
+    n = _carried_out(study, output, task, workers=workers, data_only=True)
+    path = write_index(output, load_study(study), task)
     print(f"{path}: {f'complete, {n} ensembles made now' if n else 'was complete already'}")
 
 
@@ -155,14 +170,10 @@ def benchmark(
     workers:
         Processes that work at the same time; as many as there are processors, unless given.
     """
-    from tempfile import TemporaryDirectory
-
     from fluxeq.study.benchmark import with_function
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "study.toml"
-        path.write_text(with_function(study, function, task), encoding="utf-8")
-        reproduce(str(path), output=output, task=(task,), workers=workers)
+    n = _carried_out(with_function(study, function, task), output, (task,), workers=workers)
+    _reported(output, (task,), n)
 
 
 @app.command(group=STUDIES, sort_key=11)

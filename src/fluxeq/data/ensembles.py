@@ -27,6 +27,7 @@ import numpy as np
 from fluxeq import __version__, observables
 from fluxeq.data.hdf5 import created, opened
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.sampling.chains import Chains
 from fluxeq.sampling.open_worms import OpenWorms
 from fluxeq.sampling.tuning import Tuning
@@ -92,7 +93,7 @@ class Ensemble:
     @property
     def origin(self) -> str:
         """The chains behind the configurations: two ensembles with one origin are not independent."""
-        return f"{self.theory}, {'x'.join(map(str, self.shape))}, seed {self.seed}"
+        return f"{self.theory}, {named(self.shape)}, seed {self.seed}"
 
     def observable(self, name: str) -> np.ndarray:
         """An observable of every configuration, stored or computed; float64 ``(n,)``.

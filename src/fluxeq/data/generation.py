@@ -14,6 +14,7 @@ import numpy as np
 from fluxeq.data.ensembles import Ensemble, closed, joined, stored_observables
 from fluxeq.data.goal import Goal, goals_of
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.sampling.chains import Chains, Recorder, empty_chains, require_chains, require_seed, require_whole
 from fluxeq.sampling.devices import recorder
 from fluxeq.sampling.open_worms import draw, require_drawable
@@ -202,9 +203,7 @@ def thermalised(
 def _continued(state: Chains, start: Ensemble) -> Chains:
     """New chains, with random streams of their own, on the last configurations of others."""
     if start.state is None or start.shape != state.shape:
-        raise InputError(
-            f"start: {start.origin}: a closed ensemble of the lattice {'x'.join(map(str, state.shape))} is needed"
-        )
+        raise InputError(f"start: {start.origin}: a closed ensemble of the lattice {named(state.shape)} is needed")
     there = start.state.hops
     return state._replace(hops=there[np.arange(len(state.hops)) % len(there)])
 

@@ -83,7 +83,7 @@ def imported(
     if time_last:
         x = _time_first(x)
     chain = _chains(path, arrays, len(x), n_chains)
-    worms = _open_worms(path, x, with_worms or "n_worms" in arrays)
+    worms = _open_worms(path, x, with_worms, "n_worms" in arrays)
     seed = int.from_bytes(hashlib.sha256(x.tobytes()).digest()[:6], "big")  # names the chains
     ensemble = Ensemble(
         theory,
@@ -199,13 +199,13 @@ def _places(chain: np.ndarray) -> np.ndarray:
     return places
 
 
-def _open_worms(path: Path, x: np.ndarray, are_meant: bool) -> OpenWorms | None:
-    """The ends of open worms; None where every configuration is closed and none are meant."""
+def _open_worms(path: Path, x: np.ndarray, asked: bool, labelled: bool) -> OpenWorms | None:
+    """The ends of open worms, if they are asked for or labelled; None where every configuration is closed."""
     created = observables.divergence(x)
     n_worms = np.abs(created).sum(axis=tuple(range(1, created.ndim))) // 2
-    if not n_worms.any() and not are_meant:
+    if not n_worms.any() and not asked:
         return None
-    if not are_meant:
+    if not asked and not labelled:
         i = int(np.argmax(n_worms > 0))
         raise InputError(
             f"{path}: {np.count_nonzero(n_worms)} of {len(x)} configurations have open ends, as configuration {i} at "

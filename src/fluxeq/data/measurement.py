@@ -1,16 +1,18 @@
 """Measured means of ensemble files, as people and programs read them."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fluxeq.data.ensembles import Ensemble, Series, read_series
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.sampling.chains import Chains
 from fluxeq.statistics import SHORTEST, Estimate, estimate
 from fluxeq.theory import written
@@ -19,7 +21,8 @@ SYMBOLS = {"phi2": "|phi|^2"}
 """What some observables are called in print."""
 
 
-class Measured(NamedTuple):
+@dataclass(frozen=True)
+class Measured:
     """Observables of one theory on one lattice, from the chains of one file or more."""
 
     files: dict[Path, Ensemble]
@@ -27,7 +30,7 @@ class Measured(NamedTuple):
     series: dict[str, list[np.ndarray]]
     """Observables, one chain an array."""
 
-    @property
+    @cached_property
     def estimates(self) -> dict[str, Estimate]:
         """Means with errors from the Gamma method; tau_int in stored configurations."""
         return {name: estimate(chains) for name, chains in self.series.items()}
@@ -50,7 +53,7 @@ class Measured(NamedTuple):
     @property
     def title(self) -> str:
         """Theory and lattice."""
-        return f"{self.head.theory}, {_text_of(self.head.shape)}"
+        return f"{self.head.theory}, {named(self.head.shape)}"
 
     @property
     def state(self) -> Chains | None:
@@ -134,12 +137,7 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 def as_csv(found: Sequence[Measured]) -> str:
     """A table with a row for each; what is unknown is empty."""
-    rows = [_row(one) for one in found]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return pd.DataFrame(map(_row, found)).to_csv(index=False)
 
 
 def _row(found: Measured) -> dict[str, Any]:
@@ -147,7 +145,7 @@ def _row(found: Measured) -> dict[str, Any]:
     row = {
         "theory": found.head.theory.name,
         **found.head.theory.couplings,
-        "shape": _text_of(found.head.shape),
+        "shape": named(found.head.shape),
         "configurations": found.n_configurations,
         "chains": found.n_chains,
         "seeds": " ".join(str(head.seed) for head in heads),
@@ -172,7 +170,7 @@ def as_table(found: Sequence[Measured]) -> str:
 
 def _cells(found: Measured) -> dict[str, str]:
     row = {name: written(value) for name, value in found.head.theory.couplings.items()}
-    row |= {"lattice": _text_of(found.head.shape), "configurations": str(found.n_configurations)}
+    row |= {"lattice": named(found.head.shape), "configurations": str(found.n_configurations)}
     for name, result in found.estimates.items():
         row[SYMBOLS.get(name, name)] = str(result)
     tau_ints = [result.tau_int for result in found.estimates.values() if result.tau_int is not None]
@@ -185,10 +183,9 @@ def _cells(found: Measured) -> dict[str, str]:
 
 def as_text(found: Measured) -> str:
     """The result as a few lines."""
-    estimates = found.estimates
-    named = {SYMBOLS.get(name, name): result for name, result in estimates.items()}
-    width = max(8, *map(len, named))
-    lines = [_line(f"{name:{width}}", result, found.n_configurations) for name, result in named.items()]
+    symbols = {SYMBOLS.get(name, name): result for name, result in found.estimates.items()}
+    width = max(8, *map(len, symbols))
+    lines = [_line(f"{name:{width}}", result, found.n_configurations) for name, result in symbols.items()]
     heads = list(found.files.values())
     lines.append(f"{found.n_configurations} configurations from {found.n_chains} chains")
     lines.append(f"{found.title}, seed {', '.join(str(head.seed) for head in heads)}")
@@ -199,10 +196,6 @@ def as_text(found: Measured) -> str:
         accepted = ", ".join(f"{name} {fraction:.0%}" for name, fraction in state.acceptance.items())
         lines.append(f"accepted moves: {accepted}; {state.worm_length:.3g} steps a worm")
     return "\n".join(lines)
-
-
-def _text_of(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
 
 
 def _line(name: str, result: Estimate, n_configurations: int) -> str:

@@ -9,6 +9,7 @@ from pydantic import PositiveInt, field_validator
 
 from fluxeq.config import Frozen
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.nets.layers import Activation, Flatten
 from fluxeq.nets.network import Block, Network, assemble
 from fluxeq.nets.suggestion import suggested
@@ -55,10 +56,9 @@ class FL(Frozen):
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
         """Raise InputError for any lattice but the one."""
-        named = "x".join(map(str, self.shape))
         if tuple(shape) != self.shape:
             raise InputError(
-                f"lattice {'x'.join(map(str, shape))}: this FL network is for {named} only; use that, or an EQ network"
+                f"lattice {named(shape)}: this FL network is for {named(self.shape)} only; use that, or an EQ network"
             )
 
     def _sites_behind(self, extent: int) -> int:

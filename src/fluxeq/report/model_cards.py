@@ -13,9 +13,9 @@ import pandas as pd
 
 from fluxeq.analysis.spread import sizes
 from fluxeq.analysis.tables import Results, couplings_of
+from fluxeq.lattice import named
 from fluxeq.nets.architecture import takes
 from fluxeq.study.family import file_stem
-from fluxeq.study.values import named
 from fluxeq.system.files import whole, write_text
 from fluxeq.theory import written
 from fluxeq.training.models import Model, describe, load_model

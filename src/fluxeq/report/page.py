@@ -17,6 +17,7 @@ from markupsafe import Markup
 from fluxeq.analysis.claims.claim import CLAIMS, WORDS, Judgement, numbers_of
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.report.chart import chart, short, worst_first
 from fluxeq.report.figures.figure import Figure
 from fluxeq.report.figures.registry import FIGURES
@@ -24,7 +25,6 @@ from fluxeq.report.tasks import glances
 from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.section import Section
 from fluxeq.study.study import load_study, study_text
-from fluxeq.study.values import named
 from fluxeq.system.files import read_json, write_text
 from fluxeq.theory import written
 

@@ -9,9 +9,9 @@ from fluxeq.analysis.claims.bound import Bound
 from fluxeq.analysis.spread import Interval, instance_scores, interval, median
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.report.chart import Chart, chart, short
 from fluxeq.study.family import PROTOCOLS
-from fluxeq.study.values import named
 from fluxeq.tasks.task import TASKS
 
 

@@ -1,14 +1,14 @@
 """The data sets of a study as files: what each ensemble of a run is for."""
 
-import csv
-import io
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from fluxeq.lattice import named
 from fluxeq.runs.ensembles import closed_tests, data_of
 from fluxeq.study.study import Study
-from fluxeq.study.values import named
 from fluxeq.system.files import write_text
 
 
@@ -19,11 +19,7 @@ def write_index(run: Path, study: Study, sections: Collection[str] = ()) -> Path
     many of its configurations count, from the first on, its lattice and couplings.
     """
     rows = [row for name in study.tasks if not sections or name in sections for row in _rows(study, name)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(run / "data.csv", text.getvalue())
+    write_text(run / "data.csv", pd.DataFrame(rows).to_csv(index=False))
     return run / "data.csv"
 
 

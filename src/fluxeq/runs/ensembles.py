@@ -7,12 +7,12 @@ import math
 from typing import NamedTuple
 
 from fluxeq.analysis.reference import has_exact_means
+from fluxeq.lattice import named
 from fluxeq.runs.jobs import OpenWorms, Sample
 from fluxeq.runs.weights import Weight
 from fluxeq.study.family import file_stem
 from fluxeq.study.section import Section, Test
 from fluxeq.study.study import Study
-from fluxeq.study.values import named
 from fluxeq.theory import FluxTheory, written
 from fluxeq.workflow.job import Job
 

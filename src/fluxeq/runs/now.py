@@ -1,7 +1,5 @@
 """What a run is doing: said in a file by the process that works on it, and read by others."""
 
-import csv
-import json
 import os
 import platform
 import time
@@ -10,17 +8,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fluxeq.analysis.curves import learning_curve
 from fluxeq.errors import InputError
 from fluxeq.runs.jobs import Search, Train
 from fluxeq.system.files import read_json, remove, write_json
 from fluxeq.workflow.execution import Event
 from fluxeq.workflow.job import Job
+from fluxeq.workflow.log import entries
 
 FILE = ".now.json"
 LATEST = 3
 """Trainings whose losses are told."""
-FINISHED = {"op_code": 6, "state": 1}
-"""The line of an Optuna journal that says that a trial is complete."""
 
 
 class Now(NamedTuple):
@@ -73,13 +71,14 @@ def details(run: Path, jobs: list[Job], now: Now | None) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in now.running if now else ():
         if isinstance(work := known.get(name), Search):
-            n = _trials(run / work.output / "journal.log")
-            found[name] = f"{n} of {work.settings.trials} settings"
-    trained = [name for name in _logged(run) if isinstance(known.get(name), Train)]
-    for name in list(dict.fromkeys(reversed(trained)))[:LATEST]:
-        work = known[name]
-        assert isinstance(work, Train)
-        if (loss := _best_loss(run / work.byproducts[0])) is not None:
+            with suppress(InputError):  # its journal is damaged; the search will say so
+                n = _trials(run / work.output / "journal.log")
+                found[name] = f"{n} of {work.settings.trials} settings"
+    done = dict.fromkeys(entry["job"] for entry in reversed(entries(run)) if entry)
+    trained = [(name, work) for name in done if isinstance(work := known.get(name), Train)]
+    for name, work in trained[:LATEST]:
+        with suppress(InputError):  # it has gone
+            loss = learning_curve(run / work.model)["validation_loss"].min()
             found[name] = f"validation loss {loss:.2e}"
     return found
 
@@ -97,27 +96,13 @@ def _is_alive(pid: int) -> bool:
 
 
 def _trials(journal: Path) -> int:
-    """Complete trials in a journal, in which a line may be on its way."""
-    n = 0
-    with suppress(OSError):
-        for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, AttributeError):
-                n += json.loads(line).items() >= FINISHED.items()
-    return n
+    """Settings that a search has tried so far."""
+    from optuna.trial import TrialState
 
+    from fluxeq.searching.storage import open_storage
 
-def _logged(run: Path) -> Iterator[str]:
-    """The names of the jobs that were done, in this order."""
-    with suppress(OSError):
-        for line in (run / "log.jsonl").read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, TypeError, KeyError):
-                yield str(json.loads(line)["job"])
-
-
-def _best_loss(curve: Path) -> float | None:
-    """The least validation loss of a learning curve; None if it is not there."""
-    try:
-        with curve.open(newline="", encoding="utf-8") as file:
-            return min(float(row["validation_loss"]) for row in csv.DictReader(file))
-    except (OSError, KeyError, TypeError, ValueError):
-        return None
+    if not journal.is_file():
+        return 0
+    storage = open_storage(str(journal))
+    states = (TrialState.COMPLETE,)
+    return sum(len(storage.get_all_trials(study._study_id, False, states)) for study in storage.get_all_studies())

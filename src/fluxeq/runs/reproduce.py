@@ -16,7 +16,7 @@ from fluxeq.runs.jobs import OpenWorms, Sample
 from fluxeq.runs.now import announced
 from fluxeq.runs.plan import figure_files, part, plan
 from fluxeq.runs.status import is_archived, open_run
-from fluxeq.study.study import Study, load_study, study_text
+from fluxeq.study.study import Study, StudyText, load_study, study_text
 from fluxeq.system.files import locked, remove, remove_unfinished, require_writable, write_text
 from fluxeq.workflow.execution import Event, work_off
 from fluxeq.workflow.executors import Fleet
@@ -29,7 +29,7 @@ LEAVE = "say so with --replace, or choose another --output"
 
 
 def reproduce(
-    study: str | Path,
+    study: str | Path | StudyText,
     run: Path,
     fleet: Callable[[], AbstractContextManager[Fleet]],
     report: Callable[[Event], None],
@@ -38,21 +38,20 @@ def reproduce(
     data_only: bool = False,
     replace: bool = False,
 ) -> int:
-    """Do every job of the study (a shipped name or a TOML file) that is not done yet; how many that were.
+    """Do every job of the study (a shipped name, a TOML file, or its text) that is not done yet; how many that were.
 
     With ``sections``, only what their scores need; with ``data_only``, of that only the ensembles. ``replace`` gives
     leave to discard what another version of the study has trained, searched or sampled. Raises InputError if that is
     needed, the folder holds a run of another study, another process works in it, or there is no such section.
     """
-    text, asked = study_text(study), load_study(study)
+    asked, text = study if isinstance(study, StudyText) else StudyText(load_study(study), study_text(study))
     _require_sections(asked, sections)
     planned = plan(asked)
     found, jobs = fingerprints(planned), part(planned, sections)
     if data_only:
         jobs = [job for job in jobs if isinstance(job.work, DATA)]
     _require_run_of(asked, run)
-    all_of_it = data_only  # ensembles may be missing from a run that has no use for them any more
-    changed, to_do = _text_of(run) != text, missing(run, jobs, found, all_of_it)
+    changed, to_do = _text_of(run) != text, missing(run, jobs, found, data_only)
     if not to_do and not changed:
         return 0
     asked.require_there()
@@ -67,7 +66,7 @@ def reproduce(
             record(run, planned[-1].name).unlink(missing_ok=True)  # the report holds the text
         withdraw(run, planned, found)
         write_text(run / "study.toml", text)
-        to_do = missing(run, jobs, found, all_of_it)
+        to_do = missing(run, jobs, found, data_only)
         try:
             with opened as workers, announced(run) as announce:
 

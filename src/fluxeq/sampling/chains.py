@@ -15,7 +15,7 @@ import numpy as np
 
 from fluxeq import observables
 from fluxeq.errors import FluxOverflowError, InputError
-from fluxeq.lattice import require_shape
+from fluxeq.lattice import named, require_shape
 from fluxeq.sampling import backends
 from fluxeq.sampling.drivers import LARGEST_FLUX, OVERFLOW, TABLE_TOO_SHORT
 from fluxeq.sampling.moves import ADD, ENTER, LEAVE, REMOVE, State
@@ -85,7 +85,7 @@ def require_chains(shape: Sequence[int], n_chains: int, seed: int) -> None:
     require_whole("chains", n_chains, 1)
     require_seed(seed)
     n_bytes = BYTES_A_CHAIN + BYTES_A_SITE * len(shape) * math.prod(map(int, shape))
-    require_memory(f"chains = {n_chains} on {'x'.join(map(str, shape))}", int(n_chains) * n_bytes)
+    require_memory(f"chains = {n_chains} on {named(shape)}", int(n_chains) * n_bytes)
 
 
 def require_seed(seed: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fluxeq import observables
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.sampling import backends
 from fluxeq.sampling.chains import (
     Moves,
@@ -79,7 +80,7 @@ def require_drawable(theory: FluxTheory, shape: Sequence[int], most: int) -> Non
     n_sites = math.prod(shape)
     if 2 * most > n_sites // 2:
         raise InputError(
-            f"{most} worms on {'x'.join(map(str, shape))}: their ends need sites of their own, at most half of all; "
+            f"{most} worms on {named(shape)}: their ends need sites of their own, at most half of all; "
             f"draw at most {n_sites // 4}"
         )
     g = theory.hop_weights(len(shape)).sum() * weight_ratio(theory, 0)[0]  # of an empty site, see ``moves``

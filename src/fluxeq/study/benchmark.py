@@ -3,11 +3,11 @@
 from fluxeq.errors import InputError
 from fluxeq.study.extension import as_toml
 from fluxeq.study.shared import with_shared_families
-from fluxeq.study.study import content, load_study
+from fluxeq.study.study import StudyText, content, load_study, study_of
 
 
-def with_function(study: str, function: str, section: str) -> str:
-    """The text of the study with the function as one more family of a section, under its own name.
+def with_function(study: str, function: str, section: str) -> StudyText:
+    """The study with the function as one more family of a section, under its own name.
 
     Raises InputError if there is no such study or section, or a family has the name.
     """
@@ -20,4 +20,4 @@ def with_function(study: str, function: str, section: str) -> str:
     found = with_shared_families(content(study))
     described = {each: family.model_dump(mode="json", exclude_defaults=True) for each, family in families.items()}
     found["tasks"][section]["families"] = described | {name: {"function": function}}
-    return as_toml(found)
+    return StudyText(study_of(study, found), as_toml(found))

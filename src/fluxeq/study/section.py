@@ -16,9 +16,10 @@ from pydantic import Field, field_validator, model_validator
 
 from fluxeq.config import Frozen
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.searching.space import Space
 from fluxeq.study.family import Family, file_stem
-from fluxeq.study.values import Count, Coupling, Couplings, Different, NumberOfWorms, Shape, Some, named
+from fluxeq.study.values import Count, Coupling, Couplings, Different, NumberOfWorms, Shape, Some
 from fluxeq.tasks.task import TASKS, Task
 from fluxeq.theory import FluxTheory, theory_of
 from fluxeq.training.recipe import Recipe

@@ -8,7 +8,7 @@ import os
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -75,13 +75,25 @@ class Study(Frozen):
                 raise InputError(f"tasks.{name}.{error}") from None
 
 
+class StudyText(NamedTuple):
+    """A study and its text, which stands by itself."""
+
+    study: Study
+    text: str
+
+
 def load_study(name: str | Path) -> Study:
     """A shipped study by name, or the one in a TOML file.
 
     Raises InputError if there is no such file, or it is not a valid study; the message names the first wrong key.
     """
+    return study_of(name, content(name))
+
+
+def study_of(name: str | Path, found: dict[str, Any]) -> Study:
+    """The study that is in a file of this name. Raises InputError if it is not valid."""
     try:
-        return Study.model_validate(content(name))
+        return Study.model_validate(found)
     except ValidationError as error:
         raise InputError(f"{name}: {first_problem(error)}") from None
 

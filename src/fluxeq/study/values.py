@@ -24,8 +24,3 @@ Coupling = Annotated[float, Field(allow_inf_nan=False), AfterValidator(lambda va
 """-0.0 is 0.0, also in names."""
 Couplings = dict[str, Coupling]
 NumberOfWorms = Annotated[int, Field(ge=0)]
-
-
-def named(shape: tuple[int, ...]) -> str:
-    """A lattice as people write it: 60x4."""
-    return "x".join(map(str, shape))

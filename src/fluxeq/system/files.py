@@ -207,6 +207,20 @@ def claimed(lock: Path, work: str) -> Iterator[None]:
                     folder.rmdir()
 
 
+@contextmanager
+def made_once(output: Path) -> Iterator[None]:
+    """Make a file that is not overwritten: nobody else makes it meanwhile, and what a killed process left goes.
+
+    Raises InputError if it is there, cannot be, or is being made.
+    """
+    require_writable(output)
+    with claimed(output.with_name(f".{output.name}.lock"), f"is making {output.name}"):
+        if output.exists():
+            raise InputError(f"{output}: exists; remove it or choose another output")
+        remove_unfinished_of(output)
+        yield
+
+
 def require_writable(path: Path) -> None:
     """Raise InputError if ``path`` cannot be a new file: it is a folder, a device or read-only, its folder is a file or
     read-only, or its name is too long. A link stands for what it names.

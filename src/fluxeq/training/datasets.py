@@ -10,6 +10,7 @@ import numpy as np
 
 from fluxeq.data.ensembles import Ensemble, open_ensemble, origins
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.tasks.task import TASKS, Task
 
 
@@ -27,7 +28,7 @@ class Dataset:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        return f"Dataset({self.task.name}, {len(self)} configurations of {'x'.join(map(str, self.shape))})"
+        return f"Dataset({self.task.name}, {len(self)} configurations of {named(self.shape)})"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,8 +64,8 @@ def dataset(task: Task | str, ensembles: Ensemble | Sequence[Ensemble]) -> Datas
     several = [ensembles] if isinstance(ensembles, Ensemble) else list(ensembles)
     shapes = {ensemble.shape for ensemble in several}
     if len(shapes) != 1:
-        named = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes)) or "none"
-        raise InputError(f"data of several shapes ({named}): a network trains on one lattice at a time")
+        listed = ", ".join(map(named, sorted(shapes))) or "none"
+        raise InputError(f"data of several shapes ({listed}): a network trains on one lattice at a time")
     for ensemble in several:
         ensemble.verify()
     turns = np.concatenate([(np.arange(len(e)) + 0.5) / len(e) for e in several])
@@ -110,7 +111,7 @@ def paired(training: Dataset, validation: Dataset, n_training: int | None = None
             f"training for {training.task.name}, validation for {validation.task.name}: one task is needed"
         )
     if training.shape != validation.shape:
-        shapes = " and ".join("x".join(map(str, part.shape)) for part in (training, validation))
+        shapes = " and ".join(named(part.shape) for part in (training, validation))
         raise InputError(f"training and validation on {shapes}: both need the same lattice")
     if len(training) > 1 and not np.ptp(training.labels, axis=0).any():
         names = ", ".join(training.task.target_names)

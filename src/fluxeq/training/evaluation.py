@@ -62,7 +62,7 @@ def evaluate(network: Predictor, data: Dataset) -> Score:
     """
     if isinstance(network, Model) and network.task.name != data.task.name:
         raise InputError(f"data for {data.task.name}: the model was trained for {network.task.name}")
-    return score(data.task, _checked(network, data.task, data.configurations), data.labels, data.chain)
+    return score(data.task, checked_outputs(network, data.task, data.configurations), data.labels, data.chain)
 
 
 def predict(network: Predictor, configurations: np.ndarray, task: Task | str | None = None) -> np.ndarray:
@@ -75,11 +75,14 @@ def predict(network: Predictor, configurations: np.ndarray, task: Task | str | N
             raise InputError("task: only a model knows its own; say what is to be predicted")
         task = network.task
     the_task = TASKS[task] if isinstance(task, str) else task
-    return the_task.values(jnp.asarray(_checked(network, the_task, configurations)))
+    return the_task.values(jnp.asarray(checked_outputs(network, the_task, configurations)))
 
 
-def _checked(network: Predictor, task: Task, configurations: np.ndarray) -> np.ndarray:
-    """What a network returns, if that has the right shape and is finite."""
+def checked_outputs(network: Predictor, task: Task, configurations: np.ndarray) -> np.ndarray:
+    """What a network returns for configurations.
+
+    Raises InputError for a lattice that it cannot take, and outputs of another shape or not finite.
+    """
     x = np.asarray(configurations)
     if x.ndim < 3 or not len(x) or x.shape[1] != 2 * (x.ndim - 2):
         raise InputError(f"configurations of shape {x.shape}: (n, 2 d, *shape) is needed, at least one")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from fluxeq import __version__
 from fluxeq.config import Frozen, first_problem
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.nets.architecture import Architecture, configured
 from fluxeq.system.files import DamagedError
 from fluxeq.tasks.task import TASKS, Task
@@ -63,7 +64,7 @@ class Model:
 
     def __repr__(self) -> str:
         said = self.description
-        shape = "x".join(map(str, said.shape))
+        shape = named(said.shape)
         loss = f"validation loss {said.validation_loss:.3g}"
         return f"Model({said.architecture} for {said.task} on {shape}, {said.n_parameters} parameters, {loss})"
 
@@ -81,7 +82,7 @@ class Model:
         """Raise InputError for a lattice that the network cannot take."""
         trained = self.description.shape
         if len(shape) != len(trained):
-            lattice = "x".join(map(str, shape))
+            lattice = named(shape)
             raise InputError(f"{lattice}: trained on {len(trained)} dimensions, the lattice has {len(shape)}")
         if self.description.architecture:
             self.config.require_shape(shape)

@@ -1,11 +1,9 @@
 """Jobs done in a folder: prepared, given to workers, marked as done and logged."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +12,7 @@ from fluxeq.system.files import locked
 from fluxeq.workflow.executors import Fleet
 from fluxeq.workflow.forecast import Forecast
 from fluxeq.workflow.job import Job, Spent
+from fluxeq.workflow.log import append, entries
 from fluxeq.workflow.records import lock, mark, prepare, prepared_as
 from fluxeq.workflow.scheduler import Batch, Scheduler
 
@@ -60,7 +59,7 @@ def work_off(
         each = spent.shared_by(len(batch))
         for job in batch:
             mark(folder, job, fingerprints[job.name], done=True)
-            _log(folder, job, fingerprints[job.name], each)
+            append(folder, job, fingerprints[job.name], each)
             n_done += 1
             del begun[job.name]
             left.done(job, each.total)
@@ -70,12 +69,7 @@ def work_off(
 def forecast(folder: Path, jobs: Sequence[Job], planned: Sequence[Job], n_workers: float) -> Forecast:
     """How long these jobs still take, given what the log of the folder says of the others."""
     names = {job.name for job in jobs}
-    seconds: dict[str, float] = {}
-    with suppress(OSError):
-        for line in (folder / "log.jsonl").read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, TypeError, KeyError):  # cut by a kill
-                entry = json.loads(line)
-                seconds[entry["job"]] = float(entry["seconds"])
+    seconds = {entry["job"]: entry["seconds"] for entry in entries(folder) if entry}
     return Forecast(planned, {job.name: seconds.get(job.name) for job in planned if job.name not in names}, n_workers)
 
 
@@ -103,18 +97,3 @@ def perform(folder: Path, jobs: Sequence[Job], prepared_for: Sequence[str]) -> S
     except Exception as error:
         told = as_fault(error)
     raise JobError(told)  # out here, since Dask sends the context of an exception along, which may not be sent
-
-
-def _log(folder: Path, job: Job, fingerprint: str, spent: Spent) -> None:
-    """Append the line of a job to ``log.jsonl``."""
-    line = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "job": job.name,
-        "fingerprint": fingerprint,
-        "seconds": round(spent.total, 3),
-        **{name: round(seconds, 3) for name, seconds in spent.parts.items()},
-    }
-    with (folder / "log.jsonl").open("ab+") as file:
-        file.seek(max(0, file.tell() - 1))
-        cut = file.read(1) not in (b"", b"\n")  # a line that a kill or a full disk has cut
-        file.write(b"\n" * cut + json.dumps(line).encode() + b"\n")

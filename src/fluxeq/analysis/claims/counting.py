@@ -10,7 +10,7 @@ from fluxeq.analysis.claims.medians import Scores, others, reference
 from fluxeq.analysis.spread import Interval, instance_scores, sizes
 from fluxeq.analysis.tables import Results, select
 from fluxeq.errors import InputError
-from fluxeq.study.values import named
+from fluxeq.lattice import named
 
 SECTION = "counting"
 

@@ -11,7 +11,7 @@ from fluxeq.analysis.claims.medians import Scores, others, reference
 from fluxeq.analysis.spread import interval, median
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
-from fluxeq.study.values import named
+from fluxeq.lattice import named
 
 SECTION = "detection"
 

@@ -18,7 +18,7 @@ from fluxeq.analysis.claims.medians import reference
 from fluxeq.analysis.spread import CONFIDENCE, Interval, best_instance
 from fluxeq.analysis.tables import Results, couplings_of, select
 from fluxeq.errors import InputError
-from fluxeq.study.values import named
+from fluxeq.lattice import named
 from fluxeq.theory import written
 
 SECTION = "regression"

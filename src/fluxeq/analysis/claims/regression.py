@@ -10,7 +10,7 @@ from fluxeq.analysis.claims.medians import factor, losses, others, reference
 from fluxeq.analysis.spread import instance_scores, shapes
 from fluxeq.analysis.tables import Results, select
 from fluxeq.errors import InputError
-from fluxeq.study.values import named
+from fluxeq.lattice import named
 from fluxeq.theory import written
 
 SECTION, PUBLISHED = "regression", "zhou"

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure as Picture
 from fluxeq.analysis.architectures import is_bound
 from fluxeq.analysis.spread import any_size, spread
 from fluxeq.analysis.tables import Results
+from fluxeq.lattice import named
 from fluxeq.report.figures import canvas, points
 from fluxeq.report.figures.figure import Figure
 from fluxeq.study.section import Section
 from fluxeq.study.study import Study
-from fluxeq.study.values import named
 
 AXES = {
     "shape": r"lattice size $N_t\times N_x$",

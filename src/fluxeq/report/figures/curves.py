@@ -5,13 +5,12 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.style
-import pandas as pd
 from matplotlib.figure import Figure
 
+from fluxeq.analysis.curves import learning_curve
 from fluxeq.errors import InputError
 from fluxeq.report.figures.canvas import STYLE, WIDTH, save
 
-COLUMNS = ["epoch", "training_loss", "validation_loss"]
 MOST_NAMES = 12
 """In a legend."""
 
@@ -23,7 +22,10 @@ def save_curves(files: Sequence[Path], path: Path) -> None:
     """
     if path.suffix not in (".png", ".pdf"):
         raise InputError(f"output {str(path)!r}: a picture is a .png or a .pdf")
-    tables = {file: _curve(file.with_suffix(".csv")) for file in files}
+    tables = {file: learning_curve(file) for file in files}
+    for file, table in tables.items():
+        if not (table["validation_loss"] > 0).any():
+            raise InputError(f"{file}: holds no loss that could be drawn")
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(WIDTH + 1.5, 3.4), layout="constrained")
         axes = figure.subplots()
@@ -37,15 +39,3 @@ def save_curves(files: Sequence[Path], path: Path) -> None:
         if len(tables) <= MOST_NAMES:
             axes.legend(fontsize="small")
     save(figure, path)
-
-
-def _curve(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise InputError(f"{path}: no such learning curve; train a model with an --output, which leaves one beside it")
-    try:
-        table = pd.read_csv(path)[COLUMNS].astype(float)
-    except (ValueError, KeyError):
-        raise InputError(f"{path}: not a learning curve, with columns {', '.join(COLUMNS)}") from None
-    if not (table["validation_loss"] > 0).any():
-        raise InputError(f"{path}: holds no loss that could be drawn")
-    return table

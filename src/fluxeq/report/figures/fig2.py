@@ -11,12 +11,12 @@ from matplotlib.figure import Figure as Picture
 
 from fluxeq.analysis.spread import spread
 from fluxeq.analysis.tables import Results
+from fluxeq.lattice import named
 from fluxeq.report.figures import canvas, points
 from fluxeq.report.figures.figure import Figure
 from fluxeq.report.figures.looks import looks_of
 from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import Study
-from fluxeq.study.values import named
 
 SECTION, REFERENCE = "regression", "EQ"
 """What is shown, and the architecture whose first family is in every panel."""

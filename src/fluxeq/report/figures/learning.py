@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
+from fluxeq.analysis.curves import learning_curve
 from fluxeq.analysis.tables import WAY_OUT, Results
 from fluxeq.errors import InputError
 from fluxeq.report.figures import canvas, points
@@ -32,9 +33,9 @@ def numbers(run: Path) -> pd.DataFrame:
     models = models[~models["augmentation"] & (models["n_training"] == models["task"].map(largest))]
     found = []
     for row in models.to_dict("records"):
-        path = (run / row["model"]).with_suffix(".csv")
-        if row["architecture"] and path.is_file():
-            curve = pd.read_csv(path)[["epoch", "training_loss", "validation_loss"]]
+        path = run / row["model"]
+        if row["architecture"] and path.with_suffix(".csv").is_file():
+            curve = learning_curve(path)
             found.append(curve.assign(**row)[[*KEYS[:-1], *curve]])
     if not found:
         raise InputError(f"{run / 'models'}: no learning curves; {WAY_OUT}")
