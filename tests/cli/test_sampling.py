@@ -310,7 +310,6 @@ def test_configurations_of_others(fluxeq, tmp_path):
     for words, options, message in (
         (["import", "e.npz"], {**phi4, "output": "i.h5"}, "i.h5: exists; remove it or choose another output"),
         (["import", "e.npz"], {**phi4, "mu": "1:2:1", "output": "j.h5"}, "one theory; leave the range out"),
-        (["import", "e.npz"], {**phi4, "chains": "2", "output": "j.h5"}, "1 configurations in 2 chains"),
         (["import", "none"], {**phi4, "output": "j.h5"}, "none: no such file"),
         (["sample"], {**DENSE, "output": "i.h5"}, "holds open worms or imported configurations"),
         (["export", "e.h5"], {"output": "e.txt"}, "a file is a .npz or a .csv"),
