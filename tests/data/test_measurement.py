@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -75,6 +76,9 @@ def test_chains_of_several_files(tmp_path):
     assert joined.estimates["n"].value == pytest.approx((a.n.mean() + b.n.mean()) / 2)
     assert (joined.n_configurations, joined.n_chains, joined.state.worms.shape) == (80, 8, (8,))
     assert opened.state is None
+    save_ensemble(tmp_path / "d.h5", replace(small_ensembles.closed(3), state=None))  # as an imported one
+    [mixed] = measured([paths[0], tmp_path / "d.h5"], ["n"])
+    assert (mixed.n_chains, mixed.state) == (8, None)
 
     rows = list(csv.DictReader(as_csv([other, joined]).splitlines()))
     assert [(row["mu"], row["seeds"], row["shape"]) for row in rows] == [("1.25", "1", "4x4"), ("1.5", "1 2", "4x4")]
