@@ -43,5 +43,10 @@ def test_what_was_measured_corrects_them():
     assert found.seconds({"costly/b-1": 100.0}) == 0
 
 
+def test_sections_differ():
+    found = Forecast(JOBS[:3], {"costly/a-1": 30.0, "costly/b-1": 5.0}, 1)
+    assert found.seconds({}) == 60
+
+
 def test_those_of_which_nothing_is_known():
     assert Forecast(JOBS, {"costly/a-1": None, "costly/a-2": None}, 1).seconds({}) == pytest.approx(11)
