@@ -27,10 +27,16 @@ def test_an_archive(run):
     pd.testing.assert_frame_equal(Results(run).metrics, compressed)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [lambda content: content[:1000], lambda content: b"", lambda content: content[:2000] + b"x" + content[2001:]],
-)
+DAMAGES = {
+    "cut": lambda content: content[:1000],
+    "empty": lambda content: b"",
+    "another beginning": lambda content: b"xx" + content[2:],
+    "another end": lambda content: content[:-8] + bytes(8),
+    "another middle": lambda content: content[:20] + b"\xff" * 50 + content[70:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_one(run, damage):
     path = run / "metrics.csv.gz"
     path.write_bytes(damage(path.read_bytes()))

@@ -554,6 +554,8 @@ def test_a_benchmark(fluxeq, file_of, run):
     table = pd.read_csv(run / "metrics.csv")
     assert set(table["family"]) - set(before["family"]) == {"means"}
     assert set(table["task"][table["family"] == "means"]) == {"detection"}
+    others = table[table["family"] != "means"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others[list(before)], before, check_dtype=False)
     assert content(run / "models") == models
     for words, message in (
         (("cheap_runs:means", study, "--task", "x"), "task 'x': choose among regression, detection"),
