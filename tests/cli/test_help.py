@@ -389,6 +389,8 @@ def test_learning_curves(fluxeq, model, tmp_path):
     assert (tmp_path / "c.png").stat().st_size > 10000
     for word, output, message in (
         ("{text}", "c.png", "no such learning curve"),
+        ("/", "c.png", "no such learning curve"),
+        (".", "c.png", "no such learning curve"),
         ("{model}", "c.txt", "a picture is a .png or a .pdf"),
     ):
         code, _, lines = fluxeq("curves", word, "--output", output)

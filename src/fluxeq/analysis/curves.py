@@ -14,7 +14,7 @@ def learning_curve(path: Path) -> pd.DataFrame:
 
     Raises InputError if there are none.
     """
-    path = path.with_suffix(".csv")
+    path = path.with_suffix(".csv") if path.name else path  # a root has no name
     if not path.is_file():
         raise InputError(f"{path}: no such learning curve; train a model with an --output, which leaves one beside it")
     try:
