@@ -129,15 +129,17 @@ def test_a_killed_extension_goes_on_to_the_same_file(once, tmp_path):
     assert content(path) == once
 
 
-def test_a_kill_before_the_parts_are_removed(once, tmp_path, monkeypatch):
-    """The file is complete and its parts are still there: neither the same command nor an extension uses them twice."""
+@pytest.mark.parametrize("n", [10, 9, 2])
+def test_a_kill_before_the_parts_are_removed(once, tmp_path, monkeypatch, n):
+    """The file is complete and its parts are still there: the same command removes them, an extension uses no other."""
     path = tmp_path / "e.h5"
     with monkeypatch.context() as patched:
         patched.setattr(checkpoints, "remove", lambda path: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
-            sample_to_file(path, SETTINGS._replace(n_configurations=10))
+            sample_to_file(path, SETTINGS._replace(n_configurations=n))
     kept = shutil.copytree(tmp_path, tmp_path / "kept")
-    assert not sample_to_file(path, SETTINGS._replace(n_configurations=10))
+    assert not sample_to_file(path, SETTINGS._replace(n_configurations=n))
+    assert not path.with_name("e.h5.parts").exists()
     for found in (path, kept / "e.h5"):
         assert sample_to_file(found, SETTINGS)
         assert len(open_ensemble(found)) == 23

@@ -84,6 +84,7 @@ def _completed(
         series = read_series(output, ["n", *(goal.observable for goal in goals)]).observables
         n_found = sum(map(len, series["n"]))
         is_reached = goals and all(goal.reached(series[goal.observable], settings.shape) for goal in goals)
+        _remove_parts_before(folder, n_found // settings.n_chains)
         if n_found >= settings.n_configurations or is_reached:
             return False
     n_whole = n_found - n_found % settings.n_chains  # the last turn, if it is not whole, is made again
@@ -143,14 +144,18 @@ def _resume(
     return state, tuning
 
 
-def _part_files(folder: Path, first_turn: int) -> list[Path]:
-    """Parts that follow each other from a turn on; what lies behind a damaged or missing one is removed.
+def _remove_parts_before(folder: Path, first_turn: int) -> None:
+    """Remove the parts that the file holds already, left by a kill before they were removed."""
+    for path in folder.glob("[0-9]*.h5"):
+        if int(path.name[:9]) < first_turn or path.stem.endswith("-tuned"):
+            remove(path)
 
-    Earlier ones are in the file already, left by a kill before they were removed.
-    """
+
+def _part_files(folder: Path, first_turn: int) -> list[Path]:
+    """Parts that follow each other from a turn on; what lies behind a damaged or missing one is removed."""
     found: list[Path] = []
     turn, reason = first_turn, ""
-    for path in sorted(path for path in folder.glob("[0-9]*.h5") if int(path.name[:9]) >= first_turn):
+    for path in sorted(folder.glob("[0-9]*.h5")):
         try:
             part = open_ensemble(path, 1)
             if int(path.name[:9]) != turn or part.state is None:
