@@ -131,7 +131,7 @@ def worms(number="0,1", ensemble="{one}", output="w.h5", **options):
 
 
 WRONG = [
-    (sample(shape="60x"), "shape '60x': extents separated by x"),
+    (sample(shape="60x"), "shape '60x': must be extents separated by x"),
     (sample(shape="60xx4"), "shape '60xx4'"),
     (sample(shape="-3x4"), "shape"),
     (sample(shape="text"), "shape 'text'"),
@@ -171,8 +171,8 @@ WRONG = [
     (["measure", "{hdf5}"], "not an ensemble"),
     (["measure"], "ENSEMBLE"),
     (worms("5,5"), "different whole numbers"),
-    (worms("-1"), "number '-1': whole numbers"),
-    (worms("a"), "number 'a': whole numbers"),
+    (worms("-1"), "number '-1': must be non-negative integers"),
+    (worms("a"), "number 'a': must be non-negative integers"),
     (worms(""), "number ''"),
     (worms("0,5"), "draw at most 4"),
     (worms(seed="-1"), "seed = -1"),
@@ -191,7 +191,7 @@ WRONG = [
     (train(recipe="{bad recipe}"), "epochs = 0"),
     (train(recipe="{broken}"), "not a JSON file"),
     (train(recipe="{misspelled}"), "learning_rat is unknown; did you mean learning_rate?"),
-    (train(instances="0"), "instances = 0: from 1 to 100000"),
+    (train(instances="0"), "instances = 0: must be from 1 to 100000"),
     (train(output="{text}"), "is not a folder that can be written to"),
     (train(seed="x"), "seed"),
     (["evaluate", "{text}", "--data", "{one}"], "not a model of fluxeq"),
@@ -203,8 +203,8 @@ WRONG = [
     (search(storage="sqlite:///s.db"), "storage 'sqlite:///s.db': use journal"),
     (search(storage="{folder}"), "is a folder"),
     (search(output="{text}"), "is not a folder that can be written to"),
-    (search(trials="0"), "trials = 0: at least 1"),
-    (search(repeats="0"), "repeats = 0: at least 1"),
+    (search(trials="0"), "trials = 0: must be at least 1"),
+    (search(repeats="0"), "repeats = 0: must be at least 1"),
     (search(heartbeat="0"), "heartbeat = 0: at least 1 second"),
     (search(space="{bad recipe}"), "epochs"),
     (search(architecture="XX"), "architecture 'XX': choose one of EQ, ST, FL"),
@@ -247,7 +247,7 @@ def test_one_line_code_2_and_nothing_left_behind(fluxeq, model, places, tmp_path
 
 def test_sample_extends_resumes_and_says_that_it_is_complete(fluxeq, tmp_path):
     assert fluxeq(*sample())[:2] == (0, "e.h5: complete, 8 configurations\n")
-    assert fluxeq(*sample()) == (0, "e.h5: was complete already, 8 configurations\n", [])
+    assert fluxeq(*sample()) == (0, "e.h5: already complete, 8 configurations\n", [])
     assert fluxeq(*sample(configurations="11"))[1] == "e.h5: complete, 11 configurations\n"
     assert len(open_ensemble("e.h5")) == 11
     assert [path.name for path in tmp_path.iterdir()] == ["e.h5"]
@@ -295,7 +295,7 @@ def test_a_command_whose_time_is_up_is_gone_on_with(fluxeq, places, tmp_path, co
     process.send_signal(signal.Signals[f"SIG{number}"])
     _, printed = process.communicate(timeout=60)
     lines = [line for line in printed.splitlines() if line.startswith("fluxeq")]
-    assert (process.returncode, lines) == (75, ["fluxeq: time is up; the same command goes on where it was"])
+    assert (process.returncode, lines) == (75, ["fluxeq: terminated; run the same command again to resume"])
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert not [path for path in before if "unfinished" in path.name or path.is_symlink()]
     smaller = [word.replace("1000000000", "12").replace("100000", "2") for word in given]
@@ -330,7 +330,7 @@ print("nobody has stopped this")
 def test_a_stop_that_gets_lost_comes_again():
     """Python forgets an exception in a destructor or a callback of its garbage collector; the command still ends."""
     done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, check=False)
-    said = "fluxeq: time is up; the same command goes on where it was\n"
+    said = "fluxeq: terminated; run the same command again to resume\n"
     assert (done.returncode, done.stdout, done.stderr) == (75, "", said)
 
 
@@ -402,10 +402,10 @@ def test_learning_curves(fluxeq, model, tmp_path):
 def test_a_test_on_the_training_data_is_called_so(fluxeq, model):
     code, _, lines = fluxeq("evaluate", "{model}", "--data", "{one}")
     assert code == 0
-    assert "was trained on these chains; this is no test of it" in lines[0]
+    assert "was trained on these chains, so this is not a test" in lines[0]
     assert fluxeq("evaluate", "{model}", "--data", "{odd}")[0] == 2
     shutil.copy(model, "copy.safetensors")
-    assert fluxeq("evaluate", "copy.safetensors", "--data", "{two}")[2][0].endswith("this is no test of it")
+    assert fluxeq("evaluate", "copy.safetensors", "--data", "{two}")[2][0].endswith("this is not a test")
 
 
 def test_search(fluxeq, tmp_path):

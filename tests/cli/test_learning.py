@@ -86,7 +86,7 @@ CONFIGS = [
     ({"blocks": [{"channels": 2, "kernel": 1, "pooling": 1000}]}, "pooling = 1000"),
     ({"dense": [10**30]}, "weights: at most 2^26"),
     ({"config": [1]}, "config = [1]"),
-    ({"config": SMALL, "recipe": [1]}, "config: recipe = [1]: an object of fields is needed"),
+    ({"config": SMALL, "recipe": [1]}, "config: recipe = [1]: must be a JSON object"),
     ({"config": SMALL, "digest": "abc"}, "its digest is another one"),
 ]
 SPACES = [
@@ -101,9 +101,9 @@ WRONG = [
     *(("train", TRAIN, {"recipe": text}, message) for text, message in RECIPES.items()),
     *(("train", TRAIN, {"config": config}, message) for config, message in CONFIGS),
     *(("search", SEARCH, {"space": SPACE | space}, message) for space, message in SPACES),
-    ("train", TRAIN, {"instances": 0}, "instances = 0: from 1 to"),
-    ("train", TRAIN, {"instances": 10**30}, "from 1 to 100000 are possible"),
-    ("train", TRAIN, {"seed": -1}, "seed = -1: a seed is a whole number from 0 on"),
+    ("train", TRAIN, {"instances": 0}, "instances = 0: must be from 1 to"),
+    ("train", TRAIN, {"instances": 10**30}, "must be from 1 to 100000"),
+    ("train", TRAIN, {"seed": -1}, "seed = -1: must be a non-negative integer"),
     ("train", TRAIN, {"validation": ["one.h5"]}, "share chains"),
     ("train", TRAIN, {"validation": ["longer.h5"]}, "share chains"),
     ("train", TRAIN, {"data": ["one.h5", "one.h5"]}, "one.h5: has the configurations of one.h5"),
@@ -214,7 +214,7 @@ def test_a_full_disk(command, tmp_path, name, options):
         code, lines = command(name, given)
         assert code == 1, lines
         assert len(lines) == 1
-        assert "No space left on device; make room, and the same command goes on" in lines[0]
+        assert "No space left on device; free some space, then run the same command" in lines[0]
         assert not [path for path in disk.rglob("*") if "unfinished" in path.name]
         (disk / "filling").unlink()
         assert command(name, given) == (0, [])

@@ -57,7 +57,7 @@ def test_few_chains(fluxeq, chains):
 def test_where_nothing_fluctuates(fluxeq, couplings):
     """A result, which is reached at once, and said in words."""
     asked = VACUUM | couplings | {"until": "n=0.01", "output": "e.h5"}
-    for says in ("complete", "was complete already"):
+    for says in ("complete", "already complete"):
         code, out, lines = fluxeq("sample", **asked)
         assert (code, lines) == (0, [])
         assert out.startswith(
@@ -110,7 +110,7 @@ WRONG = [
     ({"eta": "-600"}, "fluxes are larger than 127"),
     ({"shape": "100000x100000"}, "choose smaller extents"),
     ({"shape": f"{HUGE}x2"}, "choose smaller extents"),
-    ({"shape": "9" * 5000}, "extents separated by x are needed"),
+    ({"shape": "9" * 5000}, "extents separated by x"),
     ({"shape": "x".join(["2"] * 65)}, "choose smaller extents"),
     ({"shape": "1"}, "every extent is at least 2"),
     ({"chains": HUGE}, "choose fewer"),
@@ -165,9 +165,9 @@ def test_starts(fluxeq, tmp_path):
         ("1,2,3,4,5", "5 worms on 4x4"),
         (",".join(map(str, range(41))), "40 configurations for 41 numbers of worms"),
         (HUGE, "worms on 4x4: their ends need sites of their own"),
-        ("9" * 5000, "whole numbers separated by commas are needed"),
-        ("1,", "whole numbers separated by commas are needed"),
-        ("1.0", "whole numbers separated by commas are needed"),
+        ("9" * 5000, "integers separated by commas"),
+        ("1,", "integers separated by commas"),
+        ("1.0", "integers separated by commas"),
     ],
 )
 def test_numbers_of_worms_that_cannot_be(fluxeq, tmp_path, number, message):
@@ -202,13 +202,13 @@ def test_couplings_by_name(fluxeq, tmp_path):
     ("options", "message"),
     [
         ({"couplings": "eta=4,lam=1"}, "theory 'phi4': its couplings are eta, lam, mu; eta, lam given"),
-        ({"couplings": "eta=4,eta=1"}, "names with a number each, as in beta=0.8,mu=0.1, are needed"),
-        ({"couplings": "eta"}, "names with a number each"),
-        ({"couplings": ""}, "names with a number each"),
-        ({"couplings": "eta=4.01,lam=1,mu=1.5", "mu": "1"}, "--mu: all couplings are in --couplings already; leave"),
+        ({"couplings": "eta=4,eta=1"}, "must be name=number pairs, as in beta=0.8,mu=0.1"),
+        ({"couplings": "eta"}, "must be name=number pairs"),
+        ({"couplings": ""}, "must be name=number pairs"),
+        ({"couplings": "eta=4.01,lam=1,mu=1.5", "mu": "1"}, "--mu: cannot be combined with --couplings; leave"),
         ({"couplings": "eta=4.01,lam=1,mu=nan"}, "mu = nan: a coupling is a finite number"),
         ({"theory": "xy"}, "theory 'xy': choose one of phi4, or give package.module:Name"),
-        ({"couplings": None, "theory": "nowhere:XY"}, "theory 'nowhere:XY': its couplings are missing"),
+        ({"couplings": None, "theory": "nowhere:XY"}, "theory 'nowhere:XY': couplings missing"),
         ({"theory": "nowhere:XY"}, "theory 'nowhere:XY': cannot be imported (ModuleNotFoundError"),
         ({"couplings": None}, "--eta, --lam, --mu: missing; give --eta, --lam, --mu, or another --theory with"),
         ({"couplings": None, "eta": "4", "mu": "1"}, "--lam: missing; give"),
@@ -236,7 +236,7 @@ def test_a_range(fluxeq, tmp_path):
     assert out.splitlines()[:3] == [f"s/{name}: complete, 40 configurations" for name in names]
     assert fluxeq("measure", *(f"s/{name}" for name in reversed(names)))[1].splitlines() == out.splitlines()[3:]
     before = [(tmp_path / "s" / name).read_bytes() for name in names]
-    assert fluxeq("sample", **asked, output="s")[1].count("was complete already") == 3
+    assert fluxeq("sample", **asked, output="s")[1].count("already complete") == 3
     assert before == [(tmp_path / "s" / name).read_bytes() for name in names]
 
 
@@ -256,15 +256,15 @@ def test_a_range_of_any_coupling(fluxeq, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mu": "1:2"}, "a number, or a range of at most 10000 as in 0.91:1.05:0.005 (first, last, step)"),
+        ({"mu": "1:2"}, "must be a number or a range (first:last:step) of at most 10000, as in 0.91:1.05:0.005"),
         ({"mu": "1:2:0"}, "or a range"),
         ({"mu": "1:2:-1"}, "or a range"),
         ({"mu": "1:nan:1"}, "or a range"),
         ({"mu": "1:inf:1"}, "or a range"),
-        ({"mu": "1:2:1e-9"}, "or a range of at most 10000"),
+        ({"mu": "1:2:1e-9"}, "of at most 10000"),
         ({"mu": "::"}, "or a range"),
-        ({"mu": "x"}, "mu 'x': a number"),
-        ({"mu": "1:2:1", "lam": "1:2:1"}, "lam and mu: one range at a time is possible"),
+        ({"mu": "x"}, "mu 'x': must be a number"),
+        ({"mu": "1:2:1", "lam": "1:2:1"}, "lam and mu: only one coupling can be a range"),
         ({"mu": "1:1000:100"}, "mu = 701: e^mu needs double precision"),
     ],
 )
@@ -289,8 +289,8 @@ def test_measurements_as_tables(fluxeq):
     assert out.count("\n") == 3
     assert len(json.loads(fluxeq("measure", "s/mu1.4.h5", "s/mu1.5.h5", "--json")[1])) == 2
     for words, message in (
-        (["--csv", "--json"], "--json and --csv: one of them is possible"),
-        (["--plot", "p.png"], "one of them at a time is drawn"),
+        (["--csv", "--json"], "--json and --csv: choose one of them"),
+        (["--plot", "p.png"], "draw one at a time"),
     ):
         code, _, lines = fluxeq("measure", "s/mu1.4.h5", "s/mu1.5.h5", *words)
         assert (code, len(lines)) == (2, 1)
@@ -309,7 +309,7 @@ def test_configurations_of_others(fluxeq, tmp_path):
     assert fluxeq("worms", "i.h5", number="1", output="w.h5")[0] == 0
     for words, options, message in (
         (["import", "e.npz"], {**phi4, "output": "i.h5"}, "i.h5: exists; remove it or choose another output"),
-        (["import", "e.npz"], {**phi4, "mu": "1:2:1", "output": "j.h5"}, "one theory; leave the range out"),
+        (["import", "e.npz"], {**phi4, "mu": "1:2:1", "output": "j.h5"}, "give single values, not a range"),
         (["import", "none"], {**phi4, "output": "j.h5"}, "none: no such file"),
         (["sample"], {**DENSE, "output": "i.h5"}, "holds open worms or imported configurations"),
         (["export", "e.h5"], {"output": "e.txt"}, "a file is a .npz or a .csv"),

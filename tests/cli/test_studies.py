@@ -178,7 +178,7 @@ def test_a_changed_study_discards_nothing_costly_without_leave(run, made, fluxeq
     code, told = fluxeq(*command, *(["--replace"] if lost else []))
     assert (code, "complete, " in told) == (0, True)
     require_complete(run, made, fluxeq)
-    assert "was complete already" in fluxeq(*command)[1]
+    assert "already complete" in fluxeq(*command)[1]
     if not lost:
         kept = [path for path in before if path.suffix == ".safetensors" and "models" in path.parts]
         assert {path: content(run)[path] for path in kept} == {path: before[path] for path in kept}
@@ -481,7 +481,7 @@ def test_a_section_twice_and_figures_that_are_none(fluxeq, file_of, tmp_path):
     options = ("--task", "counting", "--task", "counting")
     code, told = fluxeq("reproduce", path, "--output", tmp_path / "run", *options)
     assert (code, "report.html: counting complete" in told) == (0, True)
-    assert "counting was complete already" in fluxeq("reproduce", path, "--output", tmp_path / "run", *options)[1]
+    assert "counting already complete" in fluxeq("reproduce", path, "--output", tmp_path / "run", *options)[1]
     for name in ("", "fig9", "../fig1", "fig1 "):
         assert "choose one of fig1" in fluxeq("figure", tmp_path / "run", name)[1]
 
@@ -533,13 +533,13 @@ def test_the_data_of_a_study(fluxeq, file_of, made, tmp_path):
     assert set(table["section"]) == {"detection"}
     assert fluxeq("data", study, "--output", run)[0] == 0
     assert set(pd.read_csv(run / "data.csv")["section"]) == {"regression", "detection", "counting", "zhou"}
-    assert fluxeq("data", study, "--output", run)[1].endswith("was complete already\n")
+    assert fluxeq("data", study, "--output", run)[1].endswith("already complete\n")
     assert not (run / "models").exists()
     before = content(run / "ensembles")
     assert fluxeq("reproduce", study, "--output", run)[0] == 0
     assert shown(run) == shown(made(STUDY))
     shutil.rmtree(run / "ensembles")
-    assert fluxeq("reproduce", study, "--output", run)[1].endswith("was complete already\n")
+    assert fluxeq("reproduce", study, "--output", run)[1].endswith("already complete\n")
     assert fluxeq("data", study, "--output", run)[0] == 0
     assert content(run / "ensembles") == before
     assert fluxeq("data", study, "--output", run, "--task", "none")[0] == 2

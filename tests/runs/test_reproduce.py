@@ -146,7 +146,7 @@ def stopped(study, tmp_path_factory):
     os.killpg(process.pid, signal.SIGUSR1)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 75, printed
-    assert printed.splitlines()[-1] == "fluxeq: time is up; the same command goes on where it was"
+    assert printed.splitlines()[-1] == "fluxeq: terminated; run the same command again to resume"
     assert not [line for line in printed.splitlines() if not line.startswith(("jobs: ", "fluxeq: "))]
     assert not list(run.rglob("*.unfinished*"))
     while n_processes(process.pid):
@@ -200,7 +200,7 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_numbers(killed, study,
         until(lambda: '"job": "metrics"' in log(run), process)
         process.send_signal(signal.SIGTERM)
         printed, _ = process.communicate(timeout=60)
-    assert (process.returncode, printed.splitlines()[-1].split(";")[0]) == (75, "fluxeq: time is up"), printed
+    assert (process.returncode, printed.splitlines()[-1].split(";")[0]) == (75, "fluxeq: terminated"), printed
     assert (run / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
     in_the_end = ("best", "figures", "measurements", "tiny")  # where the worker may be when it is ended
     assert {path.parent.name for path in run.rglob("*.unfinished*")} <= {*in_the_end}
@@ -533,7 +533,7 @@ def test_one_task_alone(copied, study, capsys, monkeypatch):
     assert read_json(records["counting"])["done"]
     assert not read_json(records["regression"])["done"]
     assert "evaluate 6 of 7" in (copied / "report.html").read_text()
-    assert "counting and detection was complete already" in reproduced("--task", "counting", "--task", "detection")
+    assert "counting and detection already complete" in reproduced("--task", "counting", "--task", "detection")
     assert "report.html: complete, " in reproduced()
     assert "Unfinished" not in (copied / "report.html").read_text()
 

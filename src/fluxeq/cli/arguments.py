@@ -1,4 +1,4 @@
-"""What the words and files of a command line mean."""
+"""Parsing of command-line values and JSON option files."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from fluxeq.training.recipe import Recipe
 
 MOST_POINTS = 10_000
-"""Of a range."""
+"""In a range."""
 MOST_DIGITS = 100
-"""Of a whole number; beyond some thousand Python reads none."""
+"""In an integer; Python refuses to parse more than a few thousand."""
 
 
 def parsed_shape(text: str) -> tuple[int, ...]:
-    """The extents in 60x4. Raises InputError for anything else."""
+    """Parse lattice extents such as 60x4. Raises InputError for anything else."""
     parts = text.lower().split("x")
     if not all(map(_is_number, parts)):
-        raise InputError(f"shape {text!r:.80}: extents separated by x are needed, time first, as in 60x4")
+        raise InputError(f"shape {text!r:.80}: must be extents separated by x, time first, as in 60x4")
     return tuple(map(int, parts))
 
 
 def parsed_theories(options: "TheoryOptions") -> "dict[str, FluxTheory]":
-    """Theories by their name with couplings as in beta=0.8,mu=0.1, or phi4 with those of its own options.
+    """The theories selected by the options, by label.
 
-    One of the couplings may be a range, as in 0.91:1.05:0.005; then there is a theory for each of its values, under a
-    name such as mu0.91. The only one without a range is under the empty name. Raises InputError for couplings that are
-    missing, given twice, or of another theory, and for a second range.
+    One coupling may be a range, as in 0.91:1.05:0.005: the result has a theory for each value, with labels such as
+    mu0.91. Without a range, the only label is the empty string. Raises InputError for couplings that are missing,
+    given twice or unknown to the theory, and for a second range.
     """
     from fluxeq.theory import theory_of, written
 
@@ -39,7 +39,7 @@ def parsed_theories(options: "TheoryOptions") -> "dict[str, FluxTheory]":
     values = {coupling: parsed_values(coupling, text) for coupling, text in texts.items()}
     ranges = [coupling for coupling, text in texts.items() if ":" in text]
     if len(ranges) > 1:
-        raise InputError(f"{' and '.join(ranges)}: one range at a time is possible")
+        raise InputError(f"{' and '.join(ranges)}: only one coupling can be a range")
     single = {coupling: numbers[0] for coupling, numbers in values.items()}
     if not ranges:
         return {"": theory_of(name, single)}
@@ -48,19 +48,19 @@ def parsed_theories(options: "TheoryOptions") -> "dict[str, FluxTheory]":
 
 
 def _given(asked: "TheoryOptions") -> tuple[str, dict[str, str]]:
-    """The name of a theory, and its couplings as texts."""
+    """The name of the theory and its couplings as strings."""
     name, couplings = asked.theory, asked.couplings
     phi4 = {"eta": asked.eta, "lam": asked.lam, "mu": asked.mu}
     given = {coupling: text for coupling, text in phi4.items() if text is not None}
     options = ", ".join(f"--{coupling}" for coupling in phi4)
     if couplings is not None and given:
-        raise InputError(f"--{next(iter(given))}: all couplings are in --couplings already; leave {options} out")
+        raise InputError(f"--{next(iter(given))}: cannot be combined with --couplings; leave out {options}")
     if couplings is not None:
         return name or "phi4", _parsed_couplings(couplings)
     if name not in (None, "phi4"):
-        raise InputError(f"theory {name!r:.80}: its couplings are missing; give them as in --couplings beta=0.8,mu=0.1")
+        raise InputError(f"theory {name!r:.80}: couplings missing; give them as in --couplings beta=0.8,mu=0.1")
     if missing := [f"--{coupling}" for coupling in phi4 if coupling not in given]:
-        raise InputError(f"{', '.join(missing)}: missing; give {options}, or another --theory with its --couplings")
+        raise InputError(f"{', '.join(missing)}: missing; give {options}, or another --theory with --couplings")
     return "phi4", given
 
 
@@ -69,13 +69,13 @@ def _parsed_couplings(text: str) -> dict[str, str]:
     for part in text.split(","):
         name, _, number = part.partition("=")
         if not name or not number or name in found:
-            raise InputError(f"couplings {text!r:.80}: names with a number each, as in beta=0.8,mu=0.1, are needed")
+            raise InputError(f"couplings {text!r:.80}: must be name=number pairs, as in beta=0.8,mu=0.1")
         found[name] = number
     return found
 
 
 def parsed_values(name: str, text: str) -> list[float]:
-    """The number in 0.91, or those in the range 0.91:1.05:0.005, its end included where a step hits it.
+    """Parse a number (0.91) or a range (0.91:1.05:0.005), whose end is included if a step hits it.
 
     Raises InputError for anything else.
     """
@@ -84,44 +84,44 @@ def parsed_values(name: str, text: str) -> list[float]:
         numbers = [float(part) for part in parts]
         if len(parts) == 1:
             return numbers
-        first, last, step = map(Decimal, parts)  # 0.91 + 7 * 0.005 is 0.945, not 0.9450000000000001
+        first, last, step = map(Decimal, parts)  # exact: 0.91 + 7 * 0.005 is 0.945, not 0.9450000000000001
         n = int((last - first) / step) + 1
         if 1 <= n <= MOST_POINTS:
             return [float(first + i * step) for i in range(n)]
     except (ValueError, ArithmeticError):
         pass
     raise InputError(
-        f"{name} {text!r:.80}: a number, or a range of at most {MOST_POINTS} as in 0.91:1.05:0.005 (first, last, step)"
+        f"{name} {text!r:.80}: must be a number or a range (first:last:step) of at most {MOST_POINTS}, as in 0.91:1.05:0.005"
     )
 
 
 def parsed_integers(name: str, text: str) -> list[int]:
-    """The whole numbers in 0,5. Raises InputError for anything else."""
+    """Parse integers separated by commas (0,5). Raises InputError for anything else."""
     parts = text.split(",")
     if not all(map(_is_number, parts)):
-        raise InputError(f"{name} {text!r:.80}: whole numbers separated by commas are needed, as in 0,5")
+        raise InputError(f"{name} {text!r:.80}: must be non-negative integers separated by commas, as in 0,5")
     return list(map(int, parts))
 
 
 def _is_number(text: str) -> bool:
-    """Whether a text is a whole number, of no more digits than are read."""
+    """Whether a text is a non-negative integer of at most MOST_DIGITS digits."""
     return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
 
 
 def config_of(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of a config in a JSON file, and what else the search that left it behind chose for the recipe."""
+    """The fields of a config in a JSON file; from best.json of a search, also the recipe settings it selected."""
     content = _fields(path)
     return content.get("config", content), content.get("recipe", {}) if "config" in content else {}
 
 
 def varied(recipe: "Recipe", n: int, changes: dict[str, Any], path: Path | None) -> "Recipe":
-    """The recipe with what a search chose, for ``n`` configurations. Raises InputError if a file asks for nonsense."""
+    """The recipe with the ``changes`` a search selected, for ``n`` configurations. Raises InputError if invalid."""
     from pydantic import ValidationError
 
     from fluxeq.config import first_problem
 
     if not isinstance(changes, dict):
-        raise InputError(f"{path}: recipe = {changes!r:.80}: an object of fields is needed")
+        raise InputError(f"{path}: recipe = {changes!r:.80}: must be a JSON object")
     try:
         return recipe.varied(n, changes)
     except ValidationError as error:
@@ -129,7 +129,7 @@ def varied(recipe: "Recipe", n: int, changes: dict[str, Any], path: Path | None)
 
 
 def recipe_of(path: Path | None) -> "Recipe":
-    """The recipe in a JSON file of fields that differ from the defaults. Raises InputError if there is none such."""
+    """The recipe from a JSON file with the fields that differ from the defaults. Raises InputError if invalid."""
     from fluxeq.config import validated
     from fluxeq.training.recipe import Recipe
 
@@ -137,7 +137,7 @@ def recipe_of(path: Path | None) -> "Recipe":
 
 
 def space_of(path: Path | None) -> "Space":
-    """The space of a search, likewise."""
+    """The search space from a JSON file with the fields that differ from the defaults. Raises InputError if invalid."""
     from fluxeq.config import validated
     from fluxeq.searching.space import Space
 
@@ -149,5 +149,5 @@ def _fields(path: Path | None) -> dict[str, Any]:
 
     content = {} if path is None else read_json(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: a JSON object with the fields that differ from the defaults is needed")
+        raise InputError(f"{path}: must be a JSON object with the fields that differ from the defaults")
     return content

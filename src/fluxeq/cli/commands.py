@@ -1,4 +1,4 @@
-"""All commands, in the order of the work; importing them puts them into the app."""
+"""Imports all command modules, which registers their commands with the app."""
 
 from fluxeq.cli import doctor, exchange, learning, sampling, studies
 from fluxeq.cli.app import app

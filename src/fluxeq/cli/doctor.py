@@ -1,4 +1,4 @@
-"""What this machine and this installation are, for a first look and for reports of faults."""
+"""Information on this machine and installation, for a first check and for bug reports."""
 
 import json
 from typing import Annotated
@@ -11,14 +11,14 @@ from fluxeq.system.progress import progress
 
 @app.command(group=SETUP, sort_key=16)
 def doctor(*, as_json: Annotated[bool, Parameter(name="--json")] = False) -> None:
-    """Say what fluxeq runs on: versions, processors, memory, disk, GPU, caches.
+    """Show versions, processors, memory, disk, GPU and caches.
 
     Example: fluxeq doctor
 
     Parameters
     ----------
     as_json:
-        As JSON, for programs.
+        Print JSON.
     """
     with progress("looking"):
         from fluxeq.report.installation import installation

@@ -1,4 +1,4 @@
-"""The commands that exchange configurations with other programs."""
+"""Commands that exchange configurations with other programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,10 +23,10 @@ def import_(
     time_last: bool = False,
     worms: bool = False,
 ) -> None:
-    """Make an ensemble of configurations of another program: their convention is found out, and they are checked.
+    """Import configurations from another program; their convention is detected, and they are checked.
 
-    An array (n, 2 d, *shape) or (n, *shape, 2 d) of whole numbers is needed, or two arrays k and l. Arrays n, phi2 and
-    n_worms beside it are labels, which are checked.
+    The input is an integer array (n, 2 d, *shape) or (n, *shape, 2 d), or two arrays k and l. Arrays n, phi2 and
+    n_worms in the same file are treated as labels and checked.
 
     Example: fluxeq import theirs.npz --eta 4.01 --lam 1 --mu 1.05 --output e.h5
 
@@ -35,15 +35,15 @@ def import_(
     file:
         An npz, npy or HDF5 file.
     output:
-        The HDF5 file to make.
+        The HDF5 file to write.
     key:
-        Name of the array; configurations, unless given, or k and l.
+        Name of the array; by default configurations, or k and l.
     chains:
-        How many chains of equal length follow each other, unless there is an array chain.
+        Number of consecutive chains of equal length, if the file has no array named chain.
     time_last:
-        Time is the last axis of the lattice, not the first.
+        Time is the last axis of the lattice instead of the first.
     worms:
-        Configurations have open worms.
+        Accept configurations with open worms.
     """
     with progress("importing"):
         from fluxeq.data.ensembles import save_ensemble
@@ -52,7 +52,7 @@ def import_(
 
         theories = parsed_theories(theory)
         if "" not in theories:
-            raise InputError("couplings: configurations are of one theory; leave the range out")
+            raise InputError("couplings: an imported ensemble has one theory; give single values, not a range")
         with made_once(output):
             asked = {"key": key, "time_last": time_last, "n_chains": chains, "with_worms": worms}
             ensemble, lines = imported(file, theories[""], **asked)  # type: ignore[arg-type]
@@ -68,7 +68,7 @@ def export(
     output: Path,
     observable: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
 ) -> None:
-    """Write an ensemble for other programs: all arrays as npz, or the observables of each configuration as CSV.
+    """Export an ensemble for other programs: all arrays as npz, or the observables of each configuration as CSV.
 
     Example: fluxeq export e.h5 --output e.npz
 
@@ -77,9 +77,9 @@ def export(
     ensemble:
         An ensemble file.
     output:
-        The file to make, .npz or .csv.
+        The file to write, .npz or .csv.
     observable:
-        One more observable, by its name or as package.module:function; may be given several times.
+        Additional observable: its name or package.module:function; can be repeated.
     """
     with progress("exporting"):
         from fluxeq.data.ensembles import STORED

@@ -1,13 +1,13 @@
-"""How a command ends: with an exit code and, unless that is 0, one line on standard error.
+"""Exit codes and signal handling: a command that fails prints one line on standard error.
 
     0    done
-    1    it could not be done here: a full disk, too little memory, a goal that was missed, a fault of ours
-    2    the user got something wrong; the line says what, the rule and the way out
-    75   cut off by SIGTERM, SIGUSR1 or the loss of a cluster; the same command goes on (EX_TEMPFAIL of sysexits.h)
-    130  stopped by Ctrl-C; the same command goes on
+    1    not possible here: full disk, too little memory, precision goal missed, bug in fluxeq
+    2    invalid input; the line gives the value, the rule and the way out
+    75   stopped by SIGTERM, SIGUSR1 or loss of the cluster; the same command resumes (EX_TEMPFAIL in sysexits.h)
+    130  stopped by Ctrl-C; the same command resumes
 
-A signal raises an exception in the main thread. If that is in compiled code, which may run for minutes, a thread of its
-own ends the process after a short patience.
+A signal raises an exception in the main thread. If that thread is in compiled code, which may run for minutes, a
+watcher thread ends the process after a short grace period.
 """
 
 import errno
@@ -29,42 +29,42 @@ if TYPE_CHECKING:
     from types import FrameType
 
 FAILED, WRONG, TRY_AGAIN, INTERRUPTED = 1, 2, 75, 130
-GO_ON = "the same command goes on where it was"
+GO_ON = "run the same command again to resume"
 
 
 class Stop(NamedTuple):
-    """What a signal ends a command with."""
+    """How a command ends on a signal."""
 
     code: int
     message: str
     patience: float
-    """Seconds for an orderly end."""
+    """Grace period in seconds for an orderly exit."""
 
 
 STOPS = {
     signal.SIGINT: Stop(INTERRUPTED, f"stopped; {GO_ON}", 0.7),
-    signal.SIGTERM: Stop(TRY_AGAIN, f"time is up; {GO_ON}", 5.0),
+    signal.SIGTERM: Stop(TRY_AGAIN, f"terminated; {GO_ON}", 5.0),
 }
-if hasattr(signal, "SIGUSR1"):  # not on Windows, as all that is asked for below
+if hasattr(signal, "SIGUSR1"):  # not on Windows; nor are the features below
     STOPS[signal.SIGUSR1] = STOPS[signal.SIGTERM]
 HAS_TIMERS, HAS_PIPES = hasattr(signal, "setitimer"), os.name != "nt"
-"""Whether a lost exception can be raised again, and a thread can hear of signals."""
+"""Whether a swallowed exception can be raised again, and whether a thread can be notified of signals."""
 PLACES = {
     getattr(errno, name)
     for name in ("ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "EACCES", "EPERM", "EROFS", "ELOOP", "ENXIO")
 }
-"""What the system says of a place that the user should not have named."""
+"""Error numbers that indicate a bad path given by the user."""
 _leaving = threading.Lock()
-AGAIN = 0.01  # seconds until the exception is raised once more, if it was lost in a destructor
+AGAIN = 0.01  # seconds until the exception is raised again, if a destructor swallowed it
 
 
 class _Stopped(BaseException):
-    """A signal has come."""
+    """A signal was received."""
 
 
 @contextmanager
 def ended_well() -> Iterator[None]:
-    """Run a command in the main thread, and end the process as the table above says, unless the command succeeds."""
+    """Run a command in the main thread; if it fails, exit with the code from the table above."""
     try:
         with stoppable():
             yield
@@ -77,33 +77,33 @@ def ended_well() -> Iterator[None]:
 
 
 def _told(error: Exception) -> tuple[int, str]:
-    """The exit code and the line for an exception."""
+    """The exit code and the message for an exception."""
     if isinstance(error, InputError) or type(error).__module__.startswith("cyclopts"):
         return WRONG, str(error)
     if isinstance(error, ClusterLostError):
         return TRY_AGAIN, str(error)
     if type(error).__module__ == ClusterLostError.__module__:
         return FAILED, str(error)
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # the latter is XLA's
-        return FAILED, f"out of memory ({error}); a smaller lattice, network or number of chains needs less"
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # the latter from XLA
+        return FAILED, f"out of memory ({error}); use a smaller lattice, a smaller network or fewer chains"
     if isinstance(error, BrokenPipeError):
-        return FAILED, "nobody reads the output any more"
+        return FAILED, "the output pipe was closed"
     if isinstance(error, OSError):
         return WRONG if error.errno in PLACES else FAILED, _told_of_system(error)
-    return FAILED, f"{as_fault(error)}, with what FLUXEQ_DEBUG=1 shows"
+    return FAILED, f"{as_fault(error)}, with the traceback from FLUXEQ_DEBUG=1"
 
 
 def _told_of_system(error: OSError) -> str:
-    """What the system refused, and the way out."""
+    """The message for an error of the operating system, with the way out."""
     place = f"{error.filename}: " if error.filename else ""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{place}{reason}; make room, and {GO_ON}"
+        return f"{place}{reason}; free some space, then {GO_ON}"
     return f"{place}{reason}{'; choose another place' if error.errno in PLACES else ''}"
 
 
 def _end(code: int, message: str) -> NoReturn:
-    """Say what is wrong, and exit; at once, if threads still compute what nobody wants any more."""
+    """Print the message and exit; without waiting for threads that are still computing."""
     _say(message)
     _settle(sys.stdout)
     _settle(sys.stderr)
@@ -113,7 +113,7 @@ def _end(code: int, message: str) -> NoReturn:
 
 
 def _settle(stream: TextIO) -> None:
-    """Flush a stream; what nobody takes goes to nothing, lest Python fails on its way out with a code of its own."""
+    """Flush a stream; if that fails, redirect it to /dev/null, lest Python's shutdown change the exit code."""
     try:
         stream.flush()
     except OSError:
@@ -126,9 +126,9 @@ def _say(message: str) -> None:
 
 
 def leave(stop: Stop) -> NoReturn:
-    """Say that the command was stopped, and exit without waiting for what still computes: it is nowhere yet."""
+    """Print that the command was stopped, and exit without waiting for running computations."""
     if not _leaving.acquire(blocking=False):
-        time.sleep(stop.patience)  # another thread is on its way out
+        time.sleep(stop.patience)  # another thread is already exiting
     remove_own_unfinished()
     if sys.stderr.isatty():
         with suppress(OSError):
@@ -141,14 +141,14 @@ def leave(stop: Stop) -> NoReturn:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Stop what runs here when a signal of ``STOPS`` comes: files are whole or not there, processes end."""
+    """Stop the block when a signal in ``STOPS`` arrives: no partial files are left, worker processes end."""
     first: list[Stop] = []
     before: dict[int, Any] = {}
     report = sys.unraisablehook
     heard = (*STOPS, signal.SIGALRM) if HAS_TIMERS else tuple(STOPS)
 
     def stop(number: int, frame: "FrameType | None") -> None:
-        """A signal has come: raise in the main thread, and hear no other meanwhile."""
+        """Handle a signal: raise in the main thread and ignore further signals."""
         if number in STOPS:
             first.append(STOPS[signal.Signals(number)])
         for each in STOPS:
@@ -156,20 +156,20 @@ def stoppable() -> Iterator[None]:
         raise _Stopped
 
     def lost(unraisable: "sys.UnraisableHookArgs") -> None:
-        """Python is about to print an exception and forget it."""
-        # it came while a destructor or the like was running
+        """Handle an exception that Python would print and discard."""
+        # raised while a destructor or similar was running
         if isinstance(unraisable.exc_value, _Stopped) and HAS_TIMERS:
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
         else:
             report(unraisable)
 
     try:
-        with _ended_after_patience():  # first, so that a signal is heard even if its exception is lost
+        with _ended_after_patience():  # first, so that a signal counts even if its exception is lost
             sys.unraisablehook = lost
             before |= {number: signal.signal(number, stop) for number in heard}
             yield
     except BaseException:
-        if first:  # whatever it has become on its way
+        if first:  # whatever exception it was turned into
             leave(first[0])
         raise
     finally:
@@ -182,7 +182,7 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def _ended_after_patience() -> Iterator[None]:
-    """Leave when a signal has come and the main thread, which may be in compiled code, has not left in time."""
+    """Exit if the main thread, which may be in compiled code, has not done so within the grace period of a signal."""
     if not HAS_PIPES:
         yield
         return

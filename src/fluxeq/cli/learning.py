@@ -1,4 +1,4 @@
-"""The commands that train networks, search for them, score and apply them."""
+"""Commands that train, search, evaluate and apply networks."""
 
 import json
 import secrets
@@ -38,37 +38,37 @@ def train(
     device: Device = "cpu",
     together: bool = False,
 ) -> None:
-    """Train instances of one architecture; finished ones are kept, so the same command again trains what is missing.
+    """Train instances of one architecture; finished ones are kept, and running the command again trains the rest.
 
     Example: fluxeq train --task regression --architecture EQ --data e.h5 --validation v.h5 --output models
 
     Parameters
     ----------
     task:
-        What the networks are to learn.
+        What the networks learn.
     architecture:
-        Which symmetry the networks have: EQ keeps translations, ST weakens them by strides, FL breaks them.
+        Symmetry of the networks: EQ keeps translations, ST weakens them by strides, FL breaks them.
     data:
-        Ensembles to train on; several of one lattice are mixed.
+        Training ensembles; several on the same lattice are mixed.
     validation:
-        Ensembles from other chains, to stop early and to choose the weights.
+        Ensembles from other chains, for early stopping and for selecting the weights.
     output:
         Folder for the models (safetensors) and their learning curves (csv).
     instances:
-        How many, from different random starts.
+        Number of instances with different random initialisations.
     seed:
         The same seed gives the same instances.
     config:
-        JSON file with the fields of the architecture that differ from its defaults, or best.json of a search, whose
-        choices for the optimiser then hold.
+        JSON file with the fields of the architecture that differ from its defaults, or best.json of a search, which
+        also sets the optimiser settings it selected.
     recipe:
-        JSON file with the settings of the optimiser that differ from the original study's.
+        JSON file with the optimiser settings that differ from those of the original study.
     augmentation:
-        Translate every configuration at random in every epoch.
+        Apply a random translation to every configuration in every epoch.
     device:
-        cuda is a GPU, on which all instances train together.
+        cuda: train all instances together on a GPU.
     together:
-        Train all instances in step in one process on a CPU as well, which is slower there than side by side.
+        Train all instances in one process on a CPU, too; slower there than separate processes.
     """
     with progress("training") as advance:
         from fluxeq.nets.architecture import configured
@@ -82,7 +82,7 @@ def train(
         from fluxeq.training.instances import train_instances
 
         if not 1 <= instances <= MOST_INSTANCES:
-            raise InputError(f"instances = {instances}: from 1 to {MOST_INSTANCES} are possible")
+            raise InputError(f"instances = {instances}: must be from 1 to {MOST_INSTANCES}")
         _require_seed(seed)
         require_writable(output / model_file(architecture, 0))
         there = LearningDevice(device)
@@ -118,7 +118,7 @@ def evaluate(
     output: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
-    """Score models on labelled configurations: exact means over all of them.
+    """Evaluate models on labelled configurations: loss, accuracy and bias, averaged over all of them.
 
     Example: fluxeq evaluate models/EQ-000.safetensors --data test.h5
 
@@ -127,10 +127,10 @@ def evaluate(
     models:
         Model files.
     data:
-        Ensembles from chains that the models were not trained on.
+        Ensembles from chains on which the models were not trained.
     output:
-        A CSV file to make, with the columns of a study's metrics.csv: a row for each model, ensemble, number of worms
-        and target.
+        CSV file to write, with the columns of a study's metrics.csv: one row per model, ensemble, number of worms and
+        target.
     json_:
         Print JSON.
     """
@@ -162,14 +162,14 @@ def evaluate(
 
 
 def _scored(path: Path, ensemble: "Ensemble") -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The score of one model and its rows of a table, or why there are none."""
+    """The score of one model and its table rows, or the reason why there are none."""
     from fluxeq.analysis.metrics import model_scores
     from fluxeq.training.models import load_model
 
     try:
         model = load_model(path)
         if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
-            print(f"fluxeq: {path}: was trained on these chains; this is no test of it", file=sys.stderr)
+            print(f"fluxeq: {path}: was trained on these chains, so this is not a test", file=sys.stderr)
         found, rows = model_scores(model, ensemble)
         return asdict(found), rows
     except InputError as error:
@@ -178,7 +178,7 @@ def _scored(path: Path, ensemble: "Ensemble") -> tuple[dict[str, Any], list[dict
 
 @app.command(group=NETWORKS, sort_key=8)
 def predict(model: Path, /, *, data: Path, output: Path) -> None:
-    """Apply a model to an ensemble: one row per configuration, predictions and true values.
+    """Apply a model to an ensemble: predictions and true values, one row per configuration.
 
     Example: fluxeq predict models/EQ-000.safetensors --data test.h5 --output p.csv
 
@@ -189,7 +189,7 @@ def predict(model: Path, /, *, data: Path, output: Path) -> None:
     data:
         An ensemble.
     output:
-        The CSV file to make.
+        The CSV file to write.
     """
     with progress("predicting"):
         from numpy import hstack
@@ -216,16 +216,16 @@ def predict(model: Path, /, *, data: Path, output: Path) -> None:
 
 @app.command(group=NETWORKS, sort_key=6)
 def curves(files: Annotated[list[Path], Parameter(name="MODEL")], /, *, output: Path) -> None:
-    """Draw the learning curves of models: training and validation loss in every epoch.
+    """Plot learning curves of models: training and validation loss per epoch.
 
     Example: fluxeq curves models/EQ-000.safetensors --output curves.png
 
     Parameters
     ----------
     files:
-        Model files, beside which their curves are, or these (csv).
+        Model files with their learning curves beside them, or the curves themselves (csv).
     output:
-        The picture to make, .png or .pdf.
+        The image to write, .png or .pdf.
     """
     with progress("drawing"):
         from fluxeq.report.figures.curves import save_curves
@@ -254,7 +254,7 @@ def search(
     heartbeat: int = 60,
     device: Device = "cpu",
 ) -> None:
-    """Search the best setting of an architecture; the same command again goes on.
+    """Search hyperparameters of an architecture; running the command again resumes.
 
     Example: fluxeq search --task regression --architecture EQ --data e.h5 --validation v.h5
     --storage journal://trials.log --output found
@@ -262,33 +262,33 @@ def search(
     Parameters
     ----------
     task:
-        What the networks are to learn.
+        What the networks learn.
     architecture:
-        Which symmetry the networks have: EQ keeps translations, ST weakens them by strides, FL breaks them.
+        Symmetry of the networks: EQ keeps translations, ST weakens them by strides, FL breaks them.
     data:
-        Ensembles to train on.
+        Training ensembles.
     validation:
         Ensembles from other chains, on which settings are compared.
     storage:
-        journal:///PATH on one machine, postgresql://... across machines.
+        journal:///PATH on one machine, postgresql://... for several machines.
     output:
         Folder for best.json, trials.json and a figure of the search.
     trials:
-        Different settings to try, over all processes together.
+        Number of different settings, all processes together.
     repeats:
-        Trainings of each setting; the mean of their best losses counts.
+        Trainings per setting; settings are ranked by the mean of their best losses.
     seed:
-        Drawn anew for each process unless given, since equal seeds propose equal settings.
+        By default drawn for each process, since equal seeds propose equal settings.
     space:
         JSON file with the ranges that differ from the defaults.
     recipe:
-        JSON file with the settings of the optimiser that differ from the original study's.
+        JSON file with the optimiser settings that differ from those of the original study.
     prune:
-        Give a setting up as soon as its losses alone say that it cannot win.
+        Stop a setting as soon as its losses so far exclude that it wins.
     heartbeat:
-        Seconds between two signs of life in PostgreSQL; a worker that is silent for twice as long counts as killed.
+        Seconds between heartbeats in PostgreSQL; a worker without one for twice as long counts as dead.
     device:
-        cuda is a GPU, on which one network after another trains.
+        cuda: train one network after another on a GPU.
     """
     with progress("loading"):
         from fluxeq.nets.architecture import ARCHITECTURES
@@ -303,7 +303,7 @@ def search(
 
         for name, value in (("trials", trials), ("repeats", repeats)):
             if value < 1:
-                raise InputError(f"{name} = {value}: at least 1 is needed")
+                raise InputError(f"{name} = {value}: must be at least 1")
         ARCHITECTURES.require_known(architecture)
         require_writable(output / "best.json")
         if seed is not None:
@@ -315,7 +315,7 @@ def search(
         found = load_data(task, data, validation)
         chosen_seed = secrets.randbits(32) if seed is None else seed
         opened = open_storage(storage, heartbeat)
-        require_writable(output / "best.json")  # again: the storage may have taken its place
+        require_writable(output / "best.json")  # again: the storage may have created a file there
         allowed = budget(the_recipe, len(found.training), trials, repeats)
     print(f"budget of {architecture}: {allowed}")
     with progress("searching") as advance:
@@ -356,4 +356,4 @@ def _score_line(row: dict[str, Any], several: bool) -> str:
 
 def _require_seed(seed: int) -> None:
     if seed < 0:
-        raise InputError(f"seed = {seed}: a seed is a whole number from 0 on")
+        raise InputError(f"seed = {seed}: must be a non-negative integer")

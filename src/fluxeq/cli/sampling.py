@@ -1,4 +1,4 @@
-"""The commands that sample ensembles, measure them and open worms in them."""
+"""Commands that sample ensembles, measure them and insert open worms."""
 
 import json
 from pathlib import Path
@@ -31,10 +31,10 @@ def sample(
     until: str | None = None,
     start: Path | None = None,
 ) -> None:
-    """Sample an ensemble of closed configurations; the same command again resumes, or says that it is complete.
+    """Sample an ensemble of closed-worm configurations; running the command again resumes an incomplete one.
 
-    One coupling may be a range, as in --mu 0.91:1.05:0.005: an ensemble for each value, each with random streams of its
-    own and starting from the last configurations of its neighbour, and a table of what was measured.
+    One coupling may be a range, as in --mu 0.91:1.05:0.005: this makes one ensemble per value, each with its own random
+    streams and started from the last configurations of its neighbour, and prints a table of measurements.
 
     Example: fluxeq sample --shape 60x4 --eta 4.01 --lam 1 --mu 1.05 --configurations 1000 --output e.h5
 
@@ -43,21 +43,21 @@ def sample(
     shape:
         Extents of the periodic lattice, time first, as in 60x4.
     configurations:
-        How many to store, over all chains together, or at most with --until; more than a file holds extends it.
+        Number to store, all chains together (with --until the maximum); a larger number extends an existing file.
     output:
-        The HDF5 file to make; of a range, the folder for the files, which are named as in mu0.91.h5.
+        The HDF5 file to write; for a range, the folder of files such as mu0.91.h5.
     chains:
-        Independent chains, each with its own random stream.
+        Number of independent chains, each with its own random stream.
     seed:
         The same seed gives the same file, on any number of threads.
     threads:
-        Chains that run at the same time; as many as there are processors, unless given.
+        Chains that run at the same time; by default the number of processors.
     device:
-        cuda is a GPU, which needs thousands of chains to be worth it; the chains are the same.
+        cuda: use a GPU, which pays off for thousands of chains; results are identical.
     until:
         Stop when the error of an observable is small enough, as in n=0.001 or phi2=1e-4.
     start:
-        An ensemble of the same lattice at a neighbouring mu, with whose last configurations the chains start.
+        Ensemble on the same lattice at a nearby mu; chains start from its last configurations.
     """
     from fluxeq.data.ensembles import STORED
     from fluxeq.data.generation import Settings
@@ -76,7 +76,7 @@ def sample(
         found.append(result)
         lines = [goal.missed(result.series[goal.observable], extents) for goal in goals]
         missed += [f"{path}: {line}" if name else line for line in lines if line]
-        says = "kept" if any(lines) else "complete" if made else "was complete already"
+        says = "kept" if any(lines) else "complete" if made else "already complete"
         print(f"{path}: {says}, {result.n_configurations} configurations")
         start = path
     if "" not in theories:
@@ -90,7 +90,7 @@ def sample(
 def _sampled(
     name: str, output: Path, settings: "Settings", goals: "list[Goal]", start: Path | None, device: Device, threads: int
 ) -> bool:
-    """Make one file, from the last configurations of another or from nothing; False if it was there."""
+    """Sample one file, optionally starting from the last configurations of another; False if it was complete."""
     from fluxeq.data.checkpoints import sample_to_file
     from fluxeq.data.ensembles import open_ensemble
 
@@ -114,8 +114,8 @@ def measure(
 ) -> None:
     """Measure n and |phi|^2 of ensembles: value, error, tau_int in stored configurations, R-hat over the chains.
 
-    Chains of one theory on one lattice are joined, also from several files; of several theories or lattices there is a
-    table with a line for each.
+    Chains of the same theory and lattice are combined, also from several files; several theories or lattices give a
+    table with one line each.
 
     Example: fluxeq measure e.h5
 
@@ -124,17 +124,17 @@ def measure(
     ensembles:
         Ensemble files.
     observable:
-        One more observable, by its name or as package.module:function; may be given several times.
+        Additional observable: its name or package.module:function; can be repeated.
     json_:
         Print JSON: an object for one theory and lattice, a list for several.
     csv:
-        Print CSV: couplings, lattice, seeds, distances and every estimate with its errors.
+        Print CSV: couplings, lattice, seeds, spacing, and all estimates with errors.
     plot:
-        A picture to draw (png or pdf) for one theory and lattice: history, autocorrelation and histogram of each
+        Image to draw (png or pdf) for one theory and lattice: time series, autocorrelation and histogram of each
         observable.
     """
     if json_ and csv:
-        raise InputError("--json and --csv: one of them is possible")
+        raise InputError("--json and --csv: choose one of them")
     with progress("measuring"):
         from fluxeq.data.ensembles import STORED
         from fluxeq.data.measurement import as_csv, as_json, as_table, as_text, measured
@@ -147,7 +147,7 @@ def measure(
             from fluxeq.report.figures.diagnostics import save_diagnostics
 
             if len(found) > 1:
-                raise InputError(f"--plot: {found[0].title} and {found[1].title}: one of them at a time is drawn")
+                raise InputError(f"--plot: {found[0].title} and {found[1].title}: draw one at a time")
             save_diagnostics(found[0].series, plot, found[0].title)
         if csv:
             text = as_csv(found).rstrip()
@@ -161,18 +161,18 @@ def measure(
 
 @app.command(group=ENSEMBLES, sort_key=2)
 def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> None:
-    """Open worms in an ensemble: every configuration is used once, with one of the numbers of worms.
+    """Insert open worms into an ensemble; every configuration is used once, with one of the given numbers of worms.
 
     Example: fluxeq worms e.h5 --number 0,5 --output w.h5
 
     Parameters
     ----------
     ensemble:
-        An ensemble of closed configurations.
+        An ensemble of closed-worm configurations.
     number:
-        Numbers of worms, dealt out in equal shares, as in 0,5.
+        Numbers of worms, in equal shares, as in 0,5.
     output:
-        The HDF5 file to make.
+        The HDF5 file to write.
     seed:
         The same seed gives the same file.
     """

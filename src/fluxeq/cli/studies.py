@@ -1,4 +1,4 @@
-"""The commands that carry out whole studies and show what they have found."""
+"""Commands that run whole studies and show their results."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fluxeq.study.study import StudyText
 
 WATCH = 5.0
-"""Seconds."""
+"""Seconds between two updates of ``status --watch``."""
 
 
 @app.command(group=STUDIES, sort_key=10)
@@ -30,7 +30,7 @@ def reproduce(
     task: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     replace: bool = False,
 ) -> None:
-    """Do a whole study: sample, search, train, evaluate, draw, judge, report. The same command again goes on.
+    """Run a whole study: sample, search, train, evaluate, plot, judge claims, report. Running it again resumes.
 
     Example: fluxeq reproduce quick --output runs/quick
 
@@ -43,17 +43,17 @@ def reproduce(
     executor:
         Processes on this machine, or a Dask cluster.
     scheduler:
-        Address of the scheduler of that cluster, as in tcp://host:8786; a cluster on this machine, unless given.
+        Address of the Dask scheduler, as in tcp://host:8786; by default a cluster on this machine is started.
     device:
-        cuda: networks learn on a GPU, held by one process; the rest stays on the CPU.
+        cuda: train networks on a GPU, in one process; everything else stays on the CPU.
     workers:
-        Processes that work at the same time; as many as there are processors, unless given.
+        Number of worker processes; by default the number of processors.
     task:
-        Do only what this section of the study needs, and report that; may be given several times.
+        Do only what this section of the study needs, and report it; can be repeated.
         The same command without it does the rest.
     replace:
-        Discard the searches, trained models and ensembles of another version of the study that are in the place of its
-        own; without it they are named, and stay.
+        Delete searches, models and ensembles from another version of the study that are in the way; without it they
+        are kept and reported as an error.
     """
     how = {"executor": executor, "scheduler": scheduler, "device": device, "workers": workers, "replace": replace}
     _reported(output, task, _carried_out(study, output, task, **how))  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def _carried_out(
     replace: bool = False,
     data_only: bool = False,
 ) -> int:
-    """Do the jobs of a study, or of some of its sections, that are not done; how many that were."""
+    """Run the unfinished jobs of a study, or of some of its sections; the number of jobs run."""
     from fluxeq.runs.reproduce import reproduce as run
     from fluxeq.training.device import Device as LearningDevice
     from fluxeq.workflow import selection
@@ -95,7 +95,7 @@ def _carried_out(
 
 
 def _reported(output: Path, task: tuple[str, ...], n: int) -> None:
-    """Say that a run, or some sections of it, is complete after ``n`` jobs; of a part there is a report, too."""
+    """Print that a run, or some of its sections, is complete after ``n`` jobs; write a report for sections, too."""
     from fluxeq.runs.partial_report import write_partial_report
     from fluxeq.runs.status import open_run
 
@@ -103,7 +103,7 @@ def _reported(output: Path, task: tuple[str, ...], n: int) -> None:
         with progress("reporting"):
             write_partial_report(output, open_run(output))
     part = f"{' and '.join(dict.fromkeys(task))} " if task else ""
-    print(f"{output / 'report.html'}: {part}{f'complete, {n} jobs done now' if n else 'was complete already'}")
+    print(f"{output / 'report.html'}: {part}{f'complete, {n} jobs done now' if n else 'already complete'}")
 
 
 @app.command(group=STUDIES, sort_key=14)
@@ -115,9 +115,9 @@ def data(
     task: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     workers: int | None = None,
 ) -> None:
-    """Make the data sets of a study, the same for everybody: ensembles, and data.csv, which says what each is for.
+    """Make the data sets of a study: ensembles, and data.csv, which lists what each is used for.
 
-    The folder is that of a run, with which reproduce goes on.
+    The result is the same for everybody. The folder is that of a run, which reproduce can continue.
 
     Example: fluxeq data quick --output runs/quick
 
@@ -128,16 +128,16 @@ def data(
     output:
         Folder of the run.
     task:
-        Only those of this section of the study; may be given several times.
+        Only the data of this section of the study; can be repeated.
     workers:
-        Processes that work at the same time; as many as there are processors, unless given.
+        Number of worker processes; by default the number of processors.
     """
     from fluxeq.runs.data import write_index
     from fluxeq.study.study import load_study
 
     n = _carried_out(study, output, task, workers=workers, data_only=True)
     path = write_index(output, load_study(study), task)
-    print(f"{path}: {f'complete, {n} ensembles made now' if n else 'was complete already'}")
+    print(f"{path}: {f'complete, {n} ensembles made now' if n else 'already complete'}")
 
 
 @app.command(group=STUDIES, sort_key=15)
@@ -150,10 +150,10 @@ def benchmark(
     output: Path,
     workers: int | None = None,
 ) -> None:
-    """Score a function of your own on all test sets of a study, beside EQ, ST and FL in its figures and its report.
+    """Evaluate your own function on all test sets of a study; figures and report show it beside EQ, ST and FL.
 
-    It takes a batch of configurations in NumPy, (n, 2 d, *shape), returns (n, n_targets), and may call any framework.
-    What the folder has of the study is kept: only what is missing is trained.
+    The function maps a NumPy batch of configurations, (n, 2 d, *shape), to (n, n_targets) and may call any framework.
+    Results of the study that are in the folder are kept: only missing models are trained.
 
     Example: fluxeq benchmark mine:predict quick --task regression --output runs/quick
 
@@ -164,11 +164,11 @@ def benchmark(
     study:
         quick, laptop, paper, or the path of a TOML file.
     task:
-        The section of the study whose targets it predicts.
+        The section of the study whose targets the function predicts.
     output:
-        Folder of the run, perhaps a finished one of this study.
+        Folder of the run; may be a finished run of this study.
     workers:
-        Processes that work at the same time; as many as there are processors, unless given.
+        Number of worker processes; by default the number of processors.
     """
     from fluxeq.study.benchmark import with_function
 
@@ -178,7 +178,7 @@ def benchmark(
 
 @app.command(group=STUDIES, sort_key=11)
 def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = False, watch: bool = False) -> None:
-    """Say how far a run is: jobs done, what is running, time left, settings tried, latest losses.
+    """Show the progress of a run: finished and running jobs, time left, settings tried, latest losses.
 
     Example: fluxeq status runs/quick
 
@@ -189,7 +189,7 @@ def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = F
     json_:
         Print JSON.
     watch:
-        Say it again every five seconds, as long as a process works on the run.
+        Update every five seconds while a process works on the run.
     """
     import time
 
@@ -206,7 +206,7 @@ def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = F
 
 @app.command(group=STUDIES, sort_key=12)
 def figure(run: Path, name: str, /) -> None:
-    """Draw one figure again from the stored numbers; of an unfinished run, with what there is so far.
+    """Redraw one figure from the stored numbers; for an unfinished run, from those available so far.
 
     Example: fluxeq figure runs/quick fig3
 
@@ -215,7 +215,7 @@ def figure(run: Path, name: str, /) -> None:
     run:
         Folder of a run.
     name:
-        As in the folder figures of a run: fig1 ... fig7b, search, or one of another package.
+        Name as in the figures folder of a run: fig1 ... fig7b, search, or a figure of another package.
     """
     with progress("drawing"):
         from fluxeq.runs.partial_report import draw
@@ -228,7 +228,7 @@ def figure(run: Path, name: str, /) -> None:
 
 @app.command(group=STUDIES, sort_key=13)
 def report(run: Path, /) -> None:
-    """Write report.html again from the stored numbers; of an unfinished run, with what there is so far.
+    """Rewrite report.html from the stored numbers; for an unfinished run, from those available so far.
 
     Example: fluxeq report runs/quick
 
