@@ -143,7 +143,7 @@ WRONG = [
     (sample(until="n=0"), "until 'n=0'"),
     (sample(until="n"), "until 'n'"),
     (sample(start="nowhere.h5"), "nowhere.h5: no such ensemble"),
-    (sample(start="{worms}"), "a closed ensemble of the lattice"),
+    (sample(start="{worms}"), "must be a closed ensemble on the lattice"),
     (["measure", "{one}", "--plot", "p.txt"], "plot 'p.txt': a picture is a .png or a .pdf"),
     (sample(mu="nan"), "mu = nan: a coupling is a finite number"),
     (sample(eta="inf"), "eta = inf"),
@@ -158,10 +158,10 @@ WRONG = [
     (sample(eta=None), "--eta"),
     (sample(device="tpu"), 'Invalid value "tpu" for --device. Choose from: "cpu", "cuda"'),
     (sample(output="{folder}"), "is a folder; name a file in it"),
-    (sample(output="{text}/e.h5"), "is not a folder that can be written to"),
+    (sample(output="{text}/e.h5"), "is not a writable folder"),
     (sample(output="{text}"), "not an ensemble of fluxeq"),
     (sample(output="{one}"), "choose another output"),
-    (sample(output="{worms}"), "holds open worms"),
+    (sample(output="{worms}"), "open worms or imported configurations cannot be extended"),
     (sample(temperature="3"), "--temperature"),
     (["simulate"], "simulate"),
     (["measure", "missing.h5"], "no such ensemble"),
@@ -170,13 +170,13 @@ WRONG = [
     (["measure", "{text}"], "not an ensemble"),
     (["measure", "{hdf5}"], "not an ensemble"),
     (["measure"], "ENSEMBLE"),
-    (worms("5,5"), "different whole numbers"),
+    (worms("5,5"), "distinct non-negative integers"),
     (worms("-1"), "number '-1': must be non-negative integers"),
     (worms("a"), "number 'a': must be non-negative integers"),
     (worms(""), "number ''"),
     (worms("0,5"), "draw at most 4"),
     (worms(seed="-1"), "seed = -1"),
-    (worms(ensemble="{worms}"), "has open worms already"),
+    (worms(ensemble="{worms}"), "already has open worms"),
     (worms(output="{worms}"), "exists; remove it or choose another output"),
     (worms(output="{folder}"), "is a folder"),
     (
@@ -192,7 +192,7 @@ WRONG = [
     (train(recipe="{broken}"), "not a JSON file"),
     (train(recipe="{misspelled}"), "learning_rat is unknown; did you mean learning_rate?"),
     (train(instances="0"), "instances = 0: must be from 1 to 100000"),
-    (train(output="{text}"), "is not a folder that can be written to"),
+    (train(output="{text}"), "is not a writable folder"),
     (train(seed="x"), "seed"),
     (["evaluate", "{text}", "--data", "{one}"], "not a model of fluxeq"),
     (["evaluate", "missing", "--data", "{one}"], "no such model"),
@@ -202,7 +202,7 @@ WRONG = [
     (["predict", "{model}", "--data", "{one}", "--output", "{folder}"], "is a folder"),
     (search(storage="sqlite:///s.db"), "storage 'sqlite:///s.db': use journal"),
     (search(storage="{folder}"), "is a folder"),
-    (search(output="{text}"), "is not a folder that can be written to"),
+    (search(output="{text}"), "is not a writable folder"),
     (search(trials="0"), "trials = 0: must be at least 1"),
     (search(repeats="0"), "repeats = 0: must be at least 1"),
     (search(heartbeat="0"), "heartbeat = 0: at least 1 second"),
@@ -214,14 +214,14 @@ WRONG = [
     (["reproduce", "quick", "--output", "{text}"], "is a file; choose a folder for the run"),
     (["reproduce", "quick", "--output", "{folder}"], "is not empty and not a run"),
     (["reproduce", "quick", "--output", "run", "--executor", "nonsense"], '"nonsense" for --executor'),
-    (["reproduce", "quick", "--output", "run", "--workers", "0"], "workers = 0: at least 1"),
+    (["reproduce", "quick", "--output", "run", "--workers", "0"], "workers = 0: must be at least 1"),
     (["reproduce", "quick", "--output", "run", "--device", "tpu"], '"tpu" for --device'),
     (train(device="cuda"), "device 'cuda': JAX finds no GPU here"),
     (train(device="tpu"), '"tpu" for --device'),
     (["reproduce", "quick", "--output", "run", "--device", "cuda"], "device 'cuda': JAX finds no GPU here"),
     (reproduce(task="detecting"), "task 'detecting': choose among regression, detection, counting, zhou"),
-    (reproduce(scheduler="tcp://h:1"), "scheduler 'tcp://h:1': belongs to --executor dask"),
-    (reproduce(executor="dask", scheduler="tcp://h:1", workers="2"), "leave --workers out"),
+    (reproduce(scheduler="tcp://h:1"), "scheduler 'tcp://h:1': requires --executor dask"),
+    (reproduce(executor="dask", scheduler="tcp://h:1", workers="2"), "leave out --workers"),
     (reproduce(executor="dask", scheduler="host"), "scheduler 'host': the address that 'dask scheduler' prints"),
     (reproduce(executor="dask", scheduler="http://h:1"), "as in tcp://host:8786"),
     (["status", "."], "not a run"),
@@ -258,7 +258,7 @@ def test_sample_until(fluxeq):
     code, out, lines = fluxeq(*sample(until="n=1e-6"))
     assert code == 1
     assert out.startswith("e.h5: kept, 8 configurations\nn ")
-    too_few = "they are too few to tell how many it takes, allow more"
+    too_few = "too few to estimate the number required; allow more"
     assert lines[-1:] == [f"fluxeq: n=1e-06 is not reached with 8 configurations; {too_few}"]
 
 
@@ -430,7 +430,7 @@ def test_a_winner_is_trained_with_what_the_search_chose_of_the_recipe(fluxeq, tm
     (tmp_path / "found" / "best.json").write_text(json.dumps(best | {"recipe": {"batch_size": 0}}))
     code, _, lines = fluxeq(*train(config="found/best.json", output="others"))
     assert (code, len(lines)) == (2, 1)
-    assert "its digest is another one" in lines[0]
+    assert "checksum mismatch" in lines[0]
     mine = {"config": best["config"], "recipe": {"batch_size": 0}}
     (tmp_path / "mine.json").write_text(json.dumps(mine))
     assert "mine.json: recipe.batch_size = 0" in fluxeq(*train(config="mine.json", output="others"))[2][0]

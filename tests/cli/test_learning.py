@@ -87,7 +87,7 @@ CONFIGS = [
     ({"dense": [10**30]}, "weights: at most 2^26"),
     ({"config": [1]}, "config = [1]"),
     ({"config": SMALL, "recipe": [1]}, "config: recipe = [1]: must be a JSON object"),
-    ({"config": SMALL, "digest": "abc"}, "its digest is another one"),
+    ({"config": SMALL, "digest": "abc"}, "checksum mismatch"),
 ]
 SPACES = [
     ({"layers": [2, 1]}, "layers = [2, 1]"),
@@ -117,7 +117,7 @@ WRONG = [
     ("search", SEARCH, {"storage": "/dev/null"}, "/dev/null: is not a file"),
     ("search", SEARCH, {"storage": "one.h5"}, "one.h5: line 1 is no record of a search"),
     ("search", SEARCH, {"storage": "recipe"}, "recipe: line 1 is no record of a search"),
-    ("search", SEARCH, {"output": "one.h5"}, "is not a folder that can be written to"),
+    ("search", SEARCH, {"output": "one.h5"}, "is not a writable folder"),
     ("search", SEARCH, {"heartbeat": 0}, "heartbeat = 0"),
 ]
 

@@ -74,7 +74,7 @@ def test_a_goal_that_is_missed(fluxeq, tmp_path):
         code, out, lines = fluxeq("sample", **asked | {"configurations": "100"})
         assert (code, len(lines)) == (1, 1)
         assert out.startswith("e.h5: kept, 100 configurations\nn        ")
-        [needed] = re.findall(r"n=0.08 is not reached with 100 configurations; about (\d+) would do$", lines[0])
+        [needed] = re.findall(r"n=0.08 is not reached with 100 configurations; about (\d+) are required$", lines[0])
         assert [path.name for path in tmp_path.iterdir()] == ["e.h5"]
     code, out, _ = fluxeq("sample", **asked | {"configurations": str(3 * int(needed))})
     assert code == 0
@@ -86,7 +86,7 @@ def test_a_goal_that_is_missed(fluxeq, tmp_path):
 def test_goals_that_cannot_be(fluxeq, tmp_path, goal):
     code, _, lines = fluxeq("sample", **DENSE, until=goal, output="e.h5")
     assert (code, len(lines)) == (2, 1)
-    assert "an observable and the error to reach" in lines[0]
+    assert "must be an observable and its target error" in lines[0]
     assert len(lines[0]) < 250
     assert not any(tmp_path.iterdir())
 
@@ -143,13 +143,13 @@ def test_starts(fluxeq, tmp_path):
     save_ensemble(tmp_path / "w.h5", small_ensembles.opened(1))
     save_ensemble(tmp_path / "other.h5", small_ensembles.closed(1))
     for start, output, message in (
-        ("a.h5", "a.h5", "a.h5: made with start = nothing, asked for eta 4.01"),
+        ("a.h5", "a.h5", "a.h5: made with start = nothing, requested eta 4.01"),
         (
             "w.h5",
             "c.h5",
-            "start: eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1: a closed ensemble of the lattice 4x2 is needed",
+            "start: eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1: must be a closed ensemble on the lattice 4x2",
         ),
-        ("other.h5", "c.h5", "a closed ensemble of the lattice 4x2 is needed"),
+        ("other.h5", "c.h5", "must be a closed ensemble on the lattice 4x2"),
         ("c.h5", "c.h5", "c.h5: no such ensemble"),
     ):
         code, _, lines = fluxeq("sample", **DENSE, start=start, output=output)
@@ -161,7 +161,7 @@ def test_starts(fluxeq, tmp_path):
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        ("0,0", "different whole numbers"),
+        ("0,0", "distinct non-negative integers"),
         ("1,2,3,4,5", "5 worms on 4x4"),
         (",".join(map(str, range(41))), "40 configurations for 41 numbers of worms"),
         (HUGE, "worms on 4x4: their ends need sites of their own"),
@@ -256,7 +256,7 @@ def test_a_range_of_any_coupling(fluxeq, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mu": "1:2"}, "must be a number or a range (first:last:step) of at most 10000, as in 0.91:1.05:0.005"),
+        ({"mu": "1:2"}, "a number, or a range first:last:step of at most 10000 values, as in 0.91:1.05:0.005"),
         ({"mu": "1:2:0"}, "or a range"),
         ({"mu": "1:2:-1"}, "or a range"),
         ({"mu": "1:nan:1"}, "or a range"),
@@ -311,7 +311,7 @@ def test_configurations_of_others(fluxeq, tmp_path):
         (["import", "e.npz"], {**phi4, "output": "i.h5"}, "i.h5: exists; remove it or choose another output"),
         (["import", "e.npz"], {**phi4, "mu": "1:2:1", "output": "j.h5"}, "give single values, not a range"),
         (["import", "none"], {**phi4, "output": "j.h5"}, "none: no such file"),
-        (["sample"], {**DENSE, "output": "i.h5"}, "holds open worms or imported configurations"),
+        (["sample"], {**DENSE, "output": "i.h5"}, "open worms or imported configurations cannot"),
         (["export", "e.h5"], {"output": "e.txt"}, "a file is a .npz or a .csv"),
         (["export", "none"], {"output": "e.npz"}, "no such ensemble"),
     ):

@@ -66,7 +66,7 @@ def test_a_file_is_what_is_made_in_memory(once, tmp_path):
     assert sample_to_file(path, SETTINGS, progress=lambda *said: seen.append(said))
     assert content(path) == once
     assert [said[:2] for said in seen if not said[2]] == [(0, 23), (8, 23), (16, 23), (20, 23)]
-    assert seen[0][2] == "thermalising, from both sides of the density"
+    assert seen[0][2] == "thermalising, from low- and high-density starts"
     assert all(said[2].startswith("thermalising, pilot: stride ") for said in seen[1:-4])
     assert list(path.parent.iterdir()) == [path]
     assert len(open_ensemble(path)) == 23
@@ -115,7 +115,7 @@ def test_a_damaged_part_and_later_ones_are_made_again(once, tmp_path, caplog, na
     assert next(done for done, remark in seen if not remark) == (int(name[:9]) * 4 if again else 20)
     assert content(path) == once
     assert len(caplog.messages) == again
-    assert all(line.endswith("; this part and all later ones are made again") for line in caplog.messages)
+    assert all(line.endswith("; this part and all later ones are sampled again") for line in caplog.messages)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -167,7 +167,7 @@ OTHERS = [
 def test_a_file_of_other_settings_is_refused(tmp_path, change, named):
     path = tmp_path / "e.h5"
     sample_to_file(path, SETTINGS._replace(n_configurations=8))
-    with pytest.raises(InputError, match=rf"e\.h5: made with {named} = .*, asked for .*choose another output"):
+    with pytest.raises(InputError, match=rf"e\.h5: made with {named} = .*, requested .*choose another output"):
         sample_to_file(path, SETTINGS._replace(**change))
     assert len(open_ensemble(path)) == 8
 
@@ -370,7 +370,7 @@ def test_a_lock_that_was_removed(tmp_path, monkeypatch):
 def test_a_file_system_without_locks(once, tmp_path, monkeypatch):
     @contextmanager
     def none(path, *, wait):
-        raise InputError("no locks")
+        raise InputError("not support locks")
         yield
 
     monkeypatch.setattr(files, "locked", none)
@@ -430,12 +430,12 @@ def test_a_warm_start(tmp_path):
     cold = tmp_path / "cold.h5"
     sample_to_file(cold, SETTINGS._replace(seed=2))
     assert (open_ensemble(path).configurations != open_ensemble(cold).configurations).any()
-    with pytest.raises(InputError, match=r"made with start = eta 4\.01, .*, asked for nothing"):
+    with pytest.raises(InputError, match=r"made with start = eta 4\.01, .*, requested nothing"):
         sample_to_file(path, SETTINGS._replace(seed=2))
     lone = tmp_path / "lone.h5"
     sample_to_file(lone, settings._replace(n_chains=1, n_configurations=6), start=start)
     np.testing.assert_array_equal(open_ensemble(lone).configurations, open_ensemble(path).configurations[::4])
-    with pytest.raises(InputError, match="a closed ensemble of the lattice 2x2 is needed"):
+    with pytest.raises(InputError, match="must be a closed ensemble on the lattice 2x2"):
         sample_to_file(tmp_path / "other.h5", settings._replace(shape=(2, 2)), start=start)
 
 

@@ -25,7 +25,7 @@ def test_as_many_as_it_takes_are_enough():
     goal = Goal("n", 0.1 * estimate(SERIES).error)
     needed = goal.needed(SERIES, SHAPE)
     assert needed == pytest.approx(100 * 2000)
-    assert goal.missed(SERIES, SHAPE).endswith("is not reached with 2000 configurations; about 200000 would do")
+    assert goal.missed(SERIES, SHAPE).endswith("is not reached with 2000 configurations; about 200000 are required")
     more = [RNG.normal(size=int(1.2 * needed / 4)) for _ in range(4)]
     assert goal.reached(more, SHAPE)
     assert not goal.reached([one[: len(one) // 2] for one in more], SHAPE)
@@ -47,13 +47,13 @@ def test_an_error_that_cannot_be_trusted_is_not_reached():
 def test_no_error_at_all(series):
     n = sum(map(len, series))
     said = Goal("n", 1.0).missed(series, SHAPE)
-    assert said == f"n=1 is not reached with {n} configurations; they are too few to tell how many it takes, allow more"
+    assert said == f"n=1 is not reached with {n} configurations; too few to estimate the number required; allow more"
 
 
 @pytest.mark.parametrize("error", [1e-14, 1e-300, 5e-324])
 def test_errors_beyond_reach(error):
     said = Goal("n", error).missed(SERIES, SHAPE)
-    assert said == f"n={error:g} is not reached with 2000 configurations; no number within reach would do"
+    assert said == f"n={error:g} is not reached with 2000 configurations; out of reach; choose a larger error"
 
 
 @pytest.mark.parametrize(("shape", "step"), [((6, 4), 1 / 4), ((6,), 1.0), ((3, 2, 5), 1 / 10)])
@@ -84,7 +84,7 @@ def test_goals_in_words():
     assert goals_of("n=0.01") == goals_of({"n": 0.01}) == [Goal("n", 0.01)]
     assert goals_of({"n": 0.01, "phi2": 1e-3}) == [Goal("n", 0.01), Goal("phi2", 1e-3)]
     for until in ("n", "=1", "n=-1", "n=1=2", {"n": 0}, {"n": None}):
-        with pytest.raises(InputError, match="an observable and the error to reach, as in"):
+        with pytest.raises(InputError, match="must be an observable and its target error, as in"):
             goals_of(until)
     with pytest.raises(InputError, match="observable 'm': choose one of n, phi2"):
         goals_of("m=1")

@@ -33,12 +33,12 @@ def links_that_end(x):
 
 
 OTHERS = {
-    "as those of fluxeq": lambda x: x,
+    "convention of fluxeq": lambda x: x,
     "channels last": lambda x: np.moveaxis(x, 1, -1),
-    "k and l of each direction side by side": lambda x: x[:, [0, 3, 1, 4, 2, 5]],
-    "directions in the opposite order of the axes": lambda x: x[:, [2, 1, 0, 5, 4, 3]],
-    "links that end at their site": links_that_end,
-    "channels last, links that end at their site": lambda x: np.moveaxis(links_that_end(x), 1, -1),
+    "channels k_t, l_t, k_x, l_x, ...": lambda x: x[:, [0, 3, 1, 4, 2, 5]],
+    "directions in reverse order of the axes": lambda x: x[:, [2, 1, 0, 5, 4, 3]],
+    "links ending at their site": links_that_end,
+    "channels last, links ending at their site": lambda x: np.moveaxis(links_that_end(x), 1, -1),
 }
 
 
@@ -56,7 +56,7 @@ def test_conventions(tmp_path, ensemble, says, dtype):
 def test_time_last(tmp_path, ensemble):
     moved = np.moveaxis(ensemble.configurations, 2, -1)[:, [1, 2, 0, 4, 5, 3]]
     path = saved(tmp_path / "x.npz", configurations=moved, n=ensemble.n)
-    with pytest.raises(InputError, match="time is the last axis: say --time-last"):
+    with pytest.raises(InputError, match="time is the last axis: use --time-last"):
         imported(path, THEORY)
     assert np.array_equal(imported(path, THEORY, time_last=True)[0].configurations, ensemble.configurations)
 
@@ -110,15 +110,15 @@ def changed(x, where, value):
 
 
 WRONG = {
-    "have open ends, as configuration 1 at": lambda x: changed(x, (1, 0, 0, 0, 0), x[1, 0, 0, 0, 0] + 1),
-    "both halves of the channels have negative numbers": lambda x: (
+    "have open ends, e.g. configuration 1 at": lambda x: changed(x, (1, 0, 0, 0, 0), x[1, 0, 0, 0, 0] + 1),
+    "both halves of the channels have negative values": lambda x: (
         changed(x, (0, 3, 0, 0, 0), -1) - (np.arange(6) == 0)[:, None, None, None]
     ),
-    "a flux of 128: they are at most 127": lambda x: changed(x.astype(int), (0, 0, 0, 0, 0), 128),
-    "that are not whole numbers": lambda x: x + 0.5,
+    "a flux of 128: the maximum is 127": lambda x: changed(x.astype(int), (0, 0, 0, 0, 0), 128),
+    "with non-integer values": lambda x: x + 0.5,
     "an array of float64": lambda x: changed(x.astype(float), (0, 0, 0, 0, 0), np.nan),
     "an array of <U3": lambda x: x.astype("U3"),
-    r"\(n, 2 d, \*shape\) or \(n, \*shape, 2 d\) is needed": lambda x: x[:, :5],
+    r"must be \(n, 2 d, \*shape\) or \(n, \*shape, 2 d\)": lambda x: x[:, :5],
     r"an array \(0, ": lambda x: x[:0],
     r"an array \(6,\)": lambda x: x[0, :, 0, 0, 0],
 }
@@ -135,15 +135,15 @@ def test_wrong_labels(tmp_path, ensemble):
     """Of other couplings, another sign, another number."""
     x = ensemble.configurations
     for arrays, message in (
-        ({"n": -ensemble.n}, "k has the opposite sign there"),
-        ({"n": ensemble.n + 0.1}, "n of configuration 0 is given as"),
+        ({"n": -ensemble.n}, "k has the opposite sign in the file"),
+        ({"n": ensemble.n + 0.1}, "n of configuration 0 is "),
         ({"n": ensemble.n[:5]}, r"n has shape \(5,\) for 20 configurations"),
-        ({"phi2": replace(ensemble, theory=Theory(4.25, 1, 1)).phi2 * 1.01}, "give the couplings"),
-        ({"n_worms": np.ones(20)}, "n_worms of configuration 0 is given as 1 but is 0"),
+        ({"phi2": replace(ensemble, theory=Theory(4.25, 1, 1)).phi2 * 1.01}, "check the couplings"),
+        ({"n_worms": np.ones(20)}, "n_worms of configuration 0 is 0, but its label is 1"),
     ):
         with pytest.raises(InputError, match=message):
             imported(saved(tmp_path / "x.npz", configurations=x, **arrays), THEORY)
-    with pytest.raises(InputError, match="20 configurations in 3 chains: chains are of equal length"):
+    with pytest.raises(InputError, match="20 configurations in 3 chains: chains must have equal length"):
         imported(saved(tmp_path / "x.npz", configurations=x), THEORY, n_chains=3)
     with pytest.raises(InputError, match=r"no array 'configurations'; choose one with --key among: fields \(20, 6"):
         imported(saved(tmp_path / "x.npz", fields=x), THEORY)

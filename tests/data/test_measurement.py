@@ -27,7 +27,7 @@ def test_an_ensemble_in_which_nothing_fluctuates(tmp_path):
     vacuum = Theory(1000, 1, 0)
     sample_to_file(tmp_path / "e.h5", Settings(vacuum, (4, 4), 40, 4, 1))
     found = of_file(tmp_path / "e.h5")
-    assert as_text(found).startswith("n        0, constant: the same in all 40 configurations; if anything fluctuates")
+    assert as_text(found).startswith("n        0, constant: the same in all 40 configurations; fluctuations, if any,")
     values = json.loads(json.dumps(as_json(found), allow_nan=False))
     assert values["n"] == {
         "value": 0,
@@ -44,11 +44,11 @@ def test_an_ensemble_in_which_nothing_fluctuates(tmp_path):
 
 def test_too_few_to_tell(tmp_path):
     save_ensemble(tmp_path / "e.h5", small_ensembles.closed(1, 20))
-    assert "error unknown: fewer than 8 configurations a chain" in as_text(of_file(tmp_path / "e.h5"))
+    assert "error unknown: fewer than 8 configurations per chain" in as_text(of_file(tmp_path / "e.h5"))
 
 
 def test_nothing_to_measure(tmp_path):
-    """What a killed run leaves behind holds no configurations yet."""
+    """What a killed run leaves behind has no configurations yet."""
 
     class Killed(BaseException):
         pass
@@ -60,7 +60,7 @@ def test_nothing_to_measure(tmp_path):
     with pytest.raises(Killed):
         sample_to_file(tmp_path / "e.h5", Settings(Theory(4.01, 1, 1.5), (4, 2), 8, 4, 1), progress=kill)
     [part] = (tmp_path / "e.h5.parts").glob("*.h5")
-    with pytest.raises(InputError, match=r"tuned\.h5: holds no configurations"):
+    with pytest.raises(InputError, match=r"tuned\.h5: has no configurations"):
         of_file(part)
 
 
@@ -94,5 +94,5 @@ def test_the_same_chains_twice(tmp_path):
     """Under another name, or a part of them."""
     save_ensemble(tmp_path / "a.h5", small_ensembles.closed(1))
     save_ensemble(tmp_path / "b.h5", small_ensembles.closed(1, 20))
-    with pytest.raises(InputError, match=r"b\.h5: has the chains of .*a\.h5; leave one of them out"):
+    with pytest.raises(InputError, match=r"b\.h5: has the same chains as .*a\.h5; leave one of them out"):
         measured([tmp_path / "a.h5", tmp_path / "b.h5"], ["n"])

@@ -50,9 +50,9 @@ def test_worms_are_dealt_at_random():
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ((), "different whole numbers from 0 on"),
-        ((5, 5), "different whole numbers from 0 on"),
-        ((0, -1), "different whole numbers from 0 on"),
+        ((), "distinct non-negative integers"),
+        ((5, 5), "distinct non-negative integers"),
+        ((0, -1), "distinct non-negative integers"),
         (range(50), "40 configurations for 50 numbers of worms"),
         ((0, 5), "5 worms on 4x4: .*draw at most 4"),
         ((0, 10**30), r"1000\d* worms on 4x4: .*draw at most 4"),
@@ -83,5 +83,5 @@ def test_worms_of_one_configuration():
 
 
 def test_worms_are_not_opened_twice():
-    with pytest.raises(InputError, match="has open worms already"):
+    with pytest.raises(InputError, match="already has open worms"):
         open_worms(small_ensembles.opened(1), (0, 1), seed=1)

@@ -510,7 +510,7 @@ def test_the_report_of_an_unfinished_run(copied):
 def test_the_report_says_what_is_of_other_settings(copied):
     (copied / "study.toml").write_text((copied / "study.toml").read_text().replace("searches = 2", "searches = 1"))
     text = write_partial_report(copied, open_run(copied)).read_text()
-    assert "Left out: scores of 1 trainings, of other settings; &#39;fluxeq reproduce&#39; makes them anew." in text
+    assert "Not included: scores of 1 trainings with other settings; &#39;fluxeq reproduce&#39; replaces them." in text
     assert set(pd.read_csv(copied / "metrics.csv")["task"]) == {"regression", "detection", "zhou"}
     assert list((copied / "measurements").iterdir()) == []
 
@@ -573,7 +573,7 @@ def undone(run):
 
 def test_a_run_that_has_done_nothing_has_no_report(study, tmp_path):
     (tmp_path / "study.toml").write_text(TINY)
-    with pytest.raises(InputError, match="no job is done yet; go on with 'fluxeq reproduce'"):
+    with pytest.raises(InputError, match="no job is done yet; continue with 'fluxeq reproduce'"):
         write_partial_report(tmp_path, open_run(tmp_path))
 
 

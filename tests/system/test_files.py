@@ -210,7 +210,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(InputError, match="keeps no locks"), locked(tmp_path / "a.lock"):
+    with pytest.raises(InputError, match="does not support locks"), locked(tmp_path / "a.lock"):
         pass
 
 
@@ -221,7 +221,7 @@ def test_require_writable(tmp_path):
     require_writable(tmp_path / "file")
     with pytest.raises(InputError, match="is a folder; name a file in it"):
         require_writable(tmp_path)
-    with pytest.raises(InputError, match="is not a folder that can be written to; choose another place"):
+    with pytest.raises(InputError, match="is not a writable folder; choose another place"):
         require_writable(tmp_path / "file" / "c.h5")
     for path in (tmp_path / ("a" * 300), tmp_path / "new" / ("a" * 300)):
         with pytest.raises(InputError, match="too long; choose"):
@@ -237,7 +237,7 @@ def test_a_read_only_file(tmp_path, monkeypatch):
 
 def test_a_read_only_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
-    with pytest.raises(InputError, match="is not a folder that can be written to"):
+    with pytest.raises(InputError, match="is not a writable folder"):
         require_writable(tmp_path / "c.h5")
 
 

@@ -164,7 +164,7 @@ def test_a_description_is_checked_without_the_weights(tmp_path):
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     describe(path)
     path.write_bytes(content.replace(b"0.125", b"0.126"))
-    with pytest.raises(InputError, match="its digest is another one"):
+    with pytest.raises(InputError, match="checksum mismatch"):
         describe(path)
 
 

@@ -71,7 +71,7 @@ def test_copies_wait_for_each_other_and_others_do_not(job, tmp_path, monkeypatch
 
 
 def test_a_job_that_has_got_other_settings_meanwhile(job, tmp_path):
-    with pytest.raises(InputError, match="a: has got other settings meanwhile"):
+    with pytest.raises(InputError, match="a: its settings have changed meanwhile"):
         perform(tmp_path, [job], ["of an earlier start"])
     assert not (tmp_path / "a").exists()
 
@@ -81,7 +81,7 @@ def test_a_job_of_another_version_that_is_still_at_work(job, tmp_path):
     (tmp_path / "a").write_text("")
     (tmp_path / "a.parts").mkdir()
     changed = noted("a", byproducts=("a.parts",))
-    with locked(lock(tmp_path, "a")), pytest.raises(InputError, match="still busy with a of another version"):
+    with locked(lock(tmp_path, "a")), pytest.raises(InputError, match="still running a of another version"):
         prepare(tmp_path, changed, "g")
     assert (tmp_path / "a").exists()
     prepare(tmp_path, changed, "f")

@@ -15,7 +15,7 @@ from fluxeq.workflow.selection import MOST_WORKERS, require_workers
 def test_a_worker_that_is_killed_is_told_in_one_line():
     with pytest.raises(WorkerLostError) as lost, processes(1) as workers:
         workers.executor.submit(os._exit, 9).result(timeout=120)
-    assert str(lost.value).startswith("a worker process was killed, by the system if memory ran out; the same command")
+    assert str(lost.value).startswith("a worker process was killed, possibly for lack of memory; run the same command")
     assert "\n" not in str(lost.value)
 
 
@@ -31,5 +31,5 @@ def test_our_errors_go_from_one_process_to_another(kind):
 def test_the_number_of_workers_has_a_limit():
     require_workers("local", n_workers=MOST_WORKERS * n_processors())
     for name in ("local", "dask"):
-        with pytest.raises(InputError, match=r"workers = \d+: at most 8 for each of the \d+ processors here"):
+        with pytest.raises(InputError, match=r"workers = \d+: must be at most 8 for each of the \d+ processors here"):
             require_workers(name, n_workers=MOST_WORKERS * n_processors() + 1)

@@ -91,7 +91,8 @@ def parsed_values(name: str, text: str) -> list[float]:
     except (ValueError, ArithmeticError):
         pass
     raise InputError(
-        f"{name} {text!r:.80}: must be a number or a range (first:last:step) of at most {MOST_POINTS}, as in 0.91:1.05:0.005"
+        f"{name} {text!r:.80}: must be a number, or a range first:last:step of at most {MOST_POINTS} values, "
+        "as in 0.91:1.05:0.005"
     )
 
 

@@ -1,7 +1,7 @@
-"""Ensemble files, made in steps that a killed run continues.
+"""Resumable sampling to ensemble files.
 
-While a file is being made, its finished parts lie in a folder beside it (``e.h5.parts``), each with the state of the
-chains at its end and named by the turn it begins with. A damaged part and those behind it are made again.
+While a file is being made, its finished parts are kept in a folder beside it (``e.h5.parts``), each named by its first
+turn and with the state of the chains at its end. A damaged part and all later ones are sampled again.
 """
 
 import logging
@@ -45,11 +45,11 @@ def sample_to_file(
     threads: int = 1,
     progress: Progress = silent,
 ) -> bool:
-    """Make the ensemble file, or the part of it that is still missing; False if it was complete already.
+    """Sample to an ensemble file, resuming or extending it; False if it was already complete.
 
-    A file with fewer configurations of the same chains is extended. With goals the file is complete, with fewer
-    configurations, as soon as all errors are small enough. ``start`` is the ensemble that the settings name, of the
-    same lattice. Raises InputError if the file holds other settings, or another process is making it.
+    A file with fewer configurations of the same chains is extended. With goals the file is complete as soon as all
+    errors are small enough. ``start`` is the ensemble named in the settings, on the same lattice. Raises InputError if
+    the file has other settings, or another process is making it.
     """
     require_settings(settings)
     ensembles.require_storable(settings.theory)
@@ -63,7 +63,7 @@ def sample_to_file(
             remove_unfinished_of(output)
             return _completed(output, folder, settings, goals, start, record, progress)
     finally:
-        with suppress(OSError):  # there are parts to go on with, or another process has come
+        with suppress(OSError):  # the folder still has parts, or another process uses it
             folder.rmdir()
 
 
@@ -76,7 +76,7 @@ def _completed(
     record: Recorder,
     progress: Progress,
 ) -> bool:
-    """The same, with the folder for the parts."""
+    """The same, given the folder for the parts."""
     found = open_ensemble(output, 1) if output.exists() else None
     n_found = 0
     if found is not None:
@@ -87,7 +87,7 @@ def _completed(
         _remove_parts_before(folder, n_found // settings.n_chains)
         if n_found >= settings.n_configurations or is_reached:
             return False
-    n_whole = n_found - n_found % settings.n_chains  # the last turn, if it is not whole, is made again
+    n_whole = n_found - n_found % settings.n_chains  # an incomplete last turn is made again
 
     files = _part_files(folder, n_found // settings.n_chains)
     state, tuning = _resume(folder, files, settings, found, start, record, progress)
@@ -105,11 +105,9 @@ def _completed(
 
 
 def _require_same(output: Path, settings: Settings, found: Ensemble) -> None:
-    """Raise InputError if the file was made with other settings than the ones asked for."""
+    """Raise InputError if the file was made with other settings."""
     if found.state is None:
-        raise InputError(
-            f"{output}: holds open worms or imported configurations, which nothing extends; choose another output"
-        )
+        raise InputError(f"{output}: open worms or imported configurations cannot be extended; choose another output")
     _require_equal(output, settings, found)
 
 
@@ -120,7 +118,7 @@ def _require_equal(where: Path, asked: Settings, found: Ensemble) -> None:
         if wanted != made:
             raise InputError(
                 f"{where}: made with {name.removesuffix('_origin')} = {str(made) or 'nothing'}, "
-                f"asked for {str(wanted) or 'nothing'}; choose another output, or remove it"
+                f"requested {str(wanted) or 'nothing'}; choose another output, or remove it"
             )
 
 
@@ -133,7 +131,7 @@ def _resume(
     record: Recorder,
     progress: Progress,
 ) -> tuple[Chains, Tuning]:
-    """State of the chains and waiting times: from the last part, the file to extend, or a new start."""
+    """State and tuning of the chains: from the last part, the file to extend, or a new start."""
     last = open_ensemble(files[-1], 1) if files else found
     if last is not None and last.state is not None:
         _require_equal(folder, settings, last)
@@ -145,14 +143,14 @@ def _resume(
 
 
 def _remove_parts_before(folder: Path, first_turn: int) -> None:
-    """Remove the parts that the file holds already, left by a kill before they were removed."""
+    """Remove parts that are already in the file, left by a process killed before it could remove them."""
     for path in folder.glob("[0-9]*.h5"):
         if int(path.name[:9]) < first_turn or path.stem.endswith("-tuned"):
             remove(path)
 
 
 def _part_files(folder: Path, first_turn: int) -> list[Path]:
-    """Parts that follow each other from a turn on; what lies behind a damaged or missing one is removed."""
+    """Consecutive parts starting at a turn; those after a damaged or missing one are removed."""
     found: list[Path] = []
     turn, reason = first_turn, ""
     for path in sorted(folder.glob("[0-9]*.h5")):
@@ -168,5 +166,5 @@ def _part_files(folder: Path, first_turn: int) -> list[Path]:
         else:
             found.append(path)
     if reason:
-        LOGGER.warning("%s; this part and all later ones are made again", reason.removesuffix("; sample it again"))
+        LOGGER.warning("%s; this part and all later ones are sampled again", reason.removesuffix("; sample it again"))
     return found

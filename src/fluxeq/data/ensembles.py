@@ -1,17 +1,17 @@
 """Ensembles of configurations and their HDF5 files.
 
     configurations          int8 (n, 2 d, *shape), channels k_t, k_x, ..., l_t, l_x, ...
-    chain, sweep            the chain of each configuration, and the worms it had tried by then, thermalisation included
+    chain, sweep            chain index of each configuration, and worms attempted by then, thermalisation included
     observables/n, phi2     float64
-    labels/n_worms, heads, tails    worm files only; end sites, -1 where there is none
-    state/hops, rng, tally  closed ensembles only: what the chains need to go on, and how their moves went
+    labels/n_worms, heads, tails    worm files only; end sites, padded with -1
+    state/hops, rng, tally  closed ensembles only: the state to continue the chains, and move statistics
 
-Attributes: theory, theory_class (where it is), couplings (their names) and each of them; shape, chains, seed,
+Attributes: theory, theory_class (its import path), couplings (their names) and their values; shape, chains, seed,
 start_origin, spacing, thermalisation and tau_int (in worms), entry, version, format_version; worm files also worm_seed.
-``start_origin`` is the origin of the configurations that the chains started from, or empty.
+``start_origin`` is the origin of the configurations from which the chains started, or empty.
 
-Files are written block by block, so that they may be larger than the memory, and compressed by gzip, which every HDF5
-library reads. ``hdf5`` checks them as a whole whenever one is opened.
+Files are written block by block, so they can exceed the memory, and compressed by gzip, which every HDF5 library
+reads. ``hdf5`` verifies the checksum whenever a file is opened.
 """
 
 import math
@@ -38,11 +38,11 @@ from fluxeq.theory import FluxTheory, theory_of
 FORMAT_VERSION = 5
 
 CHUNK_BYTES, SHORT_CHUNK_BYTES = 2**18, 2**15
-"""What HDF5 stores and compresses together, of configurations and of what there is one number of for each."""
+"""HDF5 chunk sizes: of configurations, and of arrays with one number per configuration."""
 PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 """Level 4 takes 1.7 times as long and saves a sixth of the bytes (benchmarks/ensembles.py)."""
 STORED = ("n", "phi2")
-"""The observables in a file; all others are computed when they are asked for."""
+"""Observables stored in files; all others are computed on demand."""
 LABELS = ("n_worms", "heads", "tails")
 ATTRIBUTES = (
     *("theory", "theory_class", "couplings", "shape", "chains", "seed", "start_origin", "version", "format_version"),
@@ -52,21 +52,21 @@ ATTRIBUTES = (
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Configurations of one theory and shape, with their labels and all that is known of how they were made."""
+    """Configurations of one theory and lattice, with labels and all parameters of the sampling."""
 
     theory: FluxTheory
     shape: tuple[int, ...]  #: extents of the lattice, time first
     seed: int
     n_chains: int
-    tuning: Tuning  #: what the pilot runs found: spacing, thermalisation, tau_int
+    tuning: Tuning  #: from the pilot runs: spacing, thermalisation, tau_int
     configurations: np.ndarray  #: (n, 2 d, *shape) int8, channels k_t, k_x, ..., l_t, l_x, ...
-    chain: np.ndarray  #: (n,) int64, the chain that each comes from
-    sweep: np.ndarray  #: (n,) int64, worms that its chain had tried by then
+    chain: np.ndarray  #: (n,) int64, chain index
+    sweep: np.ndarray  #: (n,) int64, worms attempted by the chain up to this configuration
     observables: dict[str, np.ndarray]  #: n and phi2, each (n,) float64, lattice units
-    worms: OpenWorms | None = None  #: the ends of open worms; None if all are closed
+    worms: OpenWorms | None = None  #: ends of the open worms; None if all configurations are closed
     worm_seed: int | None = None
-    state: Chains | None = None  #: what closed chains need to go on
-    start_origin: str = ""  #: the origin of the configurations that the chains started from, or empty
+    state: Chains | None = None  #: state to continue the chains, for closed ensembles
+    start_origin: str = ""  #: origin of the configurations from which the chains started, or empty
 
     def __len__(self) -> int:
         return len(self.configurations)
@@ -92,27 +92,27 @@ class Ensemble:
 
     @property
     def origin(self) -> str:
-        """The chains behind the configurations: two ensembles with one origin are not independent."""
+        """Identifies the Markov chains: two ensembles of the same origin are not independent."""
         return f"{self.theory}, {named(self.shape)}, seed {self.seed}"
 
     def observable(self, name: str) -> np.ndarray:
         """An observable of every configuration, stored or computed; float64 ``(n,)``.
 
-        Raises InputError for an unknown name, or a function that returns anything but one finite number for each.
+        Raises InputError for an unknown name, or a function that does not return one finite number per configuration.
         """
         if name in self.observables:
             return self.observables[name]
         return observables.observed(name, self.theory, self.configurations)
 
     def measure(self, *names: str) -> dict[str, Estimate]:
-        """Mean, error, tau_int in stored configurations and R-hat of some observables; of n and phi2 unless given.
+        """Mean, error, tau_int in stored configurations and R-hat of observables, by default n and phi2.
 
-        Raises InputError as ``observable`` does, and for an ensemble without configurations.
+        Raises InputError like ``observable``, and for an ensemble without configurations.
         """
         return {name: estimate(by_chain(self.observable(name), self.chain)) for name in names or STORED}
 
     def verify(self) -> None:
-        """Raise InputError unless the labels are those of the configurations: n, |phi|^2 and the number of worms."""
+        """Recompute the labels n, |phi|^2 and number of worms; raise InputError if the stored ones differ."""
         right = stored_observables(self.theory, self.configurations)
         for name, stored, found in (
             *((name, self.observables[name], values) for name, values in right.items()),
@@ -128,15 +128,15 @@ class Ensemble:
 
 
 class Series(NamedTuple):
-    """Some observables of an ensemble, one chain an array."""
+    """Observables of an ensemble, one array per chain."""
 
     observables: dict[str, list[np.ndarray]]
     head: Ensemble
-    """Of no configurations, with all else that the file holds."""
+    """The ensemble without its configurations."""
 
 
 def stored_observables(theory: FluxTheory, configurations: np.ndarray) -> dict[str, np.ndarray]:
-    """What a file holds of configurations besides themselves."""
+    """The observables that are stored in a file."""
     return {"n": observables.n(theory, configurations), "phi2": observables.phi2(theory, configurations)}
 
 
@@ -149,7 +149,7 @@ def closed(
     state: Chains,
     start_origin: str = "",
 ) -> Ensemble:
-    """An ensemble from configurations that all chains took turns to make, beginning with turn ``first_turn``."""
+    """A closed ensemble from configurations ordered by turn (one of each chain), starting with turn ``first_turn``."""
     n_chains = len(state.hops)
     turn, chain = np.divmod(np.arange(len(configurations)), n_chains)
     return Ensemble(
@@ -168,7 +168,7 @@ def closed(
 
 
 def joined(blocks: Sequence[Ensemble], stop: int | None = None, state: Chains | None = None) -> Ensemble:
-    """Consecutive parts of one ensemble as one, cut after ``stop`` configurations; with the last state, or another."""
+    """Join consecutive parts of an ensemble, cut after ``stop`` configurations; the default state is the last one."""
 
     def together(arrays: Iterable[np.ndarray]) -> np.ndarray:
         return np.concatenate(list(arrays))[:stop]
@@ -184,18 +184,18 @@ def joined(blocks: Sequence[Ensemble], stop: int | None = None, state: Chains | 
 
 
 def save_ensemble(path: str | Path, ensemble: Ensemble) -> None:
-    """Write the ensemble to an HDF5 file, which is whole or not there."""
+    """Write the ensemble to an HDF5 file, atomically."""
     save_blocks(Path(path), [ensemble])
 
 
 def require_storable(theory: FluxTheory) -> None:
-    """Raise InputError for a theory that no file could give back: a coupling has the name of something else in it."""
+    """Raise InputError for a theory that cannot be stored, as a coupling has the name of another attribute."""
     if taken := [name for name in theory.couplings if name in ATTRIBUTES]:
-        raise InputError(f"theory {theory.name!r}: an ensemble has a {taken[0]} of its own; rename that coupling")
+        raise InputError(f"theory {theory.name!r}: {taken[0]} is an attribute of every ensemble; rename that coupling")
 
 
 def save_blocks(path: Path, blocks: Iterable[Ensemble]) -> None:
-    """Write consecutive parts of one ensemble to one file, one at a time; the state is that of the last."""
+    """Write consecutive parts of an ensemble to one file, one at a time; the state is that of the last."""
     with whole(path) as temporary, created(temporary) as (file, device):
         for block in _filling_chunks(blocks):
             if not file.attrs:
@@ -208,7 +208,7 @@ def save_blocks(path: Path, blocks: Iterable[Ensemble]) -> None:
 
 
 def _filling_chunks(blocks: Iterable[Ensemble]) -> Iterator[Ensemble]:
-    """The same configurations in blocks that fill a chunk, but for the last one."""
+    """Regroup the configurations into blocks of at least one chunk each, except the last."""
     waiting: list[Ensemble] = []
     for block in blocks:
         waiting.append(block)
@@ -244,7 +244,7 @@ def _write_attributes(file: h5py.File, ensemble: Ensemble) -> None:
 
 
 def _append(file: h5py.File, block: Ensemble) -> None:
-    """Lengthen every array of the file by those of the block."""
+    """Append the arrays of the block to those of the file."""
     arrays = {"configurations": block.configurations, "chain": block.chain, "sweep": block.sweep}
     arrays |= {f"observables/{name}": block.observables[name] for name in STORED}
     if block.worms is not None:
@@ -252,11 +252,11 @@ def _append(file: h5py.File, block: Ensemble) -> None:
     more_to_come = block.configurations.nbytes >= CHUNK_BYTES
     for place, values in arrays.items():
         row = values.shape[1:]
-        if 0 in row:  # no worms: HDF5 has no chunks for nothing
+        if 0 in row:  # no worms: HDF5 has no empty chunks
             file.create_dataset(place, data=values)
             continue
         if place not in file:
-            # Only what is all there is has chunks of its own length: HDF5 needs far more memory for many tiny ones.
+            # Shorter chunks only if this is all the data: HDF5 needs far more memory for many tiny ones.
             n_bytes = CHUNK_BYTES if place == "configurations" else SHORT_CHUNK_BYTES
             rows = n_bytes // (values.itemsize * math.prod(row)) if more_to_come else len(values)
             chunks = (max(1, rows), *row)
@@ -269,7 +269,7 @@ def _append(file: h5py.File, block: Ensemble) -> None:
 def open_ensemble(path: str | Path, stop: int | None = None) -> Ensemble:
     """Read an ensemble or worm file, or its first ``stop`` configurations.
 
-    Raises InputError if it is not one, is damaged anywhere, or is of another format version.
+    Raises InputError if the file is not an ensemble, is damaged, or has another format version.
     """
     with _opened(path) as file:
         return _read(Path(path), file, slice(stop))
@@ -298,11 +298,11 @@ def _require_format(path: Path, attributes: Any) -> None:
 
 
 def _require_fitting(file: h5py.File) -> None:
-    """Raise TypeError if the arrays are not of one length, or not of the lattice that the attributes name."""
+    """Raise TypeError if the arrays differ in length, or do not match the lattice in the attributes."""
     configurations, shape = file["configurations"], tuple(int(extent) for extent in file.attrs["shape"])
     lengths = {len(file[place]) for place in ("chain", "sweep", *(f"observables/{name}" for name in STORED))}
     if lengths != {len(configurations)} or configurations.shape[1:] != (2 * len(shape), *shape):
-        raise TypeError("its arrays do not fit each other")
+        raise TypeError("its arrays do not match")
     if configurations.dtype != np.int8:
         raise TypeError(f"its configurations are {configurations.dtype}, not int8")
     if "state" in file:
@@ -319,12 +319,12 @@ def _require_fitting(file: h5py.File) -> None:
 
 
 def _theory(path: Path, attributes: Any) -> FluxTheory:
-    """The theory of a file. Raises InputError, with the package that is needed, where it is not known."""
+    """The theory of a file. Raises InputError naming the package it needs, if that cannot be imported."""
     try:
         return theory_of(attributes["theory"], {name: attributes[name].item() for name in attributes["couplings"]})
     except InputError as error:
         package = attributes["theory_class"].partition(":")[0]
-        raise InputError(f"{path}: needs the Python module {package}, which has its theory ({error})") from None
+        raise InputError(f"{path}: needs the Python module {package} for its theory ({error})") from None
 
 
 def _read(path: Path, file: h5py.File, rows: slice = slice(None)) -> Ensemble:
@@ -353,7 +353,7 @@ def _read(path: Path, file: h5py.File, rows: slice = slice(None)) -> Ensemble:
 
 
 def blocks_of(path: Path, stop: int | None = None) -> Iterator[Ensemble]:
-    """The first ``stop`` configurations of a file, some MiB at a time; all of them unless given."""
+    """The first ``stop`` configurations of a file (default: all) in blocks of a few MiB."""
     with _opened(path) as file:
         n = len(file["configurations"]) if stop is None else stop
         n_rows = file["configurations"].chunks[0] * 128
@@ -362,9 +362,9 @@ def blocks_of(path: Path, stop: int | None = None) -> Iterator[Ensemble]:
 
 
 def read_series(path: str | Path, names: Sequence[str] = STORED) -> Series:
-    """Some observables of an ensemble, stored or computed.
+    """Observables of an ensemble file by chain, stored or computed.
 
-    Raises InputError as ``open_ensemble`` and ``Ensemble.observable`` do.
+    Raises InputError like ``open_ensemble`` and ``Ensemble.observable``.
     """
     with _opened(path) as file:
         chain = file["chain"][:]
@@ -377,5 +377,5 @@ def read_series(path: str | Path, names: Sequence[str] = STORED) -> Series:
 
 
 def origins(ensembles: Iterable[Ensemble]) -> list[str]:
-    """The different origins of some ensembles, in order."""
+    """The distinct origins of ensembles, in order."""
     return list(dict.fromkeys(ensemble.origin for ensemble in ensembles))

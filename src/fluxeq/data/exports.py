@@ -1,4 +1,4 @@
-"""Ensembles in formats of others: NumPy's npz with all arrays, CSV with a line of observables per configuration."""
+"""Export of ensembles: NumPy's npz with all arrays, or CSV with the observables, one line per configuration."""
 
 import csv
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ FORMATS = (".npz", ".csv")
 
 
 def export(path: Path, output: Path, names: Sequence[str] = STORED) -> int:
-    """Write an ensemble file as npz or CSV, with observables by name; how many configurations it has.
+    """Write an ensemble file as npz or CSV with the named observables; returns the number of configurations.
 
-    Raises InputError for another format, and as ``open_ensemble`` and ``Ensemble.observable`` do.
+    Raises InputError for another format, and like ``open_ensemble`` and ``Ensemble.observable``.
     """
     if output.suffix not in FORMATS:
-        raise InputError(f"output {str(output)!r:.80}: a file is a {' or a '.join(FORMATS)}")
+        raise InputError(f"output {str(output)!r:.80}: the name must end in {' or '.join(FORMATS)}")
     require_writable(output)
     ensemble = open_ensemble(path)
     columns = {"chain": ensemble.chain, "sweep": ensemble.sweep}

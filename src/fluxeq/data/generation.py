@@ -1,6 +1,6 @@
-"""Making ensembles, closed or with open worms, in memory; ``checkpoints`` makes files that a killed run continues.
+"""Sampling of closed ensembles and insertion of open worms, in memory; ``checkpoints`` writes resumable files.
 
-Parts do not change the result: half a run continued by the other half is one run.
+Interruptions do not change the result: a run stopped and resumed equals an uninterrupted one.
 """
 
 import math
@@ -26,16 +26,16 @@ from fluxeq.system.progress import progress as shown
 from fluxeq.theory import FluxTheory
 
 PART_BYTES = 2**25
-"""Configurations made between two checkpoints; the most that a kill can lose, and that are in memory at once."""
+"""Bytes of configurations between two checkpoints: the most that a kill can lose and that is in memory at once."""
 FIRST_TURNS = 64
-"""Configurations of each chain before the error is looked at for the first time; then each time half as many more."""
+"""Configurations per chain before the error is checked first; the number then grows by half each time."""
 
 Progress = Callable[[int, int, str], None]
-"""Called with the configurations that are made, those that are to be made, and a remark."""
+"""Called with the number of configurations made, their total number, and a remark."""
 
 
 class Settings(NamedTuple):
-    """What fixes the content of an ensemble."""
+    """The settings that determine the content of an ensemble."""
 
     theory: FluxTheory
     shape: tuple[int, ...]
@@ -43,16 +43,16 @@ class Settings(NamedTuple):
     n_chains: int
     seed: int
     start_origin: str = ""
-    """Origin of the ensemble with whose last configurations the chains start; empty lattices if there is none."""
+    """Origin of the ensemble from whose last configurations the chains start; if empty, a cold start."""
 
     @property
     def n_turns(self) -> int:
-        """Whole turns of all chains."""
+        """Number of complete turns; a turn is one configuration of each chain."""
         return self.n_configurations // self.n_chains
 
 
 def silent(done: int, total: int, remark: str) -> None:
-    """No progress is shown."""
+    """Show no progress."""
 
 
 def sample(
@@ -68,13 +68,13 @@ def sample(
     start: Ensemble | None = None,
     progress: bool = False,
 ) -> Ensemble:
-    """An ensemble of independent chains, thermalised, with the spacing taken from the measured autocorrelation.
+    """Sample an ensemble of independent, thermalised chains, with a spacing based on the measured autocorrelation.
 
-    ``shape``: extents of the periodic lattice, time first. ``configurations``: over all chains together. ``until``:
-    errors at which to stop before there are that many, as in "n=0.01" or {"n": 0.01}. ``start``: an ensemble of the
-    same lattice with whose last configurations the chains start. ``device`` is cpu or cuda, ``threads`` are of the
-    first; neither changes the result. ``progress`` is shown on standard error. Raises InputError for settings that
-    cannot be and a device that is not there, FluxOverflowError if a flux leaves int8.
+    ``shape``: extents of the periodic lattice, time first. ``configurations``: total number over all chains.
+    ``until``: errors at which to stop earlier, as in "n=0.01" or {"n": 0.01}. ``start``: an ensemble on the same
+    lattice from whose last configurations the chains start. ``device``: cpu or cuda; ``threads`` apply to the CPU;
+    neither changes the result. ``progress`` is shown on standard error. Raises InputError for invalid settings or an
+    unavailable device, FluxOverflowError if a flux exceeds int8.
     """
     settings = Settings(theory, tuple(shape), configurations, chains, seed, start.origin if start else "")
     goals = goals_of(until)
@@ -90,17 +90,17 @@ def sample(
 
 
 def open_worms(ensemble: Ensemble, numbers: Sequence[int], *, seed: int = 0) -> Ensemble:
-    """Open worms in a closed ensemble: every configuration is used once, with one of the ``numbers`` of worms.
+    """Insert open worms into a closed ensemble; each configuration is used once, with one of the ``numbers``.
 
-    The numbers are dealt in equal shares at random, so that closed and open configurations come from the same chains
-    but never from the same configuration. Raises InputError for numbers that cannot be.
+    The numbers are assigned at random in equal shares, so that closed and open configurations come from the same
+    chains but never from the same configuration. Raises InputError for invalid numbers.
     """
     if ensemble.worms is not None:
-        raise InputError("the ensemble has open worms already; draw them from the closed ensemble")
+        raise InputError("the ensemble already has open worms; use the closed ensemble")
     if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-        raise InputError(f"number = {list(numbers)!s:.80}: different whole numbers from 0 on are needed, as in 0,5")
+        raise InputError(f"number = {list(numbers)!s:.80}: must be distinct non-negative integers, as in 0,5")
     if len(ensemble) < len(numbers):
-        raise InputError(f"{len(ensemble)} configurations for {len(numbers)} numbers of worms: sample more of them")
+        raise InputError(f"{len(ensemble)} configurations for {len(numbers)} numbers of worms: sample more")
     require_seed(seed)
     require_drawable(ensemble.theory, ensemble.shape, max(numbers))
     dealt = np.resize(numbers, len(ensemble))
@@ -132,9 +132,9 @@ def parts(
     before: Iterable[Ensemble],
     progress: Progress,
 ) -> Iterator[Ensemble]:
-    """What all chains make in turns from a state on, until it is enough; goals count what was made ``before`` as well.
+    """Sample in parts from a state until the number or all goals are reached; goals include blocks made ``before``.
 
-    The state of each part is that of the chains at its end.
+    Each part holds the state of the chains at its end.
     """
     turn = turns_of(state, tuning)
     made = {goal.observable: [np.empty(0)] for goal in goals}
@@ -154,7 +154,7 @@ def parts(
 
 
 def are_reached(goals: Sequence[Goal], made: Mapping[str, Sequence[np.ndarray]], settings: Settings) -> bool:
-    """Whether the errors of observables that chains have made in turns are small enough; False without goals."""
+    """Whether all errors are small enough, from observables ordered by turn; False without goals."""
 
     def series(name: str) -> list[np.ndarray]:
         together = np.concatenate(made[name])
@@ -164,9 +164,9 @@ def are_reached(goals: Sequence[Goal], made: Mapping[str, Sequence[np.ndarray]],
 
 
 def last_turn(settings: Settings, state: Chains, tuning: Tuning, record: Recorder) -> list[Ensemble]:
-    """The turn after all whole ones, if some chains are kept of it.
+    """The incomplete last turn, if the number of configurations is not a multiple of the number of chains.
 
-    The state is the one before that turn, so that a longer run repeats it in full.
+    Its state is the one before that turn, so that an extension repeats the turn in full.
     """
     n_kept = settings.n_configurations % settings.n_chains
     if not n_kept or turns_of(state, tuning) < settings.n_turns:
@@ -175,24 +175,24 @@ def last_turn(settings: Settings, state: Chains, tuning: Tuning, record: Recorde
 
 
 def nothing_yet(settings: Settings, state: Chains, tuning: Tuning, record: Recorder) -> Ensemble:
-    """No configurations, but what is needed to make them: chains at rest and their waiting times."""
+    """A part without configurations that stores the thermalised chains with their spacing and thermalisation."""
     return joined([_part(settings, state, tuning, 1, record)], 0, state)
 
 
 def turns_of(state: Chains, tuning: Tuning) -> int:
-    """Configurations that each chain has made so far."""
+    """Configurations made so far by each chain."""
     return (int(state.worms[0]) - tuning.thermalisation) // tuning.spacing
 
 
 def thermalised(
     settings: Settings, start: Ensemble | None, record: Recorder, progress: Progress
 ) -> tuple[Chains, Tuning]:
-    """Chains at rest, the first of those that pilots need, with which each of them is what it is among more chains."""
+    """Thermalised chains and their tuning. Pilot runs may use more chains, of which the first are kept."""
 
     def report(line: str) -> None:
         progress(0, settings.n_configurations, f"thermalising, {line}")
 
-    report("from the last configurations of others" if start else "from both sides of the density")
+    report("from the last configurations of another ensemble" if start else "from low- and high-density starts")
     state = empty_chains(settings.shape, max(settings.n_chains, FEWEST_CHAINS), settings.seed)
     if start is not None:
         state = _continued(state, start)
@@ -201,15 +201,15 @@ def thermalised(
 
 
 def _continued(state: Chains, start: Ensemble) -> Chains:
-    """New chains, with random streams of their own, on the last configurations of others."""
+    """Chains that start from the last configurations of another ensemble, with their own random streams."""
     if start.state is None or start.shape != state.shape:
-        raise InputError(f"start: {start.origin}: a closed ensemble of the lattice {named(state.shape)} is needed")
+        raise InputError(f"start: {start.origin}: must be a closed ensemble on the lattice {named(state.shape)}")
     there = start.state.hops
     return state._replace(hops=there[np.arange(len(state.hops)) % len(there)])
 
 
 def _part(settings: Settings, state: Chains, tuning: Tuning, n_turns: int, record: Recorder) -> Ensemble:
-    """The next ``n_turns`` configurations of every chain, the chains taking turns."""
+    """The next ``n_turns`` configurations of every chain, ordered by turn."""
     advanced, made = record(settings.theory, state, n_turns, tuning.spacing, entry=tuning.entry)
     configurations = np.swapaxes(made, 0, 1).reshape(-1, 2 * len(settings.shape), *settings.shape)
     first = turns_of(state, tuning)
@@ -226,7 +226,7 @@ def _next_stop(settings: Settings, goals: Sequence[Goal], turn: int) -> int:
 
 
 def _next_look(turn: int) -> int:
-    """The first turn after this one at which the error is looked at."""
+    """The first turn after this one at which the error is checked."""
     look = FIRST_TURNS
     while look <= turn:
         look += look // 2

@@ -1,6 +1,6 @@
-"""The error at which sampling may stop, and how many configurations it takes to reach it.
+"""Target precision of sampling, and the number of configurations required to reach it.
 
-    error^2 ~ 1 / N,    and N >= 100 tau_int for an error that can be trusted
+    error^2 ~ 1 / N,    and N >= 100 tau_int for a reliable error
 
 A constant series has no error. It counts as having the one that it would have, had a single configuration differed: n
 changes in steps of 1 / N_x, |phi|^2, where hops are rare, by less than it is, and so are others taken, if they are not
@@ -18,34 +18,34 @@ from fluxeq.observables import OBSERVABLES
 from fluxeq.statistics import SHORTEST, estimate
 
 BEYOND_REACH = 1e15
-"""Configurations that nobody will make."""
+"""Number of configurations considered out of reach."""
 
 
 class Goal(NamedTuple):
-    """The error of an observable that is small enough to stop."""
+    """An observable and its target error."""
 
     observable: str
     error: float
 
     def reached(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> bool:
-        """Whether the error, from one series a chain on a lattice, can be trusted and is small enough."""
+        """Whether the error is reliable and small enough, given one series per chain on a lattice."""
         return self.needed(series, shape) <= sum(map(len, series))
 
     def missed(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> str:
-        """One line that says how far the goal is; empty if it is reached."""
+        """One line on what it takes to reach the goal; empty if it is reached."""
         needed, n = self.needed(series, shape), sum(map(len, series))
         if needed <= n:
             return ""
         if math.isnan(needed):
-            way_out = "they are too few to tell how many it takes, allow more"
+            way_out = "too few to estimate the number required; allow more"
         elif needed > BEYOND_REACH:
-            way_out = "no number within reach would do"
+            way_out = "out of reach; choose a larger error"
         else:
-            way_out = f"about {_rounded_up(needed)} would do"
+            way_out = f"about {_rounded_up(needed)} are required"
         return f"{self.observable}={self.error:g} is not reached with {n} configurations; {way_out}"
 
     def needed(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> float:
-        """About how many configurations it takes, from those of some; nan if nobody can tell yet."""
+        """Estimated number of configurations required, given the series so far; nan if there is no estimate yet."""
         found, n = estimate(series), sum(map(len, series))
         if found.status == "constant":
             step = 1 / math.prod(shape[1:]) if self.observable == "n" else abs(found.value) or 1.0
@@ -57,7 +57,7 @@ class Goal(NamedTuple):
 
 
 def goals_of(until: str | Mapping[str, float] | None) -> list[Goal]:
-    """Goals from n=0.001, or from observables and their errors; InputError for anything else."""
+    """Parse goals such as n=0.001, or a mapping of observables to errors; InputError for anything else."""
     if until is None:
         return []
     pairs = list(until.items()) if isinstance(until, Mapping) else [until.rpartition("=")[::2]]
@@ -70,12 +70,12 @@ def _goal(until: str | Mapping[str, float], name: str, error: str | float) -> Go
     except (TypeError, ValueError):
         value = 0.0
     if not 0 < value < math.inf or not name or "=" in name:
-        raise InputError(f"until {until!r:.80}: an observable and the error to reach, as in n=0.001 or phi2=1e-4")
+        raise InputError(f"until {until!r:.80}: must be an observable and its target error, as in n=0.001 or phi2=1e-4")
     OBSERVABLES[name]
     return Goal(name, value)
 
 
 def _rounded_up(number: float) -> int:
-    """The next whole number with two digits that are not 0."""
+    """Round up to two significant digits."""
     step = 10 ** max(0, math.floor(math.log10(number)) - 1)
     return math.ceil(number / step) * step

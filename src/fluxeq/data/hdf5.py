@@ -1,11 +1,11 @@
-"""HDF5 files that end in a checksum: the SHA-256 of all bytes before it, behind what HDF5 itself reads.
+"""HDF5 files that end in a checksum: the SHA-256 of all bytes before it, appended where HDF5 does not read.
 
-A file is checked as a whole before HDF5 sees any of it, since damage to what HDF5 keeps beside the data goes unnoticed,
-crashes the library or makes it ask for absurd memory. Any HDF5 reader takes the file; a program that changes it takes
-the checksum away. Checking costs less than a tenth of reading the arrays (benchmarks/ensembles.py).
+The checksum is verified before HDF5 opens the file, since damaged HDF5 metadata goes unnoticed, crashes the library or
+makes it request absurd amounts of memory. Any HDF5 reader can read the file; a program that changes it removes the
+checksum. The check takes less than a tenth of the time to read the arrays (benchmarks/ensembles.py).
 
-HDF5 never hears that a disk is full: it crashes when it closes a file after a write that failed. ``Device`` takes what
-it writes, and says later what happened.
+HDF5 crashes when it closes a file after a failed write. ``Device`` therefore hides write errors such as a full disk
+from HDF5, and reports them later.
 """
 
 import hashlib
@@ -22,25 +22,25 @@ from fluxeq.errors import InputError
 
 MARK = b"\nfluxeq sha256 "
 END = len(MARK) + 2 * hashlib.sha256().digest_size
-"""Bytes of the mark and the checksum."""
+"""Bytes of the marker and the checksum."""
 BOUNDS = ("v110", "v110")
-"""Files are for HDF5 from version 1.10 on: its index of chunks needs a third of the bytes of earlier ones."""
+"""Files need HDF5 1.10 or newer: its chunk index takes a third of the bytes of earlier ones."""
 
 
 class Device(io.RawIOBase):
-    """A file for HDF5 whose writes always succeed; after one that did not, nothing more is written."""
+    """A file-like object for HDF5 that hides write errors; after the first, nothing more is written."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
         self._error: BaseException | None = None
 
     def require_written(self) -> None:
-        """Raise what has happened to a write: an OSError, or a signal that came meanwhile."""
+        """Raise the exception of a failed write: an OSError, or that of a signal."""
         if self._error is not None:
             raise self._error
 
     def write(self, data: Any) -> int:
-        """Write all of it, or keep the reason why not."""
+        """Write all data, or record the exception."""
         left = memoryview(data).cast("B")
         n_bytes = len(left)
         try:
@@ -51,7 +51,7 @@ class Device(io.RawIOBase):
         return n_bytes
 
     def truncate(self, size: int | None = None) -> int:
-        """Make room, or keep the reason why not."""
+        """Resize the file, or record the exception."""
         try:
             if self._error is None:
                 self._file.truncate(size)
@@ -60,21 +60,21 @@ class Device(io.RawIOBase):
         return size or 0
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read back."""
+        """Read into a buffer."""
         return self._file.readinto(buffer)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place."""
+        """Change the position."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Where it is."""
+        """The current position."""
         return self._file.tell()
 
 
 @contextmanager
 def created(path: Path) -> Iterator[tuple[h5py.File, Device]]:
-    """A new file and the device below it, to be asked now and then; the checksum is written when the block has ended.
+    """A new file and its device, whose ``require_written`` should be called regularly; ends by writing the checksum.
 
     Raises OSError if the disk is full.
     """
@@ -92,7 +92,7 @@ def created(path: Path) -> Iterator[tuple[h5py.File, Device]]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
-    """A file to read. Raises InputError unless it is as ``created`` has left it."""
+    """Open a file for reading. Raises InputError if it was changed since ``created`` wrote it."""
     with path.open("rb") as raw:
         _require_intact(path, raw)
         with h5py.File(raw, "r") as file:
@@ -105,7 +105,7 @@ def _require_intact(path: Path, raw: BinaryIO) -> None:
     end = raw.read()
     if not end.startswith(MARK):
         raise InputError(
-            f"{path}: not an ensemble of fluxeq, or of an earlier format, or damaged: it does not end in a checksum; "
+            f"{path}: not an ensemble of fluxeq, of an earlier format, or damaged: no checksum at its end; "
             "sample it again"
         )
     raw.seek(0)
@@ -114,6 +114,4 @@ def _require_intact(path: Path, raw: BinaryIO) -> None:
         found.update(block)
         n_bytes -= len(block)
     if found.hexdigest().encode() != end.removeprefix(MARK):
-        raise InputError(
-            f"{path}: damaged, or changed since it was written: its checksum is another one; sample it again"
-        )
+        raise InputError(f"{path}: checksum mismatch: damaged, or changed since it was written; sample it again")

@@ -1,8 +1,8 @@
-"""Configurations of others, from npz, npy or HDF5 files: their conventions found out, and all that is known checked.
+"""Import of configurations from npz, npy or HDF5 files, with detection of their convention and consistency checks.
 
-Ours are int8 ``(n, 2 d, *shape)``, time first, channels k_t, k_x, ..., l_t, l_x, ..., and ``k[nu, x]`` on the link from
-x to x + nu_hat. In another convention the flux through a site does not vanish, but for accidents, so that the first of
-all conventions in which it does for every configuration is the one that was meant.
+The convention of fluxeq is int8 ``(n, 2 d, *shape)``, time first, channels k_t, k_x, ..., l_t, l_x, ..., and
+``k[nu, x]`` on the link from x to x + nu_hat. In a wrong convention flux conservation is violated, except by accident;
+the first convention in which all configurations conserve it is therefore chosen.
 """
 
 import hashlib
@@ -22,35 +22,35 @@ from fluxeq.sampling.tuning import Tuning
 from fluxeq.theory import FluxTheory
 
 UNKNOWN = Tuning(spacing=0, thermalisation=0, tau_int=np.nan, entry=np.nan)
-"""What nobody has told of the making of configurations."""
+"""The tuning of imported configurations is unknown."""
 LARGEST = 127
-"""Flux of a link, as it is stored."""
+"""Maximum flux of a link in int8."""
 TOLERANCE = 1e-5
-"""Relative error of labels, which may be float32."""
+"""Tolerance for labels, which may be float32."""
 
 
 class Convention(NamedTuple):
-    """How an array of configurations is to be read."""
+    """Memory layout of an array of configurations."""
 
     channels_last: bool
     interleaved: bool
     """Channels k_t, l_t, k_x, l_x, ..."""
     directions_reversed: bool
-    """Channels ... k_x, k_t of axes t, x, ..."""
+    """Channels ..., k_x, k_t with axes t, x, ..."""
     links_end: bool
-    """A link lies between its site and the one before."""
+    """k[nu, x] is on the link from x - nu_hat to x."""
 
     def __str__(self) -> str:
         parts = (
             (self.channels_last, "channels last"),
-            (self.interleaved, "k and l of each direction side by side"),
-            (self.directions_reversed, "directions in the opposite order of the axes"),
-            (self.links_end, "links that end at their site"),
+            (self.interleaved, "channels k_t, l_t, k_x, l_x, ..."),
+            (self.directions_reversed, "directions in reverse order of the axes"),
+            (self.links_end, "links ending at their site"),
         )
-        return ", ".join(text for is_so, text in parts if is_so) or "as those of fluxeq"
+        return ", ".join(text for is_so, text in parts if is_so) or "convention of fluxeq"
 
     def read(self, array: np.ndarray) -> np.ndarray:
-        """The array in our convention."""
+        """Convert an array to the convention of fluxeq."""
         x = np.moveaxis(array, -1, 1) if self.channels_last else array
         d = x.ndim - 2
         if self.interleaved:
@@ -71,11 +71,11 @@ def imported(
     n_chains: int = 1,
     with_worms: bool = False,
 ) -> tuple[Ensemble, list[str]]:
-    """An ensemble of the configurations in a file of somebody else, and lines that say what was found and done.
+    """Import an ensemble from a file of another program; also returns lines that describe what was found.
 
-    ``n_chains`` of equal length follow each other in the file, unless it has an array ``chain``. Labels in it (n, phi2,
-    n_worms) are checked. ``with_worms`` says that open ends are meant. Raises InputError for an array that cannot be
-    configurations, open ends that are not meant, and labels that are not those of the configurations.
+    The file holds ``n_chains`` consecutive chains of equal length, unless it has an array ``chain``. Labels in it (n,
+    phi2, n_worms) are checked. ``with_worms`` accepts open worms. Raises InputError for an array that cannot be
+    configurations, unexpected open worms, and labels that disagree with the configurations.
     """
     arrays = _arrays(path)
     raw, name = _configurations(path, arrays, key)
@@ -84,7 +84,7 @@ def imported(
         x = _time_first(x)
     chain = _chains(path, arrays, len(x), n_chains)
     worms = _open_worms(path, x, with_worms, "n_worms" in arrays)
-    seed = int.from_bytes(hashlib.sha256(x.tobytes()).digest()[:6], "big")  # names the chains
+    seed = int.from_bytes(hashlib.sha256(x.tobytes()).digest()[:6], "big")  # identifies the chains
     ensemble = Ensemble(
         theory,
         x.shape[2:],
@@ -105,12 +105,12 @@ def imported(
     return ensemble, [
         f"{name}: {raw.dtype} {raw.shape}, {'time last, ' if time_last else ''}{convention}",
         f"{len(ensemble)} configurations from {ensemble.n_chains} chains, {found}, fluxes up to {int(np.abs(x).max())}",
-        f"labels checked: {', '.join(checked) or 'none are there'}",
+        f"labels checked: {', '.join(checked) or 'none found'}",
     ]
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of a file, by the last part of their names."""
+    """All arrays of a file, by the last component of their names."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -125,7 +125,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         return found
     except MemoryError:
         raise
-    except Exception as error:  # whatever NumPy, zipfile, zlib and h5py raise of damaged files
+    except Exception as error:  # whatever NumPy, zipfile, zlib and h5py raise for damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: neither npz nor npy nor HDF5 ({reason:.200})") from None
 
@@ -136,10 +136,10 @@ def _keep(found: dict[str, np.ndarray], name: str, item: object) -> None:
 
 
 def _configurations(path: Path, arrays: Mapping[str, np.ndarray], key: str | None) -> tuple[np.ndarray, str]:
-    """The array of configurations, and what it is called."""
+    """The array of configurations and its name."""
     if key is None and "configurations" not in arrays and {"k", "l"} <= set(arrays):
         if arrays["k"].shape != arrays["l"].shape:
-            raise InputError(f"{path}: k is {arrays['k'].shape} and l is {arrays['l'].shape}: they are to be alike")
+            raise InputError(f"{path}: k is {arrays['k'].shape} and l is {arrays['l'].shape}: shapes must agree")
         axis = 1 if arrays["k"].shape[1:2] == (arrays["k"].ndim - 2,) else -1
         return np.concatenate([arrays["k"], arrays["l"]], axis=axis), "k and l"
     name = key or "configurations"
@@ -150,26 +150,26 @@ def _configurations(path: Path, arrays: Mapping[str, np.ndarray], key: str | Non
 
 
 def _understood(path: Path, raw: np.ndarray) -> tuple[Convention, np.ndarray]:
-    """The convention of an array with the least flux created at sites, and the array in ours."""
+    """The convention with the least violation of flux conservation, and the array in the convention of fluxeq."""
     d = raw.ndim - 2
     if d < 1 or 2 * d not in (raw.shape[1], raw.shape[-1]) or not raw.size:
         raise InputError(
-            f"{path}: an array {raw.shape}: (n, 2 d, *shape) or (n, *shape, 2 d) is needed, with d = len(shape)"
+            f"{path}: an array {raw.shape}: must be (n, 2 d, *shape) or (n, *shape, 2 d), with d = len(shape)"
         )
     if raw.dtype.kind not in "iuf" or not np.isfinite(raw).all() or (raw != np.round(raw)).any():
-        raise InputError(f"{path}: an array of {raw.dtype} that are not whole numbers: fluxes are")
+        raise InputError(f"{path}: an array of {raw.dtype} with non-integer values: fluxes must be integers")
     if np.abs(raw).max() > LARGEST:
-        raise InputError(f"{path}: a flux of {np.abs(raw).max():g}: they are at most {LARGEST}")
+        raise InputError(f"{path}: a flux of {np.abs(raw).max():g}: the maximum is {LARGEST}")
     x = raw.astype(np.int8)
     fitting = [(convention, convention.read(x)) for convention in _conventions(x)]
     right = [(convention, read) for convention, read in fitting if (read[:, d:] >= 0).all()]
     if not right:
-        raise InputError(f"{path}: both halves of the channels have negative numbers: k may have them, l may not")
+        raise InputError(f"{path}: both halves of the channels have negative values, but l must be non-negative")
     return min(right, key=lambda one: int(np.abs(observables.divergence(one[1])).sum()))
 
 
 def _conventions(x: np.ndarray) -> Iterator[Convention]:
-    """All that an array's shape allows, ours first."""
+    """All conventions compatible with the shape of the array, that of fluxeq first."""
     d = x.ndim - 2
     places = [last for last in (False, True) if x.shape[-1 if last else 1] == 2 * d]
     yes_or_no = (False, True) if d > 1 else (False,)
@@ -177,30 +177,30 @@ def _conventions(x: np.ndarray) -> Iterator[Convention]:
 
 
 def _time_first(x: np.ndarray) -> np.ndarray:
-    """Configurations with time last, in our order of axes and channels."""
+    """Convert configurations with time last to time first, axes and channels."""
     d = x.ndim - 2
     channels = [d - 1, *range(d - 1), 2 * d - 1, *range(d, 2 * d - 1)]
     return np.ascontiguousarray(np.moveaxis(x, -1, 2)[:, channels])
 
 
 def _chains(path: Path, arrays: Mapping[str, np.ndarray], n: int, n_chains: int) -> np.ndarray:
-    """The chain of each configuration, from 0 on."""
+    """The chain index of each configuration, starting at 0."""
     if "chain" in arrays and arrays["chain"].shape == (n,):
         return np.unique(arrays["chain"], return_inverse=True)[1].astype(np.int64)
     if n_chains < 1 or n % n_chains:
-        raise InputError(f"{path}: {n} configurations in {n_chains} chains: chains are of equal length")
+        raise InputError(f"{path}: {n} configurations in {n_chains} chains: chains must have equal length")
     return np.repeat(np.arange(n_chains), n // n_chains)
 
 
 def _places(chain: np.ndarray) -> np.ndarray:
-    """The place of each configuration in its chain."""
+    """The position of each configuration in its chain."""
     places = np.empty_like(chain)
     places[np.argsort(chain, kind="stable")] = np.concatenate([np.arange(n) for n in np.bincount(chain)])
     return places
 
 
 def _open_worms(path: Path, x: np.ndarray, asked: bool, labelled: bool) -> OpenWorms | None:
-    """The ends of open worms, if they are asked for or labelled; None where every configuration is closed."""
+    """The ends of open worms, if they are expected; None if every configuration is closed."""
     created = observables.divergence(x)
     n_worms = np.abs(created).sum(axis=tuple(range(1, created.ndim))) // 2
     if not n_worms.any() and not asked:
@@ -208,8 +208,8 @@ def _open_worms(path: Path, x: np.ndarray, asked: bool, labelled: bool) -> OpenW
     if not asked and not labelled:
         i = int(np.argmax(n_worms > 0))
         raise InputError(
-            f"{path}: {np.count_nonzero(n_worms)} of {len(x)} configurations have open ends, as configuration {i} at "
-            f"{_first_site(created[i])}, in every convention that was tried; say --worms if they are meant"
+            f"{path}: {np.count_nonzero(n_worms)} of {len(x)} configurations have open ends, e.g. configuration {i} at "
+            f"{_first_site(created[i])}, in every convention tried; use --worms if this is intended"
         )
     heads, tails = (_sites(created, sign, int(n_worms.max())) for sign in (-1, 1))
     return OpenWorms(x, n_worms, heads, tails)
@@ -220,7 +220,7 @@ def _first_site(created: np.ndarray) -> tuple[int, ...]:
 
 
 def _sites(created: np.ndarray, sign: int, n_most: int) -> np.ndarray:
-    """Where flux of one sign is created, as often as it is; int64 ``(n, n_most, d)``, -1 where there is none."""
+    """Sites at which flux of one sign is created, with multiplicity; int64 ``(n, n_most, d)``, padded with -1."""
     found = np.full((len(created), n_most, created.ndim - 1), -1, dtype=np.int64)
     for i, each in enumerate(np.maximum(sign * created, 0)):
         sites = np.repeat(np.argwhere(each), each[each > 0], axis=0)
@@ -229,7 +229,7 @@ def _sites(created: np.ndarray, sign: int, n_most: int) -> np.ndarray:
 
 
 def _require_label(path: Path, name: str, given: np.ndarray, ensemble: Ensemble) -> None:
-    """Raise InputError unless a label is that of every configuration."""
+    """Raise InputError unless a label agrees with the configurations."""
     found = ensemble.n_worms if name == "n_worms" else ensemble.observables[name]
     if given.shape != found.shape:
         raise InputError(f"{path}: {name} has shape {given.shape} for {len(found)} configurations")
@@ -237,17 +237,17 @@ def _require_label(path: Path, name: str, given: np.ndarray, ensemble: Ensemble)
     if wrong.any():
         i = int(np.argmax(wrong))
         hint = _hint(name, given, ensemble)
-        raise InputError(f"{path}: {name} of configuration {i} is given as {given[i]:g} but is {found[i]:g}; {hint}")
+        raise InputError(f"{path}: {name} of configuration {i} is {found[i]:g}, but its label is {given[i]:g}; {hint}")
 
 
 def _hint(name: str, given: np.ndarray, ensemble: Ensemble) -> str:
-    """What could be wrong with a label, and the way out."""
+    """The probable cause of a wrong label, and the way out."""
     others: dict[str, Callable[[], np.ndarray]] = {
-        "time is the last axis: say --time-last": lambda: _time_first(ensemble.configurations),
-        "k has the opposite sign there": lambda: -ensemble.configurations,
+        "time is the last axis: use --time-last": lambda: _time_first(ensemble.configurations),
+        "k has the opposite sign in the file": lambda: -ensemble.configurations,
     }
     if name == "n":
         for reason, other in others.items():
             if np.allclose(observables.n(ensemble.theory, other()), given, rtol=TOLERANCE, atol=TOLERANCE):
                 return reason
-    return "give the couplings and the definition of the labels, or leave them out of the file"
+    return "check the couplings and the definition of the labels, or remove them from the file"

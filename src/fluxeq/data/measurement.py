@@ -1,4 +1,4 @@
-"""Measured means of ensemble files, as people and programs read them."""
+"""Measurements on ensemble files, and their output as text, JSON and CSV."""
 
 import math
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from fluxeq.statistics import SHORTEST, Estimate, estimate
 from fluxeq.theory import written
 
 SYMBOLS = {"phi2": "|phi|^2"}
-"""What some observables are called in print."""
+"""Printed names of observables."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Observables of one theory on one lattice, from the chains of one file or more."""
+    """Observables of one theory on one lattice, from the chains of one or more files."""
 
     files: dict[Path, Ensemble]
-    """Each without its configurations."""
+    """The ensembles without their configurations."""
     series: dict[str, list[np.ndarray]]
-    """Observables, one chain an array."""
+    """Observables, one array per chain."""
 
     @cached_property
     def estimates(self) -> dict[str, Estimate]:
@@ -37,17 +37,17 @@ class Measured:
 
     @property
     def n_configurations(self) -> int:
-        """Of all chains together."""
+        """Number of configurations of all chains together."""
         return sum(map(len, next(iter(self.series.values()))))
 
     @property
     def n_chains(self) -> int:
-        """That have any."""
+        """Number of chains that have configurations."""
         return len(next(iter(self.series.values())))
 
     @property
     def head(self) -> Ensemble:
-        """The first of the ensembles."""
+        """The first ensemble."""
         return next(iter(self.files.values()))
 
     @property
@@ -57,18 +57,17 @@ class Measured:
 
     @property
     def state(self) -> Chains | None:
-        """Of all chains, whose tally says how their moves went; None if some cannot go on, as open worms."""
+        """State of all chains, which includes their move statistics; None if any file has none, such as open worms."""
         states = [ensemble.state for ensemble in self.files.values() if ensemble.state is not None]
         return Chains(*map(np.concatenate, zip(*states, strict=True))) if len(states) == len(self.files) else None
 
 
 def measured(paths: Sequence[Path], names: Sequence[str]) -> list[Measured]:
-    """Observables of ensemble files: chains of one theory on one lattice together, closed ones and open worms apart; by
-    theory, lattice and couplings.
+    """Measure observables of ensemble files, grouped and sorted by theory, lattice and couplings.
 
-    An observable that is named twice counts once.
+    Closed ensembles and open worms are separate groups; repeated names of observables count once.
 
-    Raises InputError for a file that holds nothing, and for two with the same chains.
+    Raises InputError for an empty file, and for two files with the same chains.
     """
     found: dict[tuple[Any, ...], Measured] = {}
     names = list(dict.fromkeys(names))
@@ -89,22 +88,22 @@ def measured(paths: Sequence[Path], names: Sequence[str]) -> list[Measured]:
 
 def _require_new(path: Path, series: Series, found: dict[tuple[Any, ...], Measured]) -> None:
     if not next(iter(series.observables.values())):
-        raise InputError(f"{path}: holds no configurations; sample it again")
+        raise InputError(f"{path}: has no configurations; sample it again")
     head = series.head
     for there, other in (item for group in found.values() for item in group.files.items()):
         if (other.origin, other.worms is None) == (head.origin, head.worms is None):
-            raise InputError(f"{path}: has the chains of {there}; leave one of them out")
+            raise InputError(f"{path}: has the same chains as {there}; leave one of them out")
 
 
 def missing(result: Estimate, n_configurations: int) -> int | None:
-    """Configurations that are still to be made until an error can be trusted; None if nobody can tell yet."""
+    """Number of additional configurations required for a reliable error; None if there is no estimate."""
     if result.tau_int is None:
         return None
     return max(0, math.ceil(SHORTEST * result.tau_int) - n_configurations)
 
 
 def as_json(found: Measured) -> dict[str, Any]:
-    """The result in JSON's types; what is unknown is null, and ``status`` says why."""
+    """The result in JSON types; unknown values are null, with the reason in ``status``."""
     values = {
         name: {
             "value": result.value,
@@ -136,7 +135,7 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 
 def as_csv(found: Sequence[Measured]) -> str:
-    """A table with a row for each; what is unknown is empty."""
+    """A CSV table with one row each; unknown values are empty."""
     return pd.DataFrame(map(_row, found)).to_csv(index=False)
 
 
@@ -160,7 +159,7 @@ def _row(found: Measured) -> dict[str, Any]:
 
 
 def as_table(found: Sequence[Measured]) -> str:
-    """A line for each: couplings, lattice, and the observables with their errors."""
+    """A table with one line each: couplings, lattice, and observables with errors."""
     rows = [_cells(one) for one in found]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
@@ -182,19 +181,19 @@ def _cells(found: Measured) -> dict[str, str]:
 
 
 def as_text(found: Measured) -> str:
-    """The result as a few lines."""
+    """The result as lines of text."""
     symbols = {SYMBOLS.get(name, name): result for name, result in found.estimates.items()}
     width = max(8, *map(len, symbols))
     lines = [_line(f"{name:{width}}", result, found.n_configurations) for name, result in symbols.items()]
     heads = list(found.files.values())
     lines.append(f"{found.n_configurations} configurations from {found.n_chains} chains")
     lines.append(f"{found.title}, seed {', '.join(str(head.seed) for head in heads)}")
-    if all(head.tuning.spacing for head in heads):  # of imported ones nobody knows
+    if all(head.tuning.spacing for head in heads):  # unknown for imported ensembles
         spacing = ", ".join(str(head.tuning.spacing) for head in heads)
-        lines[-1] += f"; {spacing} worms from one configuration of a chain to the next"
+        lines[-1] += f"; {spacing} worms between configurations"
     if (state := found.state) is not None:
         accepted = ", ".join(f"{name} {fraction:.0%}" for name, fraction in state.acceptance.items())
-        lines.append(f"accepted moves: {accepted}; {state.worm_length:.3g} steps a worm")
+        lines.append(f"accepted moves: {accepted}; {state.worm_length:.3g} steps per worm")
     return "\n".join(lines)
 
 
@@ -202,12 +201,12 @@ def _line(name: str, result: Estimate, n_configurations: int) -> str:
     if result.status == "constant":
         return (
             f"{name} {result.value:.6g}, constant: the same in all {n_configurations} configurations; "
-            "if anything fluctuates, it is too rare for them to show it"
+            "fluctuations, if any, are too rare to be seen"
         )
     if result.error is None or result.tau_int is None:
         reasons = {
-            "frozen": "every chain keeps a value of its own; sample far longer",
-            "short": "fewer than 8 configurations a chain",
+            "frozen": "every chain is frozen at a different value; sample far longer",
+            "short": "fewer than 8 configurations per chain",
         }
         return f"{name} {result.value:.6g}, error unknown: {reasons[result.status]}"
     agreement = "" if result.r_hat is None else f", R-hat {result.r_hat:.3f}"
@@ -215,7 +214,7 @@ def _line(name: str, result: Estimate, n_configurations: int) -> str:
     line += f"tau_int {result.tau_int:.2g} +- {result.tau_int_error:.1g}{agreement}"
     if result.status == "short":
         line += (
-            f"; too short to trust: all chains together span less than {SHORTEST} tau_int, "
+            f"; not reliable: all chains together are shorter than {SHORTEST} tau_int, "
             f"sample at least {missing(result, n_configurations)} more"
         )
     return line

@@ -1,4 +1,4 @@
-"""The data sets of a study as files: what each ensemble of a run is for."""
+"""Index of the data sets of a study."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -13,10 +13,10 @@ from fluxeq.system.files import write_text
 
 
 def write_index(run: Path, study: Study, sections: Collection[str] = ()) -> Path:
-    """Write ``data.csv`` into the folder of a run, of some sections or all; its path.
+    """Write ``data.csv`` for some or all sections to the run folder; returns its path.
 
-    A row for each ensemble of each section: its purpose (training, validation or test), its file in the folder, how
-    many of its configurations count, from the first on, its lattice and couplings.
+    One row per ensemble of each section: purpose (training, validation or test), file, number of configurations used
+    (the first ones), lattice and couplings.
     """
     rows = [row for name in study.tasks if not sections or name in sections for row in _rows(study, name)]
     write_text(run / "data.csv", pd.DataFrame(rows).to_csv(index=False))

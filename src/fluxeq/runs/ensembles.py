@@ -1,6 +1,6 @@
-"""The ensembles of a study: what each section trains on, and the closed test ensembles, which all sections share.
+"""The ensembles of a study: training data of each section, and closed test ensembles, which all sections share.
 
-The chains of an ensemble depend on its name, which says its purpose, so purposes never share any.
+The random streams of an ensemble depend on its name, which includes its purpose, so purposes never share chains.
 """
 
 import math
@@ -21,7 +21,7 @@ Point = tuple[FluxTheory, tuple[int, ...]]
 
 
 class Ensemble(NamedTuple):
-    """A file of configurations: the job that makes it, where it is in the space of theories, and how many there are."""
+    """An ensemble file: the job that makes it, its theory and lattice, and its number of configurations."""
 
     job: Job
     point: Point
@@ -29,29 +29,29 @@ class Ensemble(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Its path in the run folder."""
+        """Path in the run folder."""
         return self.job.outputs[0]
 
 
 class SectionData(NamedTuple):
-    """What a section is trained on and tested on."""
+    """Training, validation and test data of a section."""
 
     training: list[Ensemble]
     validation: list[Ensemble]
     tests: list[Ensemble]
     jobs: list[Job]
-    """All that make it, but for those of the shared tests."""
+    """All jobs that make the data, except those of the shared test ensembles."""
     elsewhere: tuple[Ensemble, ...] = ()
-    """The second validation set of the search, if it has one; nothing is chosen by it."""
+    """The second validation set of the search, if any; it does not influence the search."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The names of the jobs that make what it is trained on."""
+        """Names of the jobs that make the training data."""
         return tuple(ensemble.job.name for ensemble in (*self.training, *self.validation))
 
 
 def closed_tests(study: Study) -> dict[Point, Ensemble]:
-    """The closed test ensembles; each is as large as the largest test on it."""
+    """The closed test ensembles, each as large as the largest test that uses it."""
     sizes: dict[Point, int] = {}
     for section in study.tasks.values():
         for test, point in _tested(section):
@@ -60,7 +60,7 @@ def closed_tests(study: Study) -> dict[Point, Ensemble]:
 
 
 def references(study: Study, name: str, section: Section) -> tuple[list[Ensemble], list[Point]]:
-    """Ensembles at the points of the tests that nothing is trained or tested on, and points whose means are exact."""
+    """Independent ensembles at the test points, unused in training and tests, and points with exactly known means."""
     wanted = [(test.reference, point) for test, point in _tested(section) if test.reference]
     solved = [point for _, point in wanted if has_exact_means(section.task, *point)]
     sampled = [_sampled(study, f"{name}-reference", point, n) for n, point in wanted if point not in solved]
@@ -93,7 +93,7 @@ def data_of(study: Study, name: str, section: Section, shared: dict[Point, Ensem
 
 
 def _elsewhere(study: Study, name: str, section: Section) -> tuple[Ensemble, ...]:
-    """The second validation set of the search, as large as the first, if anything is searched with one."""
+    """The second validation set of the search, as large as the first, if there is one."""
     theory = section.elsewhere
     if section.search is None or theory is None or not section.searched:
         return ()
@@ -102,7 +102,7 @@ def _elsewhere(study: Study, name: str, section: Section) -> tuple[Ensemble, ...
 
 
 def _tested(section: Section) -> list[tuple[Test, Point]]:
-    """Every test with every point of it."""
+    """All pairs of a test and one of its points."""
     return [
         (test, (theory, shape))
         for test in section.tests
@@ -132,7 +132,7 @@ def _sampled(study: Study, purpose: str, point: Point, n: int) -> Ensemble:
 
 
 def _opened(study: Study, closed: Ensemble, section: str, numbers: tuple[int, ...]) -> Ensemble:
-    """Open worms in all configurations of an ensemble."""
+    """A worm ensemble made from all configurations of an ensemble."""
     name = f"{section}-{closed.job.name.removeprefix('sample/').removeprefix(f'{section}-')}-open"
     output = f"ensembles/{name}.h5"
     work = OpenWorms(source=closed.file, numbers=numbers, seed=study.seed_of(name), output=output)

@@ -1,4 +1,4 @@
-"""What the jobs of a run do: works, whose paths are those in the run folder. Heavy modules are imported by the work."""
+"""The works of a run. Their paths are relative to the run folder; heavy modules are imported when a work runs."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ class NetworkWork(Work):
     @classmethod
     @contextmanager
     def watched(cls) -> Iterator[dict[str, float]]:
-        """Keep what is compiled; seconds of compiling, or of loading what was kept."""
+        """Use the cache of compiled functions; yields the seconds of compiling or of loading from the cache."""
         from fluxeq.training.compiled import keep_compiled, stopwatch
 
         keep_compiled()
@@ -50,11 +50,11 @@ class Sample(Work, kind="sample", costly="ensembles", large=True, intermediate=T
 
     @property
     def cost(self) -> float:
-        """Thermalisation is some hundred configurations."""
+        """Thermalisation costs a few hundred configurations."""
         return 0.5 + 1e-5 * math.prod(self.shape) * (self.n_configurations + 200)
 
     def run(self, folder: Path) -> None:
-        """Go on where a killed one was."""
+        """Sample, or resume after a kill."""
         from fluxeq.data.checkpoints import sample_to_file
         from fluxeq.data.generation import Settings
         from fluxeq.theory import theory_of
@@ -65,7 +65,7 @@ class Sample(Work, kind="sample", costly="ensembles", large=True, intermediate=T
 
 
 class OpenWorms(Work, kind="worms", large=True, intermediate=True):
-    """Open worms in an ensemble."""
+    """Insert open worms into an ensemble."""
 
     source: str
     numbers: tuple[int, ...]
@@ -73,7 +73,7 @@ class OpenWorms(Work, kind="worms", large=True, intermediate=True):
     output: str
 
     def run(self, folder: Path) -> None:
-        """Write the opened ensemble."""
+        """Write the ensemble with open worms."""
         from fluxeq.data.ensembles import open_ensemble, save_ensemble
         from fluxeq.data.generation import open_worms
 
@@ -83,21 +83,21 @@ class OpenWorms(Work, kind="worms", large=True, intermediate=True):
 
 
 class Examples(Frozen):
-    """The data of a section: what networks are trained on, and judged by while they are."""
+    """The training and validation data of a section."""
 
     task: str
     training: Files
     validation: Files
 
     def load(self, folder: Path, n_training: int | None) -> Any:
-        """The first ``n_training`` of them, or all."""
+        """Load the first ``n_training`` examples, or all."""
         from fluxeq.training.datasets import load_data
 
         return load_data(self.task, _within(folder, self.training), _within(folder, self.validation), n_training)
 
 
 class Search(NetworkWork, kind="search", learns=True, costly="searches"):
-    """Search the setting of one architecture; ``best.json`` and ``trials.json`` hold what was found."""
+    """Search the hyperparameters of one architecture; results are in ``best.json`` and ``trials.json``."""
 
     section: str
     examples: Examples
@@ -106,16 +106,16 @@ class Search(NetworkWork, kind="search", learns=True, costly="searches"):
     seed: int
     output: str
     observed: dict[str, list[tuple[str, int]]] = Field(default_factory=dict, exclude_if=lambda observed: not observed)
-    """Groups of files that every training is scored on, and how many configurations of each; they choose nothing."""
+    """Groups of files, with numbers of configurations, on which trainings are scored without effect on the search."""
 
     @property
     def cost(self) -> float:
-        """All trainings of all settings."""
+        """Cost of all trainings of all settings."""
         asked = self.settings
         return asked.trials * asked.repeats * _cost(asked.recipe, asked.n_training)
 
     def run(self, folder: Path) -> None:
-        """Go on after the last setting that was tried."""
+        """Search, or resume after the last trial."""
         from fluxeq.data.ensembles import open_ensemble
         from fluxeq.searching.results import budget, save_results
         from fluxeq.searching.search import search
@@ -148,45 +148,45 @@ class Search(NetworkWork, kind="search", learns=True, costly="searches"):
 
 
 class Train(NetworkWork, kind="train", learns=True, costly="trained models", large=True):
-    """Train one instance of one architecture, with a fixed network or the winner of a search."""
+    """Train one instance of an architecture, with a fixed network or the best network of a search."""
 
     examples: Examples
     n_training: int | None = None
-    """The first ones of the examples; all unless given."""
+    """Number of training examples, the first ones; default all."""
     architecture: str
     augmentation: bool
     network: FixedNetwork | str
-    """Or the path of best.json."""
+    """A fixed network, or the path of best.json."""
     recipe: Recipe
     seed: int
     instance: int
     output: str
-    """The folder of the model and its learning curve."""
+    """Folder of the model and its learning curve."""
 
     @property
     def cost(self) -> float:
-        """One training."""
+        """Cost of one training."""
         return _cost(self.recipe, self.n_training or 1000)
 
     @property
     def model(self) -> str:
-        """The path of the model."""
+        """Path of the model."""
         return f"{self.output}/{model_file(self.architecture, self.instance)}"
 
     @property
     def byproducts(self) -> tuple[str, ...]:
-        """What else a training writes; the first instance answers for the checkpoint of those that go together."""
+        """Other files of a training; the checkpoint of a group belongs to its first instance."""
         shared = (f"{self.output}/{together_file(self.architecture)}",) if self.instance == 0 else ()
         stem = self.model.removesuffix(".safetensors")
         return (f"{stem}.csv", f"{stem}.checkpoint", *shared)
 
     def run(self, folder: Path) -> None:
-        """Train it, unless it is there."""
+        """Train the instance, unless it exists."""
         self.run_many([self], folder)
 
     @classmethod
     def run_many(cls, works: Sequence[Self], folder: Path) -> None:
-        """Train instances that differ in number and network only: on a GPU together, else one after another."""
+        """Train instances that differ in index and network only, together on a GPU, one after another on a CPU."""
         from fluxeq.nets.architecture import configured
         from fluxeq.training.device import Device
         from fluxeq.training.instances import train_instances
@@ -213,34 +213,34 @@ class Train(NetworkWork, kind="train", learns=True, costly="trained models", lar
 
 
 def _cost(recipe: Recipe, n: int) -> float:
-    """Seconds of a training on ``n`` configurations of 60x4."""
+    """Approximate time in seconds of a training on ``n`` configurations of 60x4."""
     return 3 + 3e-5 * (recipe.epochs * n + recipe.levenberg_marquardt * (4000 + n))
 
 
 def network_of(folder: Path, network: FixedNetwork | str) -> FixedNetwork:
-    """A fixed network, or the winner of a search. Raises InputError if a file is not that of a winner."""
+    """A fixed network, or the best network of a search. Raises InputError if the file is not the result of a search."""
     if isinstance(network, FixedNetwork):
         return network
     found = read_json(folder / network)
     if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
-        raise InputError(f"{folder / network}: not the winner of a search; remove it; the same command makes it again")
+        raise InputError(f"{folder / network}: not the result of a search; remove it and run the same command again")
     return FixedNetwork(config=found["config"], recipe=found.get("recipe", {}))
 
 
 class Evaluate(NetworkWork, kind="evaluate"):
-    """Score the instances of a family, or a function, on the test sets whose lattice they can take."""
+    """Score the instances of a family, or a function, on the test sets with a lattice they accept."""
 
     section: str
     family: str
     models: Files
     function: str | None = None
     tests: list[tuple[str, int | None]]
-    """Files, and how many configurations of each."""
+    """Files, and the number of configurations of each."""
     output: str
 
     @property
     def cost(self) -> float:
-        """All models on all test sets."""
+        """Cost of all models on all test sets."""
         return 2 + 0.02 * len(self.models) * len(self.tests)
 
     def run(self, folder: Path) -> None:
@@ -252,14 +252,14 @@ class Evaluate(NetworkWork, kind="evaluate"):
 
 
 class Refer(Work, kind="reference", shown=True):
-    """Find the means of a section that share nothing with its test sets."""
+    """Compute reference means for a section that are independent of its test sets."""
 
     section: str
     task: str
     ensembles: Files
     theory: str
     solved: tuple[tuple[dict[str, float], tuple[int, ...]], ...]
-    """Couplings and lattices whose means are exact."""
+    """Couplings and lattices with exactly known means."""
     output: str
 
     def run(self, folder: Path) -> None:
@@ -273,7 +273,7 @@ class Refer(Work, kind="reference", shown=True):
 
 
 class Collect(Work, kind="collect", shown=True):
-    """Put all scores into one table."""
+    """Collect all scores in one table."""
 
     scores: Files
 
@@ -288,19 +288,19 @@ class Collect(Work, kind="collect", shown=True):
             except ValueError as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(
-                    f"{folder / path}: cannot be read ({reason}); remove it; 'fluxeq reproduce' makes it again"
+                    f"{folder / path}: cannot be read ({reason}); remove it, then 'fluxeq reproduce' restores it"
                 ) from None
         _save(folder / "metrics.csv", pandas.concat(found, ignore_index=True))
 
 
 class Measure(NetworkWork, kind="measure", shown=True):
-    """Make the measurements beside the losses: translation errors, responses, an example and its feature maps."""
+    """Measure network properties other than losses: translation errors, responses, an example with feature maps."""
 
     models: ByFamily
     tests: dict[str, str]
-    """A test set of each section, on the lattice of its training."""
+    """A test set of each section, on its training lattice."""
     closed: dict[str, str]
-    """What those with worms were opened from."""
+    """The closed ensembles from which those with worms were made."""
 
     def run(self, folder: Path) -> None:
         """Write the tables."""
@@ -318,13 +318,13 @@ class Measure(NetworkWork, kind="measure", shown=True):
 
 
 class ModelCards(Work, kind="model_cards", shown=True):
-    """Copy the best network of every family, with a card for each."""
+    """Copy the best network of every family, with its model card."""
 
     models: ByFamily
     output: str
 
     def run(self, folder: Path) -> None:
-        """Write them."""
+        """Copy the models and write their cards."""
         from fluxeq.report.model_cards import write_cards
 
         write_cards(folder, self.models, folder / self.output)
@@ -335,10 +335,10 @@ class DrawFigure(Work, kind="figure", shown=True):
 
     name: str
     searches: Files = ()
-    """The folders of those that it shows, if it shows nothing else."""
+    """Folders of searches, for a figure that only shows searches."""
 
     def run(self, folder: Path) -> None:
-        """Write its table and pictures."""
+        """Write its table and images."""
         from fluxeq.report.figures.registry import write_figure, write_searches
 
         if self.searches:
@@ -348,7 +348,7 @@ class DrawFigure(Work, kind="figure", shown=True):
 
 
 class JudgeClaims(Work, kind="claims", shown=True):
-    """Judge the claims of the paper by the stored numbers."""
+    """Judge the claims of the paper from the stored numbers."""
 
     def run(self, folder: Path) -> None:
         """Write claims.json."""
@@ -358,12 +358,12 @@ class JudgeClaims(Work, kind="claims", shown=True):
 
 
 class Report(Work, kind="report", shown=True):
-    """Write down how the run was made, and the report."""
+    """Write the provenance of the run and the report."""
 
     fingerprints: dict[str, str]
-    """Of all other jobs: lines of the log count that have them."""
+    """Fingerprints of all other jobs, which select the relevant lines of the log."""
     unfinished: str = Field(default="", exclude=True)
-    """How far an unfinished run is."""
+    """Progress of an unfinished run, in words."""
 
     def run(self, folder: Path) -> None:
         """Write provenance.json and report.html."""
@@ -373,7 +373,7 @@ class Report(Work, kind="report", shown=True):
         self.write_page(folder)
 
     def write_page(self, folder: Path) -> None:
-        """Write report.html alone."""
+        """Write report.html only."""
         from fluxeq.report.page import write_report
 
         write_report(folder, self.unfinished)

@@ -1,4 +1,4 @@
-"""What a run is doing: said in a file by the process that works on it, and read by others."""
+"""Current activity of a run, written to a file by the process that works on it."""
 
 import os
 import platform
@@ -18,24 +18,24 @@ from fluxeq.workflow.log import entries
 
 FILE = ".now.json"
 LATEST = 3
-"""Trainings whose losses are told."""
+"""Number of latest trainings whose losses are shown."""
 
 
 class Now(NamedTuple):
-    """What a process works on."""
+    """The activity of a process."""
 
     where: str
-    """The machine and the number of the process."""
+    """Machine and process id."""
     seconds: float
-    """Since it began."""
+    """Seconds since the process started."""
     running: dict[str, float]
-    """For how many seconds, by the names of jobs."""
+    """Seconds that running jobs have taken so far, by name."""
     seconds_left: float
 
 
 @contextmanager
 def announced(run: Path) -> Iterator[Callable[[Event], None]]:
-    """Say what this process does in a run, until it ends."""
+    """Announce the activity of this process in a run until the block ends."""
     me = {"host": platform.node(), "pid": os.getpid(), "since": time.time()}
 
     def announce(event: Event) -> None:
@@ -51,7 +51,7 @@ def announced(run: Path) -> Iterator[Callable[[Event], None]]:
 
 
 def now_of(run: Path) -> Now | None:
-    """What is being done; None if nobody works on the run, or the process has died."""
+    """The current activity; None if no process works on the run, or it has died."""
     try:
         found: Any = read_json(run / FILE)
         here = found["host"] == platform.node()
@@ -66,37 +66,37 @@ def now_of(run: Path) -> Now | None:
 
 
 def details(run: Path, jobs: list[Job], now: Now | None) -> dict[str, str]:
-    """How far running searches are, and the losses of the trainings that ended last, by the names of jobs."""
+    """Progress of running searches and losses of the latest trainings, by job name."""
     known = {job.name: job.work for job in jobs}
     found: dict[str, str] = {}
     for name in now.running if now else ():
         if isinstance(work := known.get(name), Search):
-            with suppress(InputError):  # its journal is damaged; the search will say so
+            with suppress(InputError):  # damaged journal; the search itself reports it
                 n = _trials(run / work.output / "journal.log")
                 found[name] = f"{n} of {work.settings.trials} settings"
     done = dict.fromkeys(entry["job"] for entry in reversed(entries(run)) if entry)
     trained = [(name, work) for name in done if isinstance(work := known.get(name), Train)]
     for name, work in trained[:LATEST]:
-        with suppress(InputError):  # it has gone
+        with suppress(InputError):  # the file was removed
             loss = learning_curve(run / work.model)["validation_loss"].min()
             found[name] = f"validation loss {loss:.2e}"
     return found
 
 
 def _is_alive(pid: int) -> bool:
-    if os.name == "nt":  # where this would end it
+    if os.name == "nt":  # where os.kill would end the process
         return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # of another user
+    except OSError:  # process of another user
         return True
     return True
 
 
 def _trials(journal: Path) -> int:
-    """Settings that a search has tried so far."""
+    """Number of trials of a search so far."""
     from optuna.trial import TrialState
 
     from fluxeq.searching.storage import open_storage

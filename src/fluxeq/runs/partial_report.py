@@ -1,8 +1,8 @@
-"""What a run knows, finished or not: its scores, the figures that they are enough for, the claims, and a report.
+"""Results of a possibly unfinished run: scores, all figures that can be drawn from them, claims, and a report.
 
-All of it belongs to the study file beside it: scores that were made with other settings do not count, and what is shown
-of another version of the study is removed. What has all that it needs is what the run would make of it, and is noted as
-done; the rest is written anew when the run comes to it.
+Results always belong to the study file in the run folder: scores made with other settings are ignored, and figures,
+tables and reports of other versions of the study are removed. A result whose inputs are complete is recorded as done;
+others are replaced when the run gets there.
 """
 
 from contextlib import nullcontext, suppress
@@ -32,30 +32,30 @@ class Version(NamedTuple):
 
     @classmethod
     def of(cls, run: Path, study: Study) -> Self:
-        """The run and its study as it is now, what it shows of others removed. InputError if no job is done for it."""
+        """The run and its current study; removes results of other versions. Raises InputError if no job is done."""
         jobs = plan(study)
         found = cls(run, study, {job.name: job for job in jobs}, fingerprints(jobs))
         if (run / FOLDER).is_dir():
             withdraw(run, jobs, found.fingerprints)
         if not any(map(found.has_done, jobs)):
-            raise InputError(f"{run}: no job is done yet; go on with 'fluxeq reproduce'")
+            raise InputError(f"{run}: no job is done yet; continue with 'fluxeq reproduce'")
         return found
 
     def has_done(self, job: Job) -> bool:
-        """Whether the outputs of a job are there and belong to this version."""
+        """Whether the outputs of a job exist and belong to this version."""
         return is_done(self.run, job, self.fingerprints[job.name])
 
     def has_needs(self, job: Job) -> bool:
-        """Whether all is done that a job reads."""
+        """Whether all inputs of a job are complete."""
         return all(self.has_done(self.jobs[need]) for need in job.needs)
 
     def done(self, job: Job) -> tuple[str, ...]:
-        """The first output of each job that this one needs and that is done."""
+        """The first output of each finished dependency of a job."""
         needed = (self.jobs[need] for need in job.needs)
         return tuple(other.outputs[0] for other in needed if self.has_done(other))
 
     def outdated_scores(self) -> int:
-        """How many tables of scores belong to other settings."""
+        """Number of score tables that were made with other settings."""
         return sum(
             (self.run / job.outputs[0]).exists() and prepared_as(self.run, name) != self.fingerprints[name]
             for name, job in self.jobs.items()
@@ -63,18 +63,18 @@ class Version(NamedTuple):
         )
 
     def unfinished(self) -> str:
-        """How far the run is."""
+        """The progress of the run, in words."""
         kinds = (f"{kind} {n} of {n_jobs}" for kind, n, n_jobs in progress(self.run, self.study) if n < n_jobs)
         told = f"Jobs done: {', '.join(kinds)}."
         if n := self.outdated_scores():
-            told += f" Left out: scores of {n} trainings, of other settings; 'fluxeq reproduce' makes them anew."
+            told += f" Not included: scores of {n} trainings with other settings; 'fluxeq reproduce' replaces them."
         return told
 
 
 def write_partial_report(run: Path, study: Study) -> Path:
-    """Write the table of scores, figures, claims, provenance and report of what is done; the path of the report.
+    """Write score table, figures, claims, provenance and report from the finished jobs; returns the report's path.
 
-    Raises InputError if nothing is.
+    Raises InputError if no job is done.
     """
     if is_archived(run):
         return write_report(run)
@@ -88,13 +88,13 @@ def write_partial_report(run: Path, study: Study) -> Path:
 
 
 def draw(run: Path, study: Study, name: str) -> list[Path]:
-    """Draw one figure of what is done; its files. Raises InputError if that is not enough for it."""
+    """Draw one figure from the finished jobs; returns its files. Raises InputError if its data are insufficient."""
     FIGURES.require_known(name)
     if is_archived(run):
         return write_figure(run, name)
     version = Version.of(run, study)
     if f"figures/{name}" not in version.jobs:
-        raise InputError(f"figure {name!r}: this study has no networks that it would show")
+        raise InputError(f"figure {name!r}: this study has no networks to show in it")
     _make(version, version.jobs["metrics"])
     with suppress(InputError):
         _make(version, version.jobs["measurements"])
@@ -103,9 +103,9 @@ def draw(run: Path, study: Study, name: str) -> list[Path]:
 
 
 def _make(version: Version, job: Job, *, anew: bool = False) -> None:
-    """Do a job with what there is, unless it is done; then it is done if that is all. Raises what the job raises.
+    """Run an unfinished job on the available inputs; it counts as done if they are complete. Raises errors of the job.
 
-    What needs networks is left to the run; what it has left, damaged or half, is of no use, and is removed.
+    Jobs that need networks are left to the run; their damaged or partial outputs are removed.
     """
     run, fingerprint = version.run, version.fingerprints[job.name]
     with prepared(run, job, fingerprint):
@@ -117,7 +117,7 @@ def _make(version: Version, job: Job, *, anew: bool = False) -> None:
             mark(run, job, fingerprint, done=False)
         try:
             _do(version, job)
-        except InputError:  # it needs more than there is
+        except InputError:  # its inputs are insufficient
             _remove(run, job)
             raise
         if complete and all((run / output).exists() for output in job.outputs):
@@ -125,7 +125,7 @@ def _make(version: Version, job: Job, *, anew: bool = False) -> None:
 
 
 FROM_TABLES = (Collect, DrawFigure, JudgeClaims, Report)
-"""Works that read what other jobs have left, and neither ensembles nor networks, which may be gone."""
+"""Works that only read outputs of other jobs, but no ensembles or networks, which may have been deleted."""
 
 
 def _do(version: Version, job: Job) -> None:
@@ -137,7 +137,7 @@ def _do(version: Version, job: Job) -> None:
             job.work.run(run)
         case DrawFigure(name=name) if searches := version.done(job):
             DrawFigure(name=name, searches=searches).run(run)
-        case Report() if version.has_done(job):  # its provenance may have been written elsewhere
+        case Report() if version.has_done(job):  # its provenance may come from another machine
             job.work.write_page(run)
         case Report():
             unfinished = "" if version.has_needs(job) else version.unfinished()

@@ -1,6 +1,6 @@
-"""What a study consists of: its jobs in order, each with its work, what it needs and the files it leaves.
+"""The plan of a study: its jobs in order, each with its work, dependencies and output files.
 
-Nothing here touches a file.
+This module does not access files.
 """
 
 from collections.abc import Collection, Iterator
@@ -33,7 +33,7 @@ MEASUREMENTS = tuple(f"measurements/{name}.csv" for name in ("translation", "res
 
 
 def plan(study: Study) -> list[Job]:
-    """All jobs of a study, in an order in which each comes after what it needs."""
+    """All jobs of a study, each after its dependencies."""
     shared = closed_tests(study)
     data = {name: data_of(study, name, section, shared) for name, section in study.tasks.items()}
     jobs = [closed.job for closed in shared.values()]
@@ -46,7 +46,7 @@ def plan(study: Study) -> list[Job]:
 
 
 def part(jobs: list[Job], sections: Collection[str]) -> list[Job]:
-    """The jobs that scores and references of some sections need, in the same order; without any section, all jobs."""
+    """The jobs required for scores and references of some sections, in the same order; all jobs if none are given."""
     if not sections:
         return jobs
     wanted = {job.name for job in jobs if isinstance(job.work, (Evaluate, Refer)) and job.work.section in sections}
@@ -57,7 +57,7 @@ def part(jobs: list[Job], sections: Collection[str]) -> list[Job]:
 
 
 def figure_files(name: str) -> tuple[str, ...]:
-    """What a figure leaves in the run folder."""
+    """The output files of a figure."""
     return tuple(f"figures/{name}.{suffix}" for suffix in ("csv", "pdf", "png"))
 
 
@@ -67,19 +67,19 @@ def _examples(section: Section, data: SectionData) -> Examples:
 
 
 def _search_names(name: str, architecture: str, n: int) -> list[str]:
-    """The independent searches of one architecture."""
+    """Names of the independent searches of one architecture."""
     first = f"{name}-{file_stem(architecture)}"
     return [first, *(f"{first}-{i}" for i in range(2, n + 1))]
 
 
 def _searches(study: Study, name: str, section: Section, data: SectionData) -> Iterator[Job]:
-    """The searches of all architectures; the seed of the first ones is that of the trainings."""
+    """The searches of all architectures; the first of each has the seed of the trainings."""
     groups = _observed(section, data)
     observed = {group: [(ensemble.file, ensemble.n) for ensemble in some] for group, some in groups.items()}
     needs = (*data.needs, *(ensemble.job.name for some in groups.values() for ensemble in some))
     for architecture in section.searched:
         for i, search in enumerate(_search_names(name, architecture, section.searches), 1):
-            assert section.search is not None  # as the study has been validated
+            assert section.search is not None  # ensured by the validation of the study
             work = Search(
                 section=name,
                 examples=_examples(section, data),
@@ -93,7 +93,7 @@ def _searches(study: Study, name: str, section: Section, data: SectionData) -> I
 
 
 def _observed(section: Section, data: SectionData) -> dict[str, list[Ensemble]]:
-    """What the trainings of a search are scored on, and do not choose by, if that is asked for."""
+    """Data on which the trainings of a search are also scored, without effect on the search, if requested."""
     if not data.elsewhere:
         return {}
     tests = [test for test in data.tests if test.point[1] == section.shape]
@@ -101,7 +101,7 @@ def _observed(section: Section, data: SectionData) -> dict[str, list[Ensemble]]:
 
 
 def _networks(study: Study, name: str, section: Section, data: SectionData) -> Iterator[Job]:
-    """Trainings and scores of all families; other lattices are tested at the largest size only."""
+    """Trainings and scores of all families; other lattices are tested for the largest training set only."""
     largest = section.n_training[-1]
     for family in section.families:
         if section.families[family].function is not None:
@@ -115,7 +115,7 @@ def _networks(study: Study, name: str, section: Section, data: SectionData) -> I
 
 
 def _trained(study: Study, name: str, family: str, section: Section, data: SectionData, n_training: int) -> list[Job]:
-    """The instances of one training."""
+    """The jobs of all instances of one training."""
     about = section.families[family]
     variant = f"{name}-{file_stem(family)}-{n_training}"
     small = Weight.TRAINING - n_training + about.augmentation / 2
@@ -147,9 +147,9 @@ def _trained(study: Study, name: str, family: str, section: Section, data: Secti
 
 
 def _network(name: str, family: Family, section: Section, instance: int) -> tuple[FixedNetwork | str, list[str]]:
-    """Where an instance has its network from, a fixed one or the winner of a search, and the job that finds it.
+    """The network of an instance, fixed or from a search, and the name of the search job.
 
-    Instance i takes network i, counted on from the first after the last one.
+    Instance i uses network i modulo the number of networks.
     """
     if family.networks:
         return family.networks[instance % len(family.networks)], []
@@ -158,7 +158,7 @@ def _network(name: str, family: Family, section: Section, instance: int) -> tupl
 
 
 def _references(study: Study, name: str, section: Section) -> list[Job]:
-    """What finds the means that share nothing with the tests, and the ensembles for it; nothing unless asked for."""
+    """The jobs that compute independent reference means, with their ensembles; empty unless requested."""
     sampled, solved = references(study, name, section)
     if not sampled and not solved:
         return []
@@ -190,7 +190,7 @@ def _scored(name: str, family: str, section: Section, trained: list[Job], tests:
 
 
 def _shown(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> list[Job]:
-    """The jobs whose outputs are read: tables, measurements, figures, claims, the best networks and the report."""
+    """The jobs whose outputs are shown: tables, measurements, figures, claims, best networks and report."""
     scores = [job for job in jobs if isinstance(job.work, Evaluate)]
     collect = Collect(scores=tuple(job.outputs[0] for job in scores))
     metrics = Job("metrics", collect, ("metrics.csv",), tuple(job.name for job in scores))
@@ -207,7 +207,7 @@ def _shown(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> list[
 
 
 def _drawn(name: str, jobs: list[Job], tables: tuple[str, ...]) -> Job:
-    """The job of a figure; one of searches needs these alone."""
+    """The job of a figure; a figure of searches depends on searches only."""
     searches = [job for job in jobs if isinstance(job.work, Search) and _shows_search(name, job.work)]
     work = DrawFigure(name=name, searches=tuple(job.outputs[0] for job in searches))
     needs = tuple(job.name for job in searches) or tables
@@ -219,7 +219,7 @@ def _shows_search(figure: str, search: Search) -> bool:
 
 
 def _measured(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> Job:
-    """The measurements beside the losses: of the largest training sets, without augmentation."""
+    """The job of measurements on networks, for the largest training sets without augmentation."""
     models: ByFamily = {name: {} for name in study.tasks}
     for job in jobs:
         work = job.work
@@ -239,6 +239,6 @@ def _measured(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> Jo
 
 
 def _first_test(section: Section, data: SectionData) -> Job:
-    """The job of the test set at the first couplings of the training, on its lattice."""
+    """The job of the test set on the training lattice at the first training couplings."""
     first = (section.training_points[0], section.shape)
     return next(test.job for test in data.tests if test.point == first)

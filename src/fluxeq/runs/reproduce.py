@@ -1,7 +1,7 @@
-"""A run: the jobs of a study, done in a folder, skipped where they are done, continued where killed.
+"""Running a study in a folder; finished jobs are skipped and interrupted ones resumed.
 
-A changed study discards what other settings have left in the place of its jobs: tables, figures, claims and the report
-at once, so that what is shown belongs to the study beside it; searches, trained models and ensembles only with leave.
+If the study has changed, results of other settings are removed: tables, figures, claims and the report at once, so that
+they always belong to the study file; searches, trained models and ensembles only with ``replace``.
 """
 
 import os
@@ -25,7 +25,7 @@ from fluxeq.workflow.records import FOLDER, missing, prepare, prepared_as, recor
 
 DATA = (Sample, OpenWorms)
 """Works that make ensembles."""
-LEAVE = "say so with --replace, or choose another --output"
+LEAVE = "confirm with --replace, or choose another --output"
 
 
 def reproduce(
@@ -38,11 +38,11 @@ def reproduce(
     data_only: bool = False,
     replace: bool = False,
 ) -> int:
-    """Do every job of the study (a shipped name, a TOML file, or its text) that is not done yet; how many that were.
+    """Run all unfinished jobs of a study (a shipped name, a TOML file, or its text); returns their number.
 
-    With ``sections``, only what their scores need; with ``data_only``, of that only the ensembles. ``replace`` gives
-    leave to discard what another version of the study has trained, searched or sampled. Raises InputError if that is
-    needed, the folder holds a run of another study, another process works in it, or there is no such section.
+    ``sections`` limits the jobs to those required for their scores, ``data_only`` further to ensembles. ``replace``
+    permits deleting what another version of the study has trained, searched or sampled. Raises InputError if this
+    permission is required, the folder holds a run of another study or is in use, or a section does not exist.
     """
     asked, text = study if isinstance(study, StudyText) else StudyText(load_study(study), study_text(study))
     _require_sections(asked, sections)
@@ -58,12 +58,12 @@ def reproduce(
     require_writable(run / "study.toml")
     if not replace:
         _require_nothing_lost(run, to_do, found)
-    opened = fleet()  # may refuse, so before anything is written
+    opened = fleet()  # may raise, so before anything is written
     run.mkdir(parents=True, exist_ok=True)
     with _locked(run):
         remove_unfinished(run)
         if changed:
-            record(run, planned[-1].name).unlink(missing_ok=True)  # the report holds the text
+            record(run, planned[-1].name).unlink(missing_ok=True)  # the report contains the study file
         withdraw(run, planned, found)
         write_text(run / "study.toml", text)
         to_do = missing(run, jobs, found, data_only)
@@ -76,12 +76,12 @@ def reproduce(
 
                 work_off(run, to_do, found, workers, jobs, told)
         finally:
-            remove_unfinished(run)  # of workers that were killed
+            remove_unfinished(run)  # left by killed workers
     return len(to_do)
 
 
 def withdraw(run: Path, planned: list[Job], found: dict[str, str]) -> None:
-    """Remove what is shown of another version of the study, given all jobs of this one."""
+    """Remove tables, figures and reports of another version of the study, given all jobs of this one."""
     for job in planned:
         if job.work.shown:
             prepare(run, job, found[job.name])
@@ -92,9 +92,9 @@ def withdraw(run: Path, planned: list[Job], found: dict[str, str]) -> None:
 
 
 def _require_nothing_lost(run: Path, to_do: list[Job], found: dict[str, str]) -> None:
-    """Raise InputError if the jobs to do are in the place of what other settings have trained, searched or sampled."""
+    """Raise InputError if running these jobs would delete models, searches or ensembles of other settings."""
     if is_archived(run):
-        raise InputError(f"{run}: holds results without the records of their jobs, which would be discarded; {LEAVE}")
+        raise InputError(f"{run}: results without job records would be deleted; {LEAVE}")
     lost = Counter(
         job.work.costly
         for job in reversed(to_do)
@@ -102,7 +102,7 @@ def _require_nothing_lost(run: Path, to_do: list[Job], found: dict[str, str]) ->
     )
     if listed := ", ".join(f"{n} {called}" for called, n in lost.items()):
         raise InputError(
-            f"{run}: {listed} of another version of this study, or without a record, would be discarded; {LEAVE}"
+            f"{run}: {listed} of another version of this study, or without a record, would be deleted; {LEAVE}"
         )
 
 
@@ -111,7 +111,7 @@ def _has_begun(run: Path, job: Job) -> bool:
 
 
 def _text_of(run: Path) -> str | None:
-    """The study file of a run as it is; None if there is none."""
+    """The text of the study file of a run; None if there is none."""
     path = run / "study.toml"
     return study_text(path) if os.path.isfile(path) else None
 
@@ -124,7 +124,7 @@ def _require_sections(study: Study, sections: Collection[str]) -> None:
 
 @contextmanager
 def _locked(run: Path) -> Iterator[None]:
-    """Keep other processes out of the run folder."""
+    """Lock the run folder."""
     with locked(run / ".lock", wait=False) as free:
         if not free:
             raise InputError(f"{run}: another process is working on this run; wait for it or stop it")
@@ -132,9 +132,9 @@ def _locked(run: Path) -> Iterator[None]:
 
 
 def _require_run_of(study: Study, run: Path) -> None:
-    """Raise InputError if the folder is in use for something else."""
+    """Raise InputError if the folder is used for something else."""
     if os.path.lexists(run) and not os.path.isdir(run):
-        what = "a link to nothing" if os.path.islink(run) else "a file"
+        what = "a broken link" if os.path.islink(run) else "a file"
         raise InputError(f"{run}: is {what}; choose a folder for the run")
     if os.path.exists(run / "study.toml"):
         there = _name_of(run)
@@ -148,4 +148,4 @@ def _name_of(run: Path) -> str:
     try:
         return open_run(run).name
     except InputError as error:
-        raise InputError(f"{error}; put the study file of this run back there, or choose another --output") from None
+        raise InputError(f"{error}; restore the study file of this run, or choose another --output") from None

@@ -1,4 +1,4 @@
-"""The instances of one architecture, trained on some files into a folder: those that are there are kept."""
+"""Training of instances of one architecture on data files; models that exist in the output folder are kept."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -14,7 +14,7 @@ from fluxeq.workflow.job import Job, Work
 from fluxeq.workflow.scheduler import Batch, Scheduler
 
 Progress = Callable[[int, int, str], None]
-"""Called with how many instances are done, of how many, and which was the last one."""
+"""Called with the number of finished instances, their total number, and the latest one."""
 
 
 def train_files(
@@ -29,10 +29,10 @@ def train_files(
     n_workers: int,
     progress: Progress = lambda done, total, last: None,
 ) -> list[Path]:
-    """Train the instances that ``output`` does not hold yet, in processes of one thread; the paths of all models.
+    """Train the instances missing in ``output``, in single-threaded processes; returns the paths of all models.
 
-    Which process trains an instance changes nothing. Raises what ``train_instances`` raises: DivergedError after all
-    others have been trained.
+    Results do not depend on which process trains an instance. Raises the errors of ``train_instances``; DivergedError
+    only after all other instances have been trained.
     """
     works = [
         Train(
@@ -52,7 +52,7 @@ def train_files(
     try:
         with processes(min(n_workers, n_instances)) as workers:
             diverged = _work_off(jobs, Fleet(workers, workers), progress)
-    except BaseException:  # the processes were killed, wherever they were
+    except BaseException:  # the processes were killed at any point
         _remove_unfinished(output, architecture)
         raise
     if diverged:
@@ -62,14 +62,14 @@ def train_files(
 
 
 def _remove_unfinished(output: Path, architecture: str) -> None:
-    """Remove what killed processes left of models, curves and checkpoints."""
+    """Remove temporary files of models, curves and checkpoints left by killed processes."""
     stem = architecture.rpartition(":")[2]
     for suffix in (".safetensors", ".csv", ".checkpoint"):
         remove_unfinished_of(output / (stem + suffix), "-*")
 
 
 def _work_off(jobs: list[Job], fleet: Fleet, progress: Progress) -> list[DivergedError]:
-    """Do all jobs; what the trainings raise that diverged."""
+    """Run all jobs; returns the errors of diverged trainings."""
 
     def submit(executor: Executor, batch: Batch) -> Future[DivergedError | None]:
         return executor.submit(_attempt, batch[0].work)
@@ -82,7 +82,7 @@ def _work_off(jobs: list[Job], fleet: Fleet, progress: Progress) -> list[Diverge
 
 
 def _attempt(work: Work) -> DivergedError | None:
-    """Train an instance in this process; the error if it diverged, so that the others are trained."""
+    """Train an instance in this process; returns the error if it diverged, so that the others are still trained."""
     with work.watched():
         try:
             work.run(Path())

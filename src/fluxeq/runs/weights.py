@@ -1,15 +1,15 @@
-"""The order of the work, so that an unfinished run says as much as it can."""
+"""The order of jobs, chosen so that an unfinished run is as informative as possible."""
 
 from enum import Enum
 
 
 class Weight(float, Enum):
-    """Of the jobs that could begin, the heaviest does.
+    """Of the jobs that are ready, the heaviest starts first.
 
-    The claims of a run are judged on the networks of the largest training sets; of the others small ones come first,
-    which cost least, and of equal ones those with augmentation, which take longest and would keep the end waiting.
-    References, which one claim needs, come last.
-    Otherwise sections have the order of the study file: one that costs much for little belongs at its end.
+    Claims are judged on the networks of the largest training sets, which therefore come first. The other sizes follow
+    by increasing cost; at equal size, trainings with augmentation come first, since they take longest. References,
+    needed by one claim only, come last.
+    Otherwise sections have the order of the study file: an expensive section of little value belongs at its end.
     """
 
     SCORES = 1e15

@@ -1,7 +1,7 @@
-"""Where compiled functions are kept from one process to the next: a folder of the user's, for each kind of processor.
+"""The cache of compiled functions, with a subfolder for each processor type.
 
-``$FLUXEQ_CACHE``, else ``fluxeq`` in the user's cache folder. Code for one kind of processor need not run on another.
-Removing it all costs only time.
+The cache is ``$FLUXEQ_CACHE``, by default ``fluxeq`` in the user's cache folder. Code compiled for one processor type
+may not run on another. The cache can be deleted at any time.
 """
 
 import hashlib
@@ -11,19 +11,19 @@ from pathlib import Path
 
 
 def folder_for(kind: str) -> Path | None:
-    """The folder for one kind of compiled functions; None where it cannot be made or written to."""
+    """The folder for one kind of compiled functions; None if it cannot be created or written to."""
     try:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         chosen = os.environ.get("FLUXEQ_CACHE") or Path(home) / "fluxeq"
         folder = Path(chosen) / hashlib.sha256(_processor().encode()).hexdigest()[:12] / kind
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # the latter from a user without a home
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home folder
         return None
     return folder if os.access(folder, os.W_OK) else None
 
 
 def _processor() -> str:
-    """What tells processors that run the same code from others."""
+    """A description of the processor type; equal descriptions can run the same code."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""What a process of fluxeq takes from its environment: its arguments alone decide over results.
+"""Environment variables of a fluxeq process: results depend on its arguments only.
 
-Notebooks, containers and batch systems set variables for the libraries below: a plotting back end that is not here, a
-platform or a precision for JAX. A command and its workers do not take these over. What is left to users are the
-number of threads, the place of the caches, and ``FLUXEQ_DEBUG``, which shows warnings and tracebacks.
+Notebooks, containers and batch systems set variables for JAX or matplotlib, such as a plotting back end that is not
+installed, or a platform or precision. Commands and their workers ignore these. Users can still set the number of
+threads, the location of the caches, and ``FLUXEQ_DEBUG``, which shows warnings and tracebacks.
 """
 
 import logging
@@ -12,15 +12,15 @@ import sys
 import warnings
 
 NARROWEST = 40
-"""Columns of a terminal for which help is laid out, which takes for ever in one or two."""
+"""Minimum terminal width in columns for help texts; formatting them for one or two columns never ends."""
 
 
 def prepare() -> None:
-    """Make this process independent of such variables; to be called before NumPy, JAX and matplotlib are imported."""
+    """Make this process independent of such variables; call before importing NumPy, JAX and matplotlib."""
     for name in [name for name in os.environ if name.startswith("JAX_")]:
-        del os.environ[name]  # the option --device says where networks learn, and the code in which precision
+        del os.environ[name]  # the device is set by --device, the precision by the code
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
-    os.environ.pop("SOURCE_DATE_EPOCH", None)  # which libraries read at import; files of fluxeq have no dates
+    os.environ.pop("SOURCE_DATE_EPOCH", None)  # read by libraries at import; fluxeq writes no dates
     if shutil.get_terminal_size().columns < NARROWEST:
         os.environ["COLUMNS"] = str(NARROWEST)
     _open_streams()
@@ -28,7 +28,7 @@ def prepare() -> None:
 
 
 def _say_what_is_ours() -> None:
-    """Let warnings of fluxeq's own loggers be lines like all others, and leave those of libraries out."""
+    """Print warnings of fluxeq's own loggers like other messages, and hide those of libraries."""
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter("fluxeq: %(message)s"))
     logging.getLogger("fluxeq").setLevel(logging.WARNING)
@@ -38,12 +38,12 @@ def _say_what_is_ours() -> None:
 
 
 def debugging() -> bool:
-    """Whether warnings and tracebacks are wanted."""
+    """Whether warnings and tracebacks are shown."""
     return bool(os.environ.get("FLUXEQ_DEBUG"))
 
 
 def _open_streams() -> None:
-    """Connect closed standard streams to nothing, lest a file gets their number; escape what they cannot encode."""
+    """Connect closed standard streams to /dev/null, lest a file get their number; escape unencodable characters."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
         if stream is None:
@@ -54,7 +54,7 @@ def _open_streams() -> None:
 
 
 def _take_number(number: int) -> None:
-    """Open nothing under a file number, unless somebody has it."""
+    """Open /dev/null as file descriptor ``number`` unless it is in use."""
     try:
         os.fstat(number)
     except OSError:

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written to a temporary name, synced and renamed. And what names them."""
+"""Atomic file writing (temporary name, sync, rename), checksums, locks, and names of files."""
 
 import hashlib
 import json
@@ -14,27 +14,27 @@ from typing import Any
 from fluxeq.errors import InputError
 
 LONGEST_STEM = 40
-"""Characters of a name that its temporary one repeats, which must not become too long."""
+"""Maximum number of characters of a file name repeated in its temporary name."""
 _being_written: set[Path] = set()
-"""By this process."""
+"""Temporary files of this process."""
 
 
 class DamagedError(ValueError):
-    """The content of a file is not what was written, or of another kind; the message is a clause, without the path."""
+    """The content of a file is damaged or of another kind; the message is a clause without the path."""
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes ``path`` when the block ends well, and is removed when it does not.
+    """Write a file atomically: yield a temporary path, renamed to ``path`` on success and removed on failure.
 
-    A link stays, and the file that it names is replaced. Raises InputError for what is no file, such as a device, and
-    OSError with the name of ``path`` where the disk is full or refuses.
+    If ``path`` is a link, its target is replaced. Raises InputError if ``path`` exists and is not a regular file, and
+    OSError naming ``path`` if the disk is full or writing fails.
     """
     target = _target(path)
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: is not a file; choose another place")
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: some writers choose the format by it. Process numbers repeat on other machines.
+    # The suffix stays last: some writers derive the format from it. Process ids are not unique across machines.
     temporary = target.with_name(f".{_short(target.stem)}.{secrets.token_hex(4)}.unfinished{target.suffix}")
     _being_written.add(temporary)
     try:
@@ -47,31 +47,31 @@ def whole(path: Path) -> Iterator[Path]:
             error.filename, error.filename2 = str(path), None
         raise
     finally:
-        with suppress(OSError):  # the folder may have gone
+        with suppress(OSError):  # the folder may have been deleted
             temporary.unlink(missing_ok=True)
         _being_written.discard(temporary)
 
 
 def _target(path: Path) -> Path:
-    """The file that a link names, over all further links; any other path as it is."""
+    """The final target of a link; any other path unchanged."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file by ``text``, as UTF-8."""
+    """Write ``text`` to the file atomically, as UTF-8."""
     with whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replace the file by ``content`` as indented JSON; NaN is an error, since JSON has none."""
+    """Write ``content`` to the file atomically, as indented JSON; NaN is an error, since JSON has none."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file, without the digest of one that was sealed.
+    """The content of a JSON file; a checksum is verified and removed.
 
-    Raises InputError if the file cannot be read, is not JSON, or has a digest that is another one.
+    Raises InputError if the file cannot be read, is not JSON, or fails the checksum.
     """
     if path.exists() and not path.is_file():  # a folder, or a device that never ends
         raise InputError(f"{path}: is not a file")
@@ -79,7 +79,7 @@ def read_json(path: Path) -> Any:
         content = json.loads(path.read_text(encoding="utf-8"))
         return unsealed(content) if isinstance(content, dict) and "digest" in content else content
     except DamagedError as error:
-        raise InputError(f"{path}: {error}; make it again, or remove the digest if that is meant") from None
+        raise InputError(f"{path}: {error}; regenerate it, or remove the digest if the change is intended") from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
@@ -89,42 +89,42 @@ def read_json(path: Path) -> Any:
 
 
 def sealed(content: dict[str, Any]) -> dict[str, Any]:
-    """Content for a JSON file, with its digest."""
+    """The content with its checksum, for a JSON file."""
     return {**content, "digest": digest(content)}
 
 
 def unsealed(content: Any) -> dict[str, Any]:
-    """What was sealed, without the digest. Raises DamagedError if that is missing or another one."""
+    """The content without its checksum. Raises DamagedError if that is missing or does not match."""
     if not isinstance(content, dict) or "digest" not in content:
-        raise DamagedError("no digest: of an earlier version, of another program, or damaged")
+        raise DamagedError("no digest: from an earlier version or another program, or damaged")
     found = dict(content)
     if found.pop("digest") != digest(found):
-        raise DamagedError("its digest is another one: damaged, or changed since it was written")
+        raise DamagedError("checksum mismatch: damaged, or changed since it was written")
     return found
 
 
 def digest(content: Any) -> str:
-    """A short fingerprint of anything that JSON can hold; equal for equal content."""
+    """A short fingerprint of JSON-serialisable content; equal for equal content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def derived_seed(*parts: int | str) -> int:
-    """A seed that depends on every part: the same names always give it, other names another one."""
+    """A seed derived from all ``parts``, reproducibly."""
     return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:6], "big")
 
 
 def model_file(architecture: str, instance: int) -> str:
-    """The name of the file of a trained instance; ``package.module:Class`` goes by that of the class."""
+    """File name of a trained instance; ``package.module:Class`` is shortened to the class name."""
     return f"{architecture.rpartition(':')[2]}-{instance:03d}.safetensors"
 
 
 def together_file(architecture: str) -> str:
-    """The name of the checkpoint of instances that are trained together."""
+    """File name of the checkpoint of instances that are trained together."""
     return f"{architecture.rpartition(':')[2]}-together.checkpoint"
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all it holds, if it is there."""
+    """Remove a file or a folder and its contents, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -132,35 +132,36 @@ def remove(path: Path) -> None:
 
 
 def remove_own_unfinished() -> None:
-    """Remove what this process is writing, right before it ends at once."""
+    """Remove the temporary files of this process, for use right before an immediate exit."""
     for path in list(_being_written):
         path.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed writers left in a folder and below; nobody else may be writing there."""
+    """Remove temporary files left by killed processes, recursively; no process may be writing in the folder."""
     for path in folder.rglob(".*.unfinished*"):
         path.unlink(missing_ok=True)
 
 
 def remove_unfinished_of(path: Path, more: str = "") -> None:
-    """Remove what killed writers left of one file, or of all whose stems go on as the pattern ``more`` says."""
+    """Remove temporary files of ``path`` left by killed processes; ``more`` is a glob pattern appended to its stem."""
     target = _target(path)
-    # exactly eight characters, as what stands behind a dot may belong to the name of another file
+    # exactly eight characters: what follows a dot may belong to the name of another file
     for left in target.parent.glob(f".{escape(_short(target.stem))}{more}.????????.unfinished{escape(target.suffix)}"):
         left.unlink(missing_ok=True)
 
 
 def _short(stem: str) -> str:
-    """A stem, or its beginning with a digest, so that no two have the same."""
+    """A stem; a long one is cut and gets a digest, so that the result is unique."""
     return stem if len(stem) <= LONGEST_STEM else f"{stem[:LONGEST_STEM]}-{digest(stem)[:8]}"
 
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock, which ends with the block or the process; False, if it is not to wait and somebody else holds it.
+    """Hold a file lock until the block or the process ends; yields False if ``wait`` is false and the lock is taken.
 
-    It holds on all machines that see the file, which stays. Raises InputError if the file system keeps no locks.
+    The lock is valid on all machines that share the file system; the lock file is kept. Raises InputError if the file
+    system does not support locks.
     """
     from filelock import FileLock, Timeout
 
@@ -173,7 +174,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise InputError(f"{path}: this file system keeps no locks ({error.strerror}); use another") from None
+        raise InputError(f"{path}: the file system does not support locks ({error.strerror}); use another") from None
     try:
         yield True
     finally:
@@ -182,17 +183,17 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 @contextmanager
 def claimed(lock: Path, work: str) -> Iterator[None]:
-    """Hold a lock file that is there for the block only; its folder is made, and removed again if nothing gets into it.
+    """Hold a lock file that exists only during the block; its folder is created, and removed again if it stays empty.
 
-    Raises InputError at once, which names the ``work``, if another process holds it. Where the file system keeps no
-    locks, nobody is kept out.
+    Raises InputError immediately, naming the ``work``, if another process holds the lock. On file systems without
+    locks there is no mutual exclusion.
     """
     made = [folder for folder in lock.parents if not folder.exists()]
     lock.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         try:
             is_free = held.enter_context(locked(lock, wait=False)) and lock.exists()
-        except FileNotFoundError:  # who held it has just removed the folder
+        except FileNotFoundError:  # the previous holder has just removed the folder
             is_free = False
         except InputError:
             is_free = True
@@ -201,7 +202,7 @@ def claimed(lock: Path, work: str) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):  # there is something in the folder, or another process has come for the lock
+            with suppress(OSError):  # the folder is not empty, or another process wants the lock
                 lock.unlink()
                 for folder in made:
                     folder.rmdir()
@@ -209,9 +210,9 @@ def claimed(lock: Path, work: str) -> Iterator[None]:
 
 @contextmanager
 def made_once(output: Path) -> Iterator[None]:
-    """Make a file that is not overwritten: nobody else makes it meanwhile, and what a killed process left goes.
+    """Create a new file under a lock, after removing temporary files left by a killed process.
 
-    Raises InputError if it is there, cannot be, or is being made.
+    Raises InputError if the file exists, cannot be created, or is being made by another process.
     """
     require_writable(output)
     with claimed(output.with_name(f".{output.name}.lock"), f"is making {output.name}"):
@@ -222,8 +223,8 @@ def made_once(output: Path) -> Iterator[None]:
 
 
 def require_writable(path: Path) -> None:
-    """Raise InputError if ``path`` cannot be a new file: it is a folder, a device or read-only, its folder is a file or
-    read-only, or its name is too long. A link stands for what it names.
+    """Raise InputError if ``path`` cannot be written: it is a folder, a device or read-only, its folder is a file or
+    read-only, or its name is too long. Links are followed.
     """
     try:
         _require_writable(path, _target(path).absolute())
@@ -233,7 +234,7 @@ def require_writable(path: Path) -> None:
 
 def _require_writable(path: Path, target: Path) -> None:
     if target.is_symlink():
-        raise InputError(f"{path}: is a link that leads back to itself; choose another place")
+        raise InputError(f"{path}: is a circular link; choose another place")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
     if path.exists() and not path.is_file():
@@ -242,6 +243,6 @@ def _require_writable(path: Path, target: Path) -> None:
         raise InputError(f"{path}: is read-only; make it writable, or choose another place")
     folder = next(parent for parent in target.parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"{path}: {folder} is not a folder that can be written to; choose another place")
+        raise InputError(f"{path}: {folder} is not a writable folder; choose another place")
     if len(os.fsencode(target.name)) > os.pathconf(folder, "PC_NAME_MAX"):
         raise InputError(f"{path}: the name is too long; choose a shorter one")

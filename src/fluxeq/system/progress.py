@@ -1,4 +1,4 @@
-"""Signs of life on standard error while something works: a bar on a terminal, plain lines elsewhere."""
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere."""
 
 import os
 import sys
@@ -8,30 +8,30 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 Advance = Callable[..., None]
-"""Called with what is done, the total and, perhaps, a remark and the seconds left, which else follow from the rate."""
+"""Called with the number done, the total and optionally a remark and the seconds left (default: from the rate)."""
 
 SHORTEST = 2.0
-"""Seconds between two lines, unless all is done."""
+"""Minimum seconds between two lines, except for the last."""
 LONGEST = 5.0
-"""Seconds without a line, after which the last one is repeated with the time."""
+"""Seconds without output after which the last line is repeated with the elapsed time."""
 FIRST = 3.0
-"""Seconds of work from which on a rate says something."""
+"""Seconds before a rate is estimated."""
 
 
 def progress(title: str) -> AbstractContextManager[Advance]:
-    """Show how far the work of a block is, when it will be done, and that it goes on."""
+    """Show the progress of a block and the estimated time left."""
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
     return _bar(title) if is_terminal else _lines(title)
 
 
 class Rate:
-    """Seconds left, if the rest takes as long as what was done since the first time: what was there counts at once."""
+    """Estimates the time left from the rate since the first call; items that were done before do not count."""
 
     def __init__(self) -> None:
         self._first: tuple[float, float] | None = None
 
     def seconds_left(self, done: float, total: float) -> float | None:
-        """None as long as nobody can tell."""
+        """Seconds left; None while there is no estimate."""
         now = time.monotonic()
         if self._first is None:
             self._first = now, done
@@ -42,7 +42,7 @@ class Rate:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it, as in 50 s, 4 min, 1 h 05 min."""
+    """Format a duration, as in 50 s, 4 min, 1 h 05 min."""
     if seconds < 99:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -81,7 +81,7 @@ def _lines(title: str) -> Iterator[Advance]:
     def say(more: str = "") -> None:
         nonlocal printed
         printed = time.monotonic()
-        with suppress(OSError, ValueError):  # nobody may be reading
+        with suppress(OSError, ValueError):  # the pipe may be closed
             print(f"{title}: {', '.join(filter(None, (text, more)))}", file=sys.stderr, flush=True)
 
     def advance(done: int, total: int, remark: str = "", seconds_left: float | None = None) -> None:
@@ -106,7 +106,7 @@ def _lines(title: str) -> Iterator[Advance]:
 
 
 def _left(rate: Rate, done: float, total: float, seconds_left: float | None) -> str:
-    """What is left in words; nothing if nobody can tell, or all is done."""
+    """The time left in words; empty if unknown or if everything is done."""
     by_rate = rate.seconds_left(done, total)
     seconds = by_rate if seconds_left is None else seconds_left
     return "" if seconds is None or done >= total else f"about {duration(seconds)} left"

@@ -1,7 +1,7 @@
-"""Jobs on a Dask cluster: one that is there, or one made of processes on this machine. Needs ``fluxeq[dask]``.
+"""Jobs on a Dask cluster, an existing one or local processes. Needs ``fluxeq[dask]``.
 
-Dask gives a job away again when its worker dies, up to ``distributed.scheduler.allowed-failures`` times;
-``execution.perform`` keeps the copies of a job apart.
+Dask resubmits a job when its worker dies, up to ``distributed.scheduler.allowed-failures`` times;
+``execution.perform`` prevents copies of a job from running at the same time.
 """
 
 import ctypes
@@ -18,33 +18,33 @@ from fluxeq.errors import ClusterLostError, InputError, WorkerLostError
 from fluxeq.workflow.executors import LOST, ONE_THREAD, Workers, children_deaf_to_stops, keep_to_one_thread
 
 SCHEDULER_PATIENCE = 10
-"""Seconds for the scheduler to answer."""
+"""Seconds to wait for an answer of the scheduler."""
 WORKER_PATIENCE = 60
-"""Seconds for the first worker to be there."""
+"""Seconds to wait for the first worker."""
 GLIBC_LIMITS = {-3: 2**25, -1: 2**26}
-"""M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h in bytes, as large as they become where nothing sets them."""
+"""M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h in bytes: the maxima of glibc's dynamic adjustment."""
 
 
 class Cluster(Executor):
-    """The workers of a Dask client, each of which does one job at a time."""
+    """Executor for the workers of a Dask client, each of which runs one job at a time."""
 
     def __init__(self, client: Any) -> None:
         self._pool = client.get_executor(pure=False)
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **settings: Any) -> Future[Any]:
-        """Have the function called on a worker."""
+        """Call the function on a worker."""
         future: Future[Any] = self._pool.submit(on_worker, pickle.dumps((function, arguments, settings)))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for all that was submitted, or give up on it."""
+        """Wait for all submitted calls, or cancel them."""
         self._pool.shutdown(wait and not cancel_futures)
 
 
 def joined(scheduler: str) -> AbstractContextManager[Workers]:
-    """The cluster of the scheduler at this address.
+    """Connect to the cluster of the scheduler at this address.
 
-    Raises InputError if the scheduler does not answer, or has no workers; ClusterLostError, inside, if it goes.
+    Raises InputError if the scheduler does not answer or has no workers; ClusterLostError, in the block, if it is lost.
     """
     distributed = _distributed()
     try:
@@ -60,13 +60,13 @@ def joined(scheduler: str) -> AbstractContextManager[Workers]:
         client.close()
         raise InputError(
             f"scheduler {scheduler!r}: has no worker after {WORKER_PATIENCE} s; "
-            f"start some: dask worker {scheduler} --nthreads 1"
+            f"start one: dask worker {scheduler} --nthreads 1"
         ) from None
     return _used(client)
 
 
 def own(n_workers: int) -> AbstractContextManager[Workers]:
-    """A cluster of processes on this machine, which ends with the block."""
+    """Start a cluster of processes on this machine, which ends with the block."""
     return _started(_distributed(), n_workers)
 
 
@@ -78,7 +78,7 @@ def _started(distributed: Any, n_workers: int) -> Iterator[Workers]:
             threads_per_worker=1,
             processes=True,
             memory_limit=0,
-            dashboard_address="127.0.0.1:0",  # else two clusters ask for one port
+            dashboard_address="127.0.0.1:0",  # else two clusters compete for one port
             silence_logs=logging.CRITICAL,
         )
     with cluster, _used(distributed.Client(cluster, set_as_default=False)) as pool:
@@ -95,17 +95,17 @@ def _used(client: Any) -> Iterator[Workers]:
         try:
             yield Workers(pool)
         except CancelledError:
-            raise ClusterLostError(f"the scheduler at {address} has gone; the same command goes on") from None
-        except KilledWorker:  # each time that a job was given away
+            raise ClusterLostError(f"lost the scheduler at {address}; run the same command again to resume") from None
+        except KilledWorker:  # at every attempt
             raise WorkerLostError(LOST) from None
         finally:
             pool.shutdown(wait=False)
 
 
 def on_worker(call: bytes) -> Any:
-    """Call a function in a worker as in a process of ``executors``; it is unpickled, and imported, only here.
+    """Call a function in a worker as in a process of ``executors``; it is unpickled and imported only here.
 
-    Raises InputError if the worker is not fit for it.
+    Raises InputError if the worker is unsuitable.
     """
     from distributed import get_worker
 
@@ -113,7 +113,7 @@ def on_worker(call: bytes) -> Any:
     if worker.state.nthreads != 1:
         raise InputError(f"worker {worker.address}: has {worker.state.nthreads} threads; start it with --nthreads 1")
     if "jax" in sys.modules and not ONE_THREAD.keys() <= os.environ.keys():
-        raise InputError(f"worker {worker.address}: has used JAX with other settings; start a new one for this work")
+        raise InputError(f"worker {worker.address}: has used JAX with other settings; start a new one for this run")
     keep_to_one_thread()
     keep_memory()
     function, arguments, settings = pickle.loads(call)
@@ -121,10 +121,10 @@ def on_worker(call: bytes) -> Any:
 
 
 def keep_memory() -> None:
-    """Have this process keep the memory that it frees, up to the limits that glibc finds by itself.
+    """Let this process keep freed memory, up to the default limits of glibc.
 
-    Dask's nannies have it given back at once (``MALLOC_TRIM_THRESHOLD_``), so that every step of a network fetches it
-    again (docs/log.md).
+    Dask's nannies return it to the system at once (``MALLOC_TRIM_THRESHOLD_``), so that every training step has to
+    allocate it again (docs/log.md).
     """
     with suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
@@ -133,7 +133,7 @@ def keep_memory() -> None:
 
 
 def _distributed() -> Any:
-    """The package, imported late. Raises InputError if it is not installed."""
+    """The package ``distributed``. Raises InputError if it is not installed."""
     try:
         import distributed
     except ImportError:

@@ -1,4 +1,4 @@
-"""Jobs done in a folder: prepared, given to workers, marked as done and logged."""
+"""Execution of jobs in a folder: prepare, submit to workers, mark as done, log."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +18,14 @@ from fluxeq.workflow.scheduler import Batch, Scheduler
 
 
 class Event(NamedTuple):
-    """Jobs have begun, or one has just been done."""
+    """Jobs have started, or one has finished."""
 
     job: Job | None
-    """That has been done; None if some have begun."""
+    """The finished job; None if jobs have started."""
     n_done: int
     n_jobs: int
     running: Mapping[str, float]
-    """For how many seconds jobs have been at work, by name, the longest first."""
+    """Seconds that running jobs have taken so far, by name, the longest first."""
     seconds_left: float
 
 
@@ -37,7 +37,7 @@ def work_off(
     planned: Sequence[Job],
     report: Callable[[Event], None],
 ) -> None:
-    """Do these jobs, those of all that are planned that are not done, each when all that it needs is done."""
+    """Run these jobs, the unfinished ones of those ``planned``, each as soon as its dependencies are done."""
     folder = folder.absolute()  # workers may have been started in another folder
     begun: dict[str, float] = {}
     left = forecast(folder, jobs, planned, fleet.n)
@@ -67,19 +67,19 @@ def work_off(
 
 
 def forecast(folder: Path, jobs: Sequence[Job], planned: Sequence[Job], n_workers: float) -> Forecast:
-    """How long these jobs still take, given what the log of the folder says of the others."""
+    """Estimate the time these jobs take, based on the log of the folder."""
     names = {job.name for job in jobs}
     seconds = {entry["job"]: entry["seconds"] for entry in entries(folder) if entry}
     return Forecast(planned, {job.name: seconds.get(job.name) for job in planned if job.name not in names}, n_workers)
 
 
 def perform(folder: Path, jobs: Sequence[Job], prepared_for: Sequence[str]) -> Spent:
-    """Do jobs of one group that were prepared for these fingerprints; no other copy of them works meanwhile.
+    """Run jobs of one group that were prepared for these fingerprints, exclusively.
 
-    An executor may give a job away again though the one who had it still works, cut off from the others. Then the
-    second copy waits here until the first one has finished or died, and goes on from what that has left. Raises
-    InputError if a job has been prepared with other settings meanwhile, and else what can go from one process to
-    another: InputError, OSError, MemoryError, and JobError for anything else.
+    An executor may resubmit a job although a disconnected worker is still running it. The second copy then waits here
+    until the first has finished or died, and resumes from its files. Raises InputError if a job has been prepared with
+    other settings meanwhile; errors of a job are raised if they can be pickled safely (InputError, OSError,
+    MemoryError), and as JobError otherwise.
     """
     start = time.monotonic()
     try:
@@ -87,7 +87,7 @@ def perform(folder: Path, jobs: Sequence[Job], prepared_for: Sequence[str]) -> S
             for job, fingerprint in zip(jobs, prepared_for, strict=True):
                 held.enter_context(locked(lock(folder, job.name)))
                 if prepared_as(folder, job.name) != fingerprint:
-                    raise InputError(f"{job.name}: has got other settings meanwhile; start the run again")
+                    raise InputError(f"{job.name}: its settings have changed meanwhile; start the run again")
             kind = type(jobs[0].work)
             with kind.watched() as parts:
                 kind.run_many([job.work for job in jobs], folder)
@@ -96,4 +96,4 @@ def perform(folder: Path, jobs: Sequence[Job], prepared_for: Sequence[str]) -> S
         raise
     except Exception as error:
         told = as_fault(error)
-    raise JobError(told)  # out here, since Dask sends the context of an exception along, which may not be sent
+    raise JobError(told)  # not in the except clause: Dask also sends the exception's context, which may not pickle

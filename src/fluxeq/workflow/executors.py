@@ -1,6 +1,6 @@
-"""Where jobs run: an executor of ``concurrent.futures`` and how it is fed. Here, processes on this machine.
+"""Workers: executors of ``concurrent.futures`` and their limits; here, processes on this machine.
 
-One process does one batch of jobs at a time, with one thread, and all of them see the same files.
+Each process runs one batch of jobs at a time, with one thread; all processes share the file system.
 """
 
 import math
@@ -25,37 +25,37 @@ ONE_THREAD = {
     "NPROC": "1",  # threads of XLA
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=1",
 }
-"""Jobs run side by side, so each keeps to one thread; a setting of the user's own stays.
+"""Jobs run in parallel, so each uses one thread; variables set by the user take precedence.
 
-Level 1 compiles a third faster than the default, and the compiled steps are as fast (docs/log.md)."""
+Level 1 compiles a third faster than the default, and the compiled steps are equally fast (docs/log.md)."""
 
 LARGEST_BATCH = 500
-"""Jobs of one group in one submission: each has an open lock file."""
+"""Maximum number of jobs in one submission: each has an open lock file."""
 LOST = (
-    "a worker process was killed, by the system if memory ran out; the same command goes on; "
-    "fewer processes at a time (--workers of reproduce) need less memory"
+    "a worker process was killed, possibly for lack of memory; run the same command again to resume, "
+    "perhaps with fewer processes (--workers of reproduce)"
 )
 
 
 class Workers(NamedTuple):
-    """An executor and how it is fed."""
+    """An executor and its limits."""
 
     executor: Executor
     n: float = math.inf
-    """Batches at a time; further ones wait, since a heavier one may come before them."""
+    """Batches submitted at a time; the others wait, since heavier ones may arrive."""
     jobs_together: int = 1
-    """Jobs of one group in one batch: where each process compiles for itself, as many as there are."""
+    """Maximum number of jobs of one group in a batch; large if each process compiles for itself."""
 
 
 class Fleet(NamedTuple):
-    """All workers of a run: those for jobs that learn, and those for others, perhaps the same."""
+    """All workers of a run: those that train networks and those for other jobs, possibly the same."""
 
     others: Workers
     learning: Workers
 
     @property
     def n(self) -> float:
-        """Batches at a time, over all."""
+        """Batches at a time, in total."""
         return self.others.n if self.learning is self.others else self.others.n + self.learning.n
 
 
@@ -63,9 +63,9 @@ class Fleet(NamedTuple):
 def processes(
     n_workers: int, settings: Mapping[str, str] = ONE_THREAD, jobs_together: int = LARGEST_BATCH
 ) -> Iterator[Workers]:
-    """Processes on this machine with these settings in their environment; they end with the block.
+    """Start processes on this machine with these environment variables; they end with the block.
 
-    Raises WorkerLostError, inside, if one of them is killed.
+    Raises WorkerLostError, in the block, if one of them is killed.
     """
     context = multiprocessing.get_context("spawn")
     with children_deaf_to_stops():
@@ -73,7 +73,7 @@ def processes(
     try:
         yield Workers(pool, n_workers, jobs_together)
     except BaseException as error:
-        for process in list((pool._processes or {}).values()):  # a pool that has lost one has none left
+        for process in list((pool._processes or {}).values()):  # a broken pool has none left
             process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
         if isinstance(error, BrokenExecutor):
@@ -84,7 +84,7 @@ def processes(
 
 @contextmanager
 def fleet(workers: AbstractContextManager[Workers], gpu: Mapping[str, str] | None = None) -> Iterator[Fleet]:
-    """These workers for all jobs; with the environment of a ``gpu``, one further process for those that learn."""
+    """Use these workers for all jobs; given the environment of a ``gpu``, one more process trains networks."""
     with workers as others:
         if gpu is None:
             yield Fleet(others, others)
@@ -95,11 +95,11 @@ def fleet(workers: AbstractContextManager[Workers], gpu: Mapping[str, str] | Non
 
 @contextmanager
 def children_deaf_to_stops() -> Iterator[None]:
-    """Processes and threads that are started here leave SIGUSR1 to this one, also when it is sent to all of them.
+    """Let processes and threads started in the block ignore SIGUSR1, which is handled by this process.
 
-    Among them is one that Python keeps for its own housekeeping, and complains of when it has died.
+    Among them is Python's resource tracker, whose death causes a warning.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # on Windows, which has no SIGUSR1
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has no SIGUSR1
         yield
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
@@ -110,16 +110,16 @@ def children_deaf_to_stops() -> Iterator[None]:
 
 
 def keep_to_one_thread(settings: Mapping[str, str] = ONE_THREAD) -> None:
-    """What a process must do before it imports NumPy or JAX for its first job."""
+    """Prepare a process for its first job, before it imports NumPy or JAX."""
     prepare()
     for name, value in settings.items():
         os.environ.setdefault(name, value)
 
 
 def start_worker(settings: Mapping[str, str] = ONE_THREAD) -> None:
-    """Keep this process to one thread, and end it when the one that started it ends, however that ends."""
+    """Limit this process to one thread, and end it when its parent process ends for any reason."""
     for number in (signal.SIGINT, signal.SIGTERM, *({signal.SIGUSR1} if hasattr(signal, "SIGUSR1") else ())):
-        signal.signal(number, signal.SIG_IGN)  # they are for the process that gave the work
+        signal.signal(number, signal.SIG_IGN)  # handled by the parent process
     keep_to_one_thread(settings)
     parent = multiprocessing.parent_process()
     if parent is not None:

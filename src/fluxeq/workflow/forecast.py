@@ -1,7 +1,7 @@
-"""How long a list of jobs still takes: their expected costs, corrected by what was measured.
+"""Estimated time left for a list of jobs: expected costs, scaled by measured times.
 
-Costs are rough, and machines differ; what a kind of job took so far, of one section of the work if there is any, scales
-what is left of it.
+Expected costs are rough and machines differ, so they are scaled by the times measured so far for the same kind of job,
+in the same section if there are any.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ Key = tuple[str, ...]
 
 
 class Forecast:
-    """Seconds left for jobs that ``n_workers`` do side by side, given those of jobs before, as far as known."""
+    """Estimates the seconds left for jobs on ``n_workers`` workers, given the times ``before`` of earlier jobs."""
 
     def __init__(self, jobs: Iterable[Job], before: Mapping[str, float | None], n_workers: float) -> None:
         self._left: dict[str, Job] = {}
@@ -25,7 +25,7 @@ class Forecast:
                 self.done(job, before[job.name])
 
     def done(self, job: Job, seconds: float | None) -> None:
-        """A job has been done."""
+        """Take a finished job into account."""
         del self._left[job.name]
         if seconds is None:
             return
@@ -34,7 +34,7 @@ class Forecast:
             self._measured[key] = self._measured.get(key, 0.0) + seconds
 
     def seconds(self, running: Mapping[str, float]) -> float:
-        """Until all is done, given for how long some have been running."""
+        """Seconds until all jobs are done, given how long some have been running."""
         each = [max(0.0, self._of(job) - running.get(name, 0.0)) for name, job in self._left.items()]
         return max([sum(each) / self._n_workers, *each])
 
@@ -44,6 +44,6 @@ class Forecast:
 
 
 def _keys(job: Job) -> list[Key]:
-    """What is measured together, the narrowest first: a kind in one section, a kind, all."""
+    """Groups of jobs over which times are averaged, narrowest first: kind and section, kind, all."""
     section = job.name.partition("/")[2].partition("-")[0]
     return [(job.kind, section), (job.kind,), ()]

@@ -1,6 +1,6 @@
-"""A job as data: its work, the files it leaves, and what it needs.
+"""A job as data: its work, its output files, and its dependencies.
 
-Works are frozen settings that go to any process: pickled by the module and the name of their class, and their fields.
+Works are frozen settings that can be sent to any process, pickled by class name and fields.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from fluxeq.system.files import digest
 
 
 class Work(BaseModel):
-    """Settings of a piece of work in a folder; it can be repeated: what is finished is kept, the result is the same."""
+    """Settings of a unit of work in a folder. Work can be repeated: finished parts are kept, the result is the same."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,72 +35,72 @@ class Work(BaseModel):
         intermediate: bool = False,
         shown: bool = False,
     ) -> None:
-        """What holds for a kind of work.
+        """Properties of a kind of work.
 
-        ``learns``: a GPU is for it. Its outputs are ``costly`` things, which are not discarded without leave;
-        ``large``, with checksums of their own; ``intermediate``, for what is built on them only; or ``shown``, and read
-        as those of the plan as it is now.
+        ``learns``: can use a GPU. ``costly``: what its outputs are called, which are deleted only with the user's
+        consent. ``large``: outputs contain their own checksums. ``intermediate``: outputs are used by other jobs only.
+        ``shown``: outputs are read by the user, and must belong to the current plan.
         """
         cls.kind, cls.learns, cls.costly, cls.large = kind, learns, costly, large
         cls.intermediate, cls.shown = intermediate, shown
 
     @property
     def cost(self) -> float:
-        """Seconds that it takes on one core, roughly."""
+        """Approximate time in seconds on one core."""
         return 1.0
 
     def run(self, folder: Path) -> None:
-        """Do it."""
+        """Do the work."""
         raise NotImplementedError
 
     @classmethod
     def run_many(cls, works: Sequence[Self], folder: Path) -> None:
-        """Do several of one group in this process."""
+        """Do several works of one group in this process."""
         for work in works:
             work.run(folder)
 
     @classmethod
     @contextmanager
     def watched(cls) -> Iterator[dict[str, float]]:
-        """Around the work in its process: what it prepares, and seconds to be logged, by name."""
+        """Context in which the work runs: preparations, and seconds to be logged, by name."""
         yield {}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work: ``work.run(folder)`` leaves ``outputs``, paths in the folder."""
+    """A unit of work: ``work.run(folder)`` writes ``outputs``, paths in the folder."""
 
     name: str
     work: Work
     outputs: tuple[str, ...]
     needs: tuple[str, ...] = ()
     byproducts: tuple[str, ...] = ()
-    """What else it writes, which other settings must not find."""
+    """Other files it writes, which must be removed when settings change."""
     group: str = ""
-    """Jobs of one group have works of one class and can be done together."""
+    """Jobs of one group have works of the same class and can be run together."""
     weight: float = field(default=1.0, compare=False)
-    """Of the jobs that could begin, the heaviest does."""
+    """Of the jobs that are ready, the heaviest starts first."""
 
     @property
     def kind(self) -> str:
-        """The kind of its work."""
+        """The kind of work."""
         return self.work.kind
 
 
 class Spent(NamedTuple):
-    """Seconds of a job."""
+    """Time spent on a job, in seconds."""
 
     total: float
     parts: Mapping[str, float]
-    """Of these, what is worth a note, by name."""
+    """Parts of the total, by name."""
 
     def shared_by(self, n: int) -> Self:
-        """What each of ``n`` jobs took that were done together."""
+        """The share of each of ``n`` jobs that were run together."""
         return type(self)(self.total / n, {name: seconds / n for name, seconds in self.parts.items()})
 
 
 def fingerprints(jobs: Sequence[Job]) -> dict[str, str]:
-    """A fingerprint of every job, which changes with its settings and with those of all that it builds on."""
+    """A fingerprint of every job, which depends on its settings and on those of all its dependencies."""
     found: dict[str, str] = {}
     for job in jobs:
         settings: dict[str, Any] = job.work.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""What was done in a folder: ``log.jsonl``, a line for each job."""
+"""The log of a run folder: ``log.jsonl``, one line per finished job."""
 
 import json
 import math
@@ -13,7 +13,7 @@ FILE = "log.jsonl"
 
 
 def append(folder: Path, job: Job, fingerprint: str, spent: Spent) -> None:
-    """Append the line of a job that has been done."""
+    """Append the line of a finished job."""
     line = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "job": job.name,
@@ -23,12 +23,12 @@ def append(folder: Path, job: Job, fingerprint: str, spent: Spent) -> None:
     }
     with (folder / FILE).open("ab+") as file:
         file.seek(max(0, file.tell() - 1))
-        cut = file.read(1) not in (b"", b"\n")  # a line that a kill or a full disk has cut
+        cut = file.read(1) not in (b"", b"\n")  # a line truncated by a kill or a full disk
         file.write(b"\n" * cut + json.dumps(line).encode() + b"\n")
 
 
 def entries(folder: Path) -> list[Mapping[str, Any] | None]:
-    """The lines of the log; None for those that a kill or a full disk has cut, or that are damaged."""
+    """The lines of the log; None for truncated or damaged ones."""
     path = folder / FILE
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     return [_entry(line) for line in text.splitlines() if line]

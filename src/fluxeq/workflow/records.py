@@ -1,11 +1,11 @@
-"""What a folder knows of its jobs: whether each is done, and for which settings.
+"""Records of jobs in a run folder: whether each job is done, and for which settings.
 
-``.jobs/NAME.json`` holds the fingerprint of the settings that a job was prepared with, whether it is done, and then a
-digest of each small file that it left. An output that is not there any more, or is not what the job left, makes the job
-undone; so does a record that cannot be read. Large outputs carry checksums of their own.
+``.jobs/NAME.json`` holds the fingerprint of the settings for which a job was prepared, whether it is done, and the
+checksums of its small output files. A job with a missing or changed output, or an unreadable record, is not done.
+Large outputs contain their own checksums.
 
-Records are never written where a job is done, so that a job of an earlier start that is still at work somewhere cannot
-undo what belongs to this one. Whoever prepares or does a job holds its lock, ``.jobs/NAME.lock``.
+Workers do not write records, so a job of an earlier start that is still running somewhere cannot affect this one.
+A process that prepares or runs a job holds its lock, ``.jobs/NAME.lock``.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from fluxeq.workflow.job import Job
 
 FOLDER = ".jobs"
 GROWING = (".log", ".lock")
-"""Files in an output folder that are not its result."""
+"""Suffixes of files in an output folder that are not results."""
 
 
 def is_done(folder: Path, job: Job, fingerprint: str) -> bool:
-    """Whether the outputs of a job are there, whole, and belong to these settings."""
+    """Whether the outputs of a job exist, are intact, and belong to these settings."""
     found = _read(record(folder, job.name))
     if found.get("fingerprint") != fingerprint or found.get("done") is not True:
         return False
@@ -35,7 +35,7 @@ def is_done(folder: Path, job: Job, fingerprint: str) -> bool:
 
 
 def missing(folder: Path, jobs: Sequence[Job], fingerprints: Mapping[str, str], all_of_it: bool = False) -> list[Job]:
-    """The jobs to do. Unless all are asked for, intermediate outputs may be missing where what needs them is done."""
+    """The jobs to run. Unless ``all_of_it``, missing intermediate outputs are ignored if their users are done."""
     found: list[Job] = []
     asked: set[str] = set()
     for job in reversed(jobs):
@@ -47,7 +47,7 @@ def missing(folder: Path, jobs: Sequence[Job], fingerprints: Mapping[str, str], 
 
 
 def mark(folder: Path, job: Job, fingerprint: str, *, done: bool) -> None:
-    """Note the settings that the place of a job is prepared for, and whether it is done."""
+    """Record the settings for which a job is prepared, and whether it is done."""
     left = {output: _digest(folder / output, job) for output in job.outputs} if done else {}
     files = {output: found for output, found in left.items() if found}
     write_json(
@@ -56,25 +56,25 @@ def mark(folder: Path, job: Job, fingerprint: str, *, done: bool) -> None:
 
 
 def prepared_as(folder: Path, name: str) -> str | None:
-    """The fingerprint of the settings that a job was last prepared with; None if it never was."""
+    """The fingerprint of the settings for which a job was last prepared; None if it never was."""
     return _read(record(folder, name)).get("fingerprint")
 
 
 @contextmanager
 def prepared(folder: Path, job: Job, fingerprint: str) -> Iterator[None]:
-    """Keep others from a job, what other settings left in its place removed and the settings of this one noted.
+    """Lock a job, remove outputs made with other settings, and record the new settings.
 
-    Raises InputError if it is being done.
+    Raises InputError if the job is running.
     """
     (folder / FOLDER).mkdir(exist_ok=True)
     before = prepared_as(folder, job.name)
     with locked(lock(folder, job.name), wait=False) as free:
         if not free and before == fingerprint:
-            raise InputError(f"{folder}: another process is at work on {job.name}; wait for it, or end it")
+            raise InputError(f"{folder}: another process is running {job.name}; wait for it, or stop it")
         if not free:
             raise InputError(
-                f"{folder}: a worker of an earlier start is still busy with {job.name} of another version of this "
-                "study; wait for it, or end it"
+                f"{folder}: a worker of an earlier start is still running {job.name} of another version of this "
+                "study; wait for it, or stop it"
             )
         if before != fingerprint:
             for place in (*job.outputs, *job.byproducts):
@@ -84,24 +84,24 @@ def prepared(folder: Path, job: Job, fingerprint: str) -> Iterator[None]:
 
 
 def prepare(folder: Path, job: Job, fingerprint: str) -> None:
-    """Remove what other settings left in the place of a job, and note the settings of this one."""
+    """Remove outputs of a job made with other settings, and record the new settings."""
     if prepared_as(folder, job.name) != fingerprint:
         with prepared(folder, job, fingerprint):
             pass
 
 
 def record(folder: Path, name: str) -> Path:
-    """Where the record of a job is."""
+    """The path of the record of a job."""
     return folder / FOLDER / f"{name.replace('/', '.')}.json"
 
 
 def lock(folder: Path, name: str) -> Path:
-    """What whoever prepares or does a job holds."""
+    """The path of the lock of a job."""
     return folder / FOLDER / f"{name.replace('/', '.')}.lock"
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A record; an empty one if there is none, or it cannot be read."""
+    """The content of a record; empty if it is missing or unreadable."""
     try:
         found = read_json(path)
     except (InputError, OSError):
@@ -110,7 +110,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _digest(path: Path, job: Job) -> str | None:
-    """What is in a small output, a file or a folder; None for others."""
+    """Checksum of a small output, file or folder; None for large ones."""
     if job.work.large or not path.exists():
         return None
     inside = sorted(path.iterdir()) if path.is_dir() else [path]

@@ -1,4 +1,4 @@
-"""Which job is submitted when: of those that could begin the heaviest, as soon as a worker is free for it."""
+"""Scheduling: of the jobs that are ready, the heaviest is submitted as soon as a worker is free."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -13,29 +13,29 @@ from fluxeq.workflow.job import Job
 
 Result = TypeVar("Result")
 Batch = list[Job]
-"""Jobs of one group that are done in one submission."""
+"""Jobs of one group that are submitted together."""
 
 
 class Queue:
-    """Batches for some workers, and those that they are at work on."""
+    """Waiting and running batches of one set of workers."""
 
     def __init__(self, workers: Workers) -> None:
         self.workers, self.n_running = workers, 0
         self._heap: list[tuple[float, int, Batch]] = []
 
     def put(self, batch: Batch, place: int) -> None:
-        """Let a batch wait; of equal weights the one of the first place comes first."""
+        """Add a batch; batches of equal weight are ordered by ``place``."""
         heappush(self._heap, (-batch[0].weight, place, batch))
 
     def begin(self) -> Iterator[Batch]:
-        """The heaviest batches, as many as begin at once: of others a heavier one may still come before them."""
+        """The heaviest batches, one per free worker; the others stay queued, as heavier ones may still arrive."""
         while self._heap and self.n_running < self.workers.n:
             self.n_running += 1
             yield heappop(self._heap)[2]
 
 
 class Scheduler(Generic[Result]):
-    """Works a list of jobs off; ``submit`` gives a batch of them to an executor."""
+    """Runs a list of jobs; ``submit`` passes a batch to an executor."""
 
     def __init__(self, jobs: Sequence[Job], fleet: Fleet, submit: Callable[[Executor, Batch], Future[Result]]) -> None:
         self._jobs = {job.name: job for job in jobs}
@@ -48,14 +48,14 @@ class Scheduler(Generic[Result]):
         self._order.prepare()
 
     def results(self) -> Iterator[tuple[Batch, Result]]:
-        """Work all jobs off: each batch with its result, as it ends. Raises what a job raises, with its name."""
+        """Run all jobs; yields each batch with its result when it ends. Errors of a job are raised with its name."""
         while self._order.is_active():
             self.ready()
             self.submit()
             yield from self.finish()
 
     def ready(self) -> None:
-        """Queue what could begin now; jobs of one group in batches as large as the workers take."""
+        """Queue the jobs whose dependencies are done; jobs of one group in batches of the size the workers allow."""
         jobs = sorted((self._jobs[name] for name in self._order.get_ready()), key=lambda job: self._places[job.name])
         for _, group in groupby(jobs, key=lambda job: job.group or job.name):
             some = list(group)
@@ -64,13 +64,13 @@ class Scheduler(Generic[Result]):
                 queue.put(some[i : i + queue.workers.jobs_together], self._places[some[i].name])
 
     def submit(self) -> None:
-        """Submit what begins at once."""
+        """Submit batches to free workers."""
         for queue in (self._learning, self._others):
             for batch in queue.begin():
                 self._running[self._submit(queue.workers.executor, batch)] = batch
 
     def finish(self) -> Iterator[tuple[Batch, Result]]:
-        """Wait until a batch has ended; it and its result, and others that have."""
+        """Wait for a batch to end; yields all batches that have ended with their results."""
         for future in wait(self._running, return_when=FIRST_COMPLETED).done:
             batch = self._running.pop(future)
             try:
