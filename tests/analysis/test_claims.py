@@ -285,7 +285,7 @@ def test_a_claim_of_somebody_else_is_judged(tables, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["np", "claim"])
 def test_what_is_not_a_claim_is_refused(name):
-    with pytest.raises(InputError, match=rf"^claim '{__name__}:{name}': an instance of \S+Claim is needed$"):
+    with pytest.raises(InputError, match=rf"^claim '{__name__}:{name}': must be an instance of \S+Claim$"):
         CLAIMS[f"{__name__}:{name}"]
 
 

@@ -92,12 +92,14 @@ def test_several_points_of_training_are_named(folders, study):
 
 
 def test_searches_that_did_not_look_elsewhere_are_no_table(folders, study):
-    with pytest.raises(InputError, match="searches: none that looked elsewhere is done; run 'fluxeq reproduce' first"):
+    with pytest.raises(
+        InputError, match="searches: none with a second validation set is done; run 'fluxeq reproduce' first"
+    ):
         settings([folders[0]], study)
 
 
 @pytest.mark.parametrize("content", [[], {}, 3, [{"number": 0}], [{**FIRST[0], "observed": {"test": [1.0]}}]])
 def test_what_is_no_such_search_is_named(folders, study, content):
     (folders[1] / "trials.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"regression-EQ: not what a search leaves behind .*; run 'fluxeq reproduce'"):
+    with pytest.raises(InputError, match=r"regression-EQ: not the results of a search .*; run 'fluxeq reproduce'"):
         settings(folders, study)

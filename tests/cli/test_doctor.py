@@ -27,5 +27,5 @@ def test_what_is_told(capsys, tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "kept")
     (tmp_path / "kept").write_text("")
     found = json.loads(doctor(monkeypatch, capsys, "--json"))
-    assert found["cache"] == "none: no folder to write to"
+    assert found["cache"] == "none: no writable folder"
     assert set(found["GPU"]) == {"sampling", "networks"}

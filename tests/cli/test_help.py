@@ -144,7 +144,7 @@ WRONG = [
     (sample(until="n"), "until 'n'"),
     (sample(start="nowhere.h5"), "nowhere.h5: no such ensemble"),
     (sample(start="{worms}"), "must be a closed ensemble on the lattice"),
-    (["measure", "{one}", "--plot", "p.txt"], "plot 'p.txt': a picture is a .png or a .pdf"),
+    (["measure", "{one}", "--plot", "p.txt"], "plot 'p.txt': must end in .png or .pdf"),
     (sample(mu="nan"), "mu = nan: a coupling is a finite number"),
     (sample(eta="inf"), "eta = inf"),
     (sample(lam="0"), "raise eta or lam"),
@@ -391,7 +391,7 @@ def test_learning_curves(fluxeq, model, tmp_path):
         ("{text}", "c.png", "no such learning curve"),
         ("/", "c.png", "no such learning curve"),
         (".", "c.png", "no such learning curve"),
-        ("{model}", "c.txt", "a picture is a .png or a .pdf"),
+        ("{model}", "c.txt", "must end in .png or .pdf"),
     ):
         code, _, lines = fluxeq("curves", word, "--output", output)
         assert (code, message in lines[-1]) == (2, True)

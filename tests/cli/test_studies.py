@@ -559,7 +559,7 @@ def test_a_benchmark(fluxeq, file_of, run):
     assert content(run / "models") == models
     for words, message in (
         (("cheap_runs:means", study, "--task", "x"), "task 'x': choose among regression, detection"),
-        (("cheap_runs:EQ", study, "--task", "detection"), "the study has a family 'EQ'; give yours another name"),
+        (("cheap_runs:EQ", study, "--task", "detection"), "the study already has a family 'EQ'; rename the function"),
         (("cheap_runs", study, "--task", "detection"), "module:name is needed"),
         (("cheap_runs:none", study, "--task", "detection"), "cheap_runs"),
         (("cheap_runs:means", "none", "--task", "detection"), "study 'none': choose quick"),

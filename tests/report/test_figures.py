@@ -274,7 +274,7 @@ def test_a_search_of_few_settings_has_no_importances(tmp_path):
 def test_a_search_that_is_not_one_is_named(tables, tmp_path):
     run = tables.write(tmp_path / "run")
     (run / "searches" / "detection-EQ" / "trials.json").write_text("[{}]")
-    with pytest.raises(InputError, match=r"detection-EQ: not what a search leaves behind .*; run 'fluxeq reproduce'"):
+    with pytest.raises(InputError, match=r"detection-EQ: not the results of a search .*; run 'fluxeq reproduce'"):
         numbers_of("search", run)
 
 
@@ -432,7 +432,7 @@ def test_what_is_seen_is_told_with_numbers(made_up_run):
 
 def test_a_shape_that_is_none_is_named(tables, tmp_path):
     tables.metrics.loc[3, "shape"] = "60xx4"
-    with pytest.raises(InputError, match=r"metrics\.csv: a shape in it is none"):
+    with pytest.raises(InputError, match=r"metrics\.csv: invalid shape"):
         write_figure(tables.write(tmp_path / "run"), "fig4")
 
 
@@ -443,7 +443,7 @@ def test_a_damaged_search_is_named(tables, tmp_path, content):
         folder = run / "searches" / "counting-EQ"
         before = (folder / f"{name}.json").read_text()
         (folder / f"{name}.json").write_text(content)
-        with pytest.raises(InputError, match="searches/counting-EQ: not what a search leaves behind"):
+        with pytest.raises(InputError, match="searches/counting-EQ: not the results of a search"):
             write_figure(run, "search")
         (folder / f"{name}.json").write_text(before)
 
@@ -505,11 +505,11 @@ def test_a_figure_of_somebody_else(made_up_run):
 
 @pytest.mark.parametrize("name", ["np", "lay_out"])
 def test_what_is_not_a_figure_is_refused(made_up_run, name):
-    with pytest.raises(InputError, match=rf"^figure '{__name__}:{name}': an instance of \S+Figure is needed$"):
+    with pytest.raises(InputError, match=rf"^figure '{__name__}:{name}': must be an instance of \S+Figure$"):
         write_figure(made_up_run, f"{__name__}:{name}")
 
 
 def test_an_entry_point_has_the_name_of_its_figure(monkeypatch):
     monkeypatch.setitem(FIGURES._points, "other", EntryPoint("other", f"{__name__}:MINE", "fluxeq.figures"))
-    with pytest.raises(InputError, match=r"^figure 'other': calls itself 'mine'; one name is needed$"):
+    with pytest.raises(InputError, match=r"^figure 'other': its name is 'mine'; the names must agree$"):
         FIGURES["other"]

@@ -96,5 +96,5 @@ def test_a_claim_of_a_package_that_is_not_here_is_shown_in_words(run):
 @pytest.mark.parametrize(("name", "content"), [("claims", "[{}]"), ("claims", "{}"), ("provenance", "[]")])
 def test_what_is_damaged_is_named(run, name, content):
     (run / f"{name}.json").write_text(content)
-    with pytest.raises(InputError, match=rf"{name}\.json: damaged; remove it; 'fluxeq reproduce' makes it again"):
+    with pytest.raises(InputError, match=rf"{name}\.json: damaged; remove it, then 'fluxeq reproduce' restores it"):
         write_report(run)

@@ -1,16 +1,16 @@
-"""What the name of an architecture says; those of fluxeq are not looked up, since that takes seconds."""
+"""Properties of architectures by name; those of fluxeq are hard-coded, since importing them takes seconds."""
 
 OWN = {"EQ": ("blocks",), "ST": ("blocks",), "FL": ("blocks", "shape"), "": ()}
-"""Fields of configs; the empty name is that of a function."""
+"""Fields of the configs; the empty name stands for an external function."""
 
 
 def is_bound(architecture: str) -> bool:
-    """Whether its networks take no lattice but that of their training."""
+    """Whether its networks work on their training lattice only."""
     return "shape" in _fields(architecture)
 
 
 def pools_feature_maps(architecture: str) -> bool:
-    """Whether its networks pool what blocks of convolutions made; flattened feature maps have no meaning each."""
+    """Whether its networks pool feature maps of convolutions; flattened feature maps have no individual meaning."""
     return "blocks" in _fields(architecture) and not is_bound(architecture)
 
 

@@ -1,7 +1,7 @@
-"""The table of scores, the raw material of every figure and claim: a row for each model, test set and target.
+"""The table of scores, on which figures and claims are based: one row per model, test set and target.
 
-A function in place of networks, ``(n, 2 d, *shape)`` to outputs ``(n, n_targets)`` as a network gives them, is scored
-like these; it raises InputError for a lattice that it cannot take.
+An external function, ``(n, 2 d, *shape)`` to outputs ``(n, n_targets)`` like those of a network, is scored likewise; it
+raises InputError for lattices it does not support.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from fluxeq.training.models import Model, load_model
 
 
 class Contender(NamedTuple):
-    """What is scored: what the table says of it, the lattices it takes, and what it says of configurations."""
+    """A model or function to be scored: its table entries, the lattices it supports, and its outputs."""
 
     about: dict[str, Any]
     takes: Callable[[tuple[int, ...]], bool]
@@ -37,10 +37,10 @@ class Contender(NamedTuple):
 def score_table(
     run: Path, section: str, family: str, models: list[Path], function: str | None, tests: list[tuple[str, int | None]]
 ) -> pandas.DataFrame:
-    """Scores of the models of a family, or of its function, on the test sets ``(file, n)`` whose lattice they take.
+    """Scores of the models or the function of a family on the test sets ``(file, n)`` with supported lattices.
 
-    Of each file the first ``n`` configurations count, or all. A task that counts worms is scored separately for every
-    number of them.
+    The first ``n`` configurations of each file are used, or all. A task that counts worms is scored separately for each
+    number of worms.
     """
     settings = load_study(run / "study.toml").tasks[section]
     task = TASKS[settings.task]
@@ -58,9 +58,9 @@ def score_table(
 
 
 def model_scores(model: Model, ensemble: Ensemble) -> tuple[Score, list[dict[str, Any]]]:
-    """The score of a model that belongs to no run, over all configurations, and its rows of the table.
+    """The score of a model outside a run, over all configurations, and its rows of the table.
 
-    Raises InputError as ``evaluate`` does.
+    Raises InputError like ``evaluate``.
     """
     task = model.task
     test = _TestSet.of(task, ensemble)
@@ -71,7 +71,7 @@ def model_scores(model: Model, ensemble: Ensemble) -> tuple[Score, list[dict[str
 
 
 def as_table(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
-    """Rows of the table with its columns in their order, couplings behind the shape."""
+    """The rows as a table with ordered columns; couplings follow the shape."""
     couplings = [name for name in rows[0] if name not in METRICS] if rows else []
     first = list(METRICS)[: list(METRICS).index("shape") + 1]
     return pandas.DataFrame(rows, columns=[*first, *couplings, *(name for name in METRICS if name not in first)])
@@ -88,7 +88,7 @@ def _network(path: Path, model: Model, whose: dict[str, Any]) -> Contender:
 
 
 def _function(name: str, whose: dict[str, Any], task: Task) -> Contender:
-    """A function beside the networks of the largest training set."""
+    """An external function, listed with the networks of the largest training set."""
     call = FUNCTIONS[name]
 
     def found(configurations: np.ndarray) -> np.ndarray:
@@ -110,24 +110,24 @@ def _function(name: str, whose: dict[str, Any], task: Task) -> Contender:
 
 @dataclass(frozen=True)
 class _TestSet:
-    """Labelled configurations of one theory and lattice, and what the table says of them, number of worms by number."""
+    """Labelled configurations of one theory and lattice, with their table entries per number of worms."""
 
     data: Dataset
     where: dict[str, Any]
     chosen: dict[int, np.ndarray]
-    """Which configurations have a number of worms."""
+    """Indices of the configurations with each number of worms."""
     truths: dict[int, list[dict[str, float | None]]]
 
     @classmethod
     def of(cls, task: Task, ensemble: Ensemble) -> Self:
-        """Those of an ensemble."""
+        """The test set of an ensemble."""
         data, labels, theory = dataset(task, ensemble), task.labels(ensemble), ensemble.theory
         where = {"theory": theory.name, "shape": named(ensemble.shape), **theory.couplings}
         chosen = {number: ensemble.n_worms == number for number in np.unique(ensemble.n_worms).tolist()}
         return cls(data, where, chosen, {n: _truths(task, labels[of], ensemble.chain[of]) for n, of in chosen.items()})
 
     def rows(self, about: dict[str, Any], found: np.ndarray) -> list[dict[str, Any]]:
-        """The rows of what returned these outputs."""
+        """The table rows for these outputs."""
         task, rows = self.data.task, []
         for number, of in self.chosen.items():
             result = score(task, found[of], self.data.labels[of], self.data.chain[of])

@@ -1,4 +1,4 @@
-"""Means of the targets of a task that share no configurations with any test set: exact ones, or of ensembles apart."""
+"""Reference means of the targets of a task, independent of all test sets: exact, or from separate ensembles."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,13 +16,13 @@ Point = tuple[FluxTheory, tuple[int, ...]]
 
 
 def has_exact_means(task: str, theory: FluxTheory, shape: tuple[int, ...]) -> bool:
-    """Whether the targets of a task are exactly known on a lattice in the time that a study has."""
+    """Whether exact means of the targets of a task are feasible on a lattice within a study."""
     solvable = isinstance(theory, Theory) and (theory.lam == 0 or (len(shape) == 2 and shape[1] == 2))
     return solvable and {*TASKS[task].target_names} <= {"n", "phi2"}
 
 
 def references(task: str, ensembles: Iterable[Path], solved: Iterable[Point]) -> pd.DataFrame:
-    """A row for each point and target: of ensembles with errors by the Gamma method, of solved points without."""
+    """One row per point and target: from ensembles with errors by the Gamma method, at solved points without."""
     rows = [*_sampled(task, ensembles), *_solved(task, solved)]
     return pd.DataFrame(rows)
 

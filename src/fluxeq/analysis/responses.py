@@ -1,9 +1,9 @@
-"""What the convolutional part of a network reacts to: the sites where flux is created, or those where it ends.
+"""Response of the convolutional part of a network to the two kinds of flux violation: sources and sinks.
 
-For channel c and every offset within the receptive field, the mean of the feature map where it sees a site of
-divergence +1 (or -1) at that offset is compared with its mean where it sees none there; the largest difference over
-the offsets, times |d output / d shift of the map|, is how far such a site moves the output through this channel. The
-response of the network is the sum over channels, and the two responses are given as shares of their sum.
+For channel c and every offset within the receptive field, the mean of the feature map over sites with divergence +1
+(or -1) at that offset is compared with its mean over the other sites. The largest difference over offsets, times
+|d output / d shift of the map|, is the response of the output through this channel. The response of the network is
+the sum over channels, and the two responses are normalised to their sum.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from fluxeq.training.models import Model
 
 
 class Responses(NamedTuple):
-    """Shares of the two responses, which sum to 1 (or both 0), and the larger response of each channel."""
+    """The two responses normalised to sum 1 (or both 0), and the larger response of each channel."""
 
     positive: float
     negative: float
@@ -28,7 +28,7 @@ class Responses(NamedTuple):
 
     @property
     def selectivity(self) -> float:
-        """0 if both ends of a worm cause the same response, 1 if only one of them does."""
+        """0 if both ends of a worm cause the same response, 1 if only one end causes a response."""
         return abs(self.positive - self.negative)
 
 
@@ -53,7 +53,7 @@ def responses(model: Model, configurations: np.ndarray) -> Responses:
 
 @eqx.filter_jit
 def _features(network: Network, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Feature maps ``(n, channels, *shape)`` and slopes of the output in shifts of them ``(n, channels)``."""
+    """Feature maps ``(n, channels, *shape)`` and derivatives of the output by shifts of the maps ``(n, channels)``."""
     maps = jax.vmap(network.feature_maps)(x)
 
     def slope(one: jax.Array) -> jax.Array:
@@ -64,7 +64,7 @@ def _features(network: Network, x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _difference(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """|mean where ``seen`` - mean elsewhere| of each channel; 0 where one of the two is empty."""
+    """|mean where ``seen`` - mean elsewhere| of each channel; 0 if either set is empty."""
     if not seen.any() or seen.all():
         return np.zeros(len(values))
     return np.abs(values[:, seen].mean(axis=1) - values[:, ~seen].mean(axis=1))

@@ -1,4 +1,4 @@
-"""How the sampling of a run went: a row for each ensemble of closed configurations, from its file."""
+"""Sampling diagnostics of a run: one row per ensemble of closed configurations, from its file."""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ COLUMNS = (
     *("ensemble", "shape", "configurations", "chains", "thermalisation", "spacing"),
     *("n", "error", "tau_int", "r_hat", "status", "enter", "leave", "remove", "add", "worm_length"),
 )
-"""Beside the couplings, which follow on the shape."""
+"""Columns in addition to the couplings, which follow the shape."""
 
 
 def sampling(run: Path) -> pd.DataFrame:
-    """Autocorrelation, agreement of chains and accepted moves, sorted by lattice and couplings.
+    """Autocorrelation, agreement of chains and acceptance rates, sorted by lattice and couplings.
 
-    Of the ensembles that are there. A finished run may have lost them; then it is as it was when the figure was drawn.
+    Uses the existing ensembles. If those of a finished run have been deleted, the table of the figure is used.
     """
     rows = [row for path in sorted((run / "ensembles").glob("*.h5")) if (row := _row(path))]
     drawn = run / "figures" / "sampling.csv"
@@ -33,7 +33,7 @@ def sampling(run: Path) -> pd.DataFrame:
 
 
 def _row(path: Path) -> dict[str, Any] | None:
-    """What is known of one ensemble; nothing of one with open worms."""
+    """Diagnostics of one ensemble; None for one with open worms."""
     observables, head = read_series(path, ["n"])
     if head.state is None:
         return None

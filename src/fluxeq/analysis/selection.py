@@ -1,10 +1,10 @@
-"""What the validation set of a search sees, and what another one, at other couplings, would have chosen.
+"""Selection by validation loss: what a search selected, and what a second validation set would have selected.
 
-A search chooses the setting with the lowest loss on a validation set at the couplings of its training. Where a study
-asks for it (``search.elsewhere``), every training is scored on a second validation set and on all test sets of its
-lattice as well; a loss of a setting is the mean over its repeats, infinite if one of them has none. A setting that was
-given up never wins the search; the second validation set, which was not asked, chooses among all, by the repeats that
-each has.
+A search selects the setting with the lowest loss on a validation set at the training couplings. If the study requests
+it (``search.elsewhere``), all trainings are also scored on a second validation set at other couplings and on all test
+sets on their lattice. The loss of a setting is the mean over its repeats, infinite if one of them diverged. A pruned
+setting never wins the search; the second validation set, which had no part in the pruning, selects among all settings
+by the repeats each of them has.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,20 +27,20 @@ COLUMNS = {
     **dict.fromkeys(("validation", "elsewhere", "test"), "float64"),
     **dict.fromkeys(("chosen", "chosen_elsewhere"), "bool"),
 }
-"""Of the table of settings. ``trained_at`` and ``elsewhere_at`` are the couplings of the two validation sets, ``dense``
-whether there is a hidden dense layer, and the last two columns what each validation set chooses in each search."""
+"""Columns of the table of settings. ``trained_at`` and ``elsewhere_at`` are the couplings of the two validation sets,
+``dense`` tells whether there is a hidden dense layer, the last two columns what each validation set selects."""
 
 
 def is_observed(section: Section) -> bool:
-    """Whether searches of a section look elsewhere."""
+    """Whether the searches of a section have a second validation set."""
     return bool(section.searched) and section.search is not None and section.search.elsewhere is not None
 
 
 def settings(folders: Iterable[Path], study: Study) -> pd.DataFrame:
-    """One row for each setting that was tried, of the searches in some folders that looked elsewhere.
+    """One row per setting of the searches in these folders that have a second validation set.
 
-    In the order of the sections and architectures of the study, its searches and their settings. Raises InputError if
-    there are none, or one does not hold what such a search leaves behind.
+    Rows are ordered by section, architecture, search and setting. Raises InputError if there are none, or a folder does
+    not hold the results of such a search.
     """
     order = {
         (name, architecture): None
@@ -56,15 +56,15 @@ def settings(folders: Iterable[Path], study: Study) -> pd.DataFrame:
             if which in found:
                 found[which].append(_one(folder, *which, study.tasks[which[0]]))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise InputError(f"{folder}: not what a search leaves behind ({error!r}); {WAY_OUT}") from None
+            raise InputError(f"{folder}: not the results of a search ({error!r}); {WAY_OUT}") from None
     tables = [table for several in found.values() for table in several]
     if not tables:
-        raise InputError(f"searches: none that looked elsewhere is done; {WAY_OUT}")
+        raise InputError(f"searches: none with a second validation set is done; {WAY_OUT}")
     return pd.concat(tables, ignore_index=True)
 
 
 def _one(folder: Path, task: str, architecture: str, section: Section) -> pd.DataFrame:
-    """The rows of one search, which goes by the name of its folder. Raises ValueError if there are none."""
+    """The rows of one search, named by its folder. Raises ValueError if there are none."""
     trials = read_json(folder / "trials.json")
     common = {"task": task, "architecture": architecture, "search": folder.name, **_places(section)}
     rows = [{**common, **row} for row in _settings(trials)]
@@ -74,7 +74,7 @@ def _one(folder: Path, task: str, architecture: str, section: Section) -> pd.Dat
 
 
 def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The settings in the order of the search, counted from 1; the first of the trials is the winner."""
+    """The settings in the order of the search, numbered from 1; the first trial in the list is the winner."""
     for i, trial in enumerate(sorted(trials, key=lambda trial: trial["number"]), 1):
         losses = {"validation": trial["losses"], **trial["observed"]}
         yield {
@@ -85,12 +85,12 @@ def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _mean(losses: list[float | None]) -> float:
-    """The mean over the repeats; null stands for a loss that is infinite or no number."""
+    """The mean over the repeats; null stands for a loss that is infinite or NaN."""
     return float(np.mean([np.inf if loss is None else loss for loss in losses]))
 
 
 def _places(section: Section) -> dict[str, str]:
-    """Where the two validation sets are, by the couplings in which they differ."""
+    """The couplings in which the two validation sets differ."""
     assert section.search is not None
     assert section.elsewhere is not None
     names = section.search.elsewhere or {}
@@ -99,16 +99,16 @@ def _places(section: Section) -> dict[str, str]:
 
 
 def _place(names: Iterable[str], *points: Mapping[str, float]) -> str:
-    """In words: mu = 1.05, or lam = 1, mu = 0.91 and 1.05."""
+    """In words, as mu = 1.05, or lam = 1, mu = 0.91 and 1.05."""
     values = {name: dict.fromkeys(written(point[name]) for point in points) for name in names}
     return ", ".join(f"{name} = {' and '.join(several)}" for name, several in values.items())
 
 
 def gains(settings: pd.DataFrame) -> pd.DataFrame:
-    """What the second validation set is worth: a row for each task and architecture of a table of settings.
+    """The gain by the second validation set: one row per task and architecture of a table of settings.
 
-    ``chosen`` and ``chosen_elsewhere`` are the test losses of what each validation set chooses, the medians over the
-    searches; ``median``, ``lowest`` and ``highest`` are those of the ratio of the first to the second in each search.
+    ``chosen`` and ``chosen_elsewhere`` are the test losses of the settings selected by each validation set, medians
+    over searches; ``median``, ``lowest`` and ``highest`` refer to the ratio of the two in each search.
     """
     rows = []
     for (task, architecture), of_one in settings.groupby(["task", "architecture"], sort=False):
@@ -125,5 +125,5 @@ def gains(settings: pd.DataFrame) -> pd.DataFrame:
 
 
 def _test_losses(settings: pd.DataFrame, by: str) -> pd.Series:
-    """The test loss of what one of the validation sets chooses, by search."""
+    """The test loss of the setting selected by one of the validation sets, by search."""
     return settings[settings[by]].set_index("search")["test"]

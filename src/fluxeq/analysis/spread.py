@@ -1,9 +1,9 @@
 """Scores of instances, and their spread.
 
-An instance's score is the exact mean over all targets and configurations of the chosen test sets (not a mean of means);
-the spread over the instances of a family is what the figures draw and most claims compare. How far a median is known
-from so few instances is told by the bootstrap: instances drawn again with replacement, each family by itself. Verified
-on tables whose means are known, and on samples of a known median.
+The score of an instance is the mean over all targets and configurations of the selected test sets (not a mean of
+means). Figures show, and most claims compare, the spread over the instances of a family. The uncertainty of a median
+is estimated by the bootstrap over instances, for each family separately. Verified on tables with known means, and on
+samples with known median.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,39 +18,39 @@ from fluxeq.analysis.tables import WAY_OUT, n_sites, select
 from fluxeq.errors import InputError
 
 RESAMPLED = 2000
-"""Bootstrap samples."""
+"""Number of bootstrap samples."""
 CONFIDENCE = 0.95
 
 SERIES = ["protocol", "family", "architecture", "augmentation"]
 
 
 class Interval(NamedTuple):
-    """Where a statistic lies with 95 % confidence, by the bootstrap over instances."""
+    """The 95 % confidence interval of a statistic, from the bootstrap over instances."""
 
     low: float
     high: float
 
     def __str__(self) -> str:
-        """In words; nothing where it has no width."""
+        """In words; empty if it has no width."""
         low, high = (f"{end:.3g}" for end in self)
         return "" if low == high else f" [{low} ... {high}]"
 
 
 def interval(statistic: Callable[..., np.ndarray], *samples: Sequence[float] | np.ndarray) -> Interval:
-    """The interval of a statistic of some samples; it takes arrays of samples along their last axis.
+    """The interval of a statistic of samples; the statistic acts along the last axis.
 
-    The seed is fixed, so that the same scores have the same interval.
+    The seed is fixed, so equal scores have equal intervals.
     """
     rng = np.random.default_rng(0)
     arrays = [np.asarray(sample) for sample in samples]
     drawn = statistic(*(array[rng.integers(0, len(array), (RESAMPLED, len(array)))] for array in arrays))
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail], method="nearest")  # which also takes infinite losses
+    low, high = np.quantile(drawn, [tail, 1 - tail], method="nearest")  # works for infinite losses, too
     return Interval(float(low), float(high))
 
 
 def binomial_interval(share: Any, n: Any) -> Interval:
-    """The 95 % interval of a probability, from the share of n independent trials (Wilson); numbers or arrays."""
+    """The 95 % interval of a probability, from the fraction of n independent trials (Wilson); numbers or arrays."""
     z = norm.ppf((1 + CONFIDENCE) / 2)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -63,9 +63,9 @@ def median(scores: np.ndarray) -> np.ndarray:
 
 
 def instance_scores(rows: pd.DataFrame, value: str, by: Sequence[str] = ()) -> pd.DataFrame:
-    """The mean of ``value`` over all targets and configurations, for each instance and each value of the columns.
+    """The mean of ``value`` over all targets and configurations, per instance and value of the columns ``by``.
 
-    ``configurations`` are those that the mean is over, all targets together.
+    The column ``configurations`` is the number averaged over, all targets together.
     """
     keys = list(dict.fromkeys([*SERIES, "n_training", "instance", *by]))
     totals = rows.assign(total=rows[value] * rows["configurations"])
@@ -76,9 +76,9 @@ def instance_scores(rows: pd.DataFrame, value: str, by: Sequence[str] = ()) -> p
 def spread(rows: pd.DataFrame, value: str, by: str) -> pd.DataFrame:
     """Lowest, highest, mean and median score over the instances of each family, for each value of ``by``.
 
-    ``median_low`` and ``median_high`` are the interval of the median, ``test_low`` and ``test_high`` that of a median
-    accuracy from the number of test configurations. Rows are sorted by ``by`` (lattices by size), and within by first
-    appearance of the family.
+    ``median_low`` and ``median_high`` are the interval of the median, ``test_low`` and ``test_high`` the binomial
+    interval of a median accuracy from the number of test configurations. Rows are sorted by ``by`` (lattices by size),
+    then by first appearance of the family.
     """
     grouped = instance_scores(rows, value, [by]).groupby([*SERIES, by], sort=False)
     groups = grouped[value]
@@ -86,7 +86,7 @@ def spread(rows: pd.DataFrame, value: str, by: str) -> pd.DataFrame:
     intervals = [interval(median, scores.to_numpy()) for _, scores in groups]
     found[["median_low", "median_high"]] = np.array(intervals)
     if value == "accuracy":
-        n_targets = rows["target"].nunique() if "target" in rows else 1  # an accuracy is one of all targets
+        n_targets = rows["target"].nunique() if "target" in rows else 1  # accuracies are not per target
         found["configurations"] = grouped["configurations"].max() // n_targets
         found[["test_low", "test_high"]] = np.array(binomial_interval(found["median"], found["configurations"])).T
     found = found.reset_index()
@@ -95,7 +95,7 @@ def spread(rows: pd.DataFrame, value: str, by: str) -> pd.DataFrame:
 
 
 def any_size(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of families that are not bound to one lattice. Raises InputError if there are none."""
+    """The rows of families that work on any lattice. Raises InputError if there are none."""
     bound = [name for name in rows["architecture"].unique() if is_bound(name)]
     found = rows[~rows["architecture"].isin(bound)]
     if found.empty:
@@ -104,7 +104,7 @@ def any_size(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_instance(rows: pd.DataFrame, trained_at: dict[str, Any]) -> pd.DataFrame:
-    """All rows of the instance with the lowest loss on the lattice and at the couplings of the training."""
+    """All rows of the instance with the lowest loss on the training lattice at the training couplings."""
     scores = instance_scores(select(rows, **trained_at), "loss")
     return rows[rows["instance"] == scores.loc[scores["loss"].idxmin(), "instance"]]
 
@@ -115,5 +115,5 @@ def shapes(table: pd.DataFrame) -> list[str]:
 
 
 def sizes(column: pd.Series) -> pd.Series:
-    """The number of sites of each lattice, to sort by."""
+    """The number of sites of each lattice, as a sort key."""
     return column.map(n_sites)

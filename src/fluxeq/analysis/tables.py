@@ -1,11 +1,12 @@
-"""The tables of a run as data frames with typed columns: all that the figures and the claims know of it.
+"""The tables of a run as data frames with typed columns, the only input of figures and claims.
 
-``metrics.csv`` is long, one row for each model, test set (and number of worms) and target, ``measurements/NAME.csv`` is
-what was measured on trained networks, and ``study.toml`` says on what they were trained. Every column of the scores
-that is not among ``METRICS`` is a coupling, written and read with all its digits: two are the same if they are equal.
+``metrics.csv`` is in long format, one row per model, test set (and number of worms) and target;
+``measurements/NAME.csv`` holds measurements on trained networks, and ``study.toml`` their training data. Every column
+of the scores that is not in ``METRICS`` is a coupling, stored with all digits, so that couplings can be compared for
+equality.
 
-An empty cell is a missing value; a loss that is not a number is infinite, so that a network that failed counts as the
-worst one and does not drop out of a median.
+An empty cell is a missing value; a NaN loss is read as infinite, so that a failed network counts as the worst in a
+median.
 """
 
 import zlib
@@ -40,7 +41,7 @@ METRICS = {
         ("loss", "loss_error", "mean", "truth", "truth_error", "bias", "bias_error", "accuracy"), "float64"
     ),
 }
-"""Columns of ``metrics.csv`` beside the couplings, which follow on the shape; ``task`` is a section of the study."""
+"""Columns of ``metrics.csv`` besides the couplings, which follow the shape; ``task`` is a section of the study."""
 
 MEASUREMENTS = {
     "translation": {
@@ -62,27 +63,27 @@ MEASUREMENTS = {
 }
 """Columns of the tables in ``measurements``."""
 REFERENCE = {"shape": "str", "target": "str", "value": "float64", "error": "float64", "source": "str"}
-"""Columns of ``references/SECTION.csv`` beside the couplings: means that no test set has a part in."""
+"""Columns of ``references/SECTION.csv`` besides the couplings: means that are independent of the test sets."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """A run folder: its study, its scores and what was measured, read when they are asked for.
+    """A run folder: its study, scores and measurements, read on demand.
 
-    Each raises InputError if the run has no such file, or not a whole one.
+    All methods raise InputError if a file is missing or damaged.
     """
 
     run: Path
     protocol: str | None = None
-    """How the networks of its families are chosen; None for all. Tables are whole, and families tell them apart."""
+    """Restricts ``families`` to one protocol; None for all. Tables are not restricted."""
 
     def of(self, protocol: str | None) -> "Results":
-        """The same of one protocol."""
+        """The results restricted to one protocol."""
         return replace(self, protocol=protocol)
 
     @cached_property
     def study(self) -> Study:
-        """The study that the run is of."""
+        """The study of the run."""
         path = self.run / "study.toml"
         if not path.is_file():
             raise InputError(f"{path}: no such file; {WAY_OUT}")
@@ -90,39 +91,39 @@ class Results:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """How every model did on every test set."""
+        """The scores of every model on every test set."""
         path = scores_of(self.run)
         table = _read(path, METRICS, further="float64")
         if not table["shape"].str.fullmatch(r"\d+(x\d+)*").all():
-            raise InputError(f"{path}: a shape in it is none; {WAY_OUT}")
+            raise InputError(f"{path}: invalid shape; {WAY_OUT}")
         return table.assign(loss=table["loss"].fillna(np.inf))
 
     def measurement(self, name: str, task: str | None = None) -> pd.DataFrame:
-        """What was measured on trained networks under one of the names in ``MEASUREMENTS``, of one section or all."""
+        """Measurements on trained networks, by a name in ``MEASUREMENTS``, of one section or all."""
         path = self.run / "measurements" / f"{name}.csv"
         table = _read(path, MEASUREMENTS[name])
         return table if task is None else select(table, path.name, task=task)
 
     def reference(self, section: str) -> pd.DataFrame:
-        """The means of the targets of a section that no test set has a part in, at every coupling and lattice."""
+        """Independent means of the targets of a section, at all couplings and on all lattices."""
         return _read(self.run / "references" / f"{section}.csv", REFERENCE, further="float64")
 
     def section(self, name: str) -> Section:
-        """A section of the study. Raises InputError if it has none of this name."""
+        """A section of the study. Raises InputError if it does not exist."""
         if name not in self.study.tasks:
             raise InputError(f"{self.run / 'study.toml'}: the study has no section tasks.{name}")
         return self.study.tasks[name]
 
     def scores(self, section: str, **conditions: Any) -> pd.DataFrame:
-        """The scores of a section. Raises InputError if there are none, as in a run that has not come to them yet."""
+        """The scores of a section. Raises InputError if there are none yet."""
         return select(self.metrics, task=section, **conditions)
 
     def final(self, section: str, **conditions: Any) -> pd.DataFrame:
-        """Those of the largest training set."""
+        """The scores for the largest training set."""
         return self.scores(section, n_training=self.section(section).n_training[-1], **conditions)
 
     def families(self, section: str, architecture: str | None = None, *, augmentation: bool | None = None) -> list[str]:
-        """The names of the families of the protocol, of one architecture, with or without augmentation, or of all."""
+        """The names of the families of the protocol, optionally of one architecture, with or without augmentation."""
         return [
             name
             for name, family in self.section(section).families.items()
@@ -132,13 +133,13 @@ class Results:
         ]
 
     def trained_at(self, section: str) -> dict[str, Any]:
-        """The lattice and the couplings of the first training ensemble, as columns of the scores."""
+        """Lattice and couplings of the first training ensemble, by column of the scores."""
         settings = self.section(section)
         return {"shape": named(settings.shape), **settings.couplings, **settings.training[0]}
 
 
 def scores_of(run: Path) -> Path:
-    """The table of scores of a run: ``metrics.csv``, or, as in an archive, the same compressed."""
+    """The path of the score table of a run: ``metrics.csv``, or its compressed version in an archive."""
     path, archived = run / "metrics.csv", run / "metrics.csv.gz"
     return archived if archived.exists() and not path.exists() else path
 
@@ -155,19 +156,19 @@ def select(table: pd.DataFrame, name: str = "metrics.csv", **conditions: Any) ->
 
 
 def couplings_of(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a table of scores that are couplings, without those that none of its rows has."""
+    """The couplings in a table of scores, without empty columns."""
     return table.drop(columns=list(METRICS), errors="ignore").dropna(axis="columns", how="all")
 
 
 def n_sites(shape: str) -> int:
-    """The number of sites of a lattice such as 60x4, by which sizes are ordered."""
+    """The number of sites of a lattice such as 60x4."""
     return int(np.prod([int(extent) for extent in shape.split("x")]))
 
 
 def _read(path: Path, columns: Mapping[str, str], further: str | None = None) -> pd.DataFrame:
-    """A CSV file with at least these columns, and any further ones of one type, if it is given.
+    """Read a CSV file with at least these columns; others are allowed if their type ``further`` is given.
 
-    Only an empty cell or nan is missing (NA could be an architecture), and a text is never missing.
+    Only an empty cell or nan is a missing value (NA could be an architecture); a text is never missing.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; {WAY_OUT}")

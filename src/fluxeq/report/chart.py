@@ -1,6 +1,6 @@
-"""Numbers with their 95 % intervals on one axis, and where a claim wants them: the geometry of a small picture in SVG.
+"""Chart of numbers with their 95 % intervals and the ranges required by a claim: the geometry of a small SVG image.
 
-The axis is logarithmic if all that is shown lies above zero. The picture itself is ``templates/chart.svg``.
+The axis is logarithmic if everything shown is positive. The template is ``templates/chart.svg``.
 """
 
 import math
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from fluxeq.analysis.claims.bound import Bound
 
 WIDTH, LEFT, RIGHT = 420.0, 150.0, 408.0
-"""Of the picture, and where its axis begins and ends."""
+"""Width of the image, left and right end of the axis."""
 ROW, TOP, BOTTOM = 20.0, 4.0, 24.0
-"""Heights: of a number, above the first and below the last."""
+"""Height of a row, margins above the first and below the last."""
 MOST = 8
-"""Numbers in one picture."""
+"""Maximum number of rows."""
 SUPERSCRIPT = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 LEAST_SPAN = 0.01
-"""Of a linear axis on which all numbers are the same."""
+"""Span of a linear axis if all numbers are equal."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A number in the picture; places along the axis in its units."""
+    """A row of the chart; positions along the axis in its units."""
 
     name: str
     text: str
@@ -38,7 +38,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture: its lines, its ticks, and what it says to those who cannot see it."""
+    """A chart: its rows, ticks, and text alternative."""
 
     lines: tuple[Line, ...]
     ticks: tuple[tuple[float, str], ...]
@@ -48,13 +48,13 @@ class Chart:
 
 
 def worst_first(bounds: Sequence[Bound]) -> list[Bound]:
-    """Those that do not hold, the undecided ones, and the others; within, by how far they are from the threshold."""
+    """Sort bounds: violated, undecided, then the others; within these groups by distance from the threshold."""
     order = {False: 0, None: 1, True: 2}
     return sorted(bounds, key=lambda bound: (order[bound.holds], _margin(bound)))
 
 
 def _margin(bound: Bound) -> float:
-    """How far a number is on the right side of its nearest threshold; a ratio for what is positive throughout."""
+    """Distance of a number inside its nearest threshold; a ratio if everything is positive."""
     value, limits = bound.value, [limit for limit in (bound.least, bound.most) if math.isfinite(limit)]
     if math.isnan(value) or not limits:
         return 0.0
@@ -66,9 +66,9 @@ def _margin(bound: Bound) -> float:
 
 
 def chart(bounds: Sequence[Bound], *, logarithmic: bool = True) -> Chart | None:
-    """The picture of some numbers, the worst ones if there are many; None if none of them is finite.
+    """The chart of some numbers, the worst ones if there are many; None if none is finite.
 
-    The axis is linear, too, if anything on it is not above zero.
+    The axis is also linear if anything on it is not positive.
     """
     shown = list(bounds) if len(bounds) <= MOST else worst_first(bounds)[:MOST]
     finite = [x for x in (end for bound in shown for end in _ends(bound)) if math.isfinite(x)]
@@ -90,12 +90,12 @@ def chart(bounds: Sequence[Bound], *, logarithmic: bool = True) -> Chart | None:
 
 
 def number(bound: Bound) -> str:
-    """A number with its interval, and where it is wanted, in words."""
-    return f"{short(bound.value)}{bound.interval}{f', wanted {bound.wanted}' if bound.wanted else ''}"
+    """A number with its interval and required range, in words."""
+    return f"{short(bound.value)}{bound.interval}{f', required {bound.wanted}' if bound.wanted else ''}"
 
 
 def short(value: float) -> str:
-    """Three digits, or two and a power of ten."""
+    """Three digits, or two digits and a power of ten."""
     mantissa, e, exponent = f"{value:.3g}".partition("e")
     if not e:
         return mantissa
@@ -127,7 +127,7 @@ def _line(bound: Bound, y: float, place: Callable[[float], float]) -> Line:
 
 
 def _range(finite: list[float], *, logarithmic: bool) -> tuple[float, float]:
-    """The ends of the axis, with some room on both sides."""
+    """The ends of the axis, with margins."""
     low, high = min(finite), max(finite)
     if logarithmic:
         room = max((high / low) ** 0.06, 1.3)

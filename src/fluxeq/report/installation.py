@@ -1,4 +1,4 @@
-"""What fluxeq runs on: versions, machine, GPU and caches."""
+"""Information on the installation: versions, machine, GPU and caches."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ GIB = 2**30
 
 
 def versions() -> dict[str, Any]:
-    """Of fluxeq, Python and the packages that numbers depend on."""
+    """Versions of fluxeq, Python and packages that affect results."""
     return {
         "fluxeq": __version__,
         "python": platform.python_version(),
@@ -32,17 +32,17 @@ def versions() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Its kind."""
+    """The type of machine."""
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
-        "processor": binding.get_host_cpu_name(),  # the kind that compiled code is made for: others round otherwise
+        "processor": binding.get_host_cpu_name(),  # the target of compiled code, which affects rounding
         "processors": os.cpu_count(),
     }
 
 
 def installation() -> dict[str, Any]:
-    """Versions and machine, what of it this process may use, and where compiled code is kept."""
+    """Versions, machine, resources available to this process, and the cache of compiled code."""
     cache = folder_for("jax")
     room = {"usable": n_processors(), "memory": f"{memory() / GIB:.1f} GiB"}
     return {
@@ -50,12 +50,12 @@ def installation() -> dict[str, Any]:
         "machine": {**machine(), **room},
         "disk": f"{shutil.disk_usage(Path.cwd()).free / GIB:.1f} GiB free in this folder",
         "GPU": {"sampling": _found(lambda: recorder("cuda")), "networks": _found(Device("cuda").require)},
-        "cache": f"{cache.parent} ({_size(cache.parent) / GIB:.2f} GiB)" if cache else "none: no folder to write to",
+        "cache": f"{cache.parent} ({_size(cache.parent) / GIB:.2f} GiB)" if cache else "none: no writable folder",
     }
 
 
 def _found(look: Callable[[], Any]) -> str:
-    """Whether something is here, or the reason why not."""
+    """The result of a check, or the reason for its failure."""
     try:
         look()
     except InputError as error:
@@ -64,7 +64,7 @@ def _found(look: Callable[[], Any]) -> str:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files below; other processes may remove some meanwhile."""
+    """Total size in bytes of all files in a folder; other processes may remove some meanwhile."""
     total = 0
     for path in folder.rglob("*"):
         with suppress(OSError):

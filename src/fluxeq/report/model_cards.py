@@ -1,7 +1,7 @@
-"""The best network of every family as a small file, with a card that says what it is and what it is not.
+"""Model files of the best network of every family, each with a model card.
 
-The best is the one with the lowest validation loss among the instances of the largest training set: test data choose
-nothing. All numbers of a card come from the header of its model and from the table of scores.
+The best network has the lowest validation loss among the instances for the largest training set; test data are not
+used. All numbers of a card come from the header of its model file and from the table of scores.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from fluxeq.training.models import Model, describe, load_model
 
 
 def write_cards(run: Path, models: dict[str, dict[str, list[str]]], output: Path) -> list[Path]:
-    """Write ``SECTION-FAMILY.safetensors`` and its card ``.md``, from the files of each; the model files."""
+    """Write ``SECTION-FAMILY.safetensors`` and its card ``.md`` for each family; returns the model files."""
     results, made = Results(run), []
     for section, families in models.items():
         for family, files in families.items():
@@ -36,7 +36,7 @@ def write_cards(run: Path, models: dict[str, dict[str, list[str]]], output: Path
 
 
 def card(model: Model, scores: pd.DataFrame, study: str, n_instances: int) -> str:
-    """The card of a model, from its description and its rows in the table of scores, as Markdown."""
+    """The card of a model as Markdown, from its description and its rows in the table of scores."""
     about, name = model.description, model.path.stem
     facts = {
         "predicts": model.task.predicts,
@@ -55,9 +55,9 @@ def card(model: Model, scores: pd.DataFrame, study: str, n_instances: int) -> st
         [
             f"# {name}",
             f"| | |\n|---|---|\n{rows}",
-            f"## Test\n\nOn chains that neither training nor validation has seen. {_tested(scores)}",
+            f"## Test\n\nOn chains that were not used in training or validation. {_tested(scores)}",
             *_results(scores, named(about.shape)),
-            "## Limits\n\nNothing is known outside the couplings and lattices of the test. The input must be flux "
+            "## Limits\n\nNot tested outside these couplings and lattices. The input must be flux "
             "configurations in the conventions of fluxeq, with channels k_t, k_x, ..., l_t, l_x, ....",
             f"## Use\n\n```sh\nfluxeq predict {model.path.name} --data e.h5 --output p.csv\n```\n",
         ]
@@ -94,7 +94,7 @@ def _values(column: pd.Series) -> str:
 
 
 def _results(scores: pd.DataFrame, trained: str) -> list[str]:
-    """The table of losses by lattice and, if worms were counted, by their number on the lattice of the training."""
+    """The table of losses by lattice and, if worms were counted, by their number on the training lattice."""
     parts = [_table(scores, "shape", "lattice")]
     if scores["n_worms"].notna().any():
         parts.append(_table(scores[scores["shape"] == trained], "n_worms", f"open worms, {trained}"))
@@ -102,7 +102,7 @@ def _results(scores: pd.DataFrame, trained: str) -> list[str]:
 
 
 def _table(scores: pd.DataFrame, by: str, title: str) -> str:
-    """Means over all configurations, of each target; errors of independent test sets add up in squares."""
+    """Means over all configurations, per target; errors of independent test sets add in quadrature."""
     n, key = scores["configurations"], sizes if by == "shape" else None
     weighted = {"loss": scores["loss"] * n, "loss_error": (scores["loss_error"] * n) ** 2}
     rows = scores.assign(**weighted, accuracy=scores["accuracy"] * n).sort_values(by, key=key, kind="stable")

@@ -1,7 +1,7 @@
-"""The report of a run: one HTML file with everything in it, made from the stored numbers alone.
+"""The report of a run: one self-contained HTML file, made from the stored numbers only.
 
-It asks for nothing from anywhere and runs no script; ``templates/`` holds its text and its style. Verified in a
-browser: at 390 pixels, in the dark, in print, and with a study whose name is markup.
+It loads no external resources and runs no scripts; text and style are in ``templates/``. Verified in a browser: at a
+width of 390 pixels, in dark mode, in print, and with a study whose name is markup.
 """
 
 import base64
@@ -41,17 +41,17 @@ GROUPS = {
     "searches": ("Searches", ("search", "selection")),
     "sampler": ("Sampler", ("sampling",)),
 }
-"""Sections of figures, and those that are in each; the first has all others."""
+"""Sections of the report and their figures; the first has all others."""
 HIDDEN = ["instances", "panel", "architecture", "augmentation"]
-"""Columns of the numbers of a figure that are not shown below it."""
+"""Columns that are not shown in the table of a figure."""
 MOST_ROWS = 500
-"""Of the numbers of a figure; longer tables, and those of every site of a lattice, are in its CSV file alone."""
+"""Maximum rows in the table of a figure; longer tables, and those of every lattice site, are in its CSV file only."""
 LOOKS: dict[str, str] = dict(zip(WORDS, ("yes", "no", "open", "unknown"), strict=True))
-"""Of verdicts, as classes of the style."""
+"""Style classes of verdicts."""
 
 
 def write_report(run: Path, unfinished: str = "") -> Path:
-    """Write report.html; its path. ``unfinished`` says how far a run is. Figures that are not there are named.
+    """Write report.html; returns its path. ``unfinished`` describes the progress of a run; missing figures are listed.
 
     Raises InputError if the run has no claims, or a file is damaged.
     """
@@ -96,25 +96,25 @@ def _is_claim(row: Any) -> bool:
 
 
 def _whole(path: Path, is_whole: Callable[[Any], bool]) -> Any:
-    """The content of a JSON file. Raises InputError if there is none, or it is damaged."""
+    """The content of a JSON file. Raises InputError if it is missing or damaged."""
     if not is_whole(found := read_json(path)):
-        raise InputError(f"{path}: damaged; remove it; 'fluxeq reproduce' makes it again")
+        raise InputError(f"{path}: damaged; remove it, then 'fluxeq reproduce' restores it")
     return found
 
 
 def _counts(claims: list[dict[str, Any]], protocol: str) -> str:
-    """How many claims have each verdict, under one protocol."""
+    """The number of claims with each verdict, under one protocol."""
     verdicts = [claim["verdict"] for claim in claims if claim["protocol"] == protocol]
     return ", ".join(f"{verdicts.count(word)} {word}" for word in WORDS if word in verdicts)
 
 
 def _judged(rows: list[dict[str, Any]], results: Results) -> list[dict[str, Any]]:
-    """The claims in their order, each with what was found under either protocol."""
+    """The claims in order, each with its results under both protocols."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         try:
             claim = CLAIMS[row["id"]]
-        except InputError:  # of a package that is not here
+        except InputError:  # claim of a package that is not installed
             claim = None
         about = {**row, "quantity": claim.quantity if claim else "", "judged": {}}
         bounds = numbers_of(claim, results.of(row["protocol"])) if claim and row["verdict"] != "not run" else ()
@@ -127,7 +127,7 @@ def _judged(rows: list[dict[str, Any]], results: Results) -> list[dict[str, Any]
 
 
 def _groups(run: Path, shown: list[Figure]) -> Iterator[dict[str, Any]]:
-    """The sections of figures that are there."""
+    """The sections with existing figures."""
     others = {name for _, names in GROUPS.values() for name in names}
     for name, (title, names) in GROUPS.items():
         members = [figure for figure in shown if (figure.name in names if names else figure.name not in others)]
@@ -137,7 +137,7 @@ def _groups(run: Path, shown: list[Figure]) -> Iterator[dict[str, Any]]:
 
 
 def _shown(run: Path, figure: Figure) -> dict[str, Any]:
-    """A figure with its words; its numbers where they are few."""
+    """A figure with its texts, and its numbers if they are few."""
     picture = _picture(run, figure)
     numbers = _numbers(picture.with_suffix(".csv"))
     table = numbers.drop(columns=HIDDEN, errors="ignore").drop_duplicates()
@@ -159,11 +159,11 @@ def _numbers(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, keep_default_na=False, na_values=["", "nan"])
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); 'fluxeq figure' draws it") from None
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); 'fluxeq figure' redraws it") from None
 
 
 def _seen(figure: Figure, numbers: pd.DataFrame) -> str:
-    """What is seen in a figure, unless its numbers are those of another version of it."""
+    """The text alternative of a figure; empty if its numbers are from another version of it."""
     try:
         return figure.seen(numbers)
     except (AttributeError, LookupError, TypeError, ValueError):
@@ -171,7 +171,7 @@ def _seen(figure: Figure, numbers: pd.DataFrame) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A number with three digits, nothing for a missing one, or any other text as it is."""
+    """A number with three digits; empty for a missing one; other text unchanged."""
     if isinstance(value, float):
         return "" if pd.isna(value) else f"{value:.4g}"
     return str(value)
@@ -191,7 +191,7 @@ def _times(provenance: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _settings(name: str, section: Section) -> dict[str, str]:
-    """What a section was trained and tested on, in words."""
+    """Training and test data of a section, in words."""
     points = "; ".join(_plain({key: written(x) for key, x in point.items()}) for point in section.training)
     shapes = [shape for test in section.tests for shape in test.shapes]
     return {

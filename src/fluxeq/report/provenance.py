@@ -1,4 +1,4 @@
-"""How a run was made: versions, machine, and how long each kind of job took."""
+"""Provenance of a run: versions, machine, and the time spent on each kind of job."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +10,9 @@ from fluxeq.workflow.log import entries
 
 
 def provenance(run: Path, fingerprints: Mapping[str, str]) -> dict[str, Any]:
-    """What is known of how the run came to be; times are summed over all starts, from its log.
+    """The provenance of a run; times are summed over all starts, from its log.
 
-    ``fingerprints`` are those of the jobs of the study: lines of others, as of an earlier version of it, do not count.
+    ``fingerprints`` are those of the jobs of the study: other lines, such as those of earlier versions, are ignored.
     """
     lines = entries(run)
     events = [line for line in lines if line and fingerprints.get(line["job"]) == line["fingerprint"]]
@@ -28,7 +28,7 @@ def provenance(run: Path, fingerprints: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _by_kind(events: Sequence[Mapping[str, Any]], what: str) -> dict[str, float]:
-    """Sums over the jobs of each kind that spent any."""
+    """Non-zero sums over the jobs of each kind."""
     seconds: dict[str, float] = {}
     for event in events:
         kind = event["job"].partition("/")[0]

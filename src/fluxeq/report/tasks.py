@@ -1,4 +1,4 @@
-"""The tasks of a study at a glance: a sentence each, and the median score of every family on the training lattice."""
+"""Summary of the tasks of a study: a sentence each, and the median score of every family on the training lattice."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from fluxeq.tasks.task import TASKS
 
 @dataclass(frozen=True)
 class Glance:
-    """What is seen of a task: words, and a picture for each protocol."""
+    """Summary of a task: text, and a chart for each protocol."""
 
     title: str
     sentence: str
@@ -31,7 +31,7 @@ def glances(results: Results) -> list[Glance]:
     for section in results.study.tasks:
         try:
             found.append(_glance(results, section))
-        except InputError:  # a run that has not come to it
+        except InputError:  # no scores yet
             continue
     return found
 
@@ -53,7 +53,7 @@ def _glance(results: Results, section: str) -> Glance:
 
 
 def _medians(rows: pd.DataFrame, quantity: str) -> list[Bound]:
-    """The median of every family over its instances, with its interval."""
+    """The median of every family over its instances, with interval."""
     found = []
     for family, scores in instance_scores(rows, quantity).groupby("family", sort=False)[quantity]:
         values = scores.to_numpy()
@@ -64,7 +64,7 @@ def _medians(rows: pd.DataFrame, quantity: str) -> list[Bound]:
 
 
 def _ranked(bounds: list[Bound], quantity: str) -> str:
-    """The best family and the next one, in words."""
+    """The best family and the next best, in words."""
     best, *others = sorted(bounds, key=lambda bound: bound.value, reverse=quantity == "accuracy")
     told = f"{best.name} has the {'highest accuracy' if quantity == 'accuracy' else 'lowest loss'}, {short(best.value)}"
     if not others:

@@ -1,4 +1,4 @@
-"""A study with a function of somebody else among its families, under the name of the study."""
+"""A study extended by a user's function as a family, under the same name."""
 
 from fluxeq.errors import InputError
 from fluxeq.study.extension import as_toml
@@ -7,16 +7,16 @@ from fluxeq.study.study import StudyText, content, load_study, study_of
 
 
 def with_function(study: str, function: str, section: str) -> StudyText:
-    """The study with the function as one more family of a section, under its own name.
+    """The study with the function added as a family of a section, named after the function.
 
-    Raises InputError if there is no such study or section, or a family has the name.
+    Raises InputError if the study or section does not exist, or a family has the same name.
     """
     tasks = load_study(study).tasks
     if section not in tasks:
         raise InputError(f"task {section!r}: choose among {', '.join(tasks)}")
     name, families = function.rpartition(":")[2], tasks[section].families
     if name in families:
-        raise InputError(f"function {function!r}: the study has a family {name!r}; give yours another name")
+        raise InputError(f"function {function!r}: the study already has a family {name!r}; rename the function")
     found = with_shared_families(content(study))
     described = {each: family.model_dump(mode="json", exclude_defaults=True) for each, family in families.items()}
     found["tasks"][section]["families"] = described | {name: {"function": function}}

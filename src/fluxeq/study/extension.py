@@ -1,4 +1,4 @@
-"""Studies that take the rest from another one: how two are merged, and how the result is written down as TOML."""
+"""Merging a study with the one it extends, and writing the result as TOML."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The base with changes, table by table; ``false`` in the place of a table removes it."""
+    """The base with changes, table by table; ``false`` instead of a table removes it."""
     found = dict(base)
     for name, value in changes.items():
         if isinstance(found.get(name), dict) and value is False:
@@ -20,7 +20,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_toml(table: dict[str, Any], path: tuple[str, ...] = (), depth: int = 3) -> str:
-    """A table as TOML; tables deeper than ``depth`` in one line."""
+    """A table as TOML; tables deeper than ``depth`` are written inline."""
     inner = {name: value for name, value in table.items() if isinstance(value, dict) and len(path) < depth}
     lines = [f"{_key(name)} = {_value(value)}" for name, value in table.items() if name not in inner]
     head = [f"[{'.'.join(map(_key, path))}]"] if path and (lines or not inner) else []

@@ -1,4 +1,4 @@
-"""What is one curve in a figure: an architecture with its networks, or a function that was made elsewhere."""
+"""A family, one curve in the figures: an architecture with its networks, or an external function."""
 
 import re
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from fluxeq.training.recipe import Recipe
 
 SAME_LAYERS, SEARCHED = "same layers", "searched"
 PROTOCOLS = (SAME_LAYERS, SEARCHED)
-"""How networks are chosen: fixed beforehand, or by a search."""
+"""How networks are selected: fixed beforehand, or by a search."""
 
 
 class FixedNetwork(Frozen):
-    """A network that is given in place of one that a search finds."""
+    """A network given explicitly instead of found by a search."""
 
     config: dict[str, JsonValue]
     """The fields of the architecture that differ from its defaults."""
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
-    """Those of the recipe of the section that this network wants otherwise."""
+    """Fields of the section's recipe that differ for this network."""
 
     def require_recipe(self, recipe: Recipe) -> None:
-        """Raise ValueError for what no recipe knows."""
+        """Raise ValueError for invalid fields of the recipe."""
         try:
             Recipe.model_validate(recipe.model_dump() | self.recipe)
         except ValidationError as error:
@@ -37,13 +37,13 @@ class Family(Frozen):
     """Networks of one architecture, searched or fixed; or a function of configurations, which is not trained."""
 
     architecture: str = ""
-    """The name of the family, unless given; empty for a function."""
+    """By default the name of the family; empty for a function."""
     augmentation: bool = False
-    """Train on configurations that are translated at random in every epoch."""
+    """Apply a random translation to every configuration in every epoch."""
     networks: tuple[FixedNetwork, ...] = ()
-    """Networks that the instances take in turn, in place of those that searches find."""
+    """Networks used by the instances in turn, instead of those found by searches."""
     function: str | None = None
-    """``module:name`` of a function of NumPy arrays: configurations ``(n, 2 d, *shape)`` to outputs ``(n, n_targets)``.
+    """``module:name`` of a function that maps a NumPy array ``(n, 2 d, *shape)`` to outputs ``(n, n_targets)``.
     """
 
     @field_validator("architecture")
@@ -56,23 +56,23 @@ class Family(Frozen):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if self.function is not None and (self.architecture or self.augmentation or self.networks):
-            raise ValueError("function: it is not trained, so nothing else can be set beside it")
+            raise ValueError("function: not trained, so no other setting of the family is possible")
         if self.function is not None and ":" not in self.function:
-            raise ValueError(f"function = {self.function!r}: module:name is needed")
+            raise ValueError(f"function = {self.function!r}: must be module:name")
         return self
 
     @property
     def searched(self) -> bool:
-        """Whether its networks are those that searches find."""
+        """Whether its networks are found by searches."""
         return self.function is None and not self.networks
 
     @property
     def protocol(self) -> str:
-        """How its networks are chosen; a function is given beforehand."""
+        """How its networks are selected; a function counts as fixed."""
         return SEARCHED if self.searched else SAME_LAYERS
 
     def require_there(self, shape: tuple[int, ...]) -> None:
-        """Raise InputError for a function or a class that is not there, or networks that cannot be built; loads JAX."""
+        """Raise InputError for a function or class that cannot be imported or built; loads JAX."""
         from fluxeq.nets.architecture import configured
 
         if self.function is not None:
@@ -85,14 +85,14 @@ class Family(Frozen):
 
 def _require_callable(name: str, found: Any) -> Callable[..., Any]:
     if not callable(found):
-        raise InputError(f"function {name!r}: a function of a batch of configurations is needed")
+        raise InputError(f"function {name!r}: must be a function of a batch of configurations")
     return found
 
 
 FUNCTIONS: Registry[Callable[..., Any]] = Registry("function", "functions", _require_callable)
-"""Functions that take the place of networks, by ``module:name``."""
+"""External functions, by ``module:name``."""
 
 
 def file_stem(name: str) -> str:
-    """A name as part of the name of a file: letters, digits, underscores and dots; hyphens for all else."""
+    """A name for use in file names: letters, digits, underscores and dots are kept, the rest becomes hyphens."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-.")

@@ -1,7 +1,7 @@
-"""A section of a study: one task on data of one theory, the networks that are trained for it, where they are tested.
+"""A section of a study: one task on data of one theory, the networks trained for it, and their tests.
 
-What a job would refuse hours later is refused here, as far as the file alone can tell: couplings without a theory, more
-worms than a lattice holds, lists that are empty or hold a value twice, more examples than there will be.
+Errors that a job would raise hours later are raised here if the file alone shows them: invalid couplings, more worms
+than a lattice can hold, empty lists or repeated values, more examples than available.
 """
 
 import itertools
@@ -25,50 +25,50 @@ from fluxeq.theory import FluxTheory, theory_of
 from fluxeq.training.recipe import Recipe
 
 MOST_INSTANCES = 1000
-"""Of one training; their files are numbered with three digits."""
+"""Per training; file names have three digits."""
 LEAST_PER_NUMBER = 10
-"""Training configurations of each coupling and number of worms: a tenth validates, where none may be missing."""
+"""Minimum number of training configurations per coupling and number of worms; validation uses a tenth of it."""
 
 
 class SearchSettings(Frozen):
-    """The hyper-parameter search of every architecture of a section: equal budgets for all."""
+    """The hyperparameter search of a section, with equal budgets for all architectures."""
 
     space: Space = Space()
-    """What varies."""
+    """The search space."""
     trials: Count
-    """Different settings of each architecture."""
+    """Number of different settings per architecture."""
     repeats: Count = 3
-    """Trainings of each setting; the mean of their best validation losses counts."""
+    """Trainings per setting; settings are ranked by the mean of their best validation losses."""
     n_training: Count
-    """Training configurations, the first ones of those of the section."""
+    """Number of training configurations, the first ones of the section."""
     recipe: Recipe
-    """Of these trainings."""
+    """Recipe of these trainings."""
     prune: bool = Field(default=False, exclude_if=lambda prune: not prune)
-    """Give a setting up as soon as its losses alone say that it cannot win; written only where it is wanted."""
+    """Stop a setting as soon as its losses so far exclude that it wins."""
     elsewhere: Couplings | None = Field(default=None, exclude_if=lambda elsewhere: elsewhere is None)
-    """Couplings, in place of those of the first training point, of a second validation set, on which every training is
-    scored, as on the test sets of the training lattice. They choose nothing; written only where they are given."""
+    """Couplings of a second validation set, replacing those of the first training point. All trainings are scored on
+    it and on the test sets of the training lattice, without effect on the search."""
 
 
 class Test(Frozen):
-    """Where the networks of a section are tested: every combination of couplings, on every lattice."""
+    """Test sets of a section: all combinations of couplings, on all lattices."""
 
     __test__ = False
 
     couplings: dict[str, Some[Coupling]] = Field(default_factory=dict)
-    """Values of each coupling that the section leaves open."""
+    """Values of the couplings that the section does not fix."""
     shapes: Some[Shape]
     """Lattices, time first."""
     configurations: Count
-    """Of each ensemble; with worms, of each number of them."""
+    """Configurations per ensemble, and per number of worms if there are any."""
     n_worms: Different[NumberOfWorms] = ()
     """Numbers of open worms, for tasks that count them."""
     reference: Annotated[Count | None, Field(exclude_if=lambda n: n is None)] = None
-    """Configurations of another ensemble at each point, for means that share nothing with the test sets."""
+    """Configurations of an additional ensemble at each point, for means that are independent of the test sets."""
 
     @property
     def n_configurations(self) -> int:
-        """Of each ensemble, over all numbers of worms."""
+        """Configurations per ensemble, over all numbers of worms."""
         return self.configurations * max(1, len(self.n_worms))
 
 
@@ -76,36 +76,36 @@ class Section(Frozen):
     """One task: its data, trainings and tests."""
 
     task: str
-    """A name in ``fluxeq.tasks`` or ``package.module:NAME``; that of the section unless given."""
+    """A name in ``fluxeq.tasks`` or ``package.module:NAME``; by default the name of the section."""
     theory: str = "phi4"
     """A name in ``fluxeq.theories`` or ``package.module:Class``."""
     couplings: Couplings = Field(default_factory=dict)
-    """Those that all data of the section share."""
+    """Couplings shared by all data of the section."""
     training: Some[Couplings] = cast(tuple[Couplings, ...], ({},))
-    """The others, for each ensemble of the training."""
+    """The other couplings, for each training ensemble."""
     shape: Shape
-    """The lattice of the training."""
+    """The training lattice."""
     n_training: Some[Count]
-    """Training-set sizes over all couplings and numbers of worms, rising; the validation set is a tenth."""
+    """Training-set sizes over all couplings and numbers of worms, increasing; validation sets have a tenth."""
     n_worms: Different[NumberOfWorms] = ()
     """Numbers of open worms, for tasks that count them."""
     instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)]
-    """Trainings of each network, from different random starts."""
+    """Trainings per network, with different random initialisations."""
     recipe: Recipe
-    """How the networks are trained."""
+    """Training recipe of the networks."""
     searches: Count = 1
-    """Independent searches of each architecture. Instances are shared out among their winners, one after another, so
-    that the spread over instances tells what depends on the luck of a search."""
+    """Independent searches per architecture. Instances use the resulting networks in turn, so that the spread over
+    instances includes the variation between searches."""
     test: Test
-    """Where they are tested; contains the couplings and the lattice of the training."""
+    """The test sets; they must include the training couplings and lattice."""
     farther: tuple[Test, ...] = ()
-    """Further tests, on lattices that ``test`` does not have."""
+    """Further tests, on lattices that are not in ``test``."""
     families: dict[str, Family] = Field(
         default={name: Family(architecture=name) for name in ("EQ", "ST", "FL")}, min_length=1
     )
-    """A list of names from the table at the top of the file, or a table; searched EQ, ST and FL unless given."""
+    """A list of names from the families table at the top of the file, or a table; by default searched EQ, ST and FL."""
     search: SearchSettings | None = None
-    """Needed where a family has no fixed networks."""
+    """Required if a family has no fixed networks."""
 
     @field_validator("families", mode="before")
     @classmethod
@@ -125,16 +125,16 @@ class Section(Frozen):
         for theory in (*trained, *(theory for test in self.tests for theory in self.test_points(test))):
             theory.require_stable(len(self.shape))
         if not {*trained} <= {*tested} or self.shape not in self.test.shapes:
-            raise ValueError("test: its couplings and shapes must contain those of the training")
+            raise ValueError("test: couplings and shapes must include those of the training")
         shapes = [shape for test in self.tests for shape in test.shapes]
         if len({len(shape) for shape in shapes}) > 1:
-            raise ValueError("test.shapes: lattices of one dimension are needed, since a network takes no others")
+            raise ValueError("test.shapes: all lattices must have the dimension of the training lattice")
         if len({*shapes}) < len(shapes):
-            raise ValueError("farther: other lattices than those of the test are needed, each once")
+            raise ValueError("farther: must have lattices that are not in test, each once")
         if list(self.n_training) != sorted(self.n_training):
-            raise ValueError("n_training: different sizes in rising order are needed")
+            raise ValueError("n_training: sizes must be strictly increasing")
         if self.n_training[0] < len(trained):
-            raise ValueError(f"n_training: at least one for each of {len(trained)} couplings is needed")
+            raise ValueError(f"n_training: must be at least one for each of {len(trained)} couplings")
         return self
 
     @model_validator(mode="after")
@@ -142,12 +142,12 @@ class Section(Frozen):
         task = TASKS[self.task]
         if not task.counts_worms:
             if self.n_worms or any(test.n_worms for test in self.tests):
-                raise ValueError(f"n_worms: {self.task} is of closed configurations; leave it out, also of the test")
+                raise ValueError(f"n_worms: {self.task} uses closed configurations; leave it out, in the test as well")
             return self
         if len(self.n_worms) < 2 or not all(test.n_worms for test in self.tests):
             raise ValueError(f"n_worms: {self.task} needs at least two numbers of worms, and at least one in the test")
         if any(test.reference for test in self.tests):
-            raise ValueError(f"test.reference: {self.task} counts worms, whose number is known; leave it out")
+            raise ValueError(f"test.reference: {self.task} counts worms, whose number is known exactly; leave it out")
         _require_room("n_worms", self.n_worms, self.shape)
         for test in self.tests:
             for shape in test.shapes:
@@ -156,7 +156,7 @@ class Section(Frozen):
         least = LEAST_PER_NUMBER * len(self.n_worms) * len(self.training)
         if self.n_training[0] < least:
             raise ValueError(
-                f"n_training = {self.n_training[0]}: at least {least} are needed, {LEAST_PER_NUMBER} for each coupling "
+                f"n_training = {self.n_training[0]}: must be at least {least}, {LEAST_PER_NUMBER} for each coupling "
                 "and number of worms"
             )
         return self
@@ -168,18 +168,18 @@ class Section(Frozen):
         _require_file_names("families: architecture", {family.architecture for family in trained.values()})
         for name, family in trained.items():
             if len(family.networks) > self.instances:
-                raise ValueError(f"families.{name}.networks: at most {self.instances} are needed, one an instance")
+                raise ValueError(f"families.{name}.networks: must be at most {self.instances}, one per instance")
             for network in family.networks:
                 try:
                     network.require_recipe(self.recipe)
                 except ValueError as error:
                     raise ValueError(f"families.{name}.networks.{error}") from None
         if self.searched and self.search is None:
-            raise ValueError(f"search: is needed, since {self.searched[0]} has no fixed networks")
+            raise ValueError(f"search: missing, but {self.searched[0]} has no fixed networks")
         if self.search and self.search.n_training > self.n_training[-1]:
-            raise ValueError(f"search.n_training = {self.search.n_training}: there are {self.n_training[-1]} at most")
+            raise ValueError(f"search.n_training = {self.search.n_training}: must be at most {self.n_training[-1]}")
         if self.searches > self.instances:
-            raise ValueError(f"searches = {self.searches}: at most the instances ({self.instances}), one a winner")
+            raise ValueError(f"searches = {self.searches}: must be at most the number of instances ({self.instances})")
         return self
 
     @model_validator(mode="after")
@@ -188,38 +188,38 @@ class Section(Frozen):
         if theory is None:
             return self
         if TASKS[self.task].counts_worms:
-            raise ValueError(f"search.elsewhere: {self.task} counts worms; it is for tasks of closed configurations")
+            raise ValueError(f"search.elsewhere: only for tasks on closed configurations, but {self.task} counts worms")
         theory.require_stable(len(self.shape))
         if theory in self.training_points:
-            raise ValueError("search.elsewhere: it is where the training is; other couplings are needed")
+            raise ValueError("search.elsewhere: must differ from the training couplings")
         return self
 
     @property
     def searched(self) -> tuple[str, ...]:
-        """The architectures that are searched, each once."""
+        """The architectures to search, without duplicates."""
         return tuple(dict.fromkeys(family.architecture for family in self.families.values() if family.searched))
 
     @property
     def training_points(self) -> list[FluxTheory]:
-        """The theory of each ensemble of the training."""
+        """The theory of each training ensemble."""
         return [self._theory(f"training.{i}", point) for i, point in enumerate(self.training)]
 
     @property
     def tests(self) -> tuple[Test, ...]:
-        """All of them."""
+        """All tests."""
         return (self.test, *self.farther)
 
     def test_points(self, test: Test) -> list[FluxTheory]:
-        """The theory of each ensemble of a test, the last coupling of the theory fastest."""
+        """The theory of each ensemble of a test; the last coupling of the theory varies fastest."""
         grid = test.couplings
         names = [name for name in self.training_points[0].couplings if name in grid]
-        names += [name for name in grid if name not in names]  # which the theory then refuses
+        names += [name for name in grid if name not in names]  # unknown to the theory, which raises the error
         points = itertools.product(*(grid[name] for name in names))
         return [self._theory("test.couplings", dict(zip(names, point, strict=True))) for point in points]
 
     @property
     def elsewhere(self) -> FluxTheory | None:
-        """The theory of the second validation set of the search, if there is one."""
+        """The theory of the second validation set of the search, if any."""
         if self.search is None or self.search.elsewhere is None:
             return None
         try:
@@ -228,16 +228,16 @@ class Section(Frozen):
             raise ValueError(f"search.elsewhere: {error}") from None
 
     def _theory(self, place: str, couplings: Couplings) -> FluxTheory:
-        """The theory at the couplings of the section and these."""
+        """The theory at these couplings and those of the section."""
         if twice := self.couplings.keys() & couplings.keys():
-            raise ValueError(f"{place}.{min(twice)}: is among the couplings of the section already")
+            raise ValueError(f"{place}.{min(twice)}: already among the couplings of the section")
         try:
             return theory_of(self.theory, self.couplings | couplings)
         except InputError as error:
             raise ValueError(f"{place}: {error}") from None
 
     def require_there(self) -> None:
-        """Raise InputError for classes and functions that are not there, or networks that cannot be built."""
+        """Raise InputError for classes and functions that cannot be imported, or networks that cannot be built."""
         for name, family in self.families.items():
             try:
                 family.require_there(self.shape)
@@ -246,25 +246,25 @@ class Section(Frozen):
 
 
 def _require_file_names(place: str, names: Iterable[str]) -> None:
-    """Raise ValueError for names that give one and the same file, or none."""
+    """Raise ValueError for names that give the same file name, or an empty one."""
     found: dict[str, str] = {}
     for name in names:
         stem = file_stem(name)
         if not stem or stem in found:
-            raise ValueError(f"{place}: {name!r}: letters and digits are needed, and others than in the other names")
+            raise ValueError(f"{place}: {name!r}: must have letters or digits, and differ from other names in them")
         found[stem] = name
 
 
 def _require_room(name: str, numbers: tuple[int, ...], shape: tuple[int, ...]) -> None:
-    """Raise ValueError for more open worms than a lattice has room for, as when they are drawn."""
+    """Raise ValueError for more open worms than a lattice can hold."""
     most = math.prod(shape) // 4
     if max(numbers) > most:
         raise ValueError(f"{name}: {max(numbers)} worms on {named(shape)}: at most {most} there")
 
 
 def _require_different_labels(task: Task, n_worms: tuple[int, ...]) -> None:
-    """Raise ValueError if a task makes no difference between these numbers; of one that looks at more, who knows."""
+    """Raise ValueError if the task gives all these numbers of worms the same label; tasks of other labels pass."""
     with suppress(AttributeError):
         labels = task.labels(cast(Any, SimpleNamespace(n_worms=np.array(n_worms))))
         if (labels == labels[0]).all():
-            raise ValueError(f"n_worms: {task.name} has one label for all of them; there is nothing to learn")
+            raise ValueError(f"n_worms: {task.name} has the same label for all of them; add another number")

@@ -1,13 +1,13 @@
-"""Families that the sections of a study share: a table of their own at the top of the file, sections list their names.
+"""Families shared by the sections of a study: a table at the top of the file, to which sections refer by name.
 
-A family may be ``like`` another one of the table and say only what is different.
+A family can be ``like`` another one of the table and give only the differences.
 """
 
 from typing import Any
 
 
 def with_shared_families(content: dict[str, Any]) -> dict[str, Any]:
-    """What is in a study file, each section with the families that it lists. Raises ValueError for an unknown name."""
+    """The content of a study file with the listed families inserted in each section. ValueError for an unknown name."""
     if not isinstance(families := content.get("families"), dict) or not isinstance(content.get("tasks"), dict):
         return content
     known = {name: _whole(name, families) for name in families}
@@ -22,14 +22,14 @@ def _with_families(section: Any, known: dict[str, Any]) -> Any:
 
 
 def _whole(name: str, families: dict[str, Any], depth: int = 0) -> Any:
-    """A family with what it takes from the one it is like, and the architecture that the first name stands for."""
+    """A family merged with the one it is ``like``; the first name is the default architecture."""
     family = families[name]
     if not isinstance(family, dict):
         return family
     if "like" not in family:
         return family if "function" in family else {"architecture": name, **family}
     if depth > len(families):
-        raise ValueError(f"families.{name}: is like itself")
+        raise ValueError(f"families.{name}: circular 'like'; a family cannot be like itself")
     other = _named(family["like"], families) and _whole(family["like"], families, depth + 1)
     return {**other, **{key: value for key, value in family.items() if key != "like"}}
 

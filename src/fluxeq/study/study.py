@@ -1,7 +1,7 @@
-"""The study file: one TOML file that fixes a whole run, validated; unknown keys are errors.
+"""The study file: one TOML file that fixes a whole run. It is validated; unknown keys are errors.
 
-``quick``, ``laptop`` and ``paper`` ship with the package; any other name is the path of a TOML file. A study may take
-the rest from another one: ``extends = "laptop"``.
+``quick``, ``laptop`` and ``paper`` are part of the package; any other name is the path of a TOML file. A study can
+extend another one: ``extends = "laptop"``.
 """
 
 import os
@@ -23,29 +23,29 @@ from fluxeq.system.files import derived_seed
 
 SHIPPED = ("quick", "laptop", "paper")
 DEEPEST = 10
-"""Studies that extend each other."""
+"""Maximum depth of studies extending each other."""
 
 
 class Sampling(Frozen):
     """How ensembles are sampled."""
 
     chains: Count = 4
-    """Independent chains of each ensemble."""
+    """Independent chains per ensemble."""
 
 
 class Study(Frozen):
     """A whole run: any number of sections, by name."""
 
     name: Annotated[str, Field(min_length=1)]
-    """Stands in the report."""
+    """Shown in the report."""
     seed: int
-    """All seeds of the run are made from it."""
+    """All seeds of the run are derived from it."""
     sampling: Sampling = Sampling()
     """How ensembles are sampled."""
     families: dict[str, Family] = Field(default_factory=dict)
-    """Those that sections list by name, in place of a table of their own."""
+    """Families that sections refer to by name."""
     tasks: dict[Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]*$")], Section] = Field(min_length=1)
-    """Their names are the column ``task`` of all tables."""
+    """Sections by name, which is the column ``task`` of all tables."""
 
     @model_validator(mode="before")
     @classmethod
@@ -63,11 +63,11 @@ class Study(Frozen):
         }
 
     def seed_of(self, *names: str | int) -> int:
-        """The seed of what has these names: all seeds of a run are made here."""
+        """The seed derived from these names; all seeds of a run are made here."""
         return derived_seed(self.seed, *names)
 
     def require_there(self) -> None:
-        """Raise InputError for architectures and functions that are not there, or cannot be built; loads JAX."""
+        """Raise InputError for architectures and functions that cannot be imported or built; loads JAX."""
         for name, section in self.tasks.items():
             try:
                 section.require_there()
@@ -76,22 +76,22 @@ class Study(Frozen):
 
 
 class StudyText(NamedTuple):
-    """A study and its text, which stands by itself."""
+    """A study and its self-contained text."""
 
     study: Study
     text: str
 
 
 def load_study(name: str | Path) -> Study:
-    """A shipped study by name, or the one in a TOML file.
+    """Load a study of the package by name, or a TOML file.
 
-    Raises InputError if there is no such file, or it is not a valid study; the message names the first wrong key.
+    Raises InputError if the file does not exist or is not a valid study; the message names the first invalid key.
     """
     return study_of(name, content(name))
 
 
 def study_of(name: str | Path, found: dict[str, Any]) -> Study:
-    """The study that is in a file of this name. Raises InputError if it is not valid."""
+    """Validate the content of a study file with this name. Raises InputError if it is invalid."""
     try:
         return Study.model_validate(found)
     except ValidationError as error:
@@ -99,9 +99,9 @@ def study_of(name: str | Path, found: dict[str, Any]) -> Study:
 
 
 def study_text(name: str | Path) -> str:
-    """The text of a study that stands by itself: that of its file, or of all that it extends put together.
+    """The self-contained text of a study: that of its file, or merged with the studies it extends.
 
-    Raises InputError if there is no such file, or it is no TOML.
+    Raises InputError if the file does not exist or is not TOML.
     """
     text = _text(name)
     if "extends" not in _parsed(name, text):
@@ -111,13 +111,13 @@ def study_text(name: str | Path) -> str:
 
 
 def content(name: str | Path, depth: int = 0) -> dict[str, Any]:
-    """What is in a study file and in those that it extends."""
+    """The content of a study file merged with the files it extends."""
     found = _parsed(name, _text(name))
     base = found.pop("extends", None)
     if base is None:
         return found
     if not isinstance(base, str) or depth == DEEPEST:
-        raise InputError(f"{name}: extends = {base!r:.80}: the name of another study is needed")
+        raise InputError(f"{name}: extends = {base!r:.80}: must be the name of another study")
     try:
         rest = with_shared_families(content(base if base in SHIPPED else Path(name).parent / base, depth + 1))
     except ValueError as error:
@@ -135,9 +135,9 @@ def _parsed(name: str | Path, text: str) -> dict[str, Any]:
 def _text(name: str | Path) -> str:
     if name in SHIPPED:
         return files("fluxeq.study").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    if not os.path.isfile(name):  # unlike that of pathlib, also of names that no file can have
+    if not os.path.isfile(name):  # unlike pathlib, accepts invalid file names
         raise InputError(f"study {str(name)!r}: choose {', '.join(SHIPPED)}, or the path of a TOML file")
     try:
-        return Path(name).read_text(encoding="utf-8-sig")  # some editors put a mark before the text
+        return Path(name).read_text(encoding="utf-8-sig")  # some editors write a byte-order mark
     except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not a TOML file, which is text in UTF-8 ({error})") from None
+        raise InputError(f"{name}: not a TOML file, which must be UTF-8 text ({error})") from None

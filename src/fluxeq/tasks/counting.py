@@ -18,7 +18,7 @@ def number(ensemble: "Ensemble") -> np.ndarray:
 
 
 def rounds_to_it(output: "jax.Array", label: "jax.Array") -> "jax.Array":
-    """Whether the nearest whole number is the right one."""
+    """Whether the nearest integer is correct."""
     import jax.numpy as jnp
 
     return jnp.round(output[0]) == label[0]

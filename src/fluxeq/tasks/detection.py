@@ -1,4 +1,4 @@
-"""Detection of open worms: one logit for "there is one"; binary cross-entropy, accuracy of its sign."""
+"""Detection of open worms: the output is the logit of "open"; binary cross-entropy, accuracy of its sign."""
 
 from typing import TYPE_CHECKING
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
 
 
 def is_open(ensemble: "Ensemble") -> np.ndarray:
-    """1 where a configuration has an open worm, else 0; ``(n, 1)``."""
+    """1 for configurations with an open worm, else 0; ``(n, 1)``."""
     return (ensemble.n_worms > 0)[:, None]
 
 
 def cross_entropy(logit: "jax.Array", label: "jax.Array") -> "jax.Array":
-    """Binary cross-entropy of a logit, stable for large ones."""
+    """Binary cross-entropy of a logit, numerically stable."""
     import jax.numpy as jnp
 
     return jnp.maximum(logit, 0) - logit * label + jnp.log1p(jnp.exp(-jnp.abs(logit)))
 
 
 def probability(logit: "jax.Array") -> "jax.Array":
-    """The probability that a logit stands for."""
+    """The probability of a logit."""
     import jax
 
     return jax.nn.sigmoid(logit)
 
 
 def has_right_sign(logit: "jax.Array", label: "jax.Array") -> "jax.Array":
-    """Whether the more probable answer is the right one."""
+    """Whether the more probable class is correct."""
     return (logit[0] > 0) == (label[0] > 0.5)
 
 

@@ -1,4 +1,4 @@
-"""Regression of observables of closed configurations, as of (n, |phi|^2): mean squared error over all of them."""
+"""Regression of observables of closed configurations, such as (n, |phi|^2), with the mean squared error."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def regression(name: str, observables: Sequence[str | Target]) -> Task:
-    """The task to predict observables, by their names in ``fluxeq.observables``; densities, unless given as targets."""
+    """The task of predicting observables, by name in ``fluxeq.observables``; densities unless given as targets."""
     targets = tuple(each if isinstance(each, Target) else Target(each) for each in observables)
 
     def labels(ensemble: "Ensemble") -> np.ndarray:

@@ -1,7 +1,7 @@
-"""What a network is to say of a configuration, and how that is scored: the class of all tasks, and their registry.
+"""Learning tasks: what networks predict for a configuration and how predictions are scored; the registry of tasks.
 
-A task is an instance of ``Task`` under a name in ``fluxeq.tasks``. Losses act on what the network returns, so that they
-may be stable where the prediction itself is not: the logit of a probability.
+A task is an instance of ``Task`` registered in ``fluxeq.tasks``. Losses act on the output of the network, such as a
+logit instead of a probability, for numerical stability.
 """
 
 from collections.abc import Callable
@@ -20,49 +20,49 @@ if TYPE_CHECKING:
     from fluxeq.data.ensembles import Ensemble
 
 Nature = Literal["intensive", "extensive", "presence"]
-"""How a target belongs to the lattice: a density, a sum over sites, or whether there is one of something."""
+"""Dependence of a target on the lattice: a density, a sum over sites, or the presence of something."""
 POOLING: dict[Nature, Literal["average", "sum", "maximum"]] = {
     "intensive": "average",
     "extensive": "sum",
     "presence": "maximum",
 }
-"""The global pooling that is right on every lattice."""
+"""The global pooling that is correct on every lattice."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One number that a network is to predict."""
+    """One number predicted by a network."""
 
     name: str
-    """That of an observable, or of what is counted."""
+    """Name of an observable, or of what is counted."""
     nature: Nature = "intensive"
-    """A density, a sum over sites, or whether there is one of something: what the global pooling follows."""
+    """Density, sum over sites, or presence of something; determines the global pooling."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Targets, data, loss and metric; the functions of outputs act on one configuration's ``(n_targets,)``."""
+    """Targets, data, loss and metric. Functions of outputs act on ``(n_targets,)``, one configuration."""
 
     name: str
-    """Of its entry point in ``fluxeq.tasks``, or where it is: ``package.module:NAME``."""
+    """Name of its entry point in ``fluxeq.tasks``, or ``package.module:NAME``."""
     targets: tuple[Target, ...]
-    """What is predicted, in order."""
+    """The predicted numbers, in order."""
     labels: "Callable[[Ensemble], np.ndarray]"
     """The targets of every configuration of an ensemble, ``(n, n_targets)``."""
     loss: "Callable[[jax.Array, jax.Array], jax.Array]"
-    """Output and label to the loss of each target ``(n_targets,)``, not negative."""
+    """Maps output and label to the non-negative loss of each target, ``(n_targets,)``."""
     unit: str
-    """Of the loss, in words."""
+    """Unit of the loss, in words."""
     predicts: str
-    """What the prediction is, in words."""
+    """Description of the prediction, in words."""
     value: "Callable[[jax.Array], jax.Array]" = lambda output: output
-    """Output of the network to what it predicts, in the units of the label."""
+    """Maps the output of the network to the prediction, in units of the label."""
     correct: "Callable[[jax.Array, jax.Array], jax.Array] | None" = None
-    """Output and label to whether it is right; None where there is no right or wrong."""
+    """Maps output and label to whether the output is correct; None for tasks without an accuracy."""
     counts_worms: bool = False
-    """Whether its data have given numbers of open worms, each of which is scored by itself; else they are closed."""
+    """Whether its data have given numbers of open worms, which are scored separately; otherwise data are closed."""
     least_squares: bool = False
-    """Whether the loss is the squared error of the output, which Levenberg-Marquardt steps need."""
+    """Whether the loss is the squared error of the output, as required for Levenberg-Marquardt steps."""
 
     @property
     def target_names(self) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class Task:
         return np.asarray(jax.vmap(self.value)(outputs), dtype=np.float64)
 
     def accuracy(self, outputs: Any, labels: Any) -> float | None:
-        """The share of configurations for which the output is right; None where there is no right or wrong."""
+        """The fraction of configurations with correct output; None for tasks without an accuracy."""
         import jax
 
         return None if self.correct is None else float(np.mean(np.asarray(jax.vmap(self.correct)(outputs, labels))))
@@ -100,7 +100,7 @@ def squared_error(output: "jax.Array", label: "jax.Array") -> "jax.Array":
 
 def _require_task(name: str, found: Any) -> Task:
     if not isinstance(found, Task) or not found.targets:
-        raise InputError(f"task {name!r}: an instance of fluxeq.Task with at least one target is needed")
+        raise InputError(f"task {name!r}: must be an instance of fluxeq.Task with at least one target")
     return found
 
 

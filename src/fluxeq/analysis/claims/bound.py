@@ -1,4 +1,4 @@
-"""A number with its 95 % interval, held against a threshold: on the right side of it, on the other, or undecided."""
+"""Comparison of a number and its 95 % interval with thresholds: holds, does not hold, or undecided."""
 
 import math
 from collections.abc import Sequence
@@ -7,24 +7,24 @@ from typing import NamedTuple
 from fluxeq.analysis.spread import Interval
 
 ABOVE_ZERO = math.nextafter(0.0, 1.0)
-"""The least that is more than nothing: accuracies may be equal."""
+"""The smallest positive number, for a strict inequality: accuracies may be equal."""
 
 
 class Bound(NamedTuple):
-    """What a claim wants of a number: that it lies from ``least`` to ``most``."""
+    """The requirement of a claim that a number lie between ``least`` and ``most``."""
 
     name: str
     interval: Interval
     n: int
-    """Instances that the interval comes from; of one, nothing is known."""
+    """Number of instances behind the interval; a single one gives no interval."""
     least: float = -math.inf
     most: float = math.inf
     value: float = math.nan
-    """The number itself, of all instances."""
+    """The number, from all instances."""
 
     @property
     def wanted(self) -> str:
-        """Where a claim wants it, in words; empty if anywhere."""
+        """The required range in words; empty if unbounded."""
         strictly_above = self.least == ABOVE_ZERO
         least = "above 0" if strictly_above else f"at least {self.least:.3g}" if self.least > -math.inf else ""
         most = f"at most {self.most:.3g}" if self.most < math.inf else ""
@@ -32,7 +32,7 @@ class Bound(NamedTuple):
 
     @property
     def holds(self) -> bool | None:
-        """Whether the whole interval is where the claim wants it; None if only a part of it is, or there is none."""
+        """Whether the whole interval is in the required range; None if only a part is, or there is no interval."""
         low, high = self.interval
         if self.n < 2 or math.isnan(low) or math.isnan(high):
             return None
@@ -42,13 +42,13 @@ class Bound(NamedTuple):
 
 
 def all_hold(bounds: Sequence[Bound]) -> bool | None:
-    """False if one does not hold, else None if one is undecided, else True."""
+    """False if any bound does not hold, else None if any is undecided, else True."""
     found = [bound.holds for bound in bounds]
     return False if False in found else None if None in found else True
 
 
 def undecided(bounds: Sequence[Bound]) -> str:
-    """What would decide those that are undecided, in words."""
+    """The undecided bounds and the reason, in words."""
     names = [bound.name for bound in bounds if bound.holds is None]
     few = any(bound.n < 2 for bound in bounds if bound.holds is None)
     why = "one instance has no interval" if few else "the interval contains the threshold"

@@ -1,15 +1,15 @@
-"""What a claim is, the registry of them, and the judgement of all on a run, in the order of the paper.
+"""Claims, their registry, and their judgement on a run, in the order of the paper.
 
     loss of a family     = median over its instances of the mean loss over all targets and configurations of the tests
     accuracy of a family = likewise
     [a ... b]            = 95 % of the bootstrap over instances
 
-Each claim is judged twice, on the families whose layers are fixed beforehand and on those that searches find. It holds
-if the whole interval is on the right side of the threshold, does not if it is on the other, else it is undecided.
+Each claim is judged twice, for families with fixed layers and for those found by searches. It holds if the whole
+interval satisfies the threshold, does not hold if the whole interval violates it, and is undecided otherwise.
 
-A claim is an instance of ``Claim`` under its id in ``fluxeq.claims``. Every threshold is a constant of its module,
-fixed beforehand, with its reason; none is a setting. Verified on a made-up run on which all claims hold, for each claim
-on one that violates it, on one that leaves it undecided, and on one that lacks its data.
+A claim is an instance of ``Claim`` registered by its id in ``fluxeq.claims``. Every threshold is a constant of its
+module, fixed beforehand, with its reason; none is a setting. Verified on a synthetic run on which all claims hold, and
+for each claim on runs that violate it, leave it undecided, or lack its data.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,16 +30,16 @@ _IN_WORDS: dict[bool | None, Word] = {True: "holds", False: "does not hold", Non
 
 
 class Verdict(NamedTuple):
-    """What was measured, in words, and whether the claim holds; None where that is undecided."""
+    """The measurement in words, and whether the claim holds; None if undecided."""
 
     measured: str
     holds: bool | None
     bounds: Sequence[Bound] = ()
-    """The numbers, and where the claim wants them."""
+    """The numbers and their required ranges."""
 
 
 def verdict(measured: str, bounds: Sequence[Bound]) -> Verdict:
-    """That of a claim which wants all of these; what is undecided is told. Raises InputError if there are none."""
+    """The verdict of a claim that requires all bounds; reports undecided ones. Raises InputError if there are none."""
     if not bounds:
         raise InputError(f"{measured}: nothing to compare")
     holds = all_hold(bounds)
@@ -48,38 +48,38 @@ def verdict(measured: str, bounds: Sequence[Bound]) -> Verdict:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper, or of anybody else, and how it is judged."""
+    """A statement, such as one of the paper, and how it is judged."""
 
     id: str
     statement: str
     paper: str
     """The paper's number or words."""
     judge: Callable[[Results], Verdict]
-    """Takes the results of one protocol. Raises InputError if the run lacks the data."""
+    """Judges the results of one protocol. Raises InputError if the run lacks the data."""
     section: str = ""
-    """The section of a study that it is about; empty if it is about all of them."""
+    """The section of the study concerned; empty for all."""
     quantity: str = ""
-    """What its numbers are."""
+    """Description of its numbers."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim and what a run says of it under one protocol: a row of ``claims.json``."""
+    """The result of a claim on a run under one protocol: an entry of ``claims.json``."""
 
     id: str
     protocol: str
     statement: str
     paper: str
     measured: str
-    """The numbers of this run; where it lacks them, which."""
+    """The numbers of this run, or those missing."""
     verdict: Word
 
 
 def _require_claim(name: str, found: Any) -> Claim:
     if not isinstance(found, Claim):
-        raise InputError(f"claim {name!r}: an instance of fluxeq.analysis.claims.Claim is needed")
+        raise InputError(f"claim {name!r}: must be an instance of fluxeq.analysis.claims.Claim")
     if ":" not in name and found.id != name:
-        raise InputError(f"claim {name!r}: calls itself {found.id!r}; one name is needed")
+        raise InputError(f"claim {name!r}: its id is {found.id!r}; the names must agree")
     return found
 
 
@@ -89,14 +89,14 @@ CLAIMS: Registry[Claim] = Registry("claim", "claims", _require_claim, *_PAPER)
 
 
 def judge(run: Path) -> list[Judgement]:
-    """All claims in their order, each under both protocols; those that the run has no numbers for are not run."""
+    """All claims in order, each under both protocols; claims without data in the run are "not run"."""
     results = Results(run)
     of = {protocol: results.of(protocol) for protocol in PROTOCOLS}
     return [judged(CLAIMS[name], of[protocol]) for name in CLAIMS for protocol in PROTOCOLS]
 
 
 def judged(claim: Claim, results: Results) -> Judgement:
-    """One claim on the results of one protocol."""
+    """Judge one claim on the results of one protocol."""
     word: Word
     try:
         if claim.section and not results.families(claim.section):
@@ -109,7 +109,7 @@ def judged(claim: Claim, results: Results) -> Judgement:
 
 
 def numbers_of(claim: Claim, results: Results) -> Sequence[Bound]:
-    """The numbers that a claim is judged by on the results of one protocol; none if the run lacks them."""
+    """The numbers on which a claim is judged under one protocol; empty if the run lacks them."""
     try:
         return claim.judge(results).bounds
     except InputError:

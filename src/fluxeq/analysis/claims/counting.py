@@ -1,4 +1,4 @@
-"""The claims on the counting of open worms."""
+"""Claims on the counting of open worms."""
 
 from functools import partial
 
@@ -15,9 +15,9 @@ from fluxeq.lattice import named
 SECTION = "counting"
 
 GOOD, FAILS = 0.95, 0.8
-"""C1: accuracy of a good performance, and one that is not: one count in five is wrong."""
+"""C1: accuracy of a good performance, and of a failure, at which one count in five is wrong."""
 SMALL_NUMBERS = (1, 2, 3)
-"""C1: small numbers of worms: above the 0, and clearly below the 5, of the training set."""
+"""C1: small numbers of worms, between the 0 and the 5 of the training set."""
 
 
 def _counts_every_number(results: Results) -> Verdict:
@@ -37,7 +37,7 @@ def _counts_every_number(results: Results) -> Verdict:
 
 
 def _counts_without_error(results: Results) -> Verdict:
-    """That of the instances at hand, so that it has no interval."""
+    """Judges the given instances, so there is no interval."""
     rows = select(results.final(SECTION), family=reference(results, SECTION))
     worst = instance_scores(rows, "accuracy", ["shape"]).groupby("shape")["accuracy"].min()
     worst = worst.sort_index(key=sizes)

@@ -1,4 +1,4 @@
-"""The claims on the detection of an open worm."""
+"""Claims on the detection of an open worm."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,9 +16,9 @@ from fluxeq.lattice import named
 SECTION = "detection"
 
 CLOSE = 0.05
-"""D1, D2: difference of accuracies that is small; some times the statistical error of 1000 configurations."""
+"""D1, D2: difference of accuracies that counts as small; a few statistical errors of 1000 configurations."""
 SUCCESSFUL = 0.9
-"""D4: accuracy of a model that has learned the task; what the others react to says nothing about detection."""
+"""D4: accuracy of a model that has learned the task; the responses of others say nothing about detection."""
 ONE_SIDED = 0.5
 """D4: selectivity of a model that reacts to one violation only: one response is at least three times the other."""
 
@@ -65,7 +65,7 @@ def _largest_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _loss_with_size(medians: np.ndarray) -> np.ndarray:
-    """How much more accurate it is on the smallest lattice than on the largest."""
+    """Accuracy on the smallest lattice minus that on the largest."""
     return medians[..., 0] - medians[..., -1]
 
 

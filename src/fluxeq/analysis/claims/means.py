@@ -1,9 +1,8 @@
 """The claim that EQ follows the means of n and |phi|^2 at all couplings and lattices.
 
-Prediction and truth of a test set are means over the same configurations, whose fluctuations they share: what the
-network adds is their difference, which has a much smaller error of its own. It is held against the Monte-Carlo error of
-the truth. Whether the truth of the test sets is true is asked apart: of a reference that shares no configurations with
-them.
+Prediction and truth of a test set are means over the same configurations and share their fluctuations. Their difference
+therefore has a much smaller error; it is compared with the Monte Carlo error of the truth. Whether the test sets are
+sampled correctly is checked separately against an independent reference.
 """
 
 import math
@@ -24,11 +23,11 @@ from fluxeq.theory import written
 SECTION = "regression"
 
 CONSTANT_SERIES = 0.01
-"""R4: tolerance where the Monte-Carlo series is constant and has no error; on the scale of figure 3, invisible."""
+"""R4: tolerance if the Monte Carlo series is constant and has no error; invisible on the scale of figure 3."""
 ONSET = 0.1
-"""R4: the share of n at the largest mu that marks the onset; above the noise of the vacuum, below the linear rise."""
+"""R4: fraction of n at the largest mu that defines the onset; above the noise of the vacuum, below the linear rise."""
 UNLIKELY = 0.01
-"""R4: chance that so many points are outside of their errors, from which on the truth is not believed."""
+"""R4: probability of so many points outside their errors below which the truth is rejected."""
 
 
 def _follows(results: Results) -> Verdict:
@@ -54,14 +53,14 @@ def _follows(results: Results) -> Verdict:
 
 
 def _intervals(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Of the mean difference of prediction and truth at each point; infinite if nothing was predicted."""
+    """Intervals of the mean difference of prediction and truth at each point; infinite without a prediction."""
     error = norm.ppf((1 + CONFIDENCE) / 2) * rows["bias_error"].fillna(0.0)
     bias = rows["bias"].fillna(np.inf)
     return bias - error, bias + error
 
 
 def _differences(rows: pd.DataFrame) -> list[Bound]:
-    """What the claim wants of the mean differences, in units of what is allowed: Monte-Carlo errors."""
+    """Bounds on the mean differences, in units of the Monte Carlo error."""
     tolerance = rows["truth_error"].where(rows["truth_error"] > 0, CONSTANT_SERIES)
     low, high = _intervals(rows)
     names = rows["target"] + " on " + rows["shape"] + ", mu = " + rows["mu"].map(written)
@@ -72,7 +71,7 @@ def _differences(rows: pd.DataFrame) -> list[Bound]:
 
 
 def _bias(rows: pd.DataFrame) -> str:
-    """Where the predictions are too high and too low on average, and by how much at most."""
+    """At how many points the predictions are too high or too low on average, and the largest bias."""
     low, high = _intervals(rows)
     parts = []
     for target, of in rows.groupby("target", sort=False):
@@ -88,9 +87,9 @@ def _bias(rows: pd.DataFrame) -> str:
 
 
 def _agreement(results: Results, rows: pd.DataFrame) -> tuple[str, bool]:
-    """Whether the predictions agree with means that share nothing with the test sets, as far as errors are known.
+    """Whether the predictions agree with independent means, at points with known errors.
 
-    A point disagrees if any target is outside, at a level that lets one in 20 points be so by chance.
+    A point disagrees if any target is outside, at a level expected by chance for one in 20 points.
     """
     try:
         there = results.reference(SECTION)
@@ -98,10 +97,10 @@ def _agreement(results: Results, rows: pd.DataFrame) -> tuple[str, bool]:
         return "no independent truth in this run", True
     keys = [name for name in there if name not in ("value", "error", "source")]
     both = rows.merge(there[[*keys, "value", "error"]], on=keys)
-    both = both[(both["truth_error"] > 0) & both["error"].notna()]  # exact means have an error, of 0
+    both = both[(both["truth_error"] > 0) & both["error"].notna()]  # exact means have error 0
     n_targets = rows["target"].nunique()
     distance = (both["mean"] - both["value"]).abs() / np.hypot(both["truth_error"], both["error"])
-    outside = ~(distance <= norm.ppf(1 - (1 - CONFIDENCE) / n_targets / 2))  # also where nothing was predicted
+    outside = ~(distance <= norm.ppf(1 - (1 - CONFIDENCE) / n_targets / 2))  # also without a prediction
     points = outside.groupby([both[key] for key in keys if key != "target"]).any()
     most = int(binom.ppf(1 - UNLIKELY, len(points), 1 - CONFIDENCE)) if len(points) else 0
     told = f"{points.sum()} of {len(points)} points disagree with an independent truth (by chance up to {most})"
@@ -109,7 +108,7 @@ def _agreement(results: Results, rows: pd.DataFrame) -> tuple[str, bool]:
 
 
 def _onsets(rows: pd.DataFrame) -> tuple[float, float | None, float]:
-    """The mu where n sets in, true and predicted, and the smallest step of mu. InputError if the truth has no onset."""
+    """True and predicted mu of the onset of n, and the smallest step of mu. InputError if the truth has no onset."""
     rows = rows.sort_values("mu")
     mu = rows["mu"].to_numpy()
     truth = _onset(mu, rows["truth"].to_numpy())
@@ -119,7 +118,7 @@ def _onsets(rows: pd.DataFrame) -> tuple[float, float | None, float]:
 
 
 def _onset(mu: np.ndarray, n: np.ndarray) -> float | None:
-    """Where n first crosses its threshold, by linear interpolation; None if it is above it from the start, or never."""
+    """First crossing of the threshold by n, linearly interpolated; None if n starts above it or never reaches it."""
     threshold = ONSET * n[-1]
     above = np.flatnonzero(n >= threshold)
     if not n[-1] > 0 or above[0] == 0:

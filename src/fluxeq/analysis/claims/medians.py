@@ -1,6 +1,6 @@
-"""Losses and accuracies of the families that a claim compares: medians over instances, with their intervals, in words.
+"""Medians over instances of losses and accuracies, with intervals, for the claims that compare families.
 
-The reference of a protocol is its first EQ family without augmentation; it is compared with every family of ST and FL.
+The reference of a protocol is its first EQ family without augmentation; it is compared with all families of ST and FL.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,18 +16,18 @@ from fluxeq.errors import InputError
 from fluxeq.theory import written
 
 REFERENCE, BROKEN = "EQ", ("ST", "FL")
-"""The architecture with the symmetry, and those that break it."""
+"""The symmetric architecture, and those that break the symmetry."""
 
 
 def reference(results: Results, section: str) -> str:
-    """The family that the others are compared with. Raises InputError if there is none."""
+    """The reference family. Raises InputError if there is none."""
     return _some(results, section, REFERENCE, augmentation=False)[0]
 
 
 def others(
     results: Results, section: str, architectures: Sequence[str] = BROKEN, *, augmentation: bool = False
 ) -> list[str]:
-    """All families of the architectures. Raises InputError if one of these has none."""
+    """All families of the architectures. Raises InputError if an architecture has none."""
     return [name for found in architectures for name in _some(results, section, found, augmentation=augmentation)]
 
 
@@ -45,23 +45,23 @@ def losses(rows: pd.DataFrame, family: str) -> np.ndarray:
 
 
 class Factor(NamedTuple):
-    """How many times larger one loss is than another."""
+    """Ratio of two losses."""
 
     value: float
     interval: Interval
     n: int
-    """Instances of the smaller of the two samples."""
+    """Number of instances of the smaller sample."""
 
     def __str__(self) -> str:
         return f"{self.value:.3g}{self.interval}"
 
     def bound(self, name: str, *, least: float = -np.inf, most: float = np.inf) -> Bound:
-        """What a claim wants of it."""
+        """The bound on the ratio required by a claim."""
         return Bound(name, self.interval, self.n, least, most, self.value)
 
 
 def factor(larger: np.ndarray, smaller: np.ndarray) -> Factor:
-    """The ratio of two medians over instances; infinite over zero, and not a number where both are 0 or infinite."""
+    """The ratio of two medians over instances; infinite over zero, and NaN if both are 0 or infinite."""
     return Factor(float(_ratio(larger, smaller)), interval(_ratio, larger, smaller), min(len(larger), len(smaller)))
 
 
@@ -71,14 +71,14 @@ def _ratio(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:
 
 
 class Scores(NamedTuple):
-    """What the instances of some families reach at each of some places, as couplings, lattices or numbers of worms."""
+    """Scores of the instances of families as a function of a coupling, the lattice or the number of worms."""
 
     table: pd.DataFrame
-    """A row for each place; a column for each instance of each family, the family first."""
+    """One row per value; one column per instance of each family, the family first."""
 
     @classmethod
     def of(cls, rows: pd.DataFrame, value: str, by: str, families: Sequence[str]) -> "Scores":
-        """At every place that all of the families were tested at. Raises InputError if there is none."""
+        """Scores at all values at which all families were tested. Raises InputError if there is none."""
         scores = pd.concat(instance_scores(select(rows, family=name), value, [by]) for name in families)
         table = scores.pivot(index=by, columns=["family", "instance"], values=value)
         table = table[list(families)].dropna().sort_index(key=sizes if by == "shape" else None)
@@ -87,18 +87,18 @@ class Scores(NamedTuple):
         return cls(table)
 
     def __str__(self) -> str:
-        """The places, then the medians of each family with their intervals."""
+        """The values, then the medians of each family with their intervals."""
         places = (written(place) if isinstance(place, float) else str(place) for place in self.table.index)
         listed = (f"{name} {', '.join(self._listed(name))}" for name in self.families)
         return f"{', '.join(places)}: {'; '.join(listed)}"
 
     @property
     def families(self) -> list[str]:
-        """Their names."""
+        """Names of the families."""
         return list(self.table.columns.unique("family"))
 
     def bound(self, name: str, statistic: Callable[..., np.ndarray], *families: str, **wanted: Any) -> Bound:
-        """What a claim wants of a statistic of medians ``(..., places)``, one array for each family; see ``Bound``."""
+        """The bound on a statistic of medians ``(..., values)``, one array per family; see ``Bound``."""
         tables = [self.table[family].to_numpy() for family in families]
 
         def of_instances(*drawn: np.ndarray) -> np.ndarray:

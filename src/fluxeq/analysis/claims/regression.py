@@ -1,4 +1,4 @@
-"""The claims that compare losses of the regression of n and |phi|^2."""
+"""Claims on losses of the regression of n and |phi|^2."""
 
 import math
 from functools import partial
@@ -14,22 +14,22 @@ from fluxeq.lattice import named
 from fluxeq.theory import written
 
 SECTION, PUBLISHED = "regression", "zhou"
-"""The section of the claims, and that of the network of Zhou et al., Phys. Rev. D 100 (2019) 011501."""
+"""The section of the claims, and that with the network of Zhou et al., Phys. Rev. D 100 (2019) 011501."""
 
 CLEARLY = 10
-"""R1, R3: how many times lower a loss must be to be clearly better; the paper has no number."""
+"""R1, R3: factor by which a loss must be lower to be clearly better; the paper gives no number."""
 FROM_SIZE = 500
-"""R2: the training-set size from which gains are counted; below it, luck with single configurations decides."""
+"""R2: smallest training-set size for gains; below it, single configurations dominate."""
 GAINS, HARDLY_GAINS = 10, 3
-"""R2: the factor that EQ gains at least, and the one that ST and FL stay below; the paper has no numbers."""
+"""R2: minimum gain of EQ, and maximum gain of ST and FL; the paper gives no numbers."""
 ABOUT_THREE_ORDERS = 100
-"""R5: the paper says "about three orders of magnitude", read off a figure; one order of slack."""
+"""R5: the paper says "about three orders of magnitude", read off a figure; one order of tolerance."""
 TWO_ORDERS = 100
 """R6: as in the paper."""
 
 
 def _beats(results: Results, *, augmentation: bool) -> Verdict:
-    """EQ against every ST and FL, the latter with or without augmentation, on the training lattice."""
+    """EQ against all ST and FL, these with or without augmentation, on the training lattice."""
     shape, eq = named(results.section(SECTION).shape), reference(results, SECTION)
     rows = results.final(SECTION, shape=shape)
     own = losses(rows, eq)

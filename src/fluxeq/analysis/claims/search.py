@@ -1,4 +1,4 @@
-"""The claim on the searches: which sizes of networks they prefer, over all sections that have one."""
+"""The claim on the sizes of networks preferred by searches, over all sections with a search."""
 
 from fluxeq.analysis.claims.bound import Bound
 from fluxeq.analysis.claims.claim import Claim, Verdict
@@ -9,11 +9,11 @@ from fluxeq.errors import InputError
 SMALLEST_NETWORK, LARGEST_NETWORK = 1e2, 1e5
 """S1: as in the paper."""
 EXACT = 2
-"""S1: as many instances as an interval needs."""
+"""S1: nominal number of instances, so that a number without statistical error counts as decided."""
 
 
 def _prefers_small_networks(results: Results) -> Verdict:
-    """That of the networks at hand, so that it has no interval."""
+    """Judges the given networks, so there is no interval."""
     parts: list[str] = []
     bounds: list[Bound] = []
     for section, settings in results.study.tasks.items():
@@ -32,7 +32,7 @@ def _prefers_small_networks(results: Results) -> Verdict:
 
 
 def _bound(name: str, n_parameters: float) -> Bound:
-    """What the claim wants of the size of a network, which has no error."""
+    """The bound on the size of a network, which has no error."""
     size = float(n_parameters)
     return Bound(name, Interval(size, size), EXACT, SMALLEST_NETWORK, LARGEST_NETWORK, size)
 

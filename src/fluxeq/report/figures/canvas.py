@@ -1,4 +1,4 @@
-"""The paper that figures are drawn on: the style of the package, panels, and files that are equal for equal numbers."""
+"""Common basis of figures: plot style, panels, and reproducible output files."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -14,16 +14,16 @@ from matplotlib.figure import Figure
 from fluxeq.system.files import whole
 
 STYLE = ["default", "fluxeq.report.figures.fluxeq"]
-"""Matplotlib's defaults, then ``fluxeq.mplstyle`` as a resource of this package."""
+"""Matplotlib's defaults, then ``fluxeq.mplstyle`` of this package."""
 WIDTH = 5.2
-"""Inches; a figure that fills a column and a half of a journal."""
+"""Inches; one and a half columns of a journal."""
 FURTHER_WIDTH = 4.4
-"""Of each column of panels, where there are several."""
+"""Width per column of panels, if there are several."""
 NO_DATES = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}, "png": {"Software": None}}
 
 
 def styled(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame], Figure]:
-    """The same drawing in the style of the package, whatever the settings of the user are."""
+    """Decorator that applies the style of the package, independent of user settings."""
 
     @wraps(draw)
     def in_style(numbers: pd.DataFrame) -> Figure:
@@ -44,8 +44,7 @@ def panels(
 ) -> tuple[Figure, np.ndarray]:
     """A figure of ``(rows, columns)`` panels of ``height`` inches (on average, with ``ratios``).
 
-    They are on one horizontal axis, unless ``sharex`` is false; ``sharey`` makes the vertical axes equal, those of a
-    row or all of them.
+    Panels share the horizontal axis unless ``sharex`` is false; ``sharey`` shares the vertical axes of a row or of all.
     """
     width = WIDTH if columns == 1 else FURTHER_WIDTH * columns
     figure = Figure(figsize=(width, rows * height + 1.1), layout="constrained")
@@ -53,8 +52,8 @@ def panels(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure in the format of the suffix, pdf or png; the file holds neither date nor version."""
-    kind, picture = path.suffix[1:], io.BytesIO()  # in memory: on a full disk matplotlib fails with errors of its own
+    """Write the figure as pdf or png according to the suffix, without date or version."""
+    kind, picture = path.suffix[1:], io.BytesIO()  # in memory: on a full disk matplotlib raises other errors
     with matplotlib.style.context(STYLE):
         figure.savefig(picture, format=kind, metadata=NO_DATES[kind])
     with whole(path) as temporary:

@@ -1,4 +1,4 @@
-"""Figures 4, 6 and 7: all families of a section side by side, against one column of the scores."""
+"""Figures 4, 6 and 7: comparison of all families of a section as a function of one column of the scores."""
 
 from collections.abc import Collection
 from functools import partial
@@ -27,9 +27,9 @@ AXES = {
 def comparison(
     name: str, section: str, by: str, labels: dict[str, str], caption: str, paper: str, height: float = 2.1
 ) -> Figure:
-    """A panel for each quantity with a label, loss or accuracy, over the instances trained on the most configurations.
+    """A figure with one panel per quantity (loss or accuracy) for the largest training set.
 
-    Against the shape: families that are not bound to one lattice; against any other column: on the training lattice.
+    As a function of the shape, families that work on any lattice are shown; otherwise, all on the training lattice.
     """
 
     def shows(study: Study) -> bool:
@@ -68,7 +68,7 @@ def comparison(
 
     return Figure(
         name,
-        f"{caption} Families stand side by side at each place.",
+        f"{caption} Families are shifted horizontally for visibility.",
         paper,
         shows,
         numbers,

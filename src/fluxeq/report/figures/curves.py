@@ -1,4 +1,4 @@
-"""Learning curves of trained models: the loss of every epoch, training thin and validation thick."""
+"""Learning curves of trained models: training (thin) and validation loss (thick) per epoch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,20 +12,20 @@ from fluxeq.errors import InputError
 from fluxeq.report.figures.canvas import STYLE, WIDTH, save
 
 MOST_NAMES = 12
-"""In a legend."""
+"""Maximum number of names in a legend."""
 
 
 def save_curves(files: Sequence[Path], path: Path) -> None:
-    """Draw the curves of model files, or curves as they are, with the epoch of the least validation loss marked.
+    """Plot the curves of model files or curve files; the epoch with the lowest validation loss is marked.
 
-    Raises InputError for a picture of another kind, and a file that is no learning curve.
+    Raises InputError for an unsupported image format, and for a file that is not a learning curve.
     """
     if path.suffix not in (".png", ".pdf"):
-        raise InputError(f"output {str(path)!r}: a picture is a .png or a .pdf")
+        raise InputError(f"output {str(path)!r}: must end in .png or .pdf")
     tables = {file: learning_curve(file) for file in files}
     for file, table in tables.items():
         if not (table["validation_loss"] > 0).any():
-            raise InputError(f"{file}: holds no loss that could be drawn")
+            raise InputError(f"{file}: no finite loss to draw")
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(WIDTH + 1.5, 3.4), layout="constrained")
         axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Figure 1, measured: the layers of every network, and how far each is from translational symmetry.
+"""Figure 1, with measurements: the layers of every network, and its violation of translational symmetry.
 
     error = max over translations T of |net(T x) - net(x)| / max |net(x)|
 
@@ -26,15 +26,15 @@ from fluxeq.report.figures.looks import KNOWN
 from fluxeq.study.study import Study
 
 ROUNDING = 1e-9
-"""An error below this is rounding of float64 in a deep sum; broken symmetries are five orders and more above it."""
+"""Errors below this are float64 rounding errors; broken symmetries are at least five orders of magnitude larger."""
 LEAST = 1e-17
-"""Where an error of 0 is drawn."""
+"""Position at which an error of 0 is drawn."""
 MARKERS = "osD^vPX*"
-"""Of the tasks, in turn."""
+"""Markers of the tasks."""
 ROW, BOX, NAME, ERRORS = 0.46, 0.92, 1.9, 2.9
-"""Inches: the height of a network; the widths of a layer, of the names and of the panel of errors."""
+"""Inches: height of a network; widths of a layer, of the names and of the panel of errors."""
 BREAKS = {"stride": KNOWN["ST"][0].colour, "flatten": KNOWN["FL"][0].colour}
-"""What breaks translations, and its colour."""
+"""Layers that break translations, with their colours."""
 
 
 def shows(study: Study) -> bool:
@@ -43,7 +43,7 @@ def shows(study: Study) -> bool:
 
 
 def numbers(run: Path) -> pd.DataFrame:
-    """One row per task and family, with its layers from the input on."""
+    """One row per task and family, with its layers starting from the input."""
     results = Results(run)
     table = results.measurement("translation")
     named = table[["task", "family"]].itertuples(index=False, name=None)
@@ -51,7 +51,7 @@ def numbers(run: Path) -> pd.DataFrame:
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """A row of boxes for each network, in which several tasks may share the layers, and its errors beside it."""
+    """Draw a row of boxes for each network (tasks may share it), with its errors to the right."""
     rows = numbers.assign(layers=numbers["layers"].where(numbers["layers"] != "", numbers["architecture"]))
     networks = [(*name, of) for name, of in rows.groupby(["family", "layers"], sort=False)]
     tasks = list(rows["task"].unique())
@@ -87,7 +87,7 @@ def _draw_layer(axes: Axes, x: float, line: int, layer: str) -> None:
 
 
 def _draw_errors(axes: Axes, line: int, row: dict[str, Any], marker: str) -> None:
-    """Filled: under all translations; open: under those by multiples of the stride, if there is one."""
+    """Filled: all translations; open: translations by multiples of the stride, if any."""
     for name, face, size in (("translation_error", "black", 5), ("residual_error", "none", 8)):
         if not (name == "residual_error" and row["stride"] == 1):
             at = max(row[name], LEAST) if np.isfinite(row[name]) else np.nan
@@ -129,11 +129,11 @@ def seen(numbers: pd.DataFrame) -> str:
 
 FIGURE = Figure(
     "fig1",
-    "Figure 1. The layers of every network from the input to the output, and how far translations change the output of "
-    "a trained one: over all translations, and over those by multiples of its strides. FL has no smaller group left. "
-    "All sites are pooled by average, maximum or sum, as the task asks where it is not named. An error of 0 is drawn "
+    "Figure 1. The layers of every network from input to output, and the largest change of the output of a trained "
+    "network under all translations, and under those by multiples of its strides. FL has no residual symmetry. "
+    "Global pooling is average, maximum or sum, depending on the task where it is not named. An error of 0 is drawn "
     "at the left end. Double precision; the first instance of each family.",
-    "EQ is equivariant exactly, ST under multiples of its strides only, FL not at all.",
+    "EQ is exactly equivariant, ST only under multiples of its strides, FL not at all.",
     shows,
     numbers,
     draw,

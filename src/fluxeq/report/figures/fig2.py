@@ -1,7 +1,7 @@
-"""Figure 2: test loss against the size of the training set, on the training lattice over all mu of the test.
+"""Figure 2: test loss as a function of the training-set size, on the training lattice over all mu of the test.
 
-The first row compares all families without augmentation; each further one shows those of an architecture with it,
-beside EQ. A column for each protocol.
+The first row compares all families without augmentation; the others show the augmented families of one architecture
+together with EQ. One column per protocol.
 """
 
 from pathlib import Path
@@ -19,11 +19,11 @@ from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import Study
 
 SECTION, REFERENCE = "regression", "EQ"
-"""What is shown, and the architecture whose first family is in every panel."""
+"""The section shown, and the architecture whose first family is in every panel."""
 
 
 def shows(study: Study) -> bool:
-    """Whether there is a regression."""
+    """Whether the study has a regression."""
     return SECTION in study.tasks
 
 
@@ -53,7 +53,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
             axes.text(0.015, 0.04, title, transform=axes.transAxes)
         points.ticks_at(column[-1], numbers["n_training"])
         column[-1].set_xlabel("training configurations")
-    loss = "test loss (mean squared error\nof $n$ and $|\\phi|^2$, lattice units)"  # one panel is not higher than that
+    loss = "test loss (mean squared error\nof $n$ and $|\\phi|^2$, lattice units)"  # fits the height of one panel
     figure.supylabel(loss, fontsize="medium", multialignment="center")
     points.legend(figure, list(panels[0]), numbers, lines=True)
     return figure
@@ -66,8 +66,8 @@ def seen(numbers: pd.DataFrame) -> str:
 
 FIGURE = Figure(
     "fig2",
-    "Figure 2. Test loss on the training lattice, over all mu of the test, against the size of the training "
-    "set. Families stand side by side at each size.",
+    "Figure 2. Test loss on the training lattice, over all mu of the test, as a function of the training-set size. "
+    "Families are shifted horizontally for visibility.",
     "EQ lies far below ST and FL and improves with more data; ST and FL hardly do, augmented or not.",
     shows,
     numbers,

@@ -1,9 +1,9 @@
-"""Figure 3: n and |phi|^2 against mu on every lattice, Monte Carlo against the best EQ instance.
+"""Figure 3: n and |phi|^2 as functions of mu on every lattice, Monte Carlo and the best EQ instance.
 
-Trained at one mu on one lattice; the best instance is the one with the lowest loss there, among those that were trained
-on the most configurations. Errors are those of the Monte-Carlo means, and absent where the series is constant. Below,
-the mean difference of prediction and truth on the same configurations, in units of that error: a network predicts at
-the points of the test alone, so that no line joins them.
+The network is trained at one mu on one lattice; the best instance is the one with the lowest loss there, for the
+largest training set. Errors are those of the Monte Carlo means, and absent where the series is constant. Below, the
+mean difference of prediction and truth on the same configurations, in units of that error. Predictions exist at the
+test points only, so they are not joined by lines.
 """
 
 from pathlib import Path
@@ -28,15 +28,15 @@ from fluxeq.study.study import Study
 from fluxeq.theory import written
 
 SECTION, ARCHITECTURE = "regression", "EQ"
-"""What is shown: the first family of each protocol, without augmentation."""
+"""The section and architecture shown: the first family of each protocol, without augmentation."""
 QUANTITIES = {"n": r"particle density $n$", "phi2": r"$|\phi|^2$"}
 MARKERS = "osD^vPX*"
 LOOKS = (Look("#000000", "o"), Look("#CC79A7", "s"))
-"""Of the two quantities, none of which is a family."""
+"""Looks of the two quantities."""
 
 
 def shows(study: Study) -> bool:
-    """Whether an EQ network is trained for the regression, and tested at several mu."""
+    """Whether an EQ network is trained for the regression and tested at several mu."""
     section = study.tasks.get(SECTION)
     families = section.families.values() if section and "mu" in section.test.couplings else ()
     return any(family.architecture == "EQ" and not family.augmentation for family in families)
@@ -65,7 +65,7 @@ def numbers(run: Path) -> pd.DataFrame:
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """Open markers with errors for the truth, crosses for the prediction, one colour per lattice; deviations below."""
+    """Draw the truth as open markers with errors, predictions as crosses, one colour per lattice; deviations below."""
     protocols, shapes = points.by_protocol(numbers), list(numbers["shape"].unique())
     figure, panels = canvas.panels(3, len(protocols), 2.3, ratios=(3, 3, 1.8))
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(shapes)))
@@ -94,7 +94,7 @@ def _draw_lattice(axes: Axes, rows: pd.DataFrame, colour: np.ndarray, marker: st
 
 
 def _draw_deviations(axes: Axes, numbers: pd.DataFrame) -> None:
-    """Every lattice and mu, a colour and marker for each quantity, filled where the prediction is too high."""
+    """Draw deviations at every lattice and mu, filled if the prediction is too high."""
     axes.set_yscale("log")
     for quantity, (name, look) in zip(QUANTITIES, zip(QUANTITIES.values(), LOOKS, strict=True), strict=True):
         rows = numbers[(numbers["quantity"] == quantity) & (numbers["deviation"] != 0)]
@@ -111,7 +111,7 @@ def _draw_deviations(axes: Axes, numbers: pd.DataFrame) -> None:
 
 
 def _legend(figure: Picture, axes: Axes, shapes: list[str], colours: np.ndarray, trained: str) -> None:
-    """Put lattices into the first panel and all else below the panels."""
+    """Put lattices into the first panel and everything else below the panels."""
     style: dict[str, Any] = {"markerfacecolor": "none", "linestyle": ""}
     lattices = [
         Line2D([], [], color=colour, marker=marker, label=shape.replace("x", r"$\times$"), **style)
@@ -134,7 +134,7 @@ def _legend(figure: Picture, axes: Axes, shapes: list[str], colours: np.ndarray,
 
 
 def seen(numbers: pd.DataFrame) -> str:
-    """How the truth runs on the largest lattice, and how far the predictions are from it at most, in words."""
+    """The range of the truth on the largest lattice, and the largest deviation of the predictions, in words."""
     parts, last = [], numbers[numbers["shape"] == numbers["shape"].iloc[-1]].sort_values("mu")
     for quantity, of in last.groupby("quantity", sort=False):
         first, end = of.iloc[0], of.iloc[-1]
@@ -151,9 +151,9 @@ def seen(numbers: pd.DataFrame) -> str:
 
 FIGURE = Figure(
     "fig3",
-    "Figure 3. Density and |phi|^2 against mu for every lattice: Monte-Carlo means with errors, and the mean "
-    "predictions of the best EQ instance, which was trained at one mu and one lattice size. Below, the mean difference "
-    "of the two on the same configurations, over the error of the Monte-Carlo mean.",
+    "Figure 3. Density and |phi|^2 as functions of mu for every lattice: Monte Carlo means with errors, and the mean "
+    "predictions of the best EQ instance, trained at one mu and one lattice size. Below, the mean difference of the "
+    "two on the same configurations, divided by the error of the Monte Carlo mean.",
     "The predictions stay very close to the true values at every mu and size, and show the onset on 200x10.",
     shows,
     numbers,

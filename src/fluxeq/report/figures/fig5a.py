@@ -1,7 +1,7 @@
 """Figure 5a: a configuration with an open worm, and the violations of flux conservation at its ends.
 
-Links are coloured by k of the configuration without the worm; arrows show what the worm adds, those against the
-direction of a link lower k there. A link that leaves the lattice ends on an open circle, the periodic image of a site.
+Links are coloured by k of the configuration without the worm; arrows show the flux of the worm, which lowers k if
+opposite to the link. A link that leaves the lattice ends on an open circle, the periodic image of a site.
 """
 
 from pathlib import Path
@@ -34,12 +34,12 @@ def shows(study: Study) -> bool:
 
 
 def numbers(run: Path) -> pd.DataFrame:
-    """One row per site: the fluxes on its two links, its divergence, and what the worm adds on the links."""
+    """One row per site: the fluxes on its two links, its divergence, and the flux of the worm on the links."""
     return Results(run).measurement("example", SECTION).drop(columns="task")
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """The fluxes with the worm, and beside them the divergence of every site."""
+    """Draw the fluxes with the worm, and the divergence of every site next to them."""
     figure = Picture(figsize=(7.2, 4.3), layout="constrained")
     left, right = panels = figure.subplots(1, 2)
     colours = _draw_fluxes(left, numbers)
@@ -58,7 +58,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
 
 
 def _draw_fluxes(axes: Axes, numbers: pd.DataFrame) -> ScalarMappable:
-    """Draw k of the closed configuration on all links, wider where it is larger; what the colours mean."""
+    """Draw k of the closed configuration on all links, with width increasing with |k|; returns the colour scale."""
     k = {nu: numbers[f"k_{nu}"] - numbers[f"worm_{nu}"] for nu in STEPS}
     colours = _colours(pd.concat(k.values()))
     for nu, values in k.items():
@@ -69,7 +69,7 @@ def _draw_fluxes(axes: Axes, numbers: pd.DataFrame) -> ScalarMappable:
 
 
 def _colours(k: pd.Series) -> ScalarMappable:
-    """A colour for every whole number in the range of k: red below zero, grey at zero, blue above."""
+    """A colour for every integer in the range of k: red below zero, grey at zero, blue above."""
     values, largest = np.arange(k.min(), k.max() + 1), max(1, k.abs().max())
     shades = matplotlib.colormaps["RdBu"](0.5 + 0.5 * (0.15 * np.sign(values) + 0.75 * values / largest))
     shades[values == 0] = (0.85, 0.85, 0.85, 1)
@@ -87,7 +87,7 @@ def _draw_worm(axes: Axes, numbers: pd.DataFrame) -> None:
 
 
 def _draw_images(axes: Axes, numbers: pd.DataFrame) -> None:
-    """Draw the periodic images on which the last links end."""
+    """Draw the periodic images at which the last links end."""
     for nu in STEPS:
         last = numbers[numbers[nu] == numbers[nu].max()]
         ends = np.array([end for _, end in _links(last, nu)])
@@ -101,7 +101,7 @@ def _links(rows: pd.DataFrame, nu: str) -> list[np.ndarray]:
 
 
 def seen(numbers: pd.DataFrame) -> str:
-    """The range of the flux, the length of the worm and where its ends are, in words."""
+    """The range of the flux, the length of the worm and its ends, in words."""
     ends = numbers[numbers["divergence"] != 0]
     where = " and ".join(f"{row.divergence:+d} at t = {row.t}, x = {row.x}" for row in ends.itertuples())
     flux, links = numbers[["k_t", "k_x"]].to_numpy(), (numbers[["worm_t", "worm_x"]] != 0).sum(axis=None)
@@ -111,7 +111,7 @@ def seen(numbers: pd.DataFrame) -> str:
 FIGURE = Figure(
     "fig5a",
     "Figure 5a. A configuration with an open worm, and the two sites where flux is not conserved.",
-    "An open worm leaves one violation of either sign, at its two ends.",
+    "An open worm has one violation of each sign, at its two ends.",
     shows,
     numbers,
     draw,

@@ -1,10 +1,10 @@
 """Figure 5b: final feature maps of the best networks that detect worms, on the configuration of figure 5a.
 
-For the first family of each architecture and protocol the channel that responds most, then the next ones by their
-largest value, each on a scale of its own; the marks are the violations of flux conservation. The value at a site is
-what the kernels make of the sites from there on, in the direction of larger t and x: a reaction to a violation shows at
-its site, or below and to the left of it, by less than the receptive field. A map coarser than the lattice, behind
-strides, is drawn in blocks of the sites that it sums up, the first of which is in the table.
+For the first family of each architecture and protocol: the channel with the largest response, then others by their
+largest value, each with its own colour scale; violations of flux conservation are marked. The value at a site depends
+on the sites in the direction of larger t and x within the receptive field, so a response to a violation appears at its
+site, or below and to the left of it. A map that is coarser than the lattice after strides is drawn in blocks of sites;
+the table lists the first site of each block.
 """
 
 from pathlib import Path
@@ -23,17 +23,17 @@ from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import Study
 
 MOST = 3
-"""Channels shown per family."""
+"""Number of channels shown per family."""
 
 
 def shows(study: Study) -> bool:
-    """Whether there is such a configuration, and a family whose feature maps are pooled."""
+    """Whether there is such a configuration, and a family that pools feature maps."""
     families = study.tasks[fig5a.SECTION].families.values() if fig5a.shows(study) else ()
     return any(pools_feature_maps(family.architecture) and not family.augmentation for family in families)
 
 
 def numbers(run: Path) -> pd.DataFrame:
-    """One row per shown feature and site, then the sites that violate flux conservation, with their divergence."""
+    """One row per channel and site, then the sites that violate flux conservation, with their divergence."""
     results = Results(run)
     maps = results.measurement("feature_maps", fig5a.SECTION)
     first = [
@@ -49,7 +49,7 @@ def numbers(run: Path) -> pd.DataFrame:
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """A row per family, a column per channel, a scale of colours for each panel."""
+    """Draw one row per family and one column per channel, with a colour scale for each panel."""
     maps, violations = numbers.dropna(subset="channel"), numbers.dropna(subset="divergence")
     families = list(maps["family"].unique())
     columns = int(maps.groupby("family")["channel"].nunique().max())
@@ -92,13 +92,13 @@ def _draw_map(axes: Axes, rows: pd.DataFrame) -> QuadMesh:
 
 
 def _edges(first: np.ndarray) -> np.ndarray:
-    """The edges of blocks that begin at the sites ``first``."""
+    """The edges of blocks with the first sites ``first``."""
     width = first[1] - first[0] if len(first) > 1 else 1
     return np.append(first, first[-1] + width) - 0.5
 
 
 def seen(numbers: pd.DataFrame) -> str:
-    """Where the violations are, and where the strongest channel of each family has its largest value, in words."""
+    """The positions of the violations and of the largest value of each family's strongest channel, in words."""
     ends = numbers.dropna(subset="divergence")
     parts = [f"divergence {row.divergence:+.0f} at t = {row.t}, x = {row.x}" for row in ends.itertuples()]
     for family, of in numbers.dropna(subset="channel").groupby("family", sort=False):
@@ -110,9 +110,9 @@ def seen(numbers: pd.DataFrame) -> str:
 
 FIGURE = Figure(
     "fig5b",
-    "Figure 5b. Feature maps of the best EQ and ST detectors on the configuration of figure 5a, each with a scale of "
-    "its own. A kernel begins at its site and reaches upwards and to the right, so that a reaction to a violation "
-    "(ring) shows there, or below and to the left of it.",
+    "Figure 5b. Feature maps of the best EQ and ST detectors on the configuration of figure 5a, each with its own "
+    "colour scale. Kernels extend upwards and to the right from their site, so a response to a violation (ring) "
+    "appears at its site, or below and to the left of it.",
     "The networks react to one of the two violations only.",
     shows,
     numbers,

@@ -1,4 +1,4 @@
-"""Figure 6b: detection of an open worm against the size of the lattice, over all eta and mu of the test."""
+"""Figure 6b: detection of an open worm as a function of the lattice size, over all eta and mu of the test."""
 
 from fluxeq.report.figures.comparison import comparison
 
@@ -7,6 +7,6 @@ FIGURE = comparison(
     "detection",
     "shape",
     {"loss": "test loss\n(cross-entropy)", "accuracy": "test accuracy"},
-    "Figure 6b. Detection of open worms: test loss and accuracy against lattice size.",
-    "Larger lattices lower the precision.",
+    "Figure 6b. Detection of open worms: test loss and accuracy as functions of lattice size.",
+    "Larger lattices reduce the accuracy.",
 )

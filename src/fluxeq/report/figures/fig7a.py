@@ -1,4 +1,4 @@
-"""Figure 7a: counting open worms against their number, on the training lattice, over all couplings of the test."""
+"""Figure 7a: counting as a function of the number of open worms, on the training lattice, over all couplings."""
 
 from fluxeq.report.figures.comparison import comparison
 
@@ -7,6 +7,6 @@ FIGURE = comparison(
     "counting",
     "n_worms",
     {"loss": "test loss\n(squared error of the number)", "accuracy": "test accuracy"},
-    "Figure 7a. Counting open worms: test loss and accuracy against their number, on the training lattice.",
+    "Figure 7a. Counting open worms: test loss and accuracy as functions of their number, on the training lattice.",
     "EQ does well for every number of worms; ST and FL fail at small numbers.",
 )

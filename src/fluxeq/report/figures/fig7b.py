@@ -1,4 +1,4 @@
-"""Figure 7b: counting open worms against the size of the lattice, over all couplings and numbers of the test."""
+"""Figure 7b: counting as a function of the lattice size, over all couplings and numbers of worms of the test."""
 
 from fluxeq.report.figures.comparison import comparison
 
@@ -7,6 +7,6 @@ FIGURE = comparison(
     "counting",
     "shape",
     {"loss": "test loss\n(squared error of the number)", "accuracy": "test accuracy"},
-    "Figure 7b. Counting open worms: test loss and accuracy against lattice size.",
-    "EQ is far better than ST; all of its instances count without an error.",
+    "Figure 7b. Counting open worms: test loss and accuracy as functions of lattice size.",
+    "EQ is far better than ST; all its instances count without errors.",
 )

@@ -1,4 +1,4 @@
-"""What a figure is: its words, the numbers that it shows of a run, how they are drawn, and which studies have them."""
+"""Definition of a figure: text, numbers from a run, drawing, and the studies that have it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from fluxeq.study.study import Study
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure; it is drawn in the style of the package, whatever the settings of the user are."""
+    """A figure, drawn in the style of the package independent of user settings."""
 
     name: str
-    """Of its files."""
+    """Stem of its file names."""
     caption: str
     paper: str
-    """What the paper's text says of it, in our words; empty if it is not in the paper."""
+    """The paper's statement on it, paraphrased; empty if it is not in the paper."""
     shows: Callable[[Study], bool]
-    """Whether a study has what it shows."""
+    """Whether a study has the data for it."""
     numbers: Callable[[Path], pd.DataFrame]
-    """Exactly the numbers that it shows, of a run folder. Raises InputError if the run lacks them."""
+    """The numbers shown, from a run folder. Raises InputError if the run lacks them."""
     draw: Callable[[pd.DataFrame], Picture]
     seen: Callable[[pd.DataFrame], str] = lambda numbers: ""
-    """What is to be seen in it, in words and numbers, for those who cannot see it; empty if the caption says it all."""
+    """Text alternative with numbers; empty if the caption is sufficient."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "draw", styled(self.draw))

@@ -1,4 +1,4 @@
-"""Pictures of a periodic lattice: sites at integer points, space to the right, time upwards."""
+"""Plots of a periodic lattice: sites at integer points, space to the right, time upwards."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 VIOLATIONS = {1: ("#D55E00", "+"), -1: ("#0072B2", "\N{MINUS SIGN}")}
-"""Colour and sign where the divergence is above and below zero."""
+"""Colours and signs of positive and negative divergence."""
 BOLD: dict[str, Any] = {"fontweight": "bold", "zorder": 6}
 
 
 def frame(axes: Axes, sites: pd.DataFrame, margin: float) -> None:
-    """Fit a panel to the sites of a table with ``t`` and ``x``, with a margin beyond the outer ones."""
+    """Fit a panel to the sites of a table with ``t`` and ``x``, plus a margin."""
     limits = {
         f"{axis}lim": (sites[nu].min() - margin, sites[nu].max() + margin) for axis, nu in (("x", "x"), ("y", "t"))
     }
@@ -27,7 +27,7 @@ def frame(axes: Axes, sites: pd.DataFrame, margin: float) -> None:
 def mark_violations(axes: Axes, sites: pd.DataFrame, *, rings: bool = False) -> None:
     """Mark the sites with a divergence other than zero, in a table with ``t``, ``x`` and ``divergence``.
 
-    Rings leave what is drawn below to be seen, with their numbers beside them.
+    Rings do not cover what is drawn below, and have their numbers beside them.
     """
     violated = sites[sites["divergence"] != 0]
     for t, x, divergence in violated[["t", "x", "divergence"]].itertuples(index=False):

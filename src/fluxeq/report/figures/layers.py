@@ -1,4 +1,4 @@
-"""The layers of a network in words, from the study and its searches: what figure 1 draws."""
+"""The layers of a network in words, from the study and its searches, for figure 1."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +9,11 @@ from fluxeq.study.family import file_stem
 from fluxeq.system.files import read_json
 
 NEXT = " > "
-"""Between two layers."""
+"""Separator of layers."""
 
 
 def layers_of(results: Results, section: str, family: str) -> str:
-    """The layers of the first instance of a family in their order; empty if its network is not known here."""
+    """The layers of the first instance of a family in order; empty if its network is unknown."""
     from fluxeq.nets.architecture import configured
 
     try:
@@ -28,11 +28,11 @@ def layers_of(results: Results, section: str, family: str) -> str:
 
 
 def _winner(results: Results, section: str, architecture: str) -> dict[str, Any]:
-    """What the first search of an architecture found; nothing if it is not there."""
+    """The result of the first search of an architecture; empty if it is missing."""
     path = results.run / "searches" / f"{section}-{file_stem(architecture)}" / "best.json"
     found = read_json(path) if path.is_file() else None
     if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
-        raise InputError(f"{path}: not the winner of a search")
+        raise InputError(f"{path}: not the result of a search")
     return found["config"]
 
 

@@ -1,6 +1,6 @@
 """Learning curves: the validation loss of every instance of the largest training sets without augmentation.
 
-A Levenberg-Marquardt step counts as an epoch. A model is the best of its epochs, not the last one.
+A Levenberg-Marquardt step counts as an epoch. A model has the weights of its best epoch, not of the last one.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ def shows(study: Study) -> bool:
 
 
 def numbers(run: Path) -> pd.DataFrame:
-    """One row for each epoch of an instance. Raises InputError if no learning curve is there."""
+    """One row per instance and epoch. Raises InputError if there are no learning curves."""
     results = Results(run)
     largest = {name: section.n_training[-1] for name, section in results.study.tasks.items()}
     models = results.metrics[KEYS].drop_duplicates()
@@ -43,7 +43,7 @@ def numbers(run: Path) -> pd.DataFrame:
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """A row for each task, a column for each protocol; a line for each instance."""
+    """Draw one row per task and one column per protocol, with a line for each instance."""
     tasks, protocols = list(numbers["task"].unique()), points.by_protocol(numbers)
     figure, panels = canvas.panels(len(tasks), len(protocols), 2.0, sharex=False)
     for column, (protocol, rows) in zip(panels.T, protocols, strict=True):
@@ -64,7 +64,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
 
 
 def seen(numbers: pd.DataFrame) -> str:
-    """The median over the instances of the lowest validation loss of every family, in words."""
+    """The lowest validation loss of every family, median over instances, in words."""
     keys = ["task", "protocol", "family"]
     lowest = numbers.groupby([*keys, "instance"], sort=False)["validation_loss"].min()
     medians = lowest.groupby(keys, sort=False).median()
@@ -74,8 +74,8 @@ def seen(numbers: pd.DataFrame) -> str:
 
 FIGURE = Figure(
     "learning",
-    "Learning curves. Validation loss of every instance of the largest training sets without augmentation, the epochs "
-    "of Levenberg-Marquardt steps included. The model of an instance is the best of its epochs.",
+    "Learning curves. Validation loss of every instance for the largest training sets without augmentation, including "
+    "Levenberg-Marquardt steps. The model of an instance has the weights of its best epoch.",
     "",
     shows,
     numbers,

@@ -1,6 +1,6 @@
-"""How families are drawn: a colour, a marker and a line each, the same in every figure.
+"""Colour, marker and line style of each family, the same in all figures.
 
-Colours are those of Okabe and Ito, distinct for the colour-blind; markers and lines tell families apart in grey.
+Colours are from the colour-blind-safe palette of Okabe and Ito; markers and lines differ, for print in grey.
 """
 
 import itertools
@@ -10,7 +10,7 @@ import pandas as pd
 
 
 class Look(NamedTuple):
-    """How a family is drawn."""
+    """Colour, marker and line style of a family."""
 
     colour: str
     marker: str
@@ -22,7 +22,7 @@ KNOWN = {
     "ST": (Look("#D55E00", "s", "--"), Look("#CC79A7", "D", "-."), Look("#E69F00", "v", (0, (4, 1, 1, 1, 1, 1)))),
     "FL": (Look("#009E73", "^", ":"),),
 }
-"""Of the first families of an architecture, whether with augmentation or without."""
+"""Looks of the first families of an architecture, with or without augmentation."""
 FURTHER = (
     Look("#000000", "X", (0, (1, 3))),
     Look("#999999", "*", (0, (5, 4))),
@@ -31,7 +31,7 @@ FURTHER = (
     Look("#332288", ">", (0, (7, 1, 1, 1))),
     Look("#6F7B00", "h", (0, (2, 1))),
 )
-"""For all others, in turn."""
+"""Looks of all others, in turn."""
 
 
 def looks_of(numbers: pd.DataFrame) -> dict[str, Look]:
@@ -47,5 +47,5 @@ def looks_of(numbers: pd.DataFrame) -> dict[str, Look]:
 
 
 def looks_of_architectures(numbers: pd.DataFrame) -> dict[str, Look]:
-    """The look of each architecture in a table that tells no families apart."""
+    """The look of each architecture in a table without families."""
     return looks_of(numbers.assign(family=numbers["architecture"], augmentation=False))

@@ -1,13 +1,13 @@
-"""The spread of the instances of every family, point by point: families stand side by side, so that none hides another.
+"""Plots of the spread over the instances of every family; families are shifted horizontally to avoid overlap.
 
     marker                  median over the instances
     small dash              their mean
     wide, light bar         from the best to the worst instance
-    narrow, darker bar      where the median lies with 95 % confidence (bootstrap over the instances)
+    narrow, darker bar      95 % interval of the median (bootstrap over the instances)
     thin bar with caps      95 % interval of an accuracy, from the number of test configurations (Wilson)
 
-What coincides with something else everywhere is neither drawn nor named below the panels. Lattices are categories;
-along a number, thin lines join the medians of a family to guide the eye.
+Elements that coincide with others everywhere are neither drawn nor listed in the legend. Lattices are categories; along
+a numerical axis, thin lines join the medians of a family to guide the eye.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,26 +27,26 @@ from fluxeq.study.family import PROTOCOLS
 from fluxeq.theory import written
 
 WIDE, NARROW, CAP = 5.0, 2.2, 1.8
-"""Widths of the bars, and half of that of the caps, in points of 1/72 inch."""
+"""Widths of the bars and half width of the caps, in points of 1/72 inch."""
 APART, PANEL = 6.5, 230.0
-"""The largest distance of two families, and about the width of a panel, in the same points."""
+"""Maximum shift between two families, and approximate width of a panel, in the same points."""
 MOST_DETAIL = 0.98
-"""An axis of accuracies begins here or lower: smaller differences are not worth a picture."""
+"""Upper limit of the lower end of an accuracy axis, so that tiny differences are not magnified."""
 TRAINED: dict[str, Any] = {"color": "0.45", "linestyle": (0, (1, 2)), "linewidth": 1}
-"""The line at what the training set has."""
+"""Line style for values in the training set."""
 LABEL = 9.5
-"""Points that a label needs along the axis if it is turned."""
+"""Space along the axis for a rotated label, in points."""
 
 
 def draw_points(axes: Axes, numbers: pd.DataFrame, x: str, looks: dict[str, Look], shapes: Sequence[str] = ()) -> None:
-    """Draw all families against a number in the column ``x``, or against the lattices ``shapes`` in this order."""
+    """Draw all families as a function of the numerical column ``x``, or of the lattices ``shapes`` in this order."""
     categories, there = x == "shape", set(numbers["family"])
     looks = {family: look for family, look in looks.items() if family in there}
     places = {shape: i for i, shape in enumerate(shapes)} if categories else {v: float(v) for v in numbers[x]}
     apart = _distance(np.array([*places.values()]), axes.get_xscale(), len(looks))
     shown = drawn_of(numbers)
     for i, (family, look) in enumerate(looks.items()):
-        rows = numbers[numbers["family"] == family].replace(np.inf, np.nan)  # which cannot be drawn and leaves a gap
+        rows = numbers[numbers["family"] == family].replace(np.inf, np.nan)  # infinite values leave a gap
         at = rows[x].map(places).to_numpy(dtype=float)
         shift = ScaledTranslation((i - (len(looks) - 1) / 2) * apart / 72, 0, axes.figure.dpi_scale_trans)
         _draw_family(axes, at, rows, look, shown, line=not categories, transform=axes.transData + shift)
@@ -60,7 +60,7 @@ def draw_points(axes: Axes, numbers: pd.DataFrame, x: str, looks: dict[str, Look
 
 
 def _distance(at: np.ndarray, scale: str, n_families: int) -> float:
-    """Points between two families such that all of one place stay together."""
+    """Shift between two families in points, such that all at one value stay together."""
     at = np.unique(np.log(at) if scale == "log" else at)
     gap = PANEL * np.diff(at).min() / np.ptp(at) if len(at) > 1 else PANEL
     return float(np.clip(0.7 * gap / n_families, 0.8, APART))
@@ -88,7 +88,7 @@ def _draw_family(
 
 
 def drawn_of(numbers: pd.DataFrame) -> set[str]:
-    """What there is to draw beside medians: range, interval, mean and tested."""
+    """The elements to draw besides medians: range, interval, mean and tested."""
     found = {"range"} if (numbers["lowest"] < numbers["highest"]).any() else set()
     ends, inner = numbers[["lowest", "highest"]].to_numpy(), numbers[["median_low", "median_high"]].to_numpy()
     found |= {"interval"} if (ends != inner).any() else set()
@@ -97,7 +97,7 @@ def drawn_of(numbers: pd.DataFrame) -> set[str]:
 
 
 def draw_quantity(axes: Axes, numbers: pd.DataFrame, quantity: str, x: str, shapes: Sequence[str] = ()) -> None:
-    """Draw the loss on a logarithmic axis, or the accuracy on one up to 1, against shapes or numbers in a column."""
+    """Draw the loss on a logarithmic axis, or the accuracy on an axis up to 1, as a function of shapes or a column."""
     rows = numbers[numbers["quantity"] == quantity]
     if quantity == "loss":
         axes.set_yscale("log")
@@ -110,15 +110,15 @@ def draw_quantity(axes: Axes, numbers: pd.DataFrame, quantity: str, x: str, shap
 
 
 def mark_trained(axes: Axes, values: Iterable[float]) -> None:
-    """Mark places of the training set."""
+    """Mark values that are in the training set."""
     for value in values:
         axes.axvline(value, zorder=0, **TRAINED)
 
 
 def ticks_at(axes: Axes, values: Iterable[float]) -> None:
-    """Put the ticks of the horizontal axis at the values themselves; labels are turned where they need the room.
+    """Put the ticks of the horizontal axis at the values; labels are rotated if space requires it.
 
-    Of labels that would overlap even so the one of the smaller value is left out.
+    If labels would still overlap, the one of the smaller value is omitted.
     """
     at = sorted(set(values))
     if len(at) == 1:
@@ -139,7 +139,7 @@ def ticks_at(axes: Axes, values: Iterable[float]) -> None:
 
 
 def legend(figure: Figure, top: Sequence[Axes], numbers: pd.DataFrame, *, lines: bool, trained: bool = False) -> None:
-    """Put the names of the families of each protocol above its panels, and what is drawn of them below."""
+    """Put the names of the families of each protocol above its panels, and the meaning of the symbols below."""
     for axes, (protocol, rows) in zip(top, by_protocol(numbers), strict=True):
         name_families(axes, protocol, looks_of(rows), lines=lines)
     meaning = _meaning(numbers, lines=lines, trained=trained)
@@ -148,7 +148,7 @@ def legend(figure: Figure, top: Sequence[Axes], numbers: pd.DataFrame, *, lines:
 
 
 def name_families(axes: Axes, protocol: str, looks: dict[str, Look], *, lines: bool, markers: bool = True) -> None:
-    """Put the names of the families of a protocol above a panel; augmented ones look like the others."""
+    """Put the names of the families of a protocol above a panel; augmented families have the same look."""
     first: dict[Look, str] = {}
     for family, look in looks.items():
         first.setdefault(look, family)
@@ -164,7 +164,7 @@ def _meaning(numbers: pd.DataFrame, *, lines: bool, trained: bool) -> list[Artis
     grey: dict[str, Any] = {"color": "0.35", "linestyle": ""}
     fewest, most = numbers["instances"].min(), numbers["instances"].max()
     several = f"median of {most} instances" if fewest == most else f"median of {fewest} to {most} instances"
-    found = [Line2D([], [], marker="o", label=several if most > 1 else "the one instance", **grey)]
+    found = [Line2D([], [], marker="o", label=several if most > 1 else "single instance", **grey)]
     shown = drawn_of(numbers)
     bar: dict[str, Any] = {"marker": "|", "markersize": 11, **grey}
     if "range" in shown:
@@ -186,7 +186,7 @@ def _meaning(numbers: pd.DataFrame, *, lines: bool, trained: bool) -> list[Artis
 
 
 def seen(numbers: pd.DataFrame, x: str) -> str:
-    """Medians of all families at the first and the last place, in words."""
+    """Medians of all families at the first and the last value, in words."""
     places = list(dict.fromkeys([numbers[x].iloc[0], numbers[x].iloc[-1]]))
     parts = []
     for (protocol, quantity), rows in numbers.groupby(["protocol", "quantity"], sort=False):

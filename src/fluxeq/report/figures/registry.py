@@ -1,4 +1,4 @@
-"""The registry of figures, entry points of ``fluxeq.figures``, and how they get into files."""
+"""The registry of figures (entry points of ``fluxeq.figures``), and writing them to files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +16,9 @@ from fluxeq.system.files import whole
 
 def _require_figure(name: str, found: Any) -> Figure:
     if not isinstance(found, Figure):
-        raise InputError(f"figure {name!r}: an instance of fluxeq.report.figures.figure.Figure is needed")
+        raise InputError(f"figure {name!r}: must be an instance of fluxeq.report.figures.figure.Figure")
     if ":" not in name and found.name != name:
-        raise InputError(f"figure {name!r}: calls itself {found.name!r}; one name is needed")
+        raise InputError(f"figure {name!r}: its name is {found.name!r}; the names must agree")
     return found
 
 
@@ -27,13 +27,13 @@ _FURTHER = ("learning", "search", "selection", "sampling")
 FIGURES: Registry[Figure] = Registry("figure", "figures", _require_figure, *_PAPER, *_FURTHER)
 """All figures by name, those of the paper first."""
 OF_SEARCHES = {"search": search.numbers_of, "selection": selection.numbers_of}
-"""Figures that show nothing but searches: their numbers, from folders of these and the study."""
+"""Figures that show only searches, with functions that get their numbers from search folders and the study."""
 
 
 def write_figure(run: Path, name: str) -> list[Path]:
-    """Write one figure of a run as csv, pdf and png into its folder ``figures``; the paths, in this order.
+    """Write one figure of a run as csv, pdf and png to its folder ``figures``; returns the paths in this order.
 
-    Raises InputError for an unknown name, or if the run lacks what the figure shows.
+    Raises InputError for an unknown name, or if the run lacks the data.
     """
     figure = FIGURES[name]
     return _write(figure, figure.numbers(run), run / "figures")
@@ -45,7 +45,7 @@ def write_search(folder: Path) -> list[Path]:
 
 
 def write_searches(run: Path, name: str, folders: Sequence[Path]) -> list[Path]:
-    """Write one of the figures ``OF_SEARCHES``, of some of those of a run, into its folder ``figures``."""
+    """Write one of the figures ``OF_SEARCHES`` for some searches of a run to its folder ``figures``."""
     return _write(FIGURES[name], OF_SEARCHES[name](folders, Results(run).study), run / "figures")
 
 

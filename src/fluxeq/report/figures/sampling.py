@@ -1,7 +1,7 @@
-"""The sampler: autocorrelation, agreement of chains, and accepted moves of every ensemble of a run.
+"""Sampling diagnostics: autocorrelation, agreement of chains, and acceptance rates for every ensemble of a run.
 
-tau_int of n in stored configurations, where 1/2 means that they are independent; R-hat of n over the halves of all
-chains; the share of accepted moves of each kind. What is constant has neither tau_int nor R-hat.
+tau_int of n in stored configurations, 1/2 for independent ones; R-hat of n over the halves of all chains; the
+acceptance rate of each kind of move. A constant series has neither tau_int nor R-hat.
 """
 
 from pathlib import Path
@@ -17,22 +17,22 @@ from fluxeq.study.study import Study
 
 PANELS = {"tau_int": r"$\tau_\mathrm{int}$ of $n$" + "\n(configurations)", "r_hat": r"$\hat R$ of $n$"}
 WANTED = {"tau_int": 0.5, "r_hat": 1.0}
-"""Of independent configurations, from chains that agree."""
+"""Values for independent configurations from chains that agree."""
 MOVES = {"enter": "o", "leave": "s", "remove": "^", "add": "v"}
 
 
 def shows(study: Study) -> bool:
-    """Every study samples."""
+    """Always true."""
     return True
 
 
 def numbers(run: Path) -> pd.DataFrame:
-    """One row for each ensemble of closed configurations that is still there."""
+    """One row per existing ensemble of closed configurations."""
     return sampling(run)
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """Three panels above each other; ensembles side by side, by lattice and couplings."""
+    """Draw three panels; ensembles are ordered by lattice and couplings."""
     figure = Picture(figsize=(7.4, 6.2), layout="constrained")
     *measured, moves = figure.subplots(3, 1, sharex=True)
     at = np.arange(1, len(numbers) + 1)
@@ -59,7 +59,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
 
 
 def seen(numbers: pd.DataFrame) -> str:
-    """The largest tau_int and R-hat, and the range of the accepted moves, in words."""
+    """The largest tau_int and R-hat, and the range of acceptance rates, in words."""
     if numbers.empty:
         return "No ensembles are left."
     shares = numbers[list(MOVES)]

@@ -1,7 +1,7 @@
-"""The searches: their history, the sizes of the settings and of the winner, and which choices mattered.
+"""Searches: history, network sizes of all settings and of the winner, and importance of the choices.
 
-A setting that was given up early has the mean of the losses it got to, and is drawn hollow; the line is the best
-setting so far among the others. Importances are those of ``fluxeq.searching.importance``.
+A pruned setting is drawn hollow, at the mean of its losses; the line is the best setting so far among the others.
+Importances are those of ``fluxeq.searching.importance``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,9 +22,9 @@ from fluxeq.study.study import Study
 from fluxeq.system.files import read_json
 
 BARS = 0.7
-"""The share of its place that the bars of a choice take."""
+"""Relative width of the bars of a choice."""
 MOST = 7
-"""Choices that are shown, the most important ones of all architectures."""
+"""Number of choices shown, the most important ones of all architectures."""
 COLUMNS = {
     **dict.fromkeys(("task", "architecture", "quantity"), "str"),
     "search": "str",
@@ -43,14 +43,14 @@ def shows(study: Study) -> bool:
 
 
 def numbers(run: Path) -> pd.DataFrame:
-    """One row for each setting of all searches of a run, in the order of the search, and one for each importance."""
+    """One row per setting of all searches of a run, in the order of the search, and one per importance."""
     return numbers_of(sorted(path.parent for path in run.glob("searches/*/trials.json")), Results(run).study)
 
 
 def numbers_of(folders: Sequence[Path], study: Study | None = None) -> pd.DataFrame:
-    """The same for the folders of some searches, in the order of the sections and architectures of their study.
+    """The same for some search folders, ordered by section and architecture of their study.
 
-    Raises InputError if there are none, or one does not hold what a search leaves behind.
+    Raises InputError if there are none, or a folder does not hold the results of a search.
     """
     if not folders:
         raise InputError(f"searches: none is done; {WAY_OUT}")
@@ -67,7 +67,7 @@ def numbers_of(folders: Sequence[Path], study: Study | None = None) -> pd.DataFr
 
 
 def _one(folder: Path) -> pd.DataFrame:
-    """The rows of one search, which goes by the name of its folder."""
+    """The rows of one search, named by its folder."""
     best, trials = read_json(folder / "best.json"), read_json(folder / "trials.json")
     try:
         rows = [*_settings(trials), *_importances(trials)]
@@ -75,7 +75,7 @@ def _one(folder: Path) -> pd.DataFrame:
         table = pd.DataFrame([{**named, **row} for row in rows], columns=list(COLUMNS))
         return table.fillna({"pruned": False, "winner": False}).astype(COLUMNS)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{folder}: not what a search leaves behind ({error!r}); {WAY_OUT}") from None
+        raise InputError(f"{folder}: not the results of a search ({error!r}); {WAY_OUT}") from None
 
 
 def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -90,7 +90,7 @@ def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _importances(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     from fluxeq.searching.importance import (
-        importances,  # takes a second, which the name of the figure need not wait for
+        importances,  # imported late, as it takes a second
     )
 
     values = [np.inf if trial["value"] is None else trial["value"] for trial in trials]
@@ -99,7 +99,7 @@ def _importances(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """A row for each task: history, sizes and importances; losses and sizes on logarithmic axes."""
+    """Draw one row per task: history, sizes and importances; losses and sizes on logarithmic axes."""
     looks = looks_of_architectures(numbers)
     tasks = list(numbers["task"].unique())
     figure = Picture(figsize=(9.6, 2.7 * len(tasks) + 0.6), layout="constrained")
@@ -136,7 +136,7 @@ def _draw_sizes(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
 
 
 def _draw_settings(axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: Look, label: str = "") -> None:
-    """Draw a marker for each setting, hollow if it was given up early."""
+    """Draw a marker for each setting, hollow if it was pruned."""
     pruned, value = rows["pruned"].to_numpy(), rows["value"].to_numpy()
     style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": "none", "alpha": 0.7}
     axes.plot(at[~pruned], value[~pruned], markersize=4, label=label, **style)
@@ -144,7 +144,7 @@ def _draw_settings(axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: Look, l
 
 
 def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
-    """Draw bars for the choices that matter most for any architecture."""
+    """Draw bars for the choices that are most important for any architecture."""
     axes.set_xlabel("importance")
     if rows.empty:
         axes.set(yticks=[], xticks=[])
@@ -171,8 +171,8 @@ def seen(numbers: pd.DataFrame) -> str:
 
 FIGURE = Figure(
     "search",
-    "The searches, equal in budget for all architectures. Left: every setting that was tried, and the best "
-    "so far. Middle: the sizes of all settings; a star is the winner. Right: the choices that decided, by PED-ANOVA.",
+    "Searches with equal budgets for all architectures. Left: all settings, and the best so far. Middle: the numbers "
+    "of parameters; a star is the winner. Right: importance of the choices, by PED-ANOVA.",
     "Small and medium-sized networks were preferred, of 10^2 to 10^5 parameters.",
     shows,
     numbers,

@@ -1,8 +1,8 @@
-"""What a search sees and what it does not: the loss of every setting where it chooses, against that at all couplings.
+"""Blind spots of a search: the test loss of every setting over all couplings as a function of its validation loss.
 
-On the left the loss on the validation set of the search, on the right that on a second one at other couplings, by which
-nothing was chosen. A setting on the dotted diagonal has the same loss at all couplings as there; one far above it has a
-loss that this validation set does not see.
+Left, the loss on the validation set of the search; right, on a second one at other couplings that had no influence. A
+setting on the dotted diagonal has equal losses; one far above it has a loss at other couplings that this validation set
+does not detect.
 """
 
 from collections.abc import Sequence
@@ -24,28 +24,28 @@ from fluxeq.study.study import Study
 
 SYMBOLS = {"eta": r"$\eta$", "lam": r"$\lambda$", "mu": r"$\mu$"}
 PANELS = {"validation": ("chosen", "trained_at"), "elsewhere": ("chosen_elsewhere", "elsewhere_at")}
-"""The loss on each horizontal axis, what it chooses, and the couplings that it is at."""
+"""The loss on each horizontal axis, the column of its selection, and that of its couplings."""
 ONE, ALL = 9, 16
-"""Sizes of the stars: what is chosen in one search, and over all searches of an architecture."""
+"""Sizes of the stars: selected in one search, and over all searches of an architecture."""
 
 
 def shows(study: Study) -> bool:
-    """Whether any search looks elsewhere."""
+    """Whether any search has a second validation set."""
     return any(map(selection.is_observed, study.tasks.values()))
 
 
 def numbers(run: Path) -> pd.DataFrame:
-    """One row for each setting of the searches of a run that looked elsewhere."""
+    """One row per setting of the searches of a run with a second validation set."""
     return numbers_of(sorted(path.parent for path in run.glob("searches/*/trials.json")), Results(run).study)
 
 
 def numbers_of(folders: Sequence[Path], study: Study) -> pd.DataFrame:
-    """The same for the folders of some searches. Raises InputError as ``selection.settings`` does."""
+    """The same for some search folders. Raises InputError like ``selection.settings``."""
     return selection.settings(folders, study)
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
-    """A row of two panels for each task, with the same logarithmic axes; above it what the choices are worth."""
+    """Draw two panels per task with equal logarithmic axes; the gain by the second validation set is given above."""
     looks = looks_of_architectures(numbers)
     tasks = numbers["task"].unique()
     figure = Picture(figsize=(7.6, 4.3 * len(tasks) + 0.3), layout="constrained")
@@ -76,7 +76,7 @@ def _draw_settings(axes: Axes, rows: pd.DataFrame, loss: str, look: Look) -> Non
 
 
 def _draw_choices(axes: Axes, rows: pd.DataFrame, loss: str, choice: str, look: Look) -> None:
-    """Draw stars at what this loss chooses in each search, and the largest at the best of these."""
+    """Draw stars at the settings selected by this loss in each search, and the largest at the best of these."""
     chosen = rows[rows[choice]]
     for _, one in chosen.iterrows():
         size, above = (ALL, 5) if one[loss] == chosen[loss].min() else (ONE, 6)
@@ -87,7 +87,7 @@ def _draw_choices(axes: Axes, rows: pd.DataFrame, loss: str, choice: str, look: 
 
 
 def _legend(part: Any, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
-    """Put above the panels of a task what its two validation sets choose."""
+    """Put the selections of the two validation sets above the panels of a task."""
     first, second = (_symbols(rows[place].iloc[0]) for _, place in PANELS.values())
     gains = list(selection.gains(rows).itertuples())
     handles = [
@@ -103,12 +103,12 @@ def _legend(part: Any, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
 
 
 def _meaning(figure: Picture) -> None:
-    """Put below all panels what the markers mean."""
+    """Put the meaning of the markers below all panels."""
     meanings: dict[str, dict[str, Any]] = {
         "no hidden dense layer": {"marker": "o", "markersize": 5, "markerfacecolor": "0.35"},
         "hidden dense layer": {"marker": "o", "markersize": 5, "markerfacecolor": "none"},
-        "chosen in a search": {"marker": "*", "markersize": ONE, "markerfacecolor": "0.35"},
-        "in all searches together": {"marker": "*", "markersize": ALL - 3, "markerfacecolor": "0.35"},
+        "selected in one search": {"marker": "*", "markersize": ONE, "markerfacecolor": "0.35"},
+        "in all searches combined": {"marker": "*", "markersize": ALL - 3, "markerfacecolor": "0.35"},
     }
     lines = [Line2D([], [], color="0.35", linestyle="none", label=label, **style) for label, style in meanings.items()]
     lines.append(Line2D([], [], color="0.4", linestyle=":", linewidth=1, label="equal losses"))
@@ -121,19 +121,19 @@ def _names(rows: pd.DataFrame) -> list[str]:
 
 
 def _symbols(place: str) -> str:
-    """Couplings in words, with symbols in place of their names."""
+    """Couplings in words, with symbols instead of names."""
     parts = (part.split(" = ") for part in place.split(", "))
     return ", ".join(f"{SYMBOLS.get(name, name)} = {value}" for name, value in parts)
 
 
 def _short(loss: float) -> str:
-    """A loss in two digits."""
+    """A loss with two digits."""
     mantissa, _, exponent = f"{loss:.1e}".partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
 def seen(numbers: pd.DataFrame) -> str:
-    """The test loss of what each validation set chooses, in words."""
+    """The test losses of the settings selected by each validation set, in words."""
     listed = (
         f"{row.task}, {row.architecture}: {_short(row.chosen)} and {_short(row.chosen_elsewhere)}"
         for row in selection.gains(numbers).itertuples()
@@ -143,11 +143,11 @@ def seen(numbers: pd.DataFrame) -> str:
 
 FIGURE = Figure(
     "selection",
-    "What a search sees and what it does not. Every setting that was tried: its loss over all couplings of the test, "
-    "on the lattice of the training, against its loss on the validation set that chose (left), and on one at other "
-    "couplings that chose nothing (right). Hollow: with a hidden dense layer. Stars: what each validation set chooses "
-    "in every search, the large ones in all searches of an architecture. Dotted: equal losses; a validation set does "
-    "not see how far a setting lies above that line.",
+    "Blind spots of a search. Every setting: its loss over all couplings of the test, on the training lattice, as a "
+    "function of its loss on the validation set of the search (left), and on one at other couplings without influence "
+    "on the search (right). Hollow: with a hidden dense layer. Stars: selected by each validation set in every search, "
+    "large ones in all searches of an architecture combined. Dotted: equal losses; a validation set does not detect "
+    "how far a setting lies above that line.",
     "",
     shows,
     numbers,
