@@ -21,7 +21,7 @@ def test_neighbours(shape):
 
 @pytest.mark.parametrize("shape", [(), (1,), (4, 1), (0, 3), (-2, 4), (2.0, 2), (True, 2), "42"])
 def test_impossible_shapes(shape):
-    with pytest.raises(InputError, match="every extent is at least 2"):
+    with pytest.raises(InputError, match="every extent must be an integer of at least 2"):
         require_shape(shape)
 
 

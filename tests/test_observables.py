@@ -145,9 +145,9 @@ def test_wrong_number_of_channels(shape):
     ("function", "message"),
     [
         (lambda theory, k: 1 / 0, "fails with ZeroDivisionError"),
-        (lambda theory, k: k, r"it returns int8 \(3, 4, 4, 2\)"),
-        (lambda theory, k: np.array(["a"] * len(k)), "it returns <U1"),
-        (lambda theory, k: np.full(len(k), np.nan), "finite numbers are needed; it returns nan"),
+        (lambda theory, k: k, r"but returns int8 \(3, 4, 4, 2\)"),
+        (lambda theory, k: np.array(["a"] * len(k)), "but returns <U1"),
+        (lambda theory, k: np.full(len(k), np.nan), "must return finite numbers, but returns nan"),
     ],
 )
 def test_functions_that_are_no_observables(monkeypatch, function, message):

@@ -78,18 +78,18 @@ def test_small_errors_are_measured_and_not_rounded_away():
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_an_output_that_hides_any_error(value):
-    with pytest.raises(InputError, match="nothing that a translation could change"):
+    with pytest.raises(InputError, match="so a translation cannot change it"):
         translation_error(lambda x: np.full(2, value), X)
 
 
 def test_a_stride_below_1():
-    with pytest.raises(InputError, match="stride = 0: at least 1 is needed"):
+    with pytest.raises(InputError, match="stride = 0: must be an integer of at least 1"):
         translation_error(smoothed, X, 0)
 
 
 @pytest.mark.parametrize("stride", [0, -1, 1.5])
 def test_a_stride_that_cannot_be(stride):
-    with pytest.raises(InputError, match=f"stride = {stride}: at least 1 is needed"):
+    with pytest.raises(InputError, match=f"stride = {stride}: must be an integer of at least 1"):
         translation_error(smoothed, X, stride)
 
 
@@ -109,9 +109,9 @@ def test_z_score_has_power(shift, agrees):
 
 
 def test_z_score_without_an_error():
-    with pytest.raises(InputError, match="3 chains: at least 4"):
+    with pytest.raises(InputError, match="3 chains: an error needs at least 4"):
         z_score([1.0, 2.0, 3.0], 2.0)
-    with pytest.raises(InputError, match="no error can be told"):
+    with pytest.raises(InputError, match="so there is no error"):
         z_score([1.0] * 8, 2.0)
 
 
@@ -158,13 +158,13 @@ def test_laws_of_theories(theory, shape):
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        ({"hop_weights": lambda self, d: np.full(d, 0.4)}, r"hop_weights\(1\) is no array of shape \(2,\)"),
+        ({"hop_weights": lambda self, d: np.full(d, 0.4)}, r"hop_weights\(1\) is not an array of shape \(2,\)"),
         ({"hop_weights": lambda self, d: np.full(2 * d, -0.4)}, r"hop_weights\(1\) are not all positive"),
-        ({"log_site_weight": lambda self, f: 0.0}, "log_site_weight has not the shape of f"),
+        ({"log_site_weight": lambda self, f: 0.0}, "log_site_weight: wrong shape"),
         ({"log_site_weight": lambda self, f: np.where(f > 300, np.nan, 0.0)}, "log_site_weight is not finite"),
-        ({"log_site_weight": lambda self, f: f / f.max(initial=1)}, "log_site_weight at one f depends on the others"),
-        ({"couplings": property(lambda self: {"beta": 1.0})}, "is not given back by its name and couplings"),
-        ({"name": "phi4"}, "is not what the name 'phi4' stands for"),
+        ({"log_site_weight": lambda self, f: f / f.max(initial=1)}, "log_site_weight at one f depends on the other"),
+        ({"couplings": property(lambda self: {"beta": 1.0})}, "is not restored from its name and couplings"),
+        ({"name": "phi4"}, "is not the theory registered as 'phi4'"),
     ],
 )
 def test_theories_that_break_a_law(methods, message):
@@ -188,13 +188,13 @@ def test_laws_of_observables():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda theory, k: k.mean(), r"one number a configuration is needed, float64 \(n,\); it returns float64 \(\)"),
-        (lambda theory, k: k[:, :2].sum(axis=(2, 3)), r"it returns int64 \(36, 2\)"),
-        (lambda theory, k: np.log(np.zeros(len(k)), where=False, out=np.full(len(k), np.inf)), "it returns inf"),
+        (lambda theory, k: k.mean(), r"must return one number each, float64 \(n,\), but returns float64 \(\)"),
+        (lambda theory, k: k[:, :2].sum(axis=(2, 3)), r"but returns int64 \(36, 2\)"),
+        (lambda theory, k: np.log(np.zeros(len(k)), where=False, out=np.full(len(k), np.inf)), "but returns inf"),
         (lambda theory, k: k[:, 7, 0, 0], "fails with IndexError"),
-        (lambda theory, k: k[:, 0, 0].sum(axis=-1, dtype=k.dtype), "wraps: int8 is too small"),
+        (lambda theory, k: k[:, 0, 0].sum(axis=-1, dtype=k.dtype), "overflows: int8 is too small"),
         (lambda theory, k: k[:, 0, 0, 0] - k[:, 0, 0, 0].mean() if len(k) else np.zeros(0), "depends on the other"),
-        (lambda theory, k: np.add(k, 1, out=k)[:, 0, 0, 0].astype(float), "changes the configurations"),
+        (lambda theory, k: np.add(k, 1, out=k)[:, 0, 0, 0].astype(float), "modifies its configurations"),
     ],
 )
 def test_observables_that_break_a_law(function, message):
@@ -258,8 +258,8 @@ class Overstated(Sound):
     ("kind", "message"),
     [
         (Sound, None),
-        (SameStart, "other seeds build equal weights"),
-        (OwnStart, "equal seeds build other weights"),
+        (SameStart, "different seeds give equal weights"),
+        (OwnStart, "equal seeds give different weights"),
         (Wide, r"returns an array \(5,\) for two targets"),
         (Overstated, "translations by 1 change its output .* its stride is wrong"),
     ],
@@ -275,6 +275,6 @@ def test_architectures_that_break_a_law(monkeypatch, kind, message):
 
 
 def test_what_is_no_architecture():
-    for name, message in (("math:pi", "a class of configs is needed"), ("pathlib:Path", "has no model_validate")):
+    for name, message in (("math:pi", "must be a config class"), ("pathlib:Path", "has no model_validate")):
         with pytest.raises(InputError, match=message):
             check_architecture(name)

@@ -1,9 +1,9 @@
 #!/bin/sh
-# One piece of a study, on a machine that is lent for a while and perhaps has no network:
+# One session of a study on a machine with limited time and possibly without network access:
 #     sh piece.sh SECONDS STUDY RUN [further options of fluxeq reproduce]
-# Takes up state.tar where there is one, works for at most SECONDS, and leaves state.tar for the next piece: all that a run
-# needs to go on but its ensembles, which are sampled again, bit for bit, as far as they are still needed.
-# Exits with 0 when the study is complete, and with 75 when the next piece is to go on.
+# Unpacks state.tar if it exists, works for at most SECONDS, and writes state.tar for the next session: everything needed to
+# resume except ensembles, which are sampled again bit for bit if required.
+# Exits with 0 if the study is complete, and with 75 otherwise.
 set -u
 seconds=$1 study=$2 run=$3
 shift 3

@@ -1,9 +1,9 @@
 #!/bin/bash
-# One fluxeq command, again and again until it is done:
+# One fluxeq command, requeued until it is done:
 #     sbatch --time=24:00:00 docs/slurm/command.sh sample --shape 60x4 ... --output e.h5
-# Several workers of one search, which share its trials through the database and are an array of jobs:
+# Several workers of one search as a job array, which share its trials through the database:
 #     sbatch --array=1-20 docs/slurm/command.sh search --task counting ... --storage postgresql://HOST/NAME --output found
-# When the time is nearly up, fluxeq stops and exits with 75, and the job goes back into the queue to go on.
+# Shortly before the time limit fluxeq stops and exits with 75, and the job is requeued to resume.
 #SBATCH --job-name=fluxeq
 #SBATCH --ntasks=1
 #SBATCH --signal=B:USR1@120

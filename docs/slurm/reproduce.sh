@@ -1,7 +1,7 @@
 #!/bin/bash
 # A whole study inside one allocation: a Dask scheduler beside fluxeq on the first node, a worker on every core.
 #     sbatch --ntasks=256 --time=24:00:00 docs/slurm/reproduce.sh paper runs/paper
-# When the time is nearly up, fluxeq stops and exits with 75, and the job goes back into the queue to go on.
+# Shortly before the time limit fluxeq stops and exits with 75, and the job is requeued to resume.
 #SBATCH --job-name=fluxeq
 #SBATCH --cpus-per-task=1
 #SBATCH --signal=B:USR1@120

@@ -1,12 +1,12 @@
-"""fluxeq: lattice field theory in its flux representation, and what network symmetries are worth on it.
+"""fluxeq: lattice field theory in its flux representation, and equivariant neural networks on it.
 
     sample, open_ensemble, save_ensemble, open_worms    ensembles, closed or with open worms
-    dataset, train, search, evaluate, predict           networks that learn from them
-    load_model, save_model                              trained networks in files
-    Theory, FluxTheory, Task, Target, Recipe            what these work on
-    exact, observables, statistics, testing             oracles, observables, errors, checks
+    dataset, train, search, evaluate, predict           training and evaluating networks
+    load_model, save_model                              model files
+    Theory, FluxTheory, Task, Target, Recipe            theories, tasks, training settings
+    exact, observables, statistics, testing             exact results, observables, errors, checks
 
-Names are imported when they are first used.
+Names are imported on first use.
 """
 
 from importlib import import_module
@@ -87,7 +87,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that the command line answers at once."""
+    """Import a public name on first use, so that the command line starts fast."""
     if name not in _HOMES:
         raise AttributeError(f"module 'fluxeq' has no attribute {name!r}")
     home = _HOMES[name]

@@ -1,11 +1,11 @@
-"""The command ``fluxeq``, also as ``python -m fluxeq``. The rest is imported where signals and errors are handled."""
+"""The command ``fluxeq``, also ``python -m fluxeq``. Other modules are imported under error and signal handling."""
 
 from fluxeq.cli.exit_codes import ended_well
 from fluxeq.system.environment import prepare
 
 
 def main() -> None:
-    """Run the command that the command line names; see ``cli.exit_codes`` for the exit codes."""
+    """Run a command; see ``cli.exit_codes`` for exit codes."""
     prepare()
     with ended_well():
         from fluxeq.cli.commands import app

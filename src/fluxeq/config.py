@@ -30,7 +30,7 @@ class Frozen(BaseModel):
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong with a config, in one line: where, the value, the rule."""
+    """The first error of a config in one line: field, value, rule."""
     problem = error.errors()[0]
     where, message = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
     value = repr(problem["input"])
@@ -39,9 +39,9 @@ def first_problem(error: ValidationError) -> str:
 
 
 def validated(kind: type[Config], where: str, fields: Config | Mapping[str, Any] | None) -> Config:
-    """A config, from itself or from the fields that differ from its defaults.
+    """A config, given as such or by the fields that differ from its defaults.
 
-    Raises InputError that says ``where`` for a field or value that it does not have.
+    Raises InputError, prefixed by ``where``, for an unknown field or invalid value.
     """
     if isinstance(fields, kind):
         return fields

@@ -2,13 +2,13 @@
 
     Z = sum over hops of  prod over bonds of  u^A v^B / (A! B!)  *  prod over sites of  W(f),    closed
 
-A bond joins two sites: A hops go one way and B the other, each with the summed weight of all links that join the two
-(in a direction of two sites there are two links). Site after site is summed over, with the hops on all bonds to the
-sites that follow left open. With an infinitesimal imaginary change of ln Z the derivatives are exact:
+A bond joins two sites: A hops go one way and B the other, each with the summed weight of all links between the two (two
+links in a direction of extent 2). Sites are summed over one after another, with open indices for the hops on bonds to
+later sites. Derivatives of ln Z are exact, by an infinitesimal imaginary step:
 
     n = (1/V) d ln Z / d mu,    h_t -> h_t e^(+-mu)        |phi|^2 = (1/V) d ln Z / d s,    W(f) -> W(f) + s W(f+2)
 
-Truncation: A + B <= m on every bond; m grows until n and |phi|^2 stay. Verified against the transfer matrix, the
+Truncation: A + B <= m on every bond; m grows until n and |phi|^2 converge. Verified against the transfer matrix, the
 free field and, for the XY model, Bessel functions.
 """
 
@@ -24,19 +24,19 @@ from fluxeq.lattice import named, neighbours, require_shape
 from fluxeq.theory import FluxTheory
 
 TRUNCATIONS = (2, 4, 6, 8, 12, 16, 20, 26, 34, 42, 50, 60, 80, 100, 130, 170)
-"""All even: on some lattices, of two sites, one more odd hop changes nothing."""
+"""Even numbers only: on some lattices an additional odd hop has no effect."""
 ACCURACY = 1e-6
 """Largest change of n and |phi|^2 between the last two truncations."""
 MOST_NUMBERS = 2**22
-"""In one array on the way: what a truncation may take."""
+"""Maximum size of an intermediate array."""
 STEP = 1e-30
-"""Imaginary change whose square is nothing."""
+"""Imaginary step, whose square is negligible."""
 
 Bond = tuple[int, int]  # the smaller site first
 
 
 def enumerated(theory: FluxTheory, shape: Sequence[int]) -> Exact:
-    """Exact n and |phi|^2, to 1e-6; InputError where that takes too many hops for so large a lattice."""
+    """Exact n and |phi|^2, to 1e-6; InputError if this takes too many hops on the lattice."""
     require_shape(shape)
     theory.require_stable(len(shape))
     n_sites, before = math.prod(shape), np.full(2, math.inf)
@@ -61,7 +61,7 @@ def enumerated(theory: FluxTheory, shape: Sequence[int]) -> Exact:
 
 
 def _partition_function(theory: FluxTheory, shape: Sequence[int], most: int, mu: float, source: float) -> complex:
-    """Z, but for a factor, with imaginary changes of mu and of W."""
+    """Z up to a constant factor, with imaginary steps in mu and W."""
     bonds = _bonds(theory.hop_weights(len(shape)), shape, mu)
     first, second = np.array([(a, m - a) for m in range(most + 1) for a in range(m + 1)]).T
     factorial = np.array([math.factorial(a) for a in range(most + 1)], dtype=float)
@@ -71,7 +71,7 @@ def _partition_function(theory: FluxTheory, shape: Sequence[int], most: int, mu:
     w = np.exp(log_w - log_w[0])
     w = w[:-1] + 1j * source * w[1:]
     open_bonds: list[Bond] = []
-    total = np.ones((1, 1), dtype=complex)  # (hops on open bonds that are not touched, those on touched ones)
+    total = np.ones((1, 1), dtype=complex)  # (hops on open bonds away from the site, hops on bonds of the site)
     for site in range(math.prod(shape)):
         shared = [bond for bond in open_bonds if site in bond]
         new = [bond for bond in bonds if min(bond) == site]
@@ -86,7 +86,7 @@ def _partition_function(theory: FluxTheory, shape: Sequence[int], most: int, mu:
 
 
 def _site(site: int, touching: Sequence[Bond], first: np.ndarray, second: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """W(f) where as many hops arrive as leave, else 0; one axis for the hops on each bond that touches the site."""
+    """W(f) if as many hops arrive as leave, else 0; one axis for the hops on each bond of the site."""
     p = np.zeros((), dtype=int)  # hops that arrive
     left = np.zeros((), dtype=int)
     for start, _ in touching:
@@ -96,7 +96,7 @@ def _site(site: int, touching: Sequence[Bond], first: np.ndarray, second: np.nda
 
 
 def _bonds(h: np.ndarray, shape: Sequence[int], mu: float) -> dict[Bond, tuple[complex, complex]]:
-    """The weights of a hop from the first to the second of two neighbours and back, summed over links."""
+    """Weights of a hop from the first to the second of two neighbours and back, summed over links."""
     d = len(shape)
     found: dict[Bond, list[complex]] = {}
     phase = np.ones(2 * d, dtype=complex)
@@ -110,7 +110,7 @@ def _bonds(h: np.ndarray, shape: Sequence[int], mu: float) -> dict[Bond, tuple[c
 
 
 def _largest_array(bonds: Collection[Bond], n_sites: int, most: int) -> int:
-    """Numbers in the largest array on the way."""
+    """Size of the largest intermediate array."""
     touching = [sum(site in bond for bond in bonds) for site in range(n_sites)]
     left_open = [sum(first <= site < second for first, second in bonds) for site in range(n_sites)]
     return ((most + 1) * (most + 2) // 2) ** max(*touching, *left_open)

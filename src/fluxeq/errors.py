@@ -1,17 +1,17 @@
-"""Errors that the user is told of, each in one line: the value, the rule and the way out."""
+"""Errors reported to the user, each in one line: the value, the rule and the way out."""
 
 import os.path
 import traceback
 
 
 def as_fault(error: BaseException) -> str:
-    """What is said of an exception that nobody has foreseen: in one line, with its place."""
+    """The message for an unexpected exception, in one line with its location."""
     where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"a fault of fluxeq: {error!r} in {os.path.basename(where.filename)}:{where.lineno}; please report it"
+    return f"a bug in fluxeq: {error!r} in {os.path.basename(where.filename)}:{where.lineno}; please report it"
 
 
 class InputError(ValueError):
-    """Something the caller gave cannot be used; the message is one line that says why and what would do."""
+    """Invalid input; the message is one line with the reason and the way out."""
 
 
 class StabilityError(InputError):
@@ -23,20 +23,20 @@ class FluxOverflowError(InputError):
 
 
 class DivergedError(InputError):
-    """A training whose loss was never finite."""
+    """A training diverged: its loss was never finite."""
 
 
 class GoalMissedError(RuntimeError):
-    """An error that was to be reached is not, with as many configurations as were allowed; what was made is kept."""
+    """The target error was not reached with the maximum number of configurations; those sampled are kept."""
 
 
 class ClusterLostError(RuntimeError):
-    """The machines that did the work have gone; what they finished is kept, and the same call goes on with the rest."""
+    """The cluster was lost; finished work is kept, and the same call resumes."""
 
 
 class JobError(RuntimeError):
-    """A job of a study failed by a fault of ours; the message is one line, and what was finished is kept."""
+    """A job of a study failed because of a bug; the message is one line, and finished work is kept."""
 
 
 class WorkerLostError(RuntimeError):
-    """A process that did some of the work was killed; what it finished is kept, and the same call goes on."""
+    """A worker process was killed; finished work is kept, and the same call resumes."""

@@ -1,6 +1,6 @@
 """Exact n and |phi|^2 of phi^4: the free field on every finite lattice, and any coupling on N_t x 2.
 
-``enumeration`` has what is exact for every theory, on tiny lattices.
+``enumeration`` has exact results for any theory on tiny lattices.
 
 Free field (lam = 0), p over the momenta of the lattice:
 
@@ -17,7 +17,7 @@ hops one way and B the other have the summed weight 2^(A + B) / (A! B!):
 M conserves Q = k0 + k1 and does not change with Q -> -Q, so Z = sum over Q of exp(mu Q N_t) Tr M_Q^N_t and n = <Q> / 2.
 |phi|^2 is one M with W(m0 + m0' + A + B + 2) in place of W(m0 + m0' + A + B).
 
-Truncation: m <= m_max and A + B <= 2 m_max, and of the states with equal k0 and k1 those combinations that matter. M
+Truncation: m <= m_max and A + B <= 2 m_max; of the states with equal k0 and k1 only relevant combinations are kept. M
 is a positive mixture over r0, r1 and an angle, and exp(4 r0 r1 cos) <= exp(2 r0^2 + 2 r1^2), so that as quadratic forms
 
     M <= sum over k0 + k1 = Q of N_k0 x N_k1,      N_k[m, m'] = sqrt(link weights) W(m + m') at eta - 2;
@@ -45,7 +45,7 @@ COARSE, FINE = (34, 1e-8), (50, 1e-10)
 """Truncations: m_max, and the smallest eigenvalue kept relative to the largest of the same Q."""
 
 ACCURACY = 1e-10  # largest relative change of n or |phi|^2 between the two truncations
-MOST_STATES = 1200  # of one Q: a matrix of this size takes most of a second
+MOST_STATES = 1200  # per Q: a matrix of this size takes nearly a second
 NEGLIGIBLE = -30.0  # ln of the probability of a Q that is dropped
 
 
@@ -53,7 +53,7 @@ NEGLIGIBLE = -30.0  # ln of the probability of a Q that is dropped
 class Exact:
     """Exact n and |phi|^2, lattice units.
 
-    ``truncation`` is their largest change from a coarser truncation, 0 where there is none.
+    ``truncation`` is their largest change from a coarser truncation, 0 if there is none.
     """
 
     n: float
@@ -62,7 +62,7 @@ class Exact:
 
 
 def solve(theory: Theory, shape: Sequence[int]) -> Exact:
-    """Exact n and |phi|^2 by the oracle that fits; raises InputError if there is none."""
+    """Exact n and |phi|^2 by the applicable method; raises InputError if there is none."""
     require_shape(shape)
     if theory.lam == 0:
         return free_field(theory, shape)
@@ -120,7 +120,7 @@ def transfer_matrix(theory: Theory, n_t: int) -> Exact:
 
 
 def _too_large(theory: Theory, n_t: int) -> InputError:
-    """The error for fluxes that the finest truncation cuts off."""
+    """The error for fluxes beyond the finest truncation."""
     return InputError(
         f"eta = {theory.eta:g}, lam = {theory.lam:g}, mu = {theory.mu:g} on {n_t}x2: the fluxes are too large for the "
         f"transfer matrix (|k| + 2 l <= {FINE[0]}, {MOST_STATES} states); raise eta or lam, or lower |mu|"
@@ -137,7 +137,7 @@ class _Site(NamedTuple):
 
 
 def _truncated(theory: Theory, n_t: int, m_max: int, smallest: float) -> np.ndarray:
-    """n and |phi|^2 at one truncation; raises InputError where it cuts off a Q that matters."""
+    """n and |phi|^2 at one truncation; raises InputError if a relevant Q is cut off."""
     site, tilt = _site(theory, m_max, smallest), theory.mu * n_t
     log_z: list[float] = []
     phi2: list[float] = []

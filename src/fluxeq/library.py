@@ -1,4 +1,4 @@
-"""Training, searching and scoring from Python, with arrays in memory: what the commands do, as functions."""
+"""Python functions for training, searching and evaluating with data in memory, equivalent to the commands."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from fluxeq.training.recipe import Recipe
 
 Ensembles = Ensemble | Sequence[Ensemble]
 Network = str | Architecture | eqx.Module
-"""An architecture by name, a config of one, or a module of one's own."""
+"""An architecture by name, a config, or an Equinox module."""
 
 
 def train(
@@ -46,24 +46,24 @@ def train(
     device: str = "cpu",
     output: str | Path | None = None,
 ) -> list[Model]:
-    """Train instances of one architecture from different random starts; a model of each, as it was at its best.
+    """Train instances of one architecture with different random initialisations; returns models at their best epoch.
 
-    ``architecture`` is a name (EQ, ST, FL, or ``package.module:Class``) whose ``config`` has fields other than the
-    defaults, or an Equinox module ``(2 d, *shape) -> (n_targets,)``, whose weights are where its one instance
-    begins. ``training`` and ``validation``, from different chains, are data sets or ensembles. ``recipe`` has the
-    settings of the optimiser that differ from the original study's. ``augmentation`` translates every configuration at
-    random in every epoch. ``device`` is cpu or cuda. With ``output``, a folder, models and learning curves are files
-    there, as those of ``fluxeq train``, and finished ones are kept. Raises InputError for what cannot be, as validation
-    data from chains of the training, and DivergedError if the loss of an instance was never finite.
+    ``architecture`` is a name (EQ, ST, FL, or ``package.module:Class``), with ``config`` for fields that differ from
+    the defaults, or an Equinox module ``(2 d, *shape) -> (n_targets,)`` with initial weights, for a single instance.
+    ``training`` and ``validation`` are data sets or ensembles from different chains. ``recipe`` has the optimiser
+    settings that differ from those of the original study. ``augmentation`` applies a random translation to every
+    configuration in every epoch. ``device`` is cpu or cuda. With ``output``, a folder, models and learning curves are
+    written as by ``fluxeq train``, and finished ones are kept. Raises InputError for invalid input, such as validation
+    data from training chains, and DivergedError if the loss of an instance was never finite.
     """
     data, chosen, where = _data(task, training, validation), validated(Recipe, "recipe", recipe), Device(device)
     if instances < 1:
-        raise InputError(f"instances = {instances}: at least 1 is needed")
+        raise InputError(f"instances = {instances}: must be at least 1")
     where.use()
     keep_compiled()
     if isinstance(architecture, eqx.Module):
         if instances > 1 or output is not None:
-            raise InputError("own module: it has one start and no file; give a class of configs for more of them")
+            raise InputError("own module: only one instance and no output folder; give a config class for more")
         name, built = "", cast(Architecture, _Own(architecture))
     else:
         name, built = _configured(architecture, config or {}, data.training.shape)
@@ -102,11 +102,12 @@ def search(
     storage: str | Path | None = None,
     device: str = "cpu",
 ) -> list[Setting]:
-    """Different settings of an architecture, each trained ``repeats`` times; the best first, by mean validation loss.
+    """Search settings of an architecture, each trained ``repeats`` times; sorted by mean validation loss.
 
-    ``space`` and ``recipe`` have the fields that differ from the defaults. ``prune`` gives a setting up as soon as its
-    losses alone say that it cannot win. ``storage`` is a journal file or a PostgreSQL address, in which a search goes
-    on; in memory, unless given. Raises InputError for what cannot be, as a space with fewer settings than ``trials``.
+    ``space`` and ``recipe`` have the fields that differ from the defaults. ``prune`` stops a setting as soon as its
+    losses so far exclude that it wins. ``storage`` is a journal file or a PostgreSQL address, in which a search can be
+    resumed; by default it is in memory. Raises InputError for invalid input, such as a space with fewer settings than
+    ``trials``.
     """
     data, where = _data(task, training, validation), Device(device)
     where.use()
@@ -126,15 +127,15 @@ def search(
 
 
 def evaluate(network: Predictor, data: Dataset | Ensembles, task: str | Task | None = None) -> Score:
-    """Score a network on labelled configurations: exact means over all of them.
+    """Evaluate a network on labelled configurations, with means over all of them.
 
-    ``network`` is a model, an Equinox module of one configuration, or any function of a batch in NumPy,
-    ``(n, 2 d, *shape)`` to ``(n, n_targets)``, that returns what a network does: a logit for a detection. Of ensembles
-    the ``task`` makes a data set; a model knows its own. Raises InputError for a lattice that the network cannot take.
+    ``network`` is a model, an Equinox module for one configuration, or any function of a NumPy batch,
+    ``(n, 2 d, *shape)`` to ``(n, n_targets)``, with the same output as a network (a logit for detection). ``task``
+    makes a data set of ensembles; a model knows its own task. Raises InputError for an unsupported lattice.
     """
     if not isinstance(data, Dataset):
         if task is None and not isinstance(network, Model):
-            raise InputError("task: only a model knows its own; say what is to be predicted, or give a data set")
+            raise InputError("task: only a model knows its own; give a task, or a data set")
         data = dataset(task or network.task, data)  # type: ignore[union-attr]
     return score(network, data)
 
@@ -155,7 +156,7 @@ def _configured(
     if isinstance(architecture, str):
         return architecture, configured(architecture, dict(fields), shape)
     if fields:
-        raise InputError("config: it is given twice; leave one of them out")
+        raise InputError("config: given twice; leave one of them out")
     architecture.require_shape(shape)
     kind = type(architecture)
     is_known = kind.__name__ in ARCHITECTURES and ARCHITECTURES[kind.__name__] is kind
@@ -164,7 +165,7 @@ def _configured(
 
 @dataclass(frozen=True)
 class _Own:
-    """A module in the place of a config: what is built is the module as it is."""
+    """A module in place of a config; ``build`` returns the module itself."""
 
     module: eqx.Module
 
@@ -172,7 +173,7 @@ class _Own:
         return self.module
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
-        """Its own code knows."""
+        """No check; the module raises its own errors."""
 
     def model_dump(self, *, mode: str = "json") -> dict[str, Any]:
         return {}

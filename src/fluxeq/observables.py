@@ -1,7 +1,7 @@
 """Observables of flux configurations, for any number of dimensions, and their registry.
 
 An observable is a function of a theory and an array of configurations that returns one number for each, float64
-``(n,)``, under a name in ``fluxeq.observables``; ``fluxeq.testing.check_observable`` holds it to that.
+``(n,)``, registered in ``fluxeq.observables``; ``fluxeq.testing.check_observable`` tests it.
 
 Conventions: an array of configurations is ``(n, 2 d, *shape)`` with channels k_t, k_x, ..., l_t, l_x, ...; ``k[nu, x]``
 sits on the link from x to x + nu_hat; every direction is periodic.
@@ -11,7 +11,7 @@ sits on the link from x to x + nu_hat; every direction is periodic.
     n           mean over sites of k_t
     |phi|^2     mean over sites of W(f + 2) / W(f)
 
-Reference: Gattringer and Kloiber, Nucl. Phys. B 869 (2013) 56. Verified on configurations summed by hand in the tests.
+Reference: Gattringer and Kloiber, Nucl. Phys. B 869 (2013) 56. Verified on hand-summed configurations in the tests.
 """
 
 import math
@@ -27,7 +27,7 @@ from fluxeq.theory import FluxTheory, weight_ratio
 Observable = Callable[[FluxTheory, np.ndarray], np.ndarray]
 
 BLOCK = 2**16
-"""Numbers of the arrays that are worked on at a time."""
+"""Number of array elements processed at a time."""
 
 
 def split(configurations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +54,7 @@ def divergence(configurations: np.ndarray) -> np.ndarray:
 
 
 def field_powers(configurations: np.ndarray) -> np.ndarray:
-    """f, the power of |phi| that the links put at each site; int64 ``(n, *shape)``."""
+    """f, the power of |phi| at each site from its links; int64 ``(n, *shape)``."""
     k, l = split(configurations)
     total = np.zeros((k.shape[0], *k.shape[2:]), dtype=np.int64)
     for nu in range(k.shape[1]):
@@ -84,41 +84,43 @@ def n_worms(configurations: np.ndarray) -> np.ndarray:
 
 
 def hop_pairs(configurations: np.ndarray) -> np.ndarray:
-    """Mean of l over all links of each configuration, the slowest simple observable; float64 ``(n,)``."""
+    """Mean of l over all links of each configuration, the simple observable with the longest autocorrelation;
+    float64 ``(n,)``.
+    """
     _, l = split(configurations)
     return _site_mean(l)
 
 
 def observed(name: str, theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:
-    """An observable of every configuration, by its name; float64 ``(n,)``.
+    """An observable of every configuration, by name; float64 ``(n,)``.
 
-    Raises InputError if its function fails, or returns anything but one finite number for each.
+    Raises InputError if its function fails or does not return one finite number for each.
     """
     function = OBSERVABLES[name]
     return _in_blocks(lambda some: one_number_each(name, function, theory, some), configurations)
 
 
 def one_number_each(name: str, function: Observable, theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:
-    """What the function of an observable returns for some configurations. Raises InputError as ``observed`` does."""
+    """Evaluate the function of an observable for some configurations. Raises InputError like ``observed``."""
     try:
         values = np.asarray(function(theory, configurations))
     except InputError:
         raise
-    except Exception as error:  # whatever the code of somebody else raises
+    except Exception as error:  # anything raised by external code
         raise InputError(f"observable {name!r}: fails with {type(error).__name__}: {error}") from error
     if values.shape != (len(configurations),) or values.dtype.kind not in "biuf":
         found = f"{values.dtype} {values.shape}"
-        raise InputError(f"observable {name!r}: one number a configuration is needed, float64 (n,); it returns {found}")
+        raise InputError(f"observable {name!r}: must return one number each, float64 (n,), but returns {found}")
     if not np.isfinite(values).all():
         raise InputError(
-            f"observable {name!r}: finite numbers are needed; it returns {values[~np.isfinite(values)][0]}"
+            f"observable {name!r}: must return finite numbers, but returns {values[~np.isfinite(values)][0]}"
         )
     return values.astype(np.float64)
 
 
 def _require_observable(name: str, found: Any) -> Observable:
     if not callable(found):
-        raise InputError(f"observable {name!r}: a function of a theory and configurations is needed")
+        raise InputError(f"observable {name!r}: must be a function of a theory and configurations")
     return found
 
 
@@ -127,7 +129,7 @@ OBSERVABLES: Registry[Observable] = Registry("observable", "observables", _requi
 
 
 def _in_blocks(function: Callable[[np.ndarray], np.ndarray], arrays: np.ndarray) -> np.ndarray:
-    """A function of each of some arrays, of few at a time, so that what it makes on its way stays in the caches."""
+    """Apply a function to arrays in small blocks, so that intermediate results stay in the caches."""
     size = max(1, BLOCK // max(1, math.prod(arrays.shape[1:])))
     if len(arrays) <= size:
         return function(arrays)

@@ -1,8 +1,7 @@
-"""Names of what can be exchanged: theories, architectures, observables, tasks, claims and figures.
+"""Registries of theories, architectures, observables, tasks, claims and figures.
 
-A name is an entry point of a group such as ``fluxeq.architectures``, of fluxeq itself or of any installed package, or
-says where to look: ``package.module:Name``, in the current folder or among installed packages. What is found either way
-is checked and then treated alike.
+A name is an entry point of a group such as ``fluxeq.architectures``, of fluxeq or any installed package, or a location
+``package.module:Name`` in the current folder or among installed packages. Both are checked and then treated alike.
 """
 
 import os
@@ -19,9 +18,9 @@ Member = TypeVar("Member")
 
 
 class Registry(Mapping[str, Member], Generic[Member]):
-    """All members of a kind by name; some come ``first``, in this order.
+    """All members of a kind by name; those in ``first`` come first, in this order.
 
-    ``require`` returns a member if it keeps the protocol of its kind, and else raises InputError with what it lacks.
+    ``require`` returns a member if it satisfies the protocol of its kind, and otherwise raises InputError.
     """
 
     def __init__(self, kind: str, plural: str, require: Callable[[str, Any], Member], *first: str) -> None:
@@ -32,7 +31,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
     def _points(self) -> dict[str, EntryPoint]:
         found = {point.name: point for point in entry_points(group=self._group)}
         for point in entry_points(group=self._group):
-            if point.value.startswith("fluxeq."):  # nobody takes the place of what is inside
+            if point.value.startswith("fluxeq."):  # others cannot override fluxeq's own members
                 found[point.name] = point
         return {name: found[name] for name in (*self._first, *sorted(found.keys() - {*self._first})) if name in found}
 
@@ -43,17 +42,17 @@ class Registry(Mapping[str, Member], Generic[Member]):
         return len(self._points)
 
     def __contains__(self, name: object) -> bool:
-        """Whether a name is an entry point; nothing is imported."""
+        """Whether a name is an entry point, without importing it."""
         return name in self._points
 
     def __getitem__(self, name: str) -> Member:
-        """The member of a name. Raises InputError if there is none, or it breaks the protocol of its kind."""
+        """The member of a name. Raises InputError if there is none, or it violates the protocol of its kind."""
         if name not in self._found:
             self._found[name] = self._require(name, self._load(name))
         return self._found[name]
 
     def require_known(self, name: str) -> None:
-        """Raise InputError for a name that is neither an entry point nor a place; a place is looked up."""
+        """Raise InputError for a name that is not an entry point or a location; locations are imported."""
         if name not in self:
             self[name]
 
@@ -71,13 +70,13 @@ class Registry(Mapping[str, Member], Generic[Member]):
             return load()
         except InputError:
             raise
-        except Exception as error:  # whatever a module of somebody else raises
+        except Exception as error:  # anything raised by external modules
             reason = str(error) or repr(error)
             raise InputError(f"{self._kind} {name!r}: cannot be imported ({type(error).__name__}: {reason})") from error
 
 
 def require_attributes(kind: str, name: str, found: Any, attributes: Mapping[str, str]) -> None:
-    """Raise InputError unless something has these attributes, given with what each is for."""
+    """Raise InputError unless an object has these attributes, given with their purposes."""
     known = {*dir(found), *getattr(found, "model_fields", ())}
     for attribute, purpose in attributes.items():
         if attribute not in known:

@@ -1,4 +1,4 @@
-"""Means of Monte-Carlo time series with errors, autocorrelation times and the agreement of chains.
+"""Means of Monte Carlo time series with errors, autocorrelation times and agreement of chains.
 
     tau_int = 1/2 + sum over t > 0 of rho(t),        error^2 = 2 tau_int variance / N
 
@@ -19,23 +19,23 @@ from fluxeq.errors import InputError
 Status = Literal["ok", "constant", "frozen", "short"]
 
 SHORTEST = 100
-"""Chains that together span fewer tau_int than this have an error that cannot be trusted."""
+"""If all chains together are shorter than this number of tau_int, the error is unreliable."""
 
 ROUNDING = 1e-13
-"""Relative difference of numbers that are equal but for rounding."""
+"""Relative difference of numbers that are equal up to rounding."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its error. What is unknown is None, and ``status`` says why.
+    """A mean with its error. Unknown values are None, with the reason in ``status``.
 
-    "constant": one value throughout; "frozen": each chain keeps a value of its own; "short": fewer than 8 measurements
-    a chain, or, where numbers are given, all chains together shorter than 100 tau_int.
+    "constant": a single value throughout; "frozen": each chain is constant, at different values; "short": fewer than 8
+    measurements per chain, or, if numbers are given, all chains together shorter than 100 tau_int.
     """
 
     value: float
     error: float | None  #: one standard error, in the units of the value
-    tau_int: float | None  #: in steps of the series; 1/2 if it is independent
+    tau_int: float | None  #: in steps of the series; 1/2 for independent measurements
     tau_int_error: float | None
     r_hat: float | None  #: near 1 if the chains agree
     status: Status
@@ -47,7 +47,7 @@ class Estimate:
 
 
 def _with_error(value: float, error: float) -> str:
-    """A mean and two digits of its error, as in 0.1234(56); written out where that would be long."""
+    """A mean and two digits of its error, as in 0.1234(56); written out if that would be long."""
     n_decimals = 1 - math.floor(math.log10(float(f"{error:.1e}"))) if error > 0 else -1
     if not 0 <= n_decimals <= 8:
         return f"{value:.6g} +- {error:.2g}"
@@ -56,9 +56,9 @@ def _with_error(value: float, error: float) -> str:
 
 
 def estimate(series: Sequence[np.ndarray]) -> Estimate:
-    """Mean, error, tau_int (in steps of the series) and R-hat of one observable, one series ``(n,)`` a chain.
+    """Mean, error, tau_int (in steps of the series) and R-hat of one observable, one series ``(n,)`` per chain.
 
-    Raises InputError if there is no measurement at all.
+    Raises InputError if there are no measurements.
     """
     chains = [np.asarray(chain, dtype=np.float64) for chain in series if len(chain)]
     if not chains:
@@ -74,7 +74,7 @@ def estimate(series: Sequence[np.ndarray]) -> Estimate:
     import pyerrors
 
     names = [f"chain|r{index:04d}" for index in range(len(chains))]
-    # around the mean of all: short chains, each around its own, would look shorter still than they are
+    # subtract the mean of all chains: own means would underestimate tau_int of short chains
     around = [chain - value for chain in chains]
     observable = pyerrors.Obs(around, names, means=[value] * len(chains))
     observable.gamma_method()
@@ -85,14 +85,14 @@ def estimate(series: Sequence[np.ndarray]) -> Estimate:
 
 
 def is_constant(values: np.ndarray) -> bool:
-    """Whether values differ by no more than sums of the same numbers in another order do."""
+    """Whether values are equal up to rounding of sums in a different order."""
     return bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
 
 
 def r_hat(series: Sequence[np.ndarray]) -> float | None:
-    """Split R-hat: near 1 if both halves of all chains have one mean; None where every half is constant.
+    """Split R-hat: near 1 if the halves of all chains have the same mean; None if every half is constant.
 
-    Takes one series ``(n,)`` a chain, each of at least 4 numbers; of longer ones the middle is left out.
+    Takes one series ``(n,)`` per chain, each of at least 4 numbers; for odd lengths the middle is left out.
     """
     half = min(map(len, series)) // 2
     halves = np.array([part for chain in series for part in (chain[:half], chain[len(chain) - half :])])
@@ -104,7 +104,7 @@ def r_hat(series: Sequence[np.ndarray]) -> float | None:
 
 
 def by_chain(values: np.ndarray, chain: np.ndarray) -> list[np.ndarray]:
-    """The measurements ``(n,)`` of each chain, in the order in which they were made; ``chain`` is that of each."""
+    """The measurements ``(n,)`` of each chain in order; ``chain`` is the chain index of each measurement."""
     _, n_of_each = np.unique(chain, return_counts=True)
     in_order = values[np.argsort(chain, kind="stable")]
     return np.split(in_order, np.cumsum(n_of_each)[:-1])[: len(n_of_each)]

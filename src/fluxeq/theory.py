@@ -1,10 +1,10 @@
-"""Theories in their flux representation: couplings by name, the weight of a site, and those of hops.
+"""Theories in flux representation: couplings, site weights and hop weights.
 
     Z = sum over hops of  prod over links of  h_+^a h_-^b / (a! b!)  *  prod over sites of  W(f),    k = a - b closed
 
-with a hops forward and b backward on each link, f the number of hops that touch a site, and h the weight of a hop in
-its direction. A theory gives W(f) at even f, the 2 d numbers h, and its couplings; all else is the same for all of
-them. The complex scalar field, phi^4, is one:
+with a hops forward and b backward on each link, f the number of hops at a site, and h the weight of a hop in its
+direction. A theory defines W(f) at even f, the 2 d numbers h, and its couplings; everything else is common. For the
+complex scalar field phi^4:
 
     W(f) = integral over r > 0 of  r^(f+1) exp(-eta r^2 - lam r^4),        eta = 2 d + m^2, lattice units
     h = e^mu and e^-mu in time, 1 in space
@@ -29,26 +29,26 @@ from fluxeq.errors import InputError, StabilityError
 from fluxeq.registry import Registry
 
 LARGEST_COUPLING = 1e100
-"""Of eta and lam in size; one over it is the smallest that is not 0. Their squares and ratios fit into a double."""
+"""Maximum |eta| and lam; its inverse is the minimum unless 0. Their squares and ratios fit into a double."""
 LARGEST_MU = 700.0
 """e^mu, the weight of a hop, fits into a double."""
 DEEPEST_WELL = 1e8
-"""eta^2 / (4 lam) at eta < 0, the depth of the potential: ln W is as large, and W has as many digits less than 16."""
+"""Maximum depth eta^2 / (4 lam) of the potential at eta < 0: ln W is of this size, and W loses as many digits."""
 LARGEST_POWER = 10**4
-"""f beyond which a table of W is refused; ensembles stay below 4000 (see ``sampling.packed_counts``)."""
+"""Maximum f of a table of W; ensembles stay below 4000 (see ``sampling.packed_counts``)."""
 NEGLIGIBLE = -80.0
 """ln of the integrand, relative to its maximum, below which it is dropped (e^-80 is far below one rounding error)."""
 
 
 class FluxTheory(ABC):
-    """What gives the weights of a flux configuration; a frozen dataclass whose fields are the couplings, numbers."""
+    """Base class of theories; a frozen dataclass whose fields are the couplings, which defines the weights."""
 
     name: ClassVar[str]
-    """Of its entry point in ``fluxeq.theories``, or where it is: ``package.module:Class``."""
+    """Name of its entry point in ``fluxeq.theories``, or ``package.module:Class``."""
     fewer_hops: ClassVar[str] = "choose couplings with fewer hops"
-    """The way out in words, where fluxes are too large."""
+    """Advice in error messages if fluxes are too large."""
     more_hops: ClassVar[str] = "choose couplings with more hops"
-    """The way out in words, where nearly all sites are empty."""
+    """Advice in error messages if nearly all sites are empty."""
 
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):
@@ -61,14 +61,14 @@ class FluxTheory(ABC):
 
     @abstractmethod
     def log_site_weight(self, f: np.ndarray) -> np.ndarray:
-        """ln W at these f, whole numbers from 0 on; float64, of their shape. A constant factor of W is free."""
+        """ln W at these f, non-negative integers; float64 of the same shape. A constant factor of W is arbitrary."""
 
     @abstractmethod
     def hop_weights(self, d: int) -> np.ndarray:
         """The weight h > 0 of a hop in each direction, first forward, then backward, time first; float64 ``(2 d,)``."""
 
     def require_stable(self, d: int) -> None:  # noqa: B027
-        """Raise StabilityError if the sum over hops diverges in ``d`` dimensions; for most theories it never does."""
+        """Raise StabilityError if the sum over hops diverges in ``d`` dimensions; by default it does not."""
 
     def __str__(self) -> str:
         """Name and couplings in words, with all digits."""
@@ -101,7 +101,7 @@ class Theory(FluxTheory):
         _require_precise(self.eta, self.lam, self.mu)
 
     def __str__(self) -> str:
-        """The couplings alone, since most are of this theory."""
+        """The couplings without the name of the theory."""
         return super().__str__().removeprefix(f"{self.name} ")
 
     def log_site_weight(self, f: np.ndarray) -> np.ndarray:
@@ -129,13 +129,13 @@ class Theory(FluxTheory):
 
 
 def _number(name: str, value: object) -> float:
-    """A coupling as a float; InputError if it is no finite number."""
+    """A coupling as a float; InputError if it is not finite."""
     try:
         if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
     except OverflowError:
-        raise InputError(f"{name} is beyond all floating-point numbers: a coupling is a finite number") from None
-    raise InputError(f"{name} = {value!r:.40}: a coupling is a finite number")
+        raise InputError(f"{name} is too large for a floating-point number: a coupling must be finite") from None
+    raise InputError(f"{name} = {value!r:.40}: a coupling must be a finite number")
 
 
 def _require_precise(eta: float, lam: float, mu: float) -> None:
@@ -164,14 +164,14 @@ def log_weight(theory: FluxTheory, f_max: int) -> np.ndarray:
 
 
 def weight_ratio(theory: FluxTheory, f_max: int) -> np.ndarray:
-    """W(f+2) / W(f) for f = 0 ... ``f_max``: |phi|^2 at a site with f; float64 ``(f_max + 1,)``."""
+    """W(f+2) / W(f) for f = 0 ... ``f_max``, i.e. |phi|^2 at a site with f; float64 ``(f_max + 1,)``."""
     log_w = log_weight(theory, f_max + 2)
     return np.exp(log_w[2:] - log_w[:-2])
 
 
 def _require_theory(name: str, found: Any) -> type[FluxTheory]:
     if not (isinstance(found, type) and issubclass(found, FluxTheory) and is_dataclass(found)):
-        raise InputError(f"theory {name!r}: a frozen dataclass derived from fluxeq.FluxTheory is needed")
+        raise InputError(f"theory {name!r}: must be a frozen dataclass derived from fluxeq.FluxTheory")
     return found
 
 
@@ -180,7 +180,7 @@ THEORIES: Registry[type[FluxTheory]] = Registry("theory", "theories", _require_t
 
 
 def theory_of(name: str, couplings: Mapping[str, float]) -> FluxTheory:
-    """A theory from its name and couplings. Raises InputError for an unknown name, or couplings not its own."""
+    """A theory from its name and couplings. Raises InputError for an unknown name, or wrong couplings."""
     kind = THEORIES[name]
     needed = [field.name for field in fields(cast(Any, kind))]
     if set(couplings) != set(needed):
@@ -191,8 +191,8 @@ def theory_of(name: str, couplings: Mapping[str, float]) -> FluxTheory:
         return kind(**{coupling: _number(coupling, couplings[coupling]) for coupling in needed})
     except InputError:
         raise
-    except Exception as error:  # whatever the code of somebody else raises
-        raise InputError(f"theory {name!r}: refuses its couplings ({type(error).__name__}: {error})") from error
+    except Exception as error:  # anything raised by external code
+        raise InputError(f"theory {name!r}: rejects its couplings ({type(error).__name__}: {error})") from error
 
 
 def _log_integral(exponents: np.ndarray, eta: float, lam: float) -> np.ndarray:
@@ -233,7 +233,7 @@ def _edge(relative: Callable[[np.ndarray], np.ndarray], direction: np.ndarray) -
 
 
 def written(value: float) -> str:
-    """A coupling as text: in six digits if these give it back, else in as many as it takes. Equal for equal numbers."""
+    """A coupling as text, with six digits if these are exact, otherwise with as many as required."""
     value += 0.0  # -0.0 is 0.0
     short = f"{value:g}"
     return short if float(short) == value else repr(float(value))

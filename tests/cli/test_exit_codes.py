@@ -51,7 +51,7 @@ def test_every_error_has_a_code_and_a_line(error, code, line):
 def test_a_fault_of_ours_is_one_line_that_says_where():
     done = ended("{}[1]")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("fluxeq: a fault of fluxeq: KeyError(1) in <string>:7; please report it")
+    assert done.stderr.startswith("fluxeq: a bug in fluxeq: KeyError(1) in <string>:7; please report it")
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" in ended("{}[1]", env={**os.environ, "FLUXEQ_DEBUG": "1"}).stderr
 

@@ -136,7 +136,7 @@ WRONG = [
     (sample(shape="-3x4"), "shape"),
     (sample(shape="text"), "shape 'text'"),
     (sample(shape=""), "shape ''"),
-    (sample(shape="1x4"), "shape 1x4: every extent is at least 2"),
+    (sample(shape="1x4"), "shape 1x4: every extent must be an integer of at least 2"),
     (sample(shape="0x4"), "shape 0x4"),
     (sample(lam="-1"), "lam = -1: "),
     (sample(until="m=1"), "observable 'm': choose one of n, phi2, or give package.module:Name"),
@@ -145,7 +145,7 @@ WRONG = [
     (sample(start="nowhere.h5"), "nowhere.h5: no such ensemble"),
     (sample(start="{worms}"), "must be a closed ensemble on the lattice"),
     (["measure", "{one}", "--plot", "p.txt"], "plot 'p.txt': must end in .png or .pdf"),
-    (sample(mu="nan"), "mu = nan: a coupling is a finite number"),
+    (sample(mu="nan"), "mu = nan: a coupling must be a finite number"),
     (sample(eta="inf"), "eta = inf"),
     (sample(lam="0"), "raise eta or lam"),
     (sample(configurations="0"), "configurations = 0: at least 1"),
@@ -205,7 +205,7 @@ WRONG = [
     (search(output="{text}"), "is not a writable folder"),
     (search(trials="0"), "trials = 0: must be at least 1"),
     (search(repeats="0"), "repeats = 0: must be at least 1"),
-    (search(heartbeat="0"), "heartbeat = 0: at least 1 second"),
+    (search(heartbeat="0"), "heartbeat = 0: must be at least 1 second"),
     (search(space="{bad recipe}"), "epochs"),
     (search(architecture="XX"), "architecture 'XX': choose one of EQ, ST, FL"),
     (["reproduce", "slow", "--output", "run"], "study 'slow': choose quick, laptop, paper"),
@@ -222,7 +222,10 @@ WRONG = [
     (reproduce(task="detecting"), "task 'detecting': choose among regression, detection, counting, zhou"),
     (reproduce(scheduler="tcp://h:1"), "scheduler 'tcp://h:1': requires --executor dask"),
     (reproduce(executor="dask", scheduler="tcp://h:1", workers="2"), "leave out --workers"),
-    (reproduce(executor="dask", scheduler="host"), "scheduler 'host': the address that 'dask scheduler' prints"),
+    (
+        reproduce(executor="dask", scheduler="host"),
+        "scheduler 'host': must be the address that 'dask scheduler' prints",
+    ),
     (reproduce(executor="dask", scheduler="http://h:1"), "as in tcp://host:8786"),
     (["status", "."], "not a run"),
     (["status", "missing"], "not a run"),
@@ -265,7 +268,7 @@ def test_sample_until(fluxeq):
 def test_measure_says_how_the_moves_went_and_draws(fluxeq, tmp_path):
     out = fluxeq("measure", "{one}", "--plot", "p.png")[1]
     assert "accepted moves: enter " in out
-    assert " steps a worm" in out
+    assert " steps per worm" in out
     assert (tmp_path / "p.png").stat().st_size > 10000
     found = json.loads(fluxeq("measure", "{one}", "--json")[1])
     assert set(found["moves"]["acceptance"]) == {"enter", "leave", "remove", "add"}
@@ -413,7 +416,7 @@ def test_search(fluxeq, tmp_path):
     best = json.loads((tmp_path / "found" / "best.json").read_text())
     assert best["config"]["blocks"] == [{"channels": 2, "kernel": 1, "pooling": 1}]
     out = fluxeq(*search(seed="1"))[1]
-    assert out.startswith("budget of EQ: 1 settings, 1 trainings each, at most 2 steps a training; 2 steps in all\n")
+    assert out.startswith("budget of EQ: 1 settings, 1 trainings each, at most 2 steps per training; 2 steps in total")
     assert out.endswith(f"{best['n_parameters']} parameters\n")
     assert (tmp_path / "found" / "search.png").stat().st_size > 10000
 

@@ -81,10 +81,10 @@ RECIPES = {
 }
 CONFIGS = [
     ({"blocks": []}, "at least one block"),
-    ({"blocks": [{"channels": 10**9, "kernel": 1}]}, "a layer of 4 x 1000000000 weights: at most 2^26"),
+    ({"blocks": [{"channels": 10**9, "kernel": 1}]}, "a layer of 4 x 1000000000 weights: the maximum is 2^26"),
     ({"blocks": [{"channels": 2, "kernel": 10**6}]}, "kernel = 1000000"),
     ({"blocks": [{"channels": 2, "kernel": 1, "pooling": 1000}]}, "pooling = 1000"),
-    ({"dense": [10**30]}, "weights: at most 2^26"),
+    ({"dense": [10**30]}, "weights: the maximum is 2^26"),
     ({"config": [1]}, "config = [1]"),
     ({"config": SMALL, "recipe": [1]}, "config: recipe = [1]: must be a JSON object"),
     ({"config": SMALL, "digest": "abc"}, "checksum mismatch"),
@@ -115,8 +115,8 @@ WRONG = [
     ("search", SEARCH, {"storage": "journal:///"}, "is a folder"),
     ("search", SEARCH, {"storage": ""}, "is a folder"),
     ("search", SEARCH, {"storage": "/dev/null"}, "/dev/null: is not a file"),
-    ("search", SEARCH, {"storage": "one.h5"}, "one.h5: line 1 is no record of a search"),
-    ("search", SEARCH, {"storage": "recipe"}, "recipe: line 1 is no record of a search"),
+    ("search", SEARCH, {"storage": "one.h5"}, "one.h5: line 1 is not a record of a search"),
+    ("search", SEARCH, {"storage": "recipe"}, "recipe: line 1 is not a record of a search"),
     ("search", SEARCH, {"output": "one.h5"}, "is not a writable folder"),
     ("search", SEARCH, {"heartbeat": 0}, "heartbeat = 0"),
 ]
@@ -187,7 +187,7 @@ def test_a_journal_that_was_cut_off(command, tmp_path, caplog):
     assert command("search", SEARCH, space=SPACE | {"channels": [2, 3]}, trials=2) == (0, [])
     (line,) = caplog.messages
     assert line.startswith("j.log: line ")
-    assert line.endswith(": dropped a record that was cut off, as by a full disk")
+    assert line.endswith(": dropped a truncated record, possibly from a full disk")
     assert len(read_json(tmp_path / "out" / "trials.json")) == 2
 
 

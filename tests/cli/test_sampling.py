@@ -112,7 +112,7 @@ WRONG = [
     ({"shape": f"{HUGE}x2"}, "choose smaller extents"),
     ({"shape": "9" * 5000}, "extents separated by x"),
     ({"shape": "x".join(["2"] * 65)}, "choose smaller extents"),
-    ({"shape": "1"}, "every extent is at least 2"),
+    ({"shape": "1"}, "every extent must be an integer of at least 2"),
     ({"chains": HUGE}, "choose fewer"),
     ({"configurations": HUGE}, "choose fewer"),
     ({"seed": "18446744073709551616"}, "choose one below 2^64"),
@@ -206,7 +206,7 @@ def test_couplings_by_name(fluxeq, tmp_path):
         ({"couplings": "eta"}, "must be name=number pairs"),
         ({"couplings": ""}, "must be name=number pairs"),
         ({"couplings": "eta=4.01,lam=1,mu=1.5", "mu": "1"}, "--mu: cannot be combined with --couplings; leave"),
-        ({"couplings": "eta=4.01,lam=1,mu=nan"}, "mu = nan: a coupling is a finite number"),
+        ({"couplings": "eta=4.01,lam=1,mu=nan"}, "mu = nan: a coupling must be a finite number"),
         ({"theory": "xy"}, "theory 'xy': choose one of phi4, or give package.module:Name"),
         ({"couplings": None, "theory": "nowhere:XY"}, "theory 'nowhere:XY': couplings missing"),
         ({"theory": "nowhere:XY"}, "theory 'nowhere:XY': cannot be imported (ModuleNotFoundError"),
@@ -312,7 +312,7 @@ def test_configurations_of_others(fluxeq, tmp_path):
         (["import", "e.npz"], {**phi4, "mu": "1:2:1", "output": "j.h5"}, "give single values, not a range"),
         (["import", "none"], {**phi4, "output": "j.h5"}, "none: no such file"),
         (["sample"], {**DENSE, "output": "i.h5"}, "open worms or imported configurations cannot"),
-        (["export", "e.h5"], {"output": "e.txt"}, "a file is a .npz or a .csv"),
+        (["export", "e.h5"], {"output": "e.txt"}, "the name must end in .npz or .csv"),
         (["export", "none"], {"output": "e.npz"}, "no such ensemble"),
     ):
         code, _, lines = fluxeq(*words, **options)

@@ -560,7 +560,7 @@ def test_a_benchmark(fluxeq, file_of, run):
     for words, message in (
         (("cheap_runs:means", study, "--task", "x"), "task 'x': choose among regression, detection"),
         (("cheap_runs:EQ", study, "--task", "detection"), "the study already has a family 'EQ'; rename the function"),
-        (("cheap_runs", study, "--task", "detection"), "module:name is needed"),
+        (("cheap_runs", study, "--task", "detection"), "must be module:name"),
         (("cheap_runs:none", study, "--task", "detection"), "cheap_runs"),
         (("cheap_runs:means", "none", "--task", "detection"), "study 'none': choose quick"),
     ):

@@ -198,7 +198,7 @@ def test_the_seed_and_the_number_of_threads(once):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"shape": (1, 4)}, InputError, "shape 1x4: every extent is at least 2"),
+        ({"shape": (1, 4)}, InputError, "shape 1x4: every extent must be an integer of at least 2"),
         ({"shape": ()}, InputError, "shape empty"),
         ({"n_configurations": 0}, InputError, "configurations = 0: at least 1"),
         ({"n_chains": 0}, InputError, "chains = 0: at least 1"),
@@ -297,8 +297,8 @@ def test_one_chain_is_at_rest(lone_chains, shift, agrees):
         ({"shape": (100000, 100000)}, "shape 100000x100000: choose smaller extents"),
         ({"shape": (10**40, 4)}, "shape 1000.*: choose smaller extents"),
         ({"shape": (40000, 40000)}, "chains = 4 on 40000x40000: more than the 16 GiB of memory"),
-        ({"shape": (2.0, 2)}, "shape 2.0x2: every extent is at least 2, a whole number"),
-        ({"shape": "42"}, "shape 4x2: every extent is at least 2, a whole number"),
+        ({"shape": (2.0, 2)}, "shape 2.0x2: every extent must be an integer of at least 2"),
+        ({"shape": "42"}, "shape 4x2: every extent must be an integer of at least 2"),
         ({"n_chains": 10**9}, "chains = 1000000000 on 4x2: more than the 16 GiB of memory"),
         ({"n_chains": 10**40}, "chains = 1000.*: more than the 16 GiB of memory"),
         ({"n_chains": 2.5}, "chains = 2.5: at least 1 is needed, a whole number"),

@@ -22,8 +22,8 @@ BAD = {
     "an error in another word": ("sys.exit('no: no')", "code 1 without a line"),
     "an error in two lines": ("print('fluxeq: no,\\nreally', file=sys.stderr); sys.exit(2)", "said 'really'"),
     "a fault that nobody foresaw": (
-        "print('fluxeq: a fault of fluxeq: x', file=sys.stderr); sys.exit(1)",
-        "a fault of",
+        "print('fluxeq: a bug in fluxeq: x', file=sys.stderr); sys.exit(1)",
+        "a bug in",
     ),
     "silence": ("time.sleep(30)", "1 s without a word"),
     "silence after a word": ("print('so far', flush=True); time.sleep(30)", "1 s without a word"),

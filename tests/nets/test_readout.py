@@ -87,6 +87,6 @@ def test_flattening_behind_a_stride_that_does_not_divide():
 def test_hidden_layers_are_behind_the_pooling():
     network = built(dense=(5,))
     assert not network.is_local
-    with pytest.raises(ValueError, match="hidden layers stand behind"):
+    with pytest.raises(ValueError, match="impossible with hidden layers"):
         built(dense=(5,), readout="local")
     assert Block(channels=1, kernel=1).stride == 1

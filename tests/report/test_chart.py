@@ -27,7 +27,7 @@ def test_an_axis_with_zero_on_it_is_linear():
     found = chart([bound(0.0, -1.0, 1.0, least=ABOVE_ZERO)])
     (line,) = found.lines
     assert line.at == line.wanted_from == pytest.approx((LEFT + RIGHT) / 2)
-    assert number(bound(0.0, -1.0, 1.0, least=ABOVE_ZERO)) == "0 [-1 ... 1], wanted above 0"
+    assert number(bound(0.0, -1.0, 1.0, least=ABOVE_ZERO)) == "0 [-1 ... 1], required above 0"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -46,7 +46,7 @@ def test_of_many_numbers_the_worst_are_drawn():
     found = chart([*many, undecided, wrong])
     assert len(found.lines) == MOST
     assert found.n_left_out == 2
-    assert found.words.startswith("a: 5 [4 ... 6], wanted at least 10; ")
+    assert found.words.startswith("a: 5 [4 ... 6], required at least 10; ")
 
 
 @pytest.mark.parametrize(

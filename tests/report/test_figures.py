@@ -352,7 +352,7 @@ SPREAD_OF_MANY = ["best to worst instance", "95 % interval of the median", "mean
 @pytest.mark.parametrize(
     ("n_instances", "named"),
     [
-        (1, ["the one instance"]),
+        (1, ["single instance"]),
         (2, ["median of 2 instances", "best to worst instance"]),
         (3, ["median of 3 instances", "best to worst instance", "mean"]),  # the interval reaches from end to end
         (10, ["median of 10 instances", *SPREAD_OF_MANY]),

@@ -44,7 +44,7 @@ def test_half_a_record_at_the_end_is_dropped(whole, tmp_path, caplog, n_bytes, z
     path.write_bytes(b"".join(whole) + whole[-1][:n_bytes] + bytes(zeros))
     assert values(path) == [0, 1, 2, 3, 4]
     assert path.read_bytes() == b"".join(whole)
-    assert caplog.messages == [f"{path}: line 7: dropped a record that was cut off, as by a full disk"]
+    assert caplog.messages == [f"{path}: line 7: dropped a truncated record, possibly from a full disk"]
 
 
 def test_records_behind_half_a_record_are_kept(whole, tmp_path, caplog):
@@ -55,7 +55,7 @@ def test_records_behind_half_a_record_are_kept(whole, tmp_path, caplog):
         optuna.storages.JournalStorage(JournalFileBackend(str(path)))
     assert values(path) == [0, 1, 2, 3, 4]
     assert path.read_bytes() == b"".join([*whole[:3], b" " * len(half), *whole[3:]])
-    assert caplog.messages == [f"{path}: line 4: dropped a record that was cut off, as by a full disk"]
+    assert caplog.messages == [f"{path}: line 4: dropped a truncated record, possibly from a full disk"]
 
 
 def test_half_a_record_is_dropped_before_more_is_appended(whole, tmp_path):
@@ -88,7 +88,7 @@ def test_a_file_of_something_else_is_left_alone(tmp_path, content):
     path = tmp_path / "j.log"
     path.write_bytes(content)
     with pytest.raises(
-        InputError, match=r"j\.log: line 1 is no record of a search .*; restore the file, or choose"
+        InputError, match=r"j\.log: line 1 is not a record of a search .*; restore the file, or choose"
     ) as failed:
         Journal(path)
     assert "\n" not in str(failed.value)
@@ -108,7 +108,7 @@ def test_any_other_damage_is_said_and_left_as_it_is(whole, tmp_path):
     path, content = tmp_path / "j.log", b"".join(whole)
     middle = len(b"".join(whole[:3])) + 20
     path.write_bytes(content[:middle] + bytes(8) + content[middle + 8 :])
-    with pytest.raises(InputError, match=r"j\.log: line 4 is no record of a search"):
+    with pytest.raises(InputError, match=r"j\.log: line 4 is not a record of a search"):
         Journal(path)
     for changed in damages(content):
         path.unlink()
@@ -177,5 +177,5 @@ def test_several_processes_at_once_one_of_which_leaves_half_records(tmp_path):
     ]
     said = [writer.communicate(timeout=120)[1] for writer in writers]
     assert [writer.returncode for writer in writers] == [0] * 3, said
-    assert sum(text.count("dropped a record") for text in said) == 4, said
+    assert sum(text.count("dropped a truncated record") for text in said) == 4, said
     assert sorted(values(path)) == sorted(list(range(40)) * 3)

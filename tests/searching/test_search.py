@@ -80,7 +80,7 @@ def test_duplicates_reuse_the_value(monkeypatch):
 
 
 def test_an_exhausted_space(monkeypatch):
-    with pytest.raises(InputError, match="trials = 5: the space holds only 4 settings; widen it"):
+    with pytest.raises(InputError, match="trials = 5: the space has only 4 settings; enlarge it"):
         run(monkeypatch, in_memory(), Trainings(), 5, FOUR, "EQ")
 
 
@@ -195,10 +195,10 @@ def test_what_a_search_leaves_behind_is_checked(trained, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"repeats": 3}, "repeats = 2, asked for 3"),
-        ({"learning_rate": 0.5}, r"recipe\.learning_rate = 0\.01, asked for 0\.5"),
-        ({"space": FOUR}, r"space\.layers = \[1, 2\], asked for \[1, 1\]"),
-        ({"data": "another"}, r"data = \['some chains'\], asked for \['another'\]"),
+        ({"repeats": 3}, "repeats = 2, requested 3"),
+        ({"learning_rate": 0.5}, r"recipe\.learning_rate = 0\.01, requested 0\.5"),
+        ({"space": FOUR}, r"space\.layers = \[1, 2\], requested \[1, 1\]"),
+        ({"data": "another"}, r"data = \['some chains'\], requested \['another'\]"),
     ],
 )
 def test_the_trials_of_another_search_are_not_mixed_in(monkeypatch, changed, named):
@@ -314,9 +314,11 @@ def test_trials_that_observed_other_data_are_not_mixed_in(observed):
 def test_what_cannot_be_observed_is_refused(observed):
     (one,), data = observed["elsewhere"], small_ensembles.data("regression")
     refused = {
-        "no configurations": [],
-        r"Dataset\(detection, .*the task and the lattice": [small_ensembles.data("detection").validation],
-        r"of 6x4\); the task and the lattice": [dataset("regression", small_ensembles.closed(3, shape=(6, 4)))],
+        "must have at least one configuration": [],
+        r"Dataset\(detection, .*must have the task and the lattice": [small_ensembles.data("detection").validation],
+        r"of 6x4\): must have the task and the lattice": [
+            dataset("regression", small_ensembles.closed(3, shape=(6, 4)))
+        ],
         "shares chains with the search": [one, data.validation],
     }
     for message, group in refused.items():
@@ -327,8 +329,8 @@ def test_what_cannot_be_observed_is_refused(observed):
 def test_lines_of_the_budget():
     """Equal for all architectures: nothing in it depends on one."""
     assert str(budget(Recipe(epochs=10, batch_size=7), 40, 5, 3)) == (
-        "5 settings, 3 trainings each, at most 50 steps a training; 750 steps in all"
+        "5 settings, 3 trainings each, at most 50 steps per training; 750 steps in total"
     )
-    assert "at most 10 steps and 4 Levenberg-Marquardt steps a training" in str(
+    assert "at most 10 steps and 4 Levenberg-Marquardt steps per training" in str(
         budget(Recipe(epochs=10, levenberg_marquardt=4), 40, 5, 3)
     )

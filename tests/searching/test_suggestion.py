@@ -101,7 +101,7 @@ class Searchable(Unsearchable):
 
 
 def test_an_architecture_from_outside():
-    wanted = r"cannot be searched without a classmethod suggest\(trial, space\), .*; add it, or give fixed networks"
+    wanted = r"a search needs its classmethod suggest\(trial, space\), .*; add it, or give fixed networks"
     with pytest.raises(InputError, match=wanted) as failed:
         require_searchable(f"{__name__}:Unsearchable")
     assert "\n" not in str(failed.value)

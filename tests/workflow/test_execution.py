@@ -131,9 +131,9 @@ class StubbornError(Exception):
         (
             StubbornError("a", "b"),
             JobError,
-            r"a fault of fluxeq: StubbornError\('b in a'\) in test_execution\.py:\d+; please",
+            r"a bug in fluxeq: StubbornError\('b in a'\) in test_execution\.py:\d+; please",
         ),
-        (KeyError("x"), JobError, r"a fault of fluxeq: KeyError\('x'\)"),
+        (KeyError("x"), JobError, r"a bug in fluxeq: KeyError\('x'\)"),
         (OSError(errno.ENOSPC, "No space left on device", "e.h5"), OSError, "No space left on device: 'e.h5'"),
         (MemoryError(), MemoryError, "^$"),
         (InputError("too cold"), InputError, "too cold"),

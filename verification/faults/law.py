@@ -18,7 +18,7 @@ REACTION = 3.0
 """Seconds from a signal that asks a command to end until it has, at most."""
 MEMORY = 2**31
 """Bytes. Of a forked command this includes what it has from its parent, some 0.4 GiB."""
-FAULT = "fluxeq: a fault of fluxeq"
+FAULT = "fluxeq: a bug in fluxeq"
 """How a command begins its last word when it does not know what has happened: a line, but not one for users."""
 LINE = re.compile(r"[\w |.-]+: .+|\S+\.(h5|safetensors|csv|json|html): .+")
 """A line on standard error: ``fluxeq: ...``, or a title and how far it is."""

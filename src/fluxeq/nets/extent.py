@@ -1,8 +1,8 @@
-"""The extent of a window of a layer; apart from the layers, since study files are read without JAX."""
+"""The extent of a window of a layer; in its own module, since study files are read without JAX."""
 
 from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
 Extent = Annotated[PositiveInt, Field(le=64)]
-"""There is a copy of the lattice for each step."""
+"""Limited since each step needs a copy of the lattice."""

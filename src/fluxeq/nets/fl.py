@@ -17,29 +17,29 @@ from fluxeq.tasks.task import Target
 
 
 class FL(Frozen):
-    """Flattening in place of global pooling, so every site of the one lattice has weights of its own."""
+    """Flattening instead of global pooling: every lattice site has its own weights."""
 
     shape: tuple[int, ...]
-    """The one lattice, time first; that of the training data unless given."""
+    """The lattice, time first; by default that of the training data."""
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2), Block(channels=4, kernel=1))
-    """The convolutional part, from the input on."""
+    """The convolutional part, starting at the input."""
     pooling: Literal["average", "maximum"] = "average"
     """The kind of spatial pooling."""
     activation: Activation = "gelu"
-    """Of all hidden layers."""
+    """Activation of all hidden layers."""
     dense: tuple[PositiveInt, ...] = (16,)
-    """Widths of hidden layers behind the flattening."""
+    """Widths of the hidden layers after the flattening."""
 
     @field_validator("blocks")
     @classmethod
     def _some_block(cls, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
         if not blocks:
-            raise ValueError("FL has at least one block")
+            raise ValueError("FL needs at least one block")
         return blocks
 
     @classmethod
     def suggest(cls, trial: Any, space: Any) -> dict[str, Any]:
-        """The fields of a config, as a trial of a search chooses them."""
+        """The fields of a config, suggested by a trial of a search."""
         return suggested(trial, space, strides="maybe", pooled=False)
 
     @property
@@ -48,21 +48,21 @@ class FL(Frozen):
         return None
 
     def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> Network:
-        """A network with fresh weights for the one lattice."""
+        """Build a network with random weights for the lattice."""
         if d != len(self.shape):
             raise InputError(f"d = {d}: this FL network is for the {len(self.shape)}-dimensional lattice {self.shape}")
         n_sites = math.prod(map(self._sites_behind, self.shape))
         return assemble(self, Flatten(), n_sites, d, targets, rng)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise InputError for any lattice but the one."""
+        """Raise InputError for any other lattice."""
         if tuple(shape) != self.shape:
             raise InputError(
                 f"lattice {named(shape)}: this FL network is for {named(self.shape)} only; use that, or an EQ network"
             )
 
     def _sites_behind(self, extent: int) -> int:
-        """What the strides leave of an extent, each rounded up."""
+        """Extent after all strides, rounded up at each."""
         for block in self.blocks:
             extent = -(-extent // block.stride)
         return extent

@@ -1,9 +1,9 @@
-"""Layers on periodic lattices of any number of dimensions; arrays are ``(*shape, channels)``, one configuration.
+"""Layers on periodic lattices of any dimension; arrays are ``(*shape, channels)``, one configuration.
 
-A convolution is a gather of shifted copies, one direction after the other, followed by one matrix product: periodic by
-construction, and on a CPU far faster than XLA's own convolution. Output site X of a layer with stride s sees the input
-sites s X ... s X + kernel - 1 in every direction, periodically; X goes to ceil(L / s), also where s does not divide the
-extent L. Products ask for full float32, which a GPU would otherwise round.
+A convolution gathers shifted copies, one direction after the other, followed by one matrix product: periodic by
+construction, and on a CPU far faster than XLA's own convolution. Output site X of a layer with stride s depends on the
+input sites s X ... s X + kernel - 1 in every direction, periodically; there are ceil(L / s) of them, also if s does not
+divide the extent L. Matrix products use full float32 precision, which is not the default on a GPU.
 """
 
 import math
@@ -19,7 +19,7 @@ import numpy as np
 from fluxeq.errors import InputError
 
 MOST_WEIGHTS = 2**26
-"""Of one layer, whose training then takes some GiB."""
+"""Maximum number of weights of a layer, whose training then takes several GiB."""
 Array = jax.Array | np.ndarray
 Pooling = Literal["average", "sum", "maximum"]
 Activation = Literal["relu", "leaky_relu", "gelu", "tanh"]
@@ -33,7 +33,7 @@ ACTIVATIONS: dict[Activation, Callable[[jax.Array], jax.Array]] = {
 
 
 class PeriodicConvolution(eqx.Module):
-    """A convolution whose kernel has one extent in all directions; weights start uniform in +-1 / sqrt(fan-in)."""
+    """A convolution with equal kernel extent in all directions; initial weights are uniform in +-1 / sqrt(fan-in)."""
 
     weight: Array  # (kernel^d * channels_in, channels_out)
     bias: Array  # (channels_out,)
@@ -55,7 +55,7 @@ class PeriodicConvolution(eqx.Module):
 
 
 class PeriodicPooling(eqx.Module):
-    """Average or maximum over windows of one extent in all directions."""
+    """Average or maximum over windows of equal extent in all directions."""
 
     d: int = eqx.field(static=True)
     extent: int = eqx.field(static=True)
@@ -76,10 +76,10 @@ class PeriodicPooling(eqx.Module):
 
 
 class GlobalPooling(eqx.Module):
-    """One number a channel from all sites: invariant under translations, and defined on every lattice."""
+    """Pooling over all sites per channel: invariant under translations, and defined on every lattice."""
 
     kinds: tuple[Pooling, ...] = eqx.field(static=True)
-    """Of each channel, or one for all of them."""
+    """The kind for each channel, or one for all."""
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """``(*shape, channels)`` to ``(channels,)``."""
@@ -97,7 +97,7 @@ POOLED: dict[Pooling, Callable[[jax.Array], jax.Array]] = {
 
 
 class Flatten(eqx.Module):
-    """All sites and channels in a row: every site gets weights of its own, which breaks translations."""
+    """Flattening of sites and channels: every site gets its own weights, which breaks translational symmetry."""
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """``(*shape, channels)`` to ``(V * channels,)``."""
@@ -105,7 +105,7 @@ class Flatten(eqx.Module):
 
 
 class Dense(eqx.Module):
-    """A linear map with bias; weights start uniform in +-1 / sqrt(fan-in)."""
+    """A linear layer with bias; initial weights are uniform in +-1 / sqrt(fan-in)."""
 
     weight: Array  # (n_in, n_out)
     bias: Array  # (n_out,)
@@ -121,18 +121,18 @@ class Dense(eqx.Module):
 def uniform_start(rng: np.random.Generator, fan_in: int, n_out: int) -> tuple[Array, Array]:
     """Weights ``(fan_in, n_out)`` and biases ``(n_out,)``, float32, uniform in +-1 / sqrt(fan_in).
 
-    NumPy draws them, so that no device has to compile anything and all start alike.
+    They are drawn by NumPy, which needs no compilation and gives the same values for all devices.
     """
     if fan_in * n_out > MOST_WEIGHTS:
-        raise InputError(f"a layer of {fan_in} x {n_out} weights: at most 2^26 are possible; choose a smaller network")
+        raise InputError(f"a layer of {fan_in} x {n_out} weights: the maximum is 2^26; choose a smaller network")
     bound = 1 / math.sqrt(fan_in)
     weight, bias = rng.uniform(-bound, bound, (fan_in, n_out)), rng.uniform(-bound, bound, n_out)
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
 def shifted(x: jax.Array, axis: int, n: int, stride: int) -> list[jax.Array]:
-    """What every ``stride``-th site sees 0 to n - 1 sites further on in one direction."""
-    if n <= stride and x.shape[axis] % stride == 0:  # nobody sees beyond the next one
+    """Copies of every ``stride``-th site, shifted by 0 to n - 1 sites in one direction."""
+    if n <= stride and x.shape[axis] % stride == 0:  # windows do not overlap
         blocks = x.reshape(*x.shape[:axis], -1, stride, *x.shape[axis + 1 :])
         return [jax.lax.index_in_dim(blocks, step, axis + 1, keepdims=False) for step in range(n)]
     copies = [x, *(rolled(x, -step, axis) for step in range(1, n))]
@@ -141,7 +141,7 @@ def shifted(x: jax.Array, axis: int, n: int, stride: int) -> list[jax.Array]:
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def rolled(x: jax.Array, step: int, axis: int) -> jax.Array:
-    """``jnp.roll``, whose gradient is rolled back; JAX would take it apart, fill it up with zeros and add that."""
+    """``jnp.roll`` with a gradient that rolls back; JAX's own gradient splits, pads with zeros and adds."""
     return jnp.roll(x, step, axis)
 
 
@@ -156,4 +156,4 @@ def _rolled_back(step: int, axis: int, _: None, gradient: jax.Array) -> tuple[ja
 rolled.defvjp(_rolled, _rolled_back)
 
 apart = jax.lax.optimization_barrier
-"""The same array, made before what uses it: XLA takes long to compile copies of copies in one loop."""
+"""The same array, computed before its use: XLA compiles slowly if copies of copies are fused in one loop."""

@@ -1,9 +1,9 @@
-"""The network that all architectures build: blocks of convolution, activation and pooling, then a readout.
+"""The network built by all architectures: blocks of convolution, activation and pooling, then a readout.
 
-The readout is local unless there are dense hidden layers: the last layer acts on every site and gives the density of
-each target, and the global pooling acts on these. Nothing is added behind it, so that an average, a sum or a maximum
-over sites is one on every lattice. Behind hidden layers, or if it is pooled, the readout is a function of pooled
-features, whose constants need not be right on other lattices.
+The readout is local unless there are hidden dense layers: the last layer acts on every site and gives the density of
+each target, followed by the global pooling and nothing else. The prediction is therefore an average, a sum or a maximum
+over sites on every lattice. With hidden layers, or a pooled readout, it is a function of pooled features, whose
+constants may be wrong on other lattices.
 """
 
 import itertools
@@ -35,17 +35,17 @@ from fluxeq.tasks.task import POOLING, Target
 class Block(Frozen):
     """A periodic convolution, the activation, and a spatial pooling unless its extent is 1.
 
-    The stride is that of the pooling where there is one, else of the convolution.
+    The stride is that of the pooling if there is one, otherwise of the convolution.
     """
 
     channels: PositiveInt
-    """Channels that the convolution makes."""
+    """Output channels of the convolution."""
     kernel: Extent
-    """Extent of its kernel in every direction, in sites."""
+    """Extent of the kernel in every direction, in sites."""
     pooling: Extent = 1
-    """Extent of the windows of the spatial pooling; 1 is none."""
+    """Extent of the windows of the spatial pooling; 1 for none."""
     stride: PositiveInt = 1
-    """In every direction, in sites of the layer before."""
+    """Stride in every direction, in sites of the previous layer."""
 
 
 class Network(eqx.Module):
@@ -58,7 +58,7 @@ class Network(eqx.Module):
     is_local: bool = eqx.field(static=True)
 
     def feature_maps(self, x: jax.Array) -> jax.Array:
-        """What the convolutional part makes of a configuration: ``(channels, *shape / strides)``."""
+        """Output of the convolutional part for a configuration: ``(channels, *shape / strides)``."""
         return jnp.moveaxis(self._convolved(x), -1, 0)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -85,11 +85,11 @@ class Network(eqx.Module):
 
 
 class Parts(Protocol):
-    """What the configs of convolutional architectures have in common."""
+    """Common fields of the configs of convolutional architectures."""
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """The convolutional part, from the input on."""
+        """The convolutional part, starting at the input."""
         ...
 
     @property
@@ -118,21 +118,21 @@ class Pooled(Frozen):
     activation: Activation = "gelu"
     """Of all hidden layers."""
     global_pooling: Pooling | None = None
-    """None stands for what the nature of each target asks for: average, sum or maximum."""
+    """None: average, sum or maximum, depending on the nature of each target."""
     dense: tuple[PositiveInt, ...] = ()
-    """Widths of hidden layers behind the global pooling."""
+    """Widths of the hidden layers after the global pooling."""
     readout: Literal["local", "pooled"] | None = None
-    """Whether the last layer acts on every site or behind the global pooling; None stands for local, where there are no
-    hidden layers."""
+    """Whether the last layer acts on every site or after the global pooling; None: local if there are no hidden
+    layers."""
 
     @model_validator(mode="after")
     def _hidden_layers_behind_the_pooling(self) -> Self:
         if self.dense and self.readout == "local":
-            raise ValueError("readout = 'local': hidden layers stand behind the global pooling; leave one of them out")
+            raise ValueError("readout = 'local': impossible with hidden layers; leave one of them out")
         return self
 
     def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> Network:
-        """A network with fresh weights for lattices of ``d`` dimensions."""
+        """Build a network with random weights for ``d``-dimensional lattices."""
         is_local = not self.dense and self.readout != "pooled"
         kinds = tuple(self.global_pooling or POOLING[target.nature] for target in targets)
         pooling = GlobalPooling(kinds if is_local and len(set(kinds)) > 1 else kinds[:1])
@@ -149,7 +149,7 @@ def assemble(
     *,
     is_local: bool = False,
 ) -> Network:
-    """A network with fresh weights, in which ``n_sites`` numbers a channel come to the first dense layer."""
+    """Build a network with random weights; the first dense layer has ``n_sites`` inputs per channel."""
     layers, channels = [], 2 * d
     for block in config.blocks:
         in_convolution = block.stride if block.pooling == 1 else 1
@@ -163,7 +163,7 @@ def assemble(
 
 
 def n_parameters(network: eqx.Module) -> int:
-    """Number of trainable numbers in a network, of any module; what else it holds, as functions, does not count."""
+    """Number of trainable parameters of any Equinox module."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array)))
 
 
@@ -173,16 +173,16 @@ def total_stride(blocks: Sequence[Block]) -> int:
 
 
 def ends_in_whole_windows(blocks: Sequence[Block]) -> bool:
-    """Whether the last block pools over whole windows: averages over them add up to the average over all sites.
+    """Whether the last block pools over non-overlapping windows, whose averages average to that over all sites.
 
-    A stride of such a pooling breaks nothing if an average or a sum over all sites comes right after it.
+    The stride of such a pooling breaks no symmetry if an average or a sum over all sites follows immediately.
     """
     last = blocks[-1]
     return last.pooling > 1 and last.pooling % last.stride == 0
 
 
 def receptive_field(blocks: Sequence[Block]) -> int:
-    """Extent of the patch of the input that one site of the feature maps sees."""
+    """Extent of the input region on which one site of the feature maps depends."""
     extent, distance = 1, 1
     for block in blocks:
         extent += (block.kernel - 1) * distance

@@ -9,19 +9,19 @@ from fluxeq.nets.suggestion import suggested
 
 
 class ST(Pooled):
-    """At least one stride above 1: only translations by multiples of all strides together leave the output alone.
+    """At least one stride above 1: the output is invariant under translations by multiples of the total stride only.
 
-    Where a stride does not divide an extent, the last window overlaps the first around the lattice, and none does.
+    If a stride does not divide an extent, the last window wraps around and overlaps the first, and no symmetry is left.
     """
 
     blocks: tuple[Block, ...] = (Block(channels=16, kernel=2, stride=2), Block(channels=16, kernel=1))
-    """The convolutional part, from the input on; at least one stride is above 1."""
+    """The convolutional part, starting at the input; at least one stride is above 1."""
 
     @field_validator("blocks")
     @classmethod
     def _some_stride(cls, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
         if total_stride(blocks) == 1:
-            raise ValueError("ST has at least one stride above 1; EQ is the one without strides")
+            raise ValueError("ST needs at least one stride above 1; use EQ without strides")
         return blocks
 
     @model_validator(mode="after")
@@ -29,19 +29,19 @@ class ST(Pooled):
         averages = self.pooling == "average" and self.global_pooling != "maximum"
         if averages and ends_in_whole_windows(self.blocks) and total_stride(self.blocks[:-1]) == 1:
             raise ValueError(
-                "averages over whole windows right before the average over all sites undo the only stride; "
+                "average pooling right before the global average makes the only stride ineffective; "
                 "use maximum pooling, or a stride elsewhere"
             )
         return self
 
     @classmethod
     def suggest(cls, trial: Any, space: Any) -> dict[str, Any]:
-        """The fields of a config, as a trial of a search chooses them."""
+        """The fields of a config, suggested by a trial of a search."""
         return suggested(trial, space, strides="once", pooled=True)
 
     @property
     def stride(self) -> int:
-        """All strides together."""
+        """The total stride."""
         return total_stride(self.blocks)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:

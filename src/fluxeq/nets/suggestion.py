@@ -1,7 +1,7 @@
-"""How a trial of a search chooses the fields of EQ, ST and FL from a space.
+"""Suggestion of the fields of EQ, ST and FL from a search space.
 
-The space is conditional (a third layer has a kernel only if there is one), which the sampler must know about. A trial
-is Optuna's, or anything with ``suggest_int`` and ``suggest_categorical``.
+The space is conditional (a third layer has a kernel only if it exists), which the sampler must know. A trial is
+Optuna's, or any object with ``suggest_int`` and ``suggest_categorical``.
 """
 
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from fluxeq.nets.network import Block, ends_in_whole_windows
 
 
 def suggested(trial: Any, space: Any, strides: Literal["never", "once", "maybe"], pooled: bool) -> dict[str, Any]:
-    """The fields of a config; ``strides`` says in how many blocks one is above 1, ``pooled`` that all sites are."""
+    """The fields of a config; ``strides``: how many blocks have a stride above 1; ``pooled``: global pooling."""
     n_layers = trial.suggest_int("layers", *space.layers)
     blocks = [_block(trial, space, i) for i in range(n_layers)]
     if strides == "once":
@@ -34,7 +34,7 @@ def suggested(trial: Any, space: Any, strides: Literal["never", "once", "maybe"]
 
 
 def choose(trial: Any, name: str, choices: tuple[Any, ...]) -> Any:
-    """One of the choices; nothing to choose is no parameter of the search."""
+    """One of the choices; a single one is no parameter of the search."""
     return choices[0] if len(choices) == 1 else trial.suggest_categorical(name, choices)
 
 

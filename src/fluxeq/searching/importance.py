@@ -1,9 +1,9 @@
-"""Which choices of a search decided over its result: Optuna's PED-ANOVA on the settings that were tried.
+"""Importance of the choices of a search for its result, by Optuna's PED-ANOVA.
 
-For each choice it asks how differently the best settings and all settings chose, which also holds for choices that
-exist in some settings only (a kernel of a third layer), weighted by how many have them: Watanabe, Bansal and Hutter,
-IJCAI 2023 (arXiv:2304.10255), and for conditional choices arXiv:2601.20800. Optuna's other evaluators leave conditional
-choices out and need scikit-learn.
+It compares the distribution of each choice among the best settings with that among all settings. Choices that exist in
+some settings only (a kernel of a third layer) are weighted by the number of these: Watanabe, Bansal and Hutter, IJCAI
+2023 (arXiv:2304.10255), and for conditional choices arXiv:2601.20800. Optuna's other evaluators omit conditional
+choices and need scikit-learn.
 """
 
 import logging
@@ -17,13 +17,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 LEAST = 10
-"""Settings with a finite value; fewer say nothing about choices."""
+"""Minimum number of settings with a finite value."""
 TOP = 5
-"""Settings that count as the best ones, or a tenth where that is more."""
+"""Number of settings that count as the best, or a tenth of all if that is more."""
 
 
 def importances(choices: Sequence[dict[str, Any]], values: Sequence[float]) -> dict[str, float]:
-    """The share of each choice in the result, most important first; nothing for fewer than ``LEAST`` settings."""
+    """The relative importance of each choice, most important first; empty for fewer than ``LEAST`` settings."""
     finite = [(chosen, value) for chosen, value in zip(choices, values, strict=True) if math.isfinite(value)]
     if len(finite) < LEAST:
         return {}
@@ -35,7 +35,7 @@ def importances(choices: Sequence[dict[str, Any]], values: Sequence[float]) -> d
         study.add_trial(optuna.create_trial(params=chosen, distributions=spaces, value=value))
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, TOP / len(finite)))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Some regimes for parameter")  # a choice that hardly any setting had
+        warnings.filterwarnings("ignore", "Some regimes for parameter")  # choices made by very few settings
         return get_param_importances(study, evaluator=evaluator)
 
 

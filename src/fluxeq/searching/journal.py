@@ -1,9 +1,9 @@
-"""Optuna's journal of trials, one JSON record a line, that outlives full disks and killed writers.
+"""Optuna's journal of trials, one JSON record per line, made robust against full disks and killed writers.
 
-A record that was cut off is dropped: nobody has read a line without an end, and what is appended to it would be lost as
-well. Where that has happened, by a program that does not look, the remnant is blanked out in its place. So whatever
-stands behind a line that others have read keeps its place, and the mending, under Optuna's own lock, is safe while they
-work. Anything else that is no record is left as it is, and said.
+A truncated record at the end is dropped: no process has read a line without an end, and a record appended to it would
+be lost as well. If another program has appended to a truncated record, the fragment is overwritten with blanks. Lines
+that others have read thus keep their position, and the repair, under Optuna's own lock, is safe while they work.
+Anything else that is not a record is left unchanged and reported.
 """
 
 import json
@@ -21,14 +21,14 @@ from fluxeq.errors import InputError
 from fluxeq.system.files import locked
 
 START = b'{"op_code":'
-"""What every record begins with."""
+"""The beginning of every record."""
 LONGEST = 2**20
-"""Bytes; no record is as long as that."""
+"""Upper bound of the length of a record, in bytes."""
 LOGGER = logging.getLogger(__name__)
 
 
 class Journal(JournalStorage):
-    """The trials in a journal file. Raises InputError if it holds anything else."""
+    """The trials in a journal file. Raises InputError if it contains anything else."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,15 +41,15 @@ class Journal(JournalStorage):
 
 
 class _Lock(BaseJournalFileLock):
-    """Optuna's lock, a link, within one that the kernel frees: so a link that is there is of a killed process, or of
-    another program, and need not be waited for as long as Optuna would.
+    """Optuna's link-based lock inside one that the kernel releases. An existing link then belongs to a killed process
+    or another program, and the wait can be shorter than Optuna's.
     """
 
     def __init__(self, path: Path) -> None:
         self._path, self._link, self._held = path, JournalFileSymlinkLock(str(path), grace_period=3), ExitStack()
 
     def acquire(self) -> bool:
-        """Wait for it."""
+        """Acquire the lock."""
         with ExitStack() as held:
             held.enter_context(locked(self._path))
             self._link.acquire()
@@ -57,7 +57,7 @@ class _Lock(BaseJournalFileLock):
         return True
 
     def release(self) -> None:
-        """Free it."""
+        """Release the lock."""
         with self._held:
             self._link.release()
 
@@ -72,7 +72,7 @@ class _MendedFile(JournalFileBackend):
             self._mend()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append all of these records or, if the disk is full, nothing."""
+        """Append all records or, if the disk is full, none."""
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         with get_lock_file(self._lock), self._path.open("r+b", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
@@ -88,7 +88,7 @@ class _MendedFile(JournalFileBackend):
             os.fsync(file.fileno())
 
     def _mend(self) -> None:
-        """Drop a record that was cut off at the end, and blank out those that others were appended to."""
+        """Drop a truncated record at the end, and blank out truncated records before others."""
         blanks, at, number = [], 0, 0
         with self._path.open("r+b") as file:
             for number, line in enumerate(iter(lambda: file.readline(LONGEST), b""), 1):
@@ -102,11 +102,11 @@ class _MendedFile(JournalFileBackend):
             for number, at, n_bytes in blanks:
                 file.seek(at)
                 file.truncate() if n_bytes is None else file.write(b" " * n_bytes)
-                LOGGER.warning("%s: line %d: dropped a record that was cut off, as by a full disk", self._path, number)
+                LOGGER.warning("%s: line %d: dropped a truncated record, possibly from a full disk", self._path, number)
 
 
 def _remnant(line: bytes) -> int | None:
-    """How many bytes of a record that was cut off stand before the record in a line; None if there is no record."""
+    """Number of bytes of a truncated record before the record in a line; None if there is no record."""
     at = 0
     while not _is_record(line[at:]):
         at = line.find(START, at + 1)
@@ -124,11 +124,11 @@ def _is_record(text: bytes) -> bool:
 
 
 def _is_cut_off(text: bytes) -> bool:
-    """Whether a record begins like this."""
+    """Whether the text is the beginning of a record."""
     return (text.startswith(START) or START.startswith(text)) and b"\0" not in text and len(text) < LONGEST
 
 
 def _no_record(path: Path, number: int, why: str) -> InputError:
     return InputError(
-        f"{path}: line {number} is no record of a search ({why}); restore the file, or choose another storage"
+        f"{path}: line {number} is not a record of a search ({why}); restore the file, or choose another storage"
     )

@@ -1,4 +1,4 @@
-"""What a search leaves behind: every setting it tried, the best one, and the budget that it had."""
+"""Results of a search: all settings, the best one, and the budget."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -12,21 +12,21 @@ from fluxeq.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Budget:
-    """What an architecture may spend; equal for all that are compared."""
+    """The budget of a search, equal for all architectures that are compared."""
 
     trials: int
     repeats: int
     steps: int
-    """Optimiser steps that one training can take at most; other batches do not change it."""
+    """Maximum number of optimiser steps of a training; independent of the batch size."""
     levenberg_marquardt: int
-    """Steps of Levenberg-Marquardt that may follow."""
+    """Maximum number of Levenberg-Marquardt steps that follow."""
 
     def __str__(self) -> str:
         total = self.trials * self.repeats * self.steps
         further = f" and {self.levenberg_marquardt} Levenberg-Marquardt steps" if self.levenberg_marquardt else ""
         return (
-            f"{self.trials} settings, {self.repeats} trainings each, at most {self.steps} steps{further} a training; "
-            f"{total} steps in all"
+            f"{self.trials} settings, {self.repeats} trainings each, at most {self.steps} steps{further} per training; "
+            f"{total} steps in total"
         )
 
 
@@ -36,14 +36,14 @@ def budget(recipe: Recipe, n_training: int, n_trials: int, repeats: int) -> Budg
 
 
 def save_results(folder: Path, task: str, architecture: str, settings: list[Setting], allowed: Budget) -> None:
-    """Write ``trials.json``, the best setting first, and ``best.json``; a loss that diverged is null.
+    """Write ``trials.json``, the best setting first, and ``best.json``; the loss of a diverged training is null.
 
-    Raises DivergedError if there is no best setting, since every one has a training that diverged.
+    Raises DivergedError if every setting has a diverged training.
     """
     rows, best = [_plain(setting) for setting in settings], folder / "best.json"
     write_json(folder / "trials.json", rows)
     if not math.isfinite(settings[0].value):
-        remove(best)  # of an earlier search
+        remove(best)  # from an earlier search
         raise DivergedError(
             f"{folder}: the search of {architecture} for {task}: trainings of all {len(rows)} settings diverged; "
             "lower the learning rate"
@@ -53,7 +53,7 @@ def save_results(folder: Path, task: str, architecture: str, settings: list[Sett
 
 
 def _plain(setting: Setting) -> dict[str, object]:
-    """A setting as JSON; what was observed only where anything was."""
+    """A setting as JSON; ``observed`` only if there is any."""
     plain = {**asdict(setting), "value": _finite(setting.value), "losses": [*map(_finite, setting.losses)]}
     observed = {name: [*map(_finite, means)] for name, means in plain.pop("observed").items()}
     return plain | {"observed": observed} if observed else plain

@@ -1,15 +1,15 @@
-"""The search for the setting with the lowest mean of best validation losses.
+"""Search for the setting with the lowest mean of best validation losses.
 
-Each setting is trained several times from different starts. A setting that the sampler proposes again is not trained
-again: its value is reused and not counted, so that the budget counts different settings. The seed of the sampler
-depends on the trials that are there, so a search that was killed goes on to the same result.
+Each setting is trained several times with different initialisations. If the sampler proposes a setting again, its value
+is reused and not counted, so the budget counts different settings. The seed of the sampler depends on the existing
+trials, so a resumed search gives the same result.
 
-Trainings may be scored on further data besides, such as those of other couplings. These choose nothing: neither what
-is tried, nor what is given up, nor what wins depends on them.
+Trainings can also be scored on further data, such as those at other couplings. These do not affect which settings are
+tried, pruned or selected.
 
-Several workers on one storage go on until the budget is used. It counts the first settings by the numbers of their
-trials; what others were training then is beyond it and ignored. What workers propose depends on who is first, so only a
-search by one worker can be repeated to the last bit.
+Several workers can share a storage until the budget is used. It consists of the first settings by trial number; other
+settings in training at that time are ignored. Proposals depend on the order of events, so only a search by a single
+worker is bitwise reproducible.
 """
 
 import logging
@@ -38,42 +38,42 @@ from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe
 
 MOST_DUPLICATES = 20
-"""In a row; a space that is exhausted proposes nothing new."""
+"""Consecutive duplicates after which the space counts as exhausted."""
 PROBLEM = "problem"
-"""The attribute of a study that says what is searched."""
+"""Attribute of an Optuna study that identifies the problem."""
 
 IsLost = Callable[[float], bool]
-"""Takes the loss of each repeat, and says whether further ones are in vain."""
+"""Called with the loss of each repeat; returns whether the setting can no longer win."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting that was tried: the fields of the config, and the mean of its best validation losses."""
+    """A setting that was tried: fields of the config, and the mean of its best validation losses."""
 
     config: dict[str, Any]
     value: float
     losses: tuple[float, ...]
     n_parameters: int
     number: int = 0
-    """Settings were tried in this order, from 0."""
+    """Position in the order of the search, starting at 0."""
     recipe: dict[str, Any] = field(default_factory=dict)
-    """What the search chose of the settings of the optimiser."""
+    """Optimiser settings selected by the search."""
     pruned: bool = False
-    """Given up before all repeats were trained, since it could not win any more."""
+    """Stopped before all repeats were trained, since it could no longer win."""
     choices: dict[str, Any] = field(default_factory=dict)
-    """What was chosen to get there, by the names of the space."""
+    """The choices of the trial, by the names of the space."""
     observed: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    """The mean loss of each repeat on each group of further data sets, over all of its configurations."""
+    """The mean loss of each repeat on each group of further data sets, over all its configurations."""
 
     @property
     def rank(self) -> tuple[bool, float]:
-        """What settings are sorted by: one that was given up never wins."""
+        """Sort key of settings; a pruned one never wins."""
         return self.pruned, self.value
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be searched: one architecture on one pair of data sets, with the budget of each setting."""
+    """A search problem: one architecture on one pair of data sets, with the budget of each setting."""
 
     data: Data
     architecture: str
@@ -84,7 +84,7 @@ class Problem:
     seed: int
     device: Device = CPU
     observed: Mapping[str, Sequence[Dataset]] = field(default_factory=dict)
-    """Groups of data sets that every training is scored on besides, by name."""
+    """Groups of further data sets on which all trainings are scored, by name."""
 
     def __post_init__(self) -> None:
         for name, group in self.observed.items():
@@ -92,7 +92,7 @@ class Problem:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes losses comparable, by name, in JSON's types; neither the budget nor the seed does."""
+        """Everything that must agree for losses to be comparable (not budget or seed), by name, in JSON types."""
         data = self.data
         known = {
             "data": list(data.training.origins),
@@ -125,15 +125,14 @@ def search(
     device: Device = CPU,
     observed: Mapping[str, Sequence[Dataset]] | None = None,
 ) -> list[Setting]:
-    """Try different settings until ``n_trials`` of them have a value; these, the best first.
+    """Try different settings until ``n_trials`` of them have a value; returns them, the best first.
 
-    ``prune`` gives a setting up as soon as it cannot win any more. Every training is also scored on the groups of
-    ``observed`` data, whose losses are kept, and which choose nothing and prune nothing. Raises InputError if the
-    architecture cannot be searched, the space holds fewer settings than that, the storage has trials of a search on
-    other data, of another space or with another recipe, or observed data are none, of another task or lattice, or from
-    chains of the training or validation.
+    ``prune`` stops a setting as soon as it can no longer win. All trainings are also scored on the groups of
+    ``observed`` data, whose losses are stored but do not affect the search. Raises InputError if the architecture
+    cannot be searched, the space has too few settings, the storage has trials with other data, space or recipe, or
+    observed data are empty, of another task or lattice, or from chains of the training or validation.
     """
-    logging.getLogger("optuna").setLevel(logging.ERROR)  # an error that ends a trial is raised, and said once
+    logging.getLogger("optuna").setLevel(logging.ERROR)  # errors of trials are raised anyway
     require_searchable(architecture)
     problem = Problem(data, architecture, space, recipe, n_trials, repeats, seed, device, observed or {})
     pruner = LostPruner(repeats) if prune else optuna.pruners.NopPruner()
@@ -146,35 +145,35 @@ def search(
 
 
 def _require_same(study: optuna.Study, problem: Problem) -> None:
-    """Raise InputError if the trials that are there say nothing about this problem; note which one it is."""
+    """Raise InputError if the existing trials belong to another problem; otherwise record the problem."""
     asked = problem.identity
     there = study.user_attrs.get(PROBLEM)
     if there is None:
         study.set_user_attr(PROBLEM, asked)
         return
-    for name in asked | there:  # what is left at its default may be in neither
+    for name in asked | there:  # fields at their defaults may be in neither
         said, value = (some.get(name, "nothing") for some in (there, asked))
         if said != value:
             raise InputError(
-                f"storage: {study.study_name} was searched there with {name} = {said}, asked for {value}; "
+                f"storage: {study.study_name} was searched there with {name} = {said}, requested {value}; "
                 "choose another storage"
             )
 
 
 def _require_observable(name: str, group: Sequence[Dataset], data: Data) -> None:
-    """Raise InputError unless these data sets say how networks of the search do on configurations new to them."""
+    """Raise InputError unless these data sets fit the networks of the search and are independent of its data."""
     known, shape = {*data.training.origins, *data.validation.origins}, data.training.shape
     if not sum(map(len, group)):
-        raise InputError(f"observed.{name}: no configurations; at least one is needed")
+        raise InputError(f"observed.{name}: must have at least one configuration")
     for one in group:
         if one.task.name != data.task.name or one.shape != shape:
-            raise InputError(f"observed.{name}: {one!r}; the task and the lattice of the training are needed")
+            raise InputError(f"observed.{name}: {one!r}: must have the task and the lattice of the training")
         if shared := known & set(one.origins):
-            raise InputError(f"observed.{name}: shares chains with the search ({min(shared)}): sample others")
+            raise InputError(f"observed.{name}: shares chains with the search ({min(shared)}); sample others")
 
 
 def _work(problem: Problem, study: optuna.Study, progress: Callable[[int, int], None]) -> None:
-    """Try settings until the budget of the study has been used, by this worker or others."""
+    """Try settings until the budget of the study is used, by this worker or others."""
     begun = TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING
     if problem.space.start and not study.get_trials(deepcopy=False, states=begun):
         study.enqueue_trial(problem.space.start)
@@ -187,27 +186,27 @@ def _work(problem: Problem, study: optuna.Study, progress: Callable[[int, int], 
         except ValueError as error:
             if not is_taken_for_dead(error):
                 raise
-        except AssertionError as error:  # which Optuna raises where the storage does, as on a full disk
+        except AssertionError as error:  # raised by Optuna on errors of the storage, such as a full disk
             raise error.__context__ or error from None
         before, n_tried = n_tried, len(_tried(study))
         duplicates = 0 if n_tried > before else duplicates + 1
         if duplicates > MOST_DUPLICATES:
-            raise InputError(f"trials = {problem.n_trials}: the space holds only {n_tried} settings; widen it")
+            raise InputError(f"trials = {problem.n_trials}: the space has only {n_tried} settings; enlarge it")
 
 
 def _sampler(study: optuna.Study, seed: int) -> optuna.samplers.TPESampler:
-    """A sampler whose seed depends on how many trials have a value."""
+    """A sampler whose seed depends on the number of trials with a value."""
     n_finished = len(study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # both options, for some years now
-        # Trials of others do not count before they have a value: no constant liar.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # experimental for years
+        # Running trials of other workers are ignored: no constant liar.
         return optuna.samplers.TPESampler(
             multivariate=True, group=True, constant_liar=False, seed=derived_seed(seed, n_finished) % 2**32
         )
 
 
 def _value(problem: Problem, trial: optuna.Trial) -> float:
-    """Train what a trial chooses, or reuse its value."""
+    """Train the setting of a trial, or reuse its value."""
     fields, chosen = suggest(trial, problem.architecture, problem.space), suggest_recipe(trial, problem.space)
     trial.set_user_attr("config", fields)
     if chosen:
@@ -224,7 +223,7 @@ def _value(problem: Problem, trial: optuna.Trial) -> float:
 
 
 def _judge(trial: optuna.Trial) -> IsLost:
-    """Report every loss of a trial to the study, whose pruner says whether to go on."""
+    """A function that reports losses of a trial to the study and asks its pruner whether to stop."""
     steps = iter(range(2**31))
 
     def is_lost(loss: float) -> bool:
@@ -235,12 +234,12 @@ def _judge(trial: optuna.Trial) -> IsLost:
 
 
 def _key_of(config: dict[str, Any], recipe: dict[str, Any]) -> str:
-    """What makes settings different: the fields of the config, and what the search chose of the recipe."""
+    """A key that identifies a setting: the fields of the config, and the selected fields of the recipe."""
     return f"{config} {recipe}" if recipe else str(config)
 
 
 def _tried(study: optuna.Study) -> dict[str, Setting]:
-    """Different settings with a value, by their keys, in the order of their first trial."""
+    """Different settings with a value, by key, in the order of their first trial."""
     found: dict[str, Setting] = {}
     trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     for trial in sorted(trials, key=lambda trial: trial.number):
@@ -255,7 +254,7 @@ def _tried(study: optuna.Study) -> dict[str, Setting]:
 
 
 def _train(problem: Problem, fields: dict[str, Any], chosen: dict[str, Any], is_lost: IsLost) -> Setting:
-    """Train one setting from several starts, or from fewer if it is lost before."""
+    """Train one setting with several initialisations, or fewer if it is pruned."""
     shape, n = problem.data.training.shape, len(problem.data.training)
     config, recipe = configured(problem.architecture, fields, shape), problem.recipe.varied(n, chosen)
     trainer = Trainer(problem.data, config, recipe, device=problem.device)
@@ -280,7 +279,7 @@ def _train(problem: Problem, fields: dict[str, Any], chosen: dict[str, Any], is_
 
 
 def _losses(trainer: Trainer, seed: int, observed: Mapping[str, Sequence[Dataset]]) -> tuple[float, dict[str, float]]:
-    """The lowest validation loss of one training, and its mean losses on observed data; infinite if it diverged."""
+    """The lowest validation loss of one training, and its mean losses on observed data; infinite if diverged."""
     try:
         network, curve = trainer.fit(seed)
     except DivergedError:
@@ -289,6 +288,6 @@ def _losses(trainer: Trainer, seed: int, observed: Mapping[str, Sequence[Dataset
 
 
 def _mean_loss(trainer: Trainer, network: Any, group: Sequence[Dataset]) -> float:
-    """The mean loss over all configurations of a group; infinite if it is no number."""
+    """The mean loss over all configurations of a group; infinite if NaN."""
     mean = np.concatenate([trainer.losses(network, one) for one in group]).mean()
     return float(mean) if np.isfinite(mean) else math.inf

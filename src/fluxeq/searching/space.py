@@ -1,4 +1,4 @@
-"""The space of settings of a search: what may vary, equally for all architectures."""
+"""The search space, the same for all architectures."""
 
 from collections.abc import Collection
 from typing import Annotated, Literal, Self
@@ -18,47 +18,47 @@ GlobalPoolings = tuple[Literal["average", "sum", "maximum"], ...]
 
 
 def not_searched(choices: tuple[Choice, ...]) -> bool:
-    """Whether there is nothing to choose; such a field is left out of what is written, as before there was any."""
+    """Whether there is no choice; such a field is not written, for compatibility with earlier files."""
     return not choices
 
 
 class Space(Frozen):
-    """Ranges and choices; the defaults go from about 10^2 to 10^7 parameters."""
+    """Ranges and choices; the defaults span networks of about 10^2 to 10^7 parameters."""
 
     layers: tuple[PositiveInt, PositiveInt] = (1, 4)
-    """Least and most blocks."""
+    """Minimum and maximum number of blocks."""
     kernels: Windows = (1, 2, 3)
     """Extents of kernels."""
     channels: Sizes = (4, 8, 16, 32, 64, 128)
-    """Channels of a block."""
+    """Numbers of channels of a block."""
     poolings: Windows = (1, 2)
-    """Extents of spatial poolings; 1 is none."""
+    """Extents of spatial poolings; 1 for none."""
     strides: Sizes = (2,)
-    """Strides of one block of ST; FL may also have none, in its first block."""
+    """Strides of one block of ST; FL can have one in its first block, or none."""
     activations: Activations = ("relu", "leaky_relu", "gelu", "tanh")
     """Activations, one for all hidden layers."""
     dense_layers: tuple[NonNegativeInt, NonNegativeInt] = (0, 2)
-    """Least and most hidden dense layers."""
+    """Minimum and maximum number of hidden dense layers."""
     widths: Sizes = (8, 16, 32, 64, 128, 256)
-    """Widths of these."""
+    """Widths of the hidden dense layers."""
     global_poolings: GlobalPoolings = Field(default=(), exclude_if=not_searched)
-    """Without any, each target is pooled by its nature: densities as averages, numbers as sums, presence as maxima."""
+    """If empty, given by the nature of each target: average of densities, sum of numbers, maximum for presence."""
     learning_rates: tuple[Rate, ...] = Field(default=(), exclude_if=not_searched)
-    """Choices for the settings of the optimiser, the same for all architectures; without any, the recipe's holds."""
+    """Learning rates, the same for all architectures; if empty, that of the recipe."""
     batch_sizes: tuple[PositiveInt, ...] = Field(default=(), exclude_if=not_searched)
-    """Other batches do not change the number of steps; see ``Recipe.varied``."""
+    """Batch sizes; they do not change the number of steps, see ``Recipe.varied``."""
     schedules: tuple[Literal["constant", "cosine"], ...] = Field(default=(), exclude_if=not_searched)
-    """Choices, as in a recipe."""
+    """Schedules of the learning rate, as in a recipe."""
     weight_decays: tuple[WeightDecay, ...] = Field(default=(), exclude_if=not_searched)
-    """Likewise."""
+    """Weight decays, as in a recipe."""
     start: dict[str, Choice] = Field(default_factory=dict)
-    """The choices of the first setting that is tried, by name; what it leaves out is drawn."""
+    """Choices of the first setting to try, by name; the others are drawn."""
 
     @field_validator("layers", "dense_layers")
     @classmethod
     def _least_and_most(cls, numbers: tuple[int, int]) -> tuple[int, int]:
         if numbers[0] > numbers[1]:
-            raise ValueError("the least and the most are needed, in this order")
+            raise ValueError("must be minimum and maximum, in this order")
         return numbers
 
     @model_validator(mode="after")
@@ -69,7 +69,7 @@ class Space(Frozen):
         return self
 
     def _choices(self, name: str) -> Collection[Choice]:
-        """What can be chosen under one of the names that ``suggestion`` uses; nothing under any other."""
+        """The choices under a name used by ``suggestion``; empty for any other name."""
         stem, _, layer = name.rpartition("_")
         if layer.isdigit():
             of_layers = {"channels": self.channels, "kernel": self.kernels, "pooling": self.poolings}

@@ -1,8 +1,8 @@
-"""Where a search keeps its trials, a journal file on one machine or PostgreSQL across machines, and who works on them.
+"""Storage of the trials of a search: a journal file on one machine, or PostgreSQL for several; workers of a search.
 
-SQLite and journals on network disks are known to fail with several writers, so SQLite is refused. The trial of a worker
-that was killed fails, and its setting is tried again: with PostgreSQL as soon as its heartbeat, which Optuna keeps, has
-been missing for a while; with a journal when a worker begins alone, as the locks of all workers beside it say.
+SQLite and journals on network disks are known to fail with several writers, so SQLite is not supported. The trial of a
+killed worker fails, and its setting is tried again: with PostgreSQL as soon as Optuna's heartbeat has been missing for
+a while; with a journal when a worker starts and the lock files show no other worker.
 """
 
 import warnings
@@ -22,30 +22,30 @@ from fluxeq.searching.journal import Journal
 from fluxeq.system.files import locked, require_writable
 
 HEARTBEAT = 60
-"""Seconds between two heartbeats of a trial; a worker that is silent for twice as long counts as killed."""
+"""Seconds between heartbeats of a trial; a worker without one for twice as long counts as dead."""
 MOST_WORKERS = 64
-"""At one journal."""
+"""Per journal."""
 MOST_RETRIES = 3
-"""Of a setting whose workers are killed, say by its memory."""
+"""Retries of a setting whose workers are killed, for example for lack of memory."""
 DRIVER = "postgresql+psycopg:"
-"""What ``postgresql:`` stands for, whatever SQLAlchemy's default is."""
+"""Driver used for ``postgresql:``, independent of SQLAlchemy's default."""
 MAKING_TABLES = 0x666C7578
-"""The lock that a worker holds in the database while it opens it."""
+"""Advisory lock in the database, held by a worker while it opens the storage."""
 
 
 def open_storage(url: str, heartbeat: int = HEARTBEAT) -> BaseStorage:
-    """The storage at ``journal:///path`` (or a plain path), or at a ``postgresql://`` address.
+    """Open the storage at ``journal:///path`` (or a plain path), or at a ``postgresql://`` address.
 
-    ``heartbeat``, in seconds, is for a database. Raises InputError for any other address, a file that is no journal, or
-    if no server answers.
+    ``heartbeat``, in seconds, applies to databases. Raises InputError for any other address, a file that is not a
+    journal, or if no server answers.
     """
     if heartbeat < 1:
-        raise InputError(f"heartbeat = {heartbeat}: at least 1 second is needed")
+        raise InputError(f"heartbeat = {heartbeat}: must be at least 1 second")
     if url.startswith("postgresql"):
         return _database(url, heartbeat)
     scheme, separator, path = url.partition("://")
     if separator and scheme != "journal":
-        raise InputError(f"storage {url!r}: use journal:///PATH on one machine or postgresql://... across machines")
+        raise InputError(f"storage {url!r}: use journal:///PATH on one machine or postgresql://... for several")
     journal = Path(path if separator else url)
     require_writable(journal)
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -53,21 +53,21 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT) -> BaseStorage:
 
 
 def _database(url: str, heartbeat: int) -> RDBStorage:
-    """A PostgreSQL storage that notices workers that went silent."""
+    """A PostgreSQL storage that detects dead workers."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat, for some years now
+        warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats have been experimental for years
         try:
             return _connected(url.replace("postgresql:", DRIVER, 1), heartbeat)
         except (ImportError, SQLAlchemyError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
-                f"storage: PostgreSQL does not answer ({reason}); is the server up, a driver installed "
-                "(pip install 'fluxeq[postgres]')?"
+                f"storage: PostgreSQL does not answer ({reason}); check that it is running and a driver is installed "
+                "(pip install 'fluxeq[postgres]')"
             ) from None
 
 
 def _connected(url: str, heartbeat: int) -> RDBStorage:
-    """A storage; workers that begin together on an empty database make its tables one after another."""
+    """A storage; workers that start together on an empty database create its tables one after another."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection, connection.begin():  # the lock ends with the transaction
@@ -79,7 +79,7 @@ def _connected(url: str, heartbeat: int) -> RDBStorage:
 
 @contextmanager
 def at_work(study: optuna.Study, storage: BaseStorage) -> Iterator[None]:
-    """While the block runs, this process is a worker of the study; whatever killed ones left is taken up before it."""
+    """Register this process as a worker of the study during the block, after recovering trials of killed workers."""
     if isinstance(storage, RDBStorage):
         yield
     elif isinstance(storage, Journal):
@@ -87,13 +87,13 @@ def at_work(study: optuna.Study, storage: BaseStorage) -> Iterator[None]:
             if _is_alone(storage.path, held):
                 fail_stale(study)
             yield
-    else:  # in the memory of this process
+    else:  # in memory
         fail_stale(study)
         yield
 
 
 def _is_alone(journal: Path, held: ExitStack) -> bool:
-    """Take the first place among the workers at a journal that nobody holds; whether nobody holds any other."""
+    """Lock the first free worker slot of a journal; returns whether all other slots are free."""
     mine, others = False, 0
     for i in range(MOST_WORKERS):
         place = journal.with_name(f"{journal.name}.{i}.lock")
@@ -105,25 +105,25 @@ def _is_alone(journal: Path, held: ExitStack) -> bool:
             elif not mine:
                 held.enter_context(asked.pop_all())
                 mine = True
-    raise InputError(f"storage {journal}: {MOST_WORKERS} workers are at it already; use PostgreSQL for more")
+    raise InputError(f"storage {journal}: already has {MOST_WORKERS} workers; use PostgreSQL for more")
 
 
 def fail_stale(study: optuna.Study) -> None:
-    """Let all trials that run fail, and their settings be tried again."""
+    """Mark all running trials as failed, and queue their settings again."""
     for trial in study.get_trials(states=[TrialState.RUNNING]):
         study.tell(trial.number, state=TrialState.FAIL)
         _try_again(study, trial)
 
 
 def is_taken_for_dead(error: ValueError) -> bool:
-    """Whether a worker could not end its trial, since it was silent for so long that it counts as killed."""
+    """Whether a worker could not finish its trial because it was considered dead."""
     return str(error) == f"Cannot tell a {TrialState.FAIL.name} trial."
 
 
 def _try_again(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Put the setting of a trial into the queue, unless it had not chosen all of it."""
+    """Queue the setting of a trial again, unless it was incomplete."""
     if "config" not in trial.user_attrs:
         trial.params, trial.distributions = {}, {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # for some years now
+        warnings.simplefilter("ignore", ExperimentalWarning)  # experimental for years
         RetryHeartbeatStaleTrialCallback(MOST_RETRIES)(study, trial)

@@ -1,4 +1,4 @@
-"""How a trial chooses a setting from the space: the architecture takes what concerns it, the optimiser is the same."""
+"""Suggestion of a setting from the space: fields of the architecture, and optimiser settings common to all."""
 
 from typing import Any
 
@@ -11,22 +11,22 @@ from fluxeq.searching.space import Space
 
 
 def require_searchable(architecture: str) -> None:
-    """Raise InputError for an unknown architecture, and for one that does not say how a trial chooses its fields."""
+    """Raise InputError for an unknown architecture, and for one without ``suggest``."""
     if not callable(getattr(ARCHITECTURES[architecture], "suggest", None)):
         raise InputError(
-            f"architecture {architecture!r}: cannot be searched without a classmethod suggest(trial, space), which "
-            "returns the fields of its config; add it, or give fixed networks"
+            f"architecture {architecture!r}: a search needs its classmethod suggest(trial, space), which "
+            "returns the fields of a config; add it, or give fixed networks"
         )
 
 
 def suggest(trial: Trial, architecture: str, space: Space) -> dict[str, Any]:
-    """The fields of an architecture's config, as a trial chooses them."""
+    """The fields of an architecture's config, suggested by a trial."""
     fields: dict[str, Any] = ARCHITECTURES[architecture].suggest(trial, space)
     return fields
 
 
 def suggest_recipe(trial: Trial, space: Space) -> dict[str, Any]:
-    """The settings of the optimiser that the space leaves open, as a trial chooses them, after the architecture's."""
+    """The optimiser settings in the space, suggested by a trial after those of the architecture."""
     open_ = {
         "learning_rate": space.learning_rates,
         "batch_size": space.batch_sizes,
