@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from fluxeq.data.ensembles import Ensemble, Series, read_series
 from fluxeq.errors import InputError
@@ -137,6 +136,8 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 def as_csv(found: Sequence[Measured]) -> str:
     """A table with a row for each; what is unknown is empty."""
+    import pandas as pd
+
     return pd.DataFrame(map(_row, found)).to_csv(index=False)
 
 
