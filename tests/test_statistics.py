@@ -50,6 +50,16 @@ def test_autocorrelation_time_of_many_short_chains():
     assert np.mean([statistics.estimate(series).tau_int for series in around_own]) < 9.5 / 2
 
 
+@pytest.mark.parametrize("a", [-0.6, 0.0, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("lengths", [[8], [9], [64, 64, 64], [8, 200, 31]])
+def test_tau_int_without_pyerrors(a, lengths):
+    """The same number, also where the window reaches the end of the shortest or the longest chain."""
+    for experiment in range(20):
+        series = [autoregressive(a, length, seed=(experiment, c)) for c, length in enumerate(lengths)]
+        found = statistics.windowed_tau_int(series)
+        assert found == pytest.approx(statistics.estimate(series).tau_int, rel=1e-12)
+
+
 def test_errors_cover_the_mean():
     """(value / error)^2 is 1 on average: with 100 experiments within 0.57, four of its standard errors sqrt(2 / 100).
 

@@ -20,6 +20,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from numbers import Real
 from typing import Any, ClassVar, cast
 
@@ -110,7 +111,7 @@ class Theory(FluxTheory):
         if self.lam == 0:
             log_gamma = np.array([math.lgamma(exponent / 2) for exponent in exponents.ravel()]).reshape(exponents.shape)
             return log_gamma - exponents / 2 * math.log(self.eta) - math.log(2)
-        return _log_integral(exponents.ravel(), self.eta, self.lam).reshape(exponents.shape)
+        return _log_integral(tuple(exponents.ravel().tolist()), self.eta, self.lam).reshape(exponents.shape).copy()
 
     def hop_weights(self, d: int) -> np.ndarray:
         """e^mu and e^-mu in time, 1 in space."""
@@ -195,8 +196,10 @@ def theory_of(name: str, couplings: Mapping[str, float]) -> FluxTheory:
         raise InputError(f"theory {name!r}: rejects its couplings ({type(error).__name__}: {error})") from error
 
 
-def _log_integral(exponents: np.ndarray, eta: float, lam: float) -> np.ndarray:
+@lru_cache(maxsize=64)  # ensembles that differ in mu need the same ones, and each of them several times
+def _log_integral(given: tuple[float, ...], eta: float, lam: float) -> np.ndarray:
     """ln of the integral over u of exp(exponent u - eta e^(2u) - lam e^(4u)), for each exponent."""
+    exponents = np.array(given)
     peak = _peak(exponents, eta, lam)  # r^2 at the maximum
     quadratic, quartic = eta * peak, lam * peak**2
     curvature = 4 * quadratic + 16 * quartic

@@ -121,11 +121,10 @@ def test_the_number_of_examples_is_no_part_of_what_is_compiled():
         made.alone._parts = made.alone._parts._replace(steps=watched(made.alone._parts.steps))
         made.alone._outputs = watched(made.alone._outputs)
         made._method._linearised = watched(made._method._linearised)
-        made._method._pulled = watched(made._method._pulled)
         made.fit(1)
         return found
 
-    assert len(programs(40)) == 4
+    assert len(programs(40)) == 3
     assert programs(40) == programs(32)
 
 

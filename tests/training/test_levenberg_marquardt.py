@@ -38,9 +38,10 @@ def linear_network(units, seed=1):
     return method, (inputs, labels[:, :1])
 
 
-@pytest.mark.parametrize("n", [3, 12], ids=["fewer residuals than parameters", "more"])
-def test_both_equations_give_the_same_step(n):
-    """The smaller equation is another way to the step of the larger one, also with a ridge."""
+@pytest.mark.parametrize(("n", "largest"), [(3, 12), (12, 48), (12, 47), (12, 4)])
+def test_all_ways_give_the_same_step(n, largest, monkeypatch):
+    """With fewer residuals than parameters, with the Jacobian of all kept, and in parts; also with a ridge."""
+    monkeypatch.setattr("fluxeq.training.levenberg_marquardt.LARGEST_JACOBIAN", largest)
     method, (x, labels) = linear_network(jnp.array([1.0, 3.0, 0.5, 2.0]))
     few = x[:n], labels[:n]
     start = method.start({"p": jnp.full(4, 2.0)}, n, 1)._replace(damping=0.1)
@@ -55,9 +56,10 @@ def test_both_equations_give_the_same_step(n):
         np.testing.assert_allclose(found.parameters, 2.0 - expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("n", [1, 6], ids=["fewer residuals than parameters", "more"])
-def test_steps_bend_with_what_they_follow(n):
+@pytest.mark.parametrize(("n", "largest"), [(1, 6), (6, 36), (6, 12)])
+def test_steps_bend_with_what_they_follow(n, largest, monkeypatch):
     """An exponential: the second part of a step is what undoes the bending along the first."""
+    monkeypatch.setattr("fluxeq.training.levenberg_marquardt.LARGEST_JACOBIAN", largest)
     method = method_of(lambda arrays, x: x * jnp.exp(arrays["p"][:2]), {"p": jnp.zeros(3)})
     examples = np.ones((n, 1), np.float32), np.zeros((n, 2))
     for damping in (3.0, 0.3):
@@ -109,11 +111,22 @@ def test_the_ridge_does_not_limit_what_can_be_reached():
     np.testing.assert_allclose(found, truth, rtol=1e-5)
 
 
+def test_a_loss_that_is_known_is_not_computed_again():
+    """It is the same number; on other configurations it is not known."""
+    method, (x, labels) = linear_network(jnp.array([1.0, 3.0, 0.5, 2.0]))
+    after, loss = method.step(method.start({"p": jnp.full(4, 2.0)}, 6, 1), (x[:6], labels[:6]), 0.0)
+    assert after.loss == loss
+    again, same = (method.step(fit, (x[:6], labels[:6]), 0.0) for fit in (after, after.on_others()))
+    np.testing.assert_array_equal(again[0].parameters, same[0].parameters)
+    expected = np.mean((x[6:] * [1.0, 3.0, 0.5, 2.0] @ after.parameters - labels[6:, 0]) ** 2)
+    assert method._near(after.on_others(), (x[6:], labels[6:])).loss == pytest.approx(expected)
+
+
 def test_it_begins_with_two_residuals_a_parameter():
     method = method_of(lambda arrays, x: x, {"p": jnp.ones(7)})
     assert [method.start({"p": jnp.ones(7)}, n, 3).n for n in (4, 5, 100)] == [4, 5, 5]
-    start = method.start({"p": jnp.ones(7)}, 100, 3)._replace(linear="of fewer")
-    assert start.grown(100)[2:] == (10, start.damping, None)
+    start = method.start({"p": jnp.ones(7)}, 100, 3)._replace(linear="of fewer", loss=0.5)
+    assert start.grown(100)[2:] == (10, start.damping, None, None)
     assert start.grown(7).n == 7
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from fluxeq.data.ensembles import Ensemble, Series, read_series
 from fluxeq.errors import InputError
@@ -136,6 +135,8 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 def as_csv(found: Sequence[Measured]) -> str:
     """A CSV table with one row each; unknown values are empty."""
+    import pandas as pd
+
     return pd.DataFrame(map(_row, found)).to_csv(index=False)
 
 

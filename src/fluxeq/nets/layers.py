@@ -17,19 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq.errors import InputError
+from fluxeq.nets.activations import Activation, activated
 
 MOST_WEIGHTS = 2**26
 """Maximum number of weights of a layer, whose training then takes several GiB."""
 Array = jax.Array | np.ndarray
 Pooling = Literal["average", "sum", "maximum"]
-Activation = Literal["relu", "leaky_relu", "gelu", "tanh"]
-
-ACTIVATIONS: dict[Activation, Callable[[jax.Array], jax.Array]] = {
-    "relu": jax.nn.relu,
-    "leaky_relu": jax.nn.leaky_relu,
-    "gelu": jax.nn.gelu,
-    "tanh": jnp.tanh,
-}
 
 
 class PeriodicConvolution(eqx.Module):
@@ -46,12 +39,12 @@ class PeriodicConvolution(eqx.Module):
         fan_in = kernel**d * channels_in
         self.weight, self.bias = uniform_start(rng, fan_in, channels_out)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """``(*shape, channels_in)`` to ``(*shape / stride, channels_out)``, rounded up."""
+    def __call__(self, x: jax.Array, activation: Activation | None = None) -> jax.Array:
+        """``(*shape, channels_in)`` to ``(*shape / stride, channels_out)``, rounded up; with an activation behind."""
         for axis in reversed(range(self.d)):
             copies = shifted(x, axis, self.kernel, self.stride)
             x = copies[0] if len(copies) == 1 else apart(jnp.concatenate(copies, axis=-1))
-        return jnp.matmul(x, self.weight, precision=jax.lax.Precision.HIGHEST) + self.bias
+        return affine(x, self.weight, self.bias, activation)
 
 
 class PeriodicPooling(eqx.Module):
@@ -113,9 +106,15 @@ class Dense(eqx.Module):
     def __init__(self, n_in: int, n_out: int, rng: np.random.Generator):
         self.weight, self.bias = uniform_start(rng, n_in, n_out)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """``(n_in,)`` to ``(n_out,)``."""
-        return jnp.matmul(x, self.weight, precision=jax.lax.Precision.HIGHEST) + self.bias
+    def __call__(self, x: jax.Array, activation: Activation | None = None) -> jax.Array:
+        """``(n_in,)`` to ``(n_out,)``; with an activation behind."""
+        return affine(x, self.weight, self.bias, activation)
+
+
+def affine(x: jax.Array, weight: Array, bias: Array, activation: Activation | None) -> jax.Array:
+    """``x @ weight + bias`` for x ``(..., n_in)``, or the activation of it."""
+    product = jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST)
+    return product + bias if activation is None else activated(activation, product, jnp.asarray(bias))
 
 
 def uniform_start(rng: np.random.Generator, fan_in: int, n_out: int) -> tuple[Array, Array]:

@@ -18,17 +18,9 @@ import numpy as np
 from pydantic import PositiveInt, model_validator
 
 from fluxeq.config import Frozen
+from fluxeq.nets.activations import Activation
 from fluxeq.nets.extent import Extent
-from fluxeq.nets.layers import (
-    ACTIVATIONS,
-    Activation,
-    Dense,
-    Flatten,
-    GlobalPooling,
-    PeriodicConvolution,
-    PeriodicPooling,
-    Pooling,
-)
+from fluxeq.nets.layers import Dense, Flatten, GlobalPooling, PeriodicConvolution, PeriodicPooling, Pooling
 from fluxeq.tasks.task import POOLING, Target
 
 
@@ -67,18 +59,17 @@ class Network(eqx.Module):
 
     def decide(self, features: jax.Array) -> jax.Array:
         """Predictions ``(n_targets,)`` from feature maps ``(*shape, channels)``."""
-        if self.is_local:
+        if self.is_local and self.pooling != GlobalPooling(("average",)):
             return self.pooling(self.dense[-1](features))
-        features = self.pooling(features)
+        features = self.pooling(features)  # an average may as well come first, which is less to compute
         for layer in self.dense[:-1]:
-            features = ACTIVATIONS[self.activation](layer(features))
+            features = layer(features, self.activation)
         return self.dense[-1](features)
 
     def _convolved(self, x: jax.Array) -> jax.Array:
-        activation = ACTIVATIONS[self.activation]
         x = jnp.moveaxis(x.astype(self.dense[-1].weight.dtype), 0, -1)
         for convolution, pooling in self.blocks:
-            x = activation(convolution(x))
+            x = convolution(x, self.activation)
             if pooling is not None:
                 x = pooling(x)
         return x

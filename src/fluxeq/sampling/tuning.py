@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln
 
 from fluxeq import observables, statistics
 from fluxeq.errors import InputError
@@ -79,11 +78,12 @@ def _judged(series: list[list[np.ndarray]], may_be_constant: bool) -> tuple[floa
     """The largest tau_int, in steps of the series, and R-hat of some observables; infinite where unknown."""
     if all(map(_ends_constant, series)):
         return (0.5, 1.0) if may_be_constant else (math.inf, math.inf)
-    estimates = [estimate for estimate in map(statistics.estimate, series) if estimate.status != "constant"]
-    if any(estimate.status == "frozen" for estimate in estimates):
+    why = [statistics.unknown(chains) for chains in series]
+    if "frozen" in why:
         return math.inf, math.inf
-    tau_int = max((e.tau_int for e in estimates if e.tau_int is not None), default=math.inf)
-    return tau_int, max((e.r_hat for e in estimates if e.r_hat is not None), default=1.0)
+    fluctuating = [chains for chains, reason in zip(series, why, strict=True) if reason is None]
+    tau_int = max(map(statistics.windowed_tau_int, fluctuating), default=math.inf)
+    return tau_int, max((r_hat for r_hat in map(statistics.r_hat, fluctuating) if r_hat is not None), default=1.0)
 
 
 def _ends_constant(series: list[np.ndarray]) -> bool:
@@ -100,7 +100,7 @@ def dispersed(theory: FluxTheory, chains: Chains) -> Chains:
     d = len(chains.shape)
     h, p = theory.hop_weights(d), np.arange(LARGEST_FLUX // 2)
     weight = p * math.log(h.sum()) + log_weight(theory, LARGEST_FLUX)[2 * p]
-    n_lines = 2 * int(np.argmax(weight - gammaln(p + 1))) + 1
+    n_lines = 2 * int(np.argmax(weight - [math.lgamma(arrivals + 1) for arrivals in p])) + 1
     hops = chains.hops.copy()
     hops[::2, 0 if h[0] >= h[d] else 1, 0] = min(n_lines, LARGEST_FLUX)
     return chains._replace(hops=hops)

@@ -108,7 +108,7 @@ def _tensors(training: Training) -> Iterator[tuple[str, np.ndarray]]:
     yield "losses", np.array(training.losses, dtype=np.float64)
     yield "n_levenberg_marquardt", np.array(training.n_levenberg_marquardt)
     if training.levenberg_marquardt is not None:
-        parameters, variance, n, damping, _ = training.levenberg_marquardt
+        parameters, variance, n, damping, *_ = training.levenberg_marquardt
         yield "parameters", parameters
         yield "levenberg_marquardt", np.array([variance, n, damping], dtype=np.float64)
 

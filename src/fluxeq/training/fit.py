@@ -170,7 +170,7 @@ class Trainer:
         key, shift_key = jax.random.split(state.key)
         x, labels = data.configurations[: at.n], data.labels[: at.n]
         if self.problem.augmentation:
-            x, at = np.asarray(translated(jnp.asarray(x), shift_key)), at._replace(linear=None)
+            x, at = np.asarray(translated(jnp.asarray(x), shift_key)), at.on_others()
         at, loss = self._method.step(at, (x, labels), float(state.best_loss))
         state, validation = self.alone.judged(state._replace(key=key, network=self._method.weights(at)))
         if at.n < len(data) and (validation > USED_UP * loss or state.since_best >= PATIENCE):

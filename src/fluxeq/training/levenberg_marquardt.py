@@ -50,9 +50,14 @@ class Linear(NamedTuple):
     """A network near its parameters, on a training set: what a step needs of residuals and Jacobian."""
 
     loss: float
-    side: np.ndarray  # J^T r, float64; or r, where J is kept
+    side: np.ndarray  # J^T r, float64; or r, where the matrix is J J^T
     matrix: np.ndarray  # J^T J, or J J^T if that is smaller
-    jacobian: np.ndarray | None  # kept for the smaller J J^T only
+    jacobian: np.ndarray | None  # kept where it is small enough, as it always is beside J J^T
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether there are fewer residuals than parameters, so that the matrix is J J^T."""
+        return self.jacobian is not None and len(self.jacobian) < self.jacobian.shape[1]
 
 
 class Iterate(NamedTuple):
@@ -63,10 +68,15 @@ class Iterate(NamedTuple):
     n: int  # configurations, the first of the training set
     damping: float = START
     linear: Linear | None = None
+    loss: float | None = None  # at these parameters, if it is known
 
     def grown(self, n: int) -> "Iterate":
         """With twice as many configurations, of ``n``."""
-        return self._replace(n=min(n, 2 * self.n), linear=None)
+        return self.on_others()._replace(n=min(n, 2 * self.n))
+
+    def on_others(self) -> "Iterate":
+        """Before a step on other configurations."""
+        return self._replace(linear=None, loss=None)
 
 
 class LevenbergMarquardt:
@@ -112,15 +122,16 @@ class LevenbergMarquardt:
     def step(self, at: Iterate, examples: Examples, noise: float) -> tuple[Iterate, float]:
         """One step, which is not taken if it does not lower what is minimised; and the training loss, as it is then.
 
-        ``noise`` is the validation loss that the ridge is made of. ``at.linear`` must be None if the examples are not
-        those of the step before.
+        ``noise`` is the validation loss that the ridge is made of. If the examples are not those of the step before,
+        ``at`` must be so ``on_others``.
         """
-        here = at.linear or self._near(at.parameters, examples)
+        here = at.linear or self._near(at, examples)
         ridge = noise / at.variance
         tried = self._tried(at, here, ridge, examples)
         loss, n = self._loss(tried, examples), examples[1].size
         if n * loss + ridge * tried @ tried < n * here.loss + ridge * at.parameters @ at.parameters:
-            return at._replace(parameters=tried, damping=max(SMALLEST, at.damping * FALL), linear=None), loss
+            damping = max(SMALLEST, at.damping * FALL)
+            return at._replace(parameters=tried, damping=damping, linear=None, loss=loss), loss
         return at._replace(damping=min(LARGEST, at.damping * RISE), linear=here), here.loss
 
     def _tried(self, at: Iterate, here: Linear, ridge: float, examples: Examples) -> np.ndarray:
@@ -131,8 +142,10 @@ class LevenbergMarquardt:
             residuals = self._residuals(at.parameters + velocity, examples)
             if here.jacobian is None:
                 bent = self._back(at.parameters, residuals, examples[0]) - here.side - here.matrix @ velocity
-            else:
+            elif here.is_wide:
                 bent = residuals.ravel() - here.side - here.jacobian @ velocity
+            else:
+                bent = here.jacobian.T @ residuals.ravel() - here.side - here.matrix @ velocity
             return at.parameters + velocity - solved(bent, np.zeros_like(velocity))
         except (LinAlgError, ValueError):  # ValueError: numbers that are not finite
             return at.parameters
@@ -150,17 +163,19 @@ class LevenbergMarquardt:
     def _loss(self, parameters: np.ndarray, examples: Examples) -> float:
         return float(np.mean(self._residuals(parameters, examples) ** 2))
 
-    def _near(self, parameters: np.ndarray, examples: Examples) -> Linear:
-        n, n_targets = examples[1].shape
-        loss = self._loss(parameters, examples)
-        if n * n_targets < len(parameters):
-            residuals, jacobian = self._part(parameters, examples)
-            return Linear(loss, residuals, jacobian @ jacobian.T, jacobian)
-        size = max(1, LARGEST_JACOBIAN // (n_targets * len(parameters)))
-        gradient, square = np.zeros(len(parameters)), np.zeros((len(parameters), len(parameters)))
-        for first in range(0, n, size):
+    def _near(self, at: Iterate, examples: Examples) -> Linear:
+        n_residuals, n_parameters = examples[1].size, len(at.parameters)
+        loss = self._loss(at.parameters, examples) if at.loss is None else at.loss
+        if n_residuals * n_parameters <= LARGEST_JACOBIAN:
+            residuals, jacobian = self._part(at.parameters, examples)
+            if n_residuals < n_parameters:
+                return Linear(loss, residuals, jacobian @ jacobian.T, jacobian)
+            return Linear(loss, jacobian.T @ residuals, jacobian.T @ jacobian, jacobian)
+        size = max(1, LARGEST_JACOBIAN * len(examples[1]) // (n_residuals * n_parameters))
+        gradient, square = np.zeros(n_parameters), np.zeros((n_parameters, n_parameters))
+        for first in range(0, len(examples[1]), size):
             x, labels = (array[first : first + size] for array in examples)
-            residuals, jacobian = self._part(parameters, (x, labels))
+            residuals, jacobian = self._part(at.parameters, (x, labels))
             gradient += jacobian.T @ residuals
             square += jacobian.T @ jacobian
         return Linear(loss, gradient, square, None)
@@ -181,12 +196,12 @@ def is_affordable(n_parameters: int, n_residuals: int) -> bool:
 
 
 def _solver(linear: Linear, ridge: float, damping: float, n_parameters: int) -> Callable[..., np.ndarray]:
-    """What solves the equation for a right side ``J^T u + rest``, given J^T u (or u, where J is kept) and the rest."""
+    """What solves the equation for a right side ``J^T u + rest``, given J^T u (or u, for J J^T) and the rest."""
     matrix, jacobian = linear.matrix.copy(), linear.jacobian
     shift = ridge + damping * np.trace(matrix) / n_parameters + np.finfo(float).tiny
     matrix[np.diag_indices_from(matrix)] += shift
     factor = cho_factor(matrix)
-    if jacobian is None:
+    if jacobian is None or not linear.is_wide:
         return lambda side, rest: cho_solve(factor, side + rest)
     return lambda side, rest: jacobian.T @ cho_solve(factor, side - jacobian @ rest / shift) + rest / shift
 
