@@ -116,7 +116,7 @@ def is_constant(values: np.ndarray) -> bool:
 def r_hat(series: Sequence[np.ndarray]) -> float | None:
     """Split R-hat: near 1 if the halves of all chains have the same mean; None if every half is constant.
 
-    Takes one series ``(n,)`` per chain, each of at least 4 numbers; for odd lengths the middle is left out.
+    Takes one series ``(n,)`` per chain, each of at least 4 numbers; of longer chains the middle is left out.
     """
     half = min(map(len, series)) // 2
     halves = np.array([part for chain in series for part in (chain[:half], chain[len(chain) - half :])])

@@ -65,9 +65,9 @@ def command(monkeypatch, tmp_path, capsys, ensembles):
 RECIPES = {
     '{"learning_rate": NaN}': "learning_rate = nan",
     '{"learning_rate": Infinity}': "learning_rate = inf",
-    '{"learning_rate": 1e300}': "float32, whose numbers go from 1.2e-38 to 3.4e38",
-    '{"learning_rate": 1e-300}': "float32, whose numbers go from",
-    '{"weight_decay": 1e300}': "float32, whose numbers go from",
+    '{"learning_rate": 1e300}': "float32; must be from 1.2e-38 to 3.4e38",
+    '{"learning_rate": 1e-300}': "float32; must be from",
+    '{"weight_decay": 1e300}': "float32; must be from",
     '{"epochs": 0}': "epochs = 0",
     '{"epochs": 1e300}': "epochs = 1e+300",
     '{"epochs": 1000000000000}': "allow fewer than 2^31",
@@ -94,7 +94,7 @@ SPACES = [
     ({"channels": []}, "channels = []"),
     ({"kernels": [65]}, "kernels.0 = 65"),
     ({"start": {"x": 1}}, "start.x = 1: not among the choices"),
-    ({"learning_rates": [1e300]}, "float32, whose numbers"),
+    ({"learning_rates": [1e300]}, "float32; must be from"),
     ({"chanels": [1]}, "chanels"),
 ]
 WRONG = [
@@ -106,8 +106,8 @@ WRONG = [
     ("train", TRAIN, {"seed": -1}, "seed = -1: must be a non-negative integer"),
     ("train", TRAIN, {"validation": ["one.h5"]}, "share chains"),
     ("train", TRAIN, {"validation": ["longer.h5"]}, "share chains"),
-    ("train", TRAIN, {"data": ["one.h5", "one.h5"]}, "one.h5: has the configurations of one.h5"),
-    ("train", TRAIN, {"data": ["one.h5", "longer.h5"]}, "longer.h5: has the configurations of one.h5"),
+    ("train", TRAIN, {"data": ["one.h5", "one.h5"]}, "one.h5: has the same configurations as one.h5"),
+    ("train", TRAIN, {"data": ["one.h5", "longer.h5"]}, "longer.h5: has the same configurations as one.h5"),
     ("train", TRAIN, {"data": []}, "data"),
     ("train", TRAIN, {"recipe": {"learning_rate": 1e30, "epochs": 1}}, "out: EQ-000: learning_rate = 1e+30: "),
     ("search", SEARCH, {"seed": -1}, "seed = -1"),
@@ -200,7 +200,7 @@ def test_a_damaged_model(command, tmp_path):
         options = {"data": "one.h5"} | ({"output": "p.csv"} if given[0] == "predict" else {})
         code, lines = command(given[0], options, given[1])
         assert code == 2
-        assert "EQ-000.safetensors: not a model of fluxeq (damaged: its tensors have another digest)" in lines[-1]
+        assert "EQ-000.safetensors: not a model of fluxeq (checksum mismatch: its tensors are damaged)" in lines[-1]
     assert not (tmp_path / "p.csv").exists()
 
 

@@ -117,7 +117,7 @@ WRONG = [
     ({"configurations": HUGE}, "choose fewer"),
     ({"seed": "18446744073709551616"}, "choose one below 2^64"),
     ({"seed": HUGE}, "choose one below 2^64"),
-    ({"threads": "0"}, "threads = 0: at least 1 is needed"),
+    ({"threads": "0"}, "threads = 0: must be an integer of at least 1"),
 ]
 
 
@@ -164,7 +164,7 @@ def test_starts(fluxeq, tmp_path):
         ("0,0", "distinct non-negative integers"),
         ("1,2,3,4,5", "5 worms on 4x4"),
         (",".join(map(str, range(41))), "40 configurations for 41 numbers of worms"),
-        (HUGE, "worms on 4x4: their ends need sites of their own"),
+        (HUGE, "worms on 4x4: their ends need different sites"),
         ("9" * 5000, "integers separated by commas"),
         ("1,", "integers separated by commas"),
         ("1.0", "integers separated by commas"),

@@ -200,8 +200,8 @@ def test_the_seed_and_the_number_of_threads(once):
     [
         ({"shape": (1, 4)}, InputError, "shape 1x4: every extent must be an integer of at least 2"),
         ({"shape": ()}, InputError, "shape empty"),
-        ({"n_configurations": 0}, InputError, "configurations = 0: at least 1"),
-        ({"n_chains": 0}, InputError, "chains = 0: at least 1"),
+        ({"n_configurations": 0}, InputError, "configurations = 0: must be an integer of at least 1"),
+        ({"n_chains": 0}, InputError, "chains = 0: must be an integer of at least 1"),
         ({"seed": -1}, InputError, "seed = -1"),
         ({"theory": Theory(4.0, 0, 0.5)}, StabilityError, r"raise eta or lam, or lower \|mu\|"),
     ],
@@ -214,7 +214,7 @@ def test_settings_that_cannot_be(tmp_path, change, error, message):
 
 @pytest.mark.parametrize(
     ("device", "message"),
-    [("tpu", "device 'tpu': chains run on cpu or cuda"), ("cuda", r"no CUDA GPU was found \(.+\); leave --device out")],
+    [("tpu", "device 'tpu': choose cpu or cuda"), ("cuda", r"no CUDA GPU was found \(.+\); leave out --device")],
 )
 def test_a_device_that_is_not_there(tmp_path, monkeypatch, device, message):
     monkeypatch.setattr(gpu.cuda, "current_context", lambda: (_ for _ in ()).throw(RuntimeError("none here")))
@@ -228,7 +228,7 @@ def test_a_device_that_is_not_there(tmp_path, monkeypatch, device, message):
 @pytest.mark.parametrize(
     ("theory", "message"),
     [
-        (Theory(4.01, 1, 2.8), r"on the link from site .*at most 127"),
+        (Theory(4.01, 1, 2.8), r"on the link from site .*maximum stored flux is 127"),
         (Theory(-400, 1, 4), r"mu 4\.0: fluxes are larger than 127.*; choose a smaller \|mu\| or larger eta or lam"),
     ],
     ids=["while it runs", "beforehand"],
@@ -301,11 +301,11 @@ def test_one_chain_is_at_rest(lone_chains, shift, agrees):
         ({"shape": "42"}, "shape 4x2: every extent must be an integer of at least 2"),
         ({"n_chains": 10**9}, "chains = 1000000000 on 4x2: more than the 16 GiB of memory"),
         ({"n_chains": 10**40}, "chains = 1000.*: more than the 16 GiB of memory"),
-        ({"n_chains": 2.5}, "chains = 2.5: at least 1 is needed, a whole number"),
+        ({"n_chains": 2.5}, "chains = 2.5: must be an integer of at least 1"),
         ({"n_configurations": 10**30}, "configurations = 1000.*: more than the .* GiB of the disk of"),
-        ({"n_configurations": 2.5}, "configurations = 2.5: at least 1 is needed, a whole number"),
+        ({"n_configurations": 2.5}, "configurations = 2.5: must be an integer of at least 1"),
         ({"seed": 2**64}, "seed = 18446744073709551616: choose one below 2.64"),
-        ({"seed": 0.5}, "seed = 0.5: at least 0 is needed, a whole number"),
+        ({"seed": 0.5}, "seed = 0.5: must be an integer of at least 0"),
     ],
 )
 def test_numbers_that_no_machine_can_hold(tmp_path, monkeypatch, change, message):
@@ -328,7 +328,7 @@ def test_the_largest_seed_is_kept(tmp_path):
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5])
 def test_threads_that_cannot_be(threads):
-    with pytest.raises(InputError, match=rf"threads = {threads}: at least 1 is needed"):
+    with pytest.raises(InputError, match=rf"threads = {threads}: must be an integer of at least 1"):
         fluxeq.sample(THEORY, (4, 2), 4, threads=threads)
 
 

@@ -42,7 +42,7 @@ BAD = {
 HASTY = ("silence", "silence after a word", "deafness", "a process left behind")
 GOOD = {
     "success": "print('done')",
-    "an error": "print('fluxeq: chains = 0: at least 1 is needed', file=sys.stderr); sys.exit(2)",
+    "an error": "print('fluxeq: chains = 0: must be an integer of at least 1', file=sys.stderr); sys.exit(2)",
     "progress before an error": "print('sampling: 1 of 2\\nfluxeq: no', file=sys.stderr); sys.exit(1)",
     "Ctrl-C": "try: signal.pause()\nexcept KeyboardInterrupt: print('fluxeq: stopped', file=sys.stderr); sys.exit(130)",
 }

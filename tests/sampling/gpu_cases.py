@@ -133,7 +133,7 @@ def test_what_cannot_be(monkeypatch):
         gpu.record(Theory(2.0, 0.0, 1.0), chains.empty_chains((2, 2), 1, seed=1), 1, 1)
     context = kernels.cuda.current_context()
     monkeypatch.setattr(type(context), "get_memory_info", lambda self: (2**10, 2**20))
-    with pytest.raises(InputError, match=r"chains = 50: they need 0\.0 GiB of the GPU, .*take fewer chains"):
+    with pytest.raises(InputError, match=r"chains = 50: they need 0\.0 GiB of GPU memory, .*use fewer chains"):
         gpu.record(DENSE, chains.empty_chains(SHAPE, 50, seed=1), 1, 1)
 
 

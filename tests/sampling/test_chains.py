@@ -247,7 +247,7 @@ def test_impossible_starts(shape, n_chains, seed, named):
 
 def test_a_runaway_link_ends_the_chain():
     """Hops pile up at a large mu; the chain stops with an error long before they could wrap."""
-    with pytest.raises(FluxOverflowError, match="a stored flux is at most 127"):
+    with pytest.raises(FluxOverflowError, match="the maximum stored flux is 127"):
         chains.record(Theory(2.0, 0.01, 6.0), chains.empty_chains((2, 2), 1, seed=1), 1, 100000)
 
 

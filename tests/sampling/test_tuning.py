@@ -63,7 +63,7 @@ def test_chains_whose_density_is_stuck_are_not_at_rest(monkeypatch, is_dispersed
 
     if not is_dispersed:
         monkeypatch.setattr(tuning, "dispersed", lambda theory, state: state)
-    refused = pytest.raises(InputError, match="do not come to rest") if is_dispersed else nullcontext()
+    refused = pytest.raises(InputError, match="do not thermalise") if is_dispersed else nullcontext()
     with refused:
         tuning.tune(THEORY, chains.empty_chains(SHAPE, 4, seed=1), record=stuck)
 
@@ -91,7 +91,7 @@ def test_each_chain_comes_to_rest():
 def test_too_few_chains_are_refused(n_chains):
     """They would never span 400 tau_int: 64 configurations each are 128 tau_int at most."""
     assert 3 * tuning.PILOT_LENGTH / 0.5 < tuning.PILOT_TAU < tuning.FEWEST_CHAINS * tuning.PILOT_LENGTH / 0.5
-    with pytest.raises(InputError, match=f"chains of a pilot = {n_chains}: at least 4 is needed"):
+    with pytest.raises(InputError, match=f"chains of a pilot = {n_chains}: must be an integer of at least 4"):
         tuning.tune(THEORY, chains.empty_chains(SHAPE, n_chains, seed=1))
 
 
@@ -137,7 +137,7 @@ def constant(n_of_chains, n_of_last=None):
     ids=["empty", "the same", "the start is left behind", "control: both sides", "control: one of them"],
 )
 def test_constant_chains_are_at_rest_if_they_agree(record, is_at_rest):
-    with nullcontext() if is_at_rest else pytest.raises(InputError, match="do not come to rest"):
+    with nullcontext() if is_at_rest else pytest.raises(InputError, match="do not thermalise"):
         _, found = tuning.tune(THEORY, chains.empty_chains(SHAPE, 4, seed=1), record=record)
         assert found.spacing == tuning.WORMS_A_SITE * 8  # not before every site had its worms
 

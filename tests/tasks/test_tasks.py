@@ -115,5 +115,5 @@ def test_refused():
         dataset(REGRESSION, [small_ensembles.closed(1), small_ensembles.closed(1, n=4, shape=(6, 4))])
     with pytest.raises(InputError, match="task 'sorting': choose one of regression, detection, counting"):
         TASKS["sorting"]
-    with pytest.raises(InputError, match="41 examples asked for, but the data hold 40"):
+    with pytest.raises(InputError, match="41 examples requested, but there are 40"):
         dataset(REGRESSION, [small_ensembles.closed(1)]).first(41)

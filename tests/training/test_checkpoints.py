@@ -119,15 +119,15 @@ def test_another_training_or_no_checkpoint_is_refused(trainer, tmp_path):
     training = trainer.begin(1).after(*trainer.alone.epoch(trainer.begin(1).state))
     Checkpoint(path, {1: "one"}).write({1: training})
     whole = path.read_bytes()
-    with pytest.raises(InputError, match="a training with other settings was stopped here; remove it or choose"):
+    with pytest.raises(InputError, match="checkpoint of a training with other settings; remove it or choose"):
         Checkpoint(path, {1: "another"}).read(training.state)
     header, tensors = read_tensors(path)
     save_tensors(path, tensors, header | {"format_version": 1})
-    with pytest.raises(InputError, match="a checkpoint of another version of fluxeq; remove it"):
+    with pytest.raises(InputError, match="checkpoint of another version of fluxeq; remove it"):
         Checkpoint(path, {1: "one"}).read(training.state)
     for damaged in (whole[:50], b"", whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), whole.replace(b"one", b"two")):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"a\.checkpoint: not a checkpoint of fluxeq .*; remove it, and"):
+        with pytest.raises(InputError, match=r"a\.checkpoint: not a checkpoint of fluxeq .*; remove it to restart"):
             Checkpoint(path, {1: "one"}).read(training.state)
 
 
@@ -286,6 +286,6 @@ def test_changed_settings_do_not_go_on_from_there(tmp_path, monkeypatch):
         train_instances(data, "EQ", config, Recipe(**LONG), False, range(1), 1, tmp_path, progress=stop)
     assert [path.name for path in tmp_path.iterdir()] == ["EQ-000.checkpoint"]
     for changed in ({"seed": 2}, {"epochs": 151}, {"learning_rate": 1e-3}):
-        with pytest.raises(InputError, match="other settings was stopped here"):
+        with pytest.raises(InputError, match="checkpoint of a training with other settings"):
             train(tmp_path, **changed)
     assert [path.name for path in tmp_path.iterdir()] == ["EQ-000.checkpoint"]

@@ -61,9 +61,9 @@ def test_the_validation_is_a_tenth_and_never_empty(paths, n_training, n_validati
 
 
 def test_too_few_configurations(paths):
-    with pytest.raises(InputError, match="50 examples asked for, but the data hold 40"):
+    with pytest.raises(InputError, match="50 examples requested, but there are 40"):
         load_data("regression", [paths["one"]], [paths["two"]], 50)
-    with pytest.raises(InputError, match="4 examples asked for, but the data hold 2"):
+    with pytest.raises(InputError, match="4 examples requested, but there are 2"):
         load_data("regression", [paths["one"]], [paths["small"]], 40)
 
 
@@ -81,7 +81,7 @@ def test_configurations_are_not_counted_twice(paths, tmp_path, names):
     copy = shutil.copy(paths["one"], tmp_path / "copy.h5")
     named, other = [{**paths, "copy": copy}[name] for name in names], [paths["small"]]
     for training, validation in ((named, other), (other, named)):
-        with pytest.raises(InputError, match=r"\.h5: has the configurations of .*\.h5; name one of them"):
+        with pytest.raises(InputError, match=r"\.h5: has the same configurations as .*\.h5; leave one of them out"):
             load_data("regression", training, validation)
 
 

@@ -129,10 +129,10 @@ def test_any_function_of_a_batch_or_module_is_scored_like_a_model():
     [
         (
             lambda x: np.zeros(len(x)),
-            r"<lambda>: returns shape \(40,\) for 40 configurations; numbers of shape \(40, 2\)",
+            r"<lambda>: returns shape \(40,\) for 40 configurations; regression needs numbers of shape \(40, 2\)",
         ),
-        (lambda x: np.zeros((len(x), 1)), r"numbers of shape \(40, 2\) are needed for regression"),
-        (lambda x: np.full((len(x), 2), np.nan), "returns numbers that are not finite"),
+        (lambda x: np.zeros((len(x), 1)), r"regression needs numbers of shape \(40, 2\)"),
+        (lambda x: np.full((len(x), 2), np.nan), "returns non-finite numbers"),
         (eqx.nn.Lambda(lambda x: x.sum()), r"Lambda: returns shape \(40,\)"),
         (eqx.nn.Lambda(lambda x: (x, x)), "Lambda: returns tuple"),
     ],
@@ -144,7 +144,7 @@ def test_what_is_no_network_for_the_task(function, message):
 
 
 def test_what_are_no_configurations():
-    with pytest.raises(InputError, match=r"configurations of shape \(4, 4\): \(n, 2 d, \*shape\) is needed"):
+    with pytest.raises(InputError, match=r"configurations of shape \(4, 4\): must be \(n, 2 d, \*shape\)"):
         predict(model("regression"), np.zeros((4, 4), np.int8))
     with pytest.raises(InputError, match="data for counting: the model was trained for regression"):
         evaluate(model("regression"), small_ensembles.data("counting").training)

@@ -284,7 +284,7 @@ def test_no_examples():
     )
     config = configured("EQ", SETTINGS, small_ensembles.SHAPE)
     for purpose in ("training", "validation"):
-        with pytest.raises(InputError, match=f"no {purpose} examples: at least one is needed"):
+        with pytest.raises(InputError, match=f"no {purpose} examples: must be at least one"):
             Trainer(data._replace(**{purpose: nothing}), config, Recipe())
 
 

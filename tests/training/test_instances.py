@@ -78,10 +78,10 @@ def test_what_is_missing_is_trained_and_groups_do_not_matter(pair, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"seed": 2}, "seed = 1, asked for 2"),
-        ({"task": "counting"}, "task = regression, asked for counting"),
+        ({"seed": 2}, "seed = 1, requested 2"),
+        ({"task": "counting"}, "task = regression, requested counting"),
         ({"settings": SETTINGS | {"dense": [3]}}, "config = "),
-        ({"augmentation": True}, "augmentation = False, asked for True"),
+        ({"augmentation": True}, "augmentation = False, requested True"),
         ({"epochs": 3}, "recipe = "),
     ],
 )
@@ -114,7 +114,7 @@ def test_one_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch, togeth
 def test_other_data_are_refused(pair, monkeypatch):
     other = small_ensembles.data("regression", 30)
     monkeypatch.setattr(small_ensembles, "data", lambda task: other)
-    with pytest.raises(InputError, match="n_training = 40, asked for 30"):
+    with pytest.raises(InputError, match="n_training = 40, requested 30"):
         train(pair[0], range(1))
 
 

@@ -43,7 +43,7 @@ class Settings(NamedTuple):
     n_chains: int
     seed: int
     start_origin: str = ""
-    """Origin of the ensemble from whose last configurations the chains start; if empty, a cold start."""
+    """Origin of the ensemble from whose last configurations the chains start; empty if there is none."""
 
     @property
     def n_turns(self) -> int:

@@ -1,8 +1,8 @@
-"""Activations of biased channels, compiled apart from what surrounds them on a CPU.
+"""Bias and activation, compiled separately from the surrounding operations on a CPU.
 
-XLA would fuse bias, activation and the products around them into loops over the channels of one site, which are too
-short for vector instructions: a forward pass takes up to three times as long, a gradient 1.4 times
-(``benchmarks/training.py``). Apart, there is one loop over all sites and channels of a configuration.
+XLA would fuse bias, activation and the adjacent products into loops over the channels of one site, which are too short
+for vector instructions: a forward pass takes up to three times as long, a gradient 1.4 times
+(``benchmarks/training.py``). Separately, there is one loop over all sites and channels of a configuration.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def _tangent(
 
 
 def _apart(function: Callable[..., jax.Array], activation: Activation, x: jax.Array, bias: jax.Array) -> jax.Array:
-    """What a compiled function makes of one long row of x and a bias as long as it; on a CPU it is not inlined."""
+    """Apply a compiled function to x as one long row with a bias of equal length; not inlined on a CPU."""
     row = x.ravel(), jnp.tile(bias, x.size // bias.size)
     if jax.default_backend() != "cpu":
         return function(activation, *row)

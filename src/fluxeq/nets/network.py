@@ -164,7 +164,7 @@ def total_stride(blocks: Sequence[Block]) -> int:
 
 
 def ends_in_whole_windows(blocks: Sequence[Block]) -> bool:
-    """Whether the last block pools over non-overlapping windows, whose averages average to that over all sites.
+    """Whether the last block pools over windows that cover all sites equally often: their averages give the global one.
 
     The stride of such a pooling breaks no symmetry if an average or a sum over all sites follows immediately.
     """

@@ -1,7 +1,7 @@
-"""The moves and what runs them, bound to a compiler: one source, every back end.
+"""Back ends: moves and drivers, from one source, bound to a compiler.
 
-``reference()`` is the functions as they stand, in plain Python; ``cpu()`` is the same ones compiled by Numba without
-the global lock, once on a machine (``numba_cache``).
+``reference()`` returns the functions in plain Python; ``cpu()`` the same functions compiled by Numba without the global
+lock, once per machine (``numba_cache``).
 """
 
 import inspect
@@ -17,15 +17,15 @@ from fluxeq.sampling import drivers, moves, packed_counts, random_numbers
 from fluxeq.sampling.numba_cache import disk_cached
 
 MODULES = (random_numbers, packed_counts, moves, drivers)
-"""What is compiled in one namespace; each imports from those before it only."""
+"""Modules compiled in one namespace; each imports only from those before it."""
 
 CALLED = ("record", "correlate", "add_worms", "store_fluxes")
-"""What is called from Python, and holds all other moves when it is compiled. No other may be: it would crash."""
+"""Functions that are called from Python, with all others inlined. Calling others from Python would crash."""
 
 
 @cache
 def reference() -> SimpleNamespace:
-    """The moves in plain Python; the random numbers wrap on purpose, which NumPy would warn about."""
+    """The moves in plain Python; NumPy's warnings about the intended overflow of random numbers are disabled."""
     return bind(np.errstate(over="ignore"))
 
 
@@ -36,8 +36,8 @@ def cpu() -> SimpleNamespace:
 
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT, for debugging
         return reference()
-    # No move allocates, so Numba need not count references to arrays; that, and the calls between such small functions,
-    # would take most of the time. Ways into a function from Python take half of the time to compile it.
+    # No move allocates, so Numba need not count references to arrays, which together with calls between such small
+    # functions would take most of the time. Python wrappers of a function take half of its compilation time.
     called = numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[call-overload]
     held = numba.njit(  # type: ignore[call-overload]
         nogil=True, forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
@@ -49,15 +49,15 @@ def cpu() -> SimpleNamespace:
 
 @cache
 def gpu() -> SimpleNamespace:
-    """The moves compiled for a CUDA GPU, to be called by ``kernels``, which has what is stored unpacked later."""
+    """The moves compiled for a CUDA GPU, called by ``kernels``; stored configurations are unpacked later."""
     from numba import cuda
 
     return bind(cuda.jit(device=True), store=drivers.store_words)
 
 
 def bind(compiled: Callable[[FunctionType], Callable], **chosen: Callable) -> SimpleNamespace:
-    """A copy of the moves in which every function is compiled and calls the compiled others; some may be exchanged."""
-    namespace = dict(ChainMap(*map(vars, MODULES)))  # the first that has a name is where it is defined
+    """A copy of the moves in which all functions are compiled and call each other; some may be substituted."""
+    namespace = dict(ChainMap(*map(vars, MODULES)))  # the first module with a name is the one that defines it
     functions = {name: found for name, found in namespace.items() if inspect.isfunction(found)}
     for name, function in (functions | chosen).items():
         namespace[name] = compiled(FunctionType(function.__code__, namespace, name))

@@ -1,7 +1,7 @@
-"""Independent worm chains: their state, and their advance in parallel.
+"""Independent worm chains: their state, and running them in parallel.
 
-One random stream per chain (spawned by NumPy's SeedSequence), so that results do not depend on threads or scheduling;
-half a run continued by the other half is one run.
+There is one random stream per chain (spawned by NumPy's SeedSequence), so results do not depend on threads or
+scheduling, and an interrupted run can be continued without any change.
 """
 
 import math
@@ -25,22 +25,22 @@ from fluxeq.system.capacity import require_memory
 from fluxeq.theory import FluxTheory
 
 IN_STEP = 32
-"""Chains that go in step on one processor; with fewer it waits, with more it gains nothing."""
+"""Chains that advance in step on one processor; fewer leave latency, more have no benefit."""
 
 BYTES_A_SITE, BYTES_A_CHAIN = 40, 2**15
-"""Memory that chains take at least, while they are tuned: a site in each direction, and what is known of each chain."""
+"""Minimum memory of chains during tuning: per site and direction, and per chain."""
 
 Moves = SimpleNamespace
 Recorder = Callable[..., tuple["Chains", np.ndarray]]
-"""What advances chains on some device, as ``record`` does."""
+"""A function that advances chains on a device, like ``record``."""
 
 
 class Chains(NamedTuple):
-    """All that is needed to continue closed chains bit for bit: the checkpoint, and nothing else."""
+    """Everything needed to continue closed chains bit for bit, and nothing else."""
 
     hops: np.ndarray  #: (chain, 2, d, *shape) uint16, forward and backward along each link
     rng: np.ndarray  #: (chain, 2) uint64; one stream per chain
-    tally: np.ndarray  #: (chain, 4, 2) int64, moves so far, refused and accepted: enter, leave, remove, add
+    tally: np.ndarray  #: (chain, 4, 2) int64, moves so far, rejected and accepted: enter, leave, remove, add
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,12 +49,12 @@ class Chains(NamedTuple):
 
     @property
     def worms(self) -> np.ndarray:
-        """Worms of each chain so far, refused entries included; int64 ``(chain,)``."""
+        """Worms of each chain so far, rejected entries included; int64 ``(chain,)``."""
         return self.tally[:, ENTER, 0] + self.tally[:, LEAVE, 1]
 
     @property
     def acceptance(self) -> dict[str, float]:
-        """Fraction accepted of each kind of move; nan for a kind that was never tried."""
+        """Acceptance rate of each kind of move; nan for a kind that was never tried."""
         refused, accepted = self.tally.sum(axis=0).T
         return {
             name: float(accepted[kind] / tried) if (tried := accepted[kind] + refused[kind]) else math.nan
@@ -63,15 +63,15 @@ class Chains(NamedTuple):
 
     @property
     def worm_length(self) -> float:
-        """Mean number of steps that the head of a worm tries before it leaves; nan if none has left."""
+        """Mean number of attempted steps of a worm before it leaves; nan if none has left."""
         n_worms = self.tally[:, LEAVE, 1].sum()
         return float(self.tally[:, [REMOVE, ADD]].sum() / n_worms) if n_worms else math.nan
 
 
 def empty_chains(shape: Sequence[int], n_chains: int, seed: int) -> Chains:
-    """Empty lattices, one for each chain, each with its own random stream.
+    """Chains on empty lattices, each with its own random stream.
 
-    Raises InputError as ``require_chains`` does.
+    Raises InputError like ``require_chains``.
     """
     require_chains(shape, n_chains, seed)
     streams = [child.generate_state(2, np.uint64) for child in np.random.SeedSequence(seed).spawn(n_chains)]
@@ -80,7 +80,7 @@ def empty_chains(shape: Sequence[int], n_chains: int, seed: int) -> Chains:
 
 
 def require_chains(shape: Sequence[int], n_chains: int, seed: int) -> None:
-    """Raise InputError for a lattice, a number of chains or a seed that cannot be, or that no memory here can hold."""
+    """Raise InputError for an invalid lattice, number of chains or seed, or if memory is insufficient."""
     require_shape(shape)
     require_whole("chains", n_chains, 1)
     require_seed(seed)
@@ -89,16 +89,16 @@ def require_chains(shape: Sequence[int], n_chains: int, seed: int) -> None:
 
 
 def require_seed(seed: int) -> None:
-    """Raise InputError for a number that is no seed, or that files cannot hold."""
+    """Raise InputError for an invalid seed, or one that files cannot store."""
     require_whole("seed", seed, 0)
     if seed >= 2**64:
         raise InputError(f"seed = {seed!s:.40}: choose one below 2^64")
 
 
 def require_whole(name: str, value: int, least: int) -> None:
-    """Raise InputError unless ``value`` is a whole number from ``least`` on."""
+    """Raise InputError unless ``value`` is an integer of at least ``least``."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} = {value}: at least {least} is needed, a whole number")
+        raise InputError(f"{name} = {value}: must be an integer of at least {least}")
 
 
 def hops_of(configurations: np.ndarray) -> np.ndarray:
@@ -119,9 +119,9 @@ def record(
 ) -> tuple[Chains, np.ndarray]:
     """Advance every chain and store ``n_configurations`` of each, ``spacing`` worms apart.
 
-    Configurations are int8 ``(chain, n_configurations, 2 d, *shape)``. ``entry`` is the weight of entering the open
-    sector, any positive number. Raises FluxOverflowError, naming the link, if a flux does not fit into int8, and
-    StabilityError for a free theory without a ground state.
+    Configurations are int8 ``(chain, n_configurations, 2 d, *shape)``. ``entry`` is the weight of the open sector, any
+    positive number. Raises FluxOverflowError, naming the link, if a flux exceeds int8, and StabilityError for a free
+    theory without a ground state.
     """
     theory.require_stable(len(chains.shape))
     n_chains, d, n_sites = len(chains.hops), len(chains.shape), math.prod(chains.shape)
@@ -130,7 +130,7 @@ def record(
     compiled = moves or backends.cpu()
 
     def advance(first: int) -> Chains:
-        """Run some chains to their end; the tables grow when a move asks for more of them."""
+        """Run some chains; the tables are extended on demand."""
         group = slice(first, first + n_lanes)
         state, status = state_of(Chains(*(array[group] for array in chains))), TABLE_TOO_SHORT
         while status == TABLE_TOO_SHORT:
@@ -144,7 +144,7 @@ def record(
     pool = ThreadPoolExecutor(n_threads)
     try:
         groups = list(pool.map(advance, range(0, n_chains, n_lanes)))
-    finally:  # whoever is to stop does not wait for the others
+    finally:  # on errors and signals, do not wait for other threads
         pool.shutdown(wait=False, cancel_futures=True)
     return concatenated(groups), stored.reshape(n_chains, n_configurations, 2 * d, *chains.shape)
 
@@ -161,14 +161,14 @@ def closed_state(arrivals: np.ndarray, rng: np.ndarray, tally: np.ndarray) -> St
 
 
 def workspace(n_chains: int) -> tuple[np.ndarray, ...]:
-    """The fields of a state that hold the next step of each head."""
+    """The fields of a state for the next step of each head."""
     numbers, chance = np.empty(n_chains), np.empty(n_chains)
     choice, moved, leaves = (np.zeros(n_chains, np.int32) for _ in range(3))
     return numbers, choice, chance, moved, leaves
 
 
 def chains_of(state: State, shape: Sequence[int]) -> Chains:
-    """The closed chains again."""
+    """The closed chains of a state."""
     return Chains(links_of(state.arrivals, shape), state.rng.T.copy(), np.moveaxis(state.tally, -1, 0).copy())
 
 
@@ -194,12 +194,12 @@ def links_of(arrivals: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 
 def concatenated(groups: Sequence[Chains]) -> Chains:
-    """The chains of all groups, in their order."""
+    """The chains of all groups, in order."""
     return Chains(*(np.concatenate(arrays) for arrays in zip(*groups, strict=True)))
 
 
 def require_in_bounds(theory: FluxTheory, state: State, shape: tuple[int, ...], first_chain: int) -> np.ndarray:
-    """p at every site, uint64 ``(chain, V)``; FluxOverflowError for hops that run away, long before numbers wrap."""
+    """p at every site, uint64 ``(chain, V)``; FluxOverflowError for diverging hops, long before counts overflow."""
     words = state.arrivals.reshape(len(state.arrivals), math.prod(shape), -1)
     p = ((words * ONES >> TOP) & FULL).sum(axis=-1)
     hops = links_of(state.arrivals, shape)
@@ -217,5 +217,5 @@ def overflow_error(theory: FluxTheory, hops: np.ndarray, first_chain: int) -> Fl
     direction = "t" if nu == 0 else f"x{nu}"
     return FluxOverflowError(
         f"|{name}_{direction}| = {values.max()} on the link from site {tuple(site)} of chain {first_chain + chain}: "
-        f"a stored flux is at most {LARGEST_FLUX} (int8); {theory.fewer_hops}"
+        f"the maximum stored flux is {LARGEST_FLUX} (int8); {theory.fewer_hops}"
     )

@@ -1,8 +1,7 @@
-"""What runs the moves for many steps, and stores what comes of it.
+"""Drivers: loops that run the moves for many steps and store configurations.
 
-Chains that share a processor go in step: first the closed ones enter, then all heads draw, then all take a step, which
-has no branches. What one chain waits for the others use, and drawing needs no lookups, so that compilers do it for many
-chains at once.
+Chains on the same processor advance in step: first the closed ones enter, then all heads draw random numbers, then all
+take a step without branches. This hides the latency of a chain by the others, and drawing can be vectorised.
 """
 
 import numpy as np
@@ -12,12 +11,12 @@ from fluxeq.sampling.packed_counts import arrivals_at, hops
 from fluxeq.sampling.random_numbers import random_bits, uniform
 
 RUNNING, DONE, TABLE_TOO_SHORT, OVERFLOW = 0, 1, 2, 3
-LARGEST_FLUX = 127  # of an int8
-STEPS = 8  # of all heads, between two times at which worms may enter and leave
+LARGEST_FLUX = 127  # maximum of int8
+STEPS = 8  # of all heads between two opportunities for worms to enter and leave
 
 
 def finish_worm(state, c, tables, done, spacing, stored):
-    """Count a worm that has left or was refused; store the configuration after ``spacing`` of them, False if it can't.
+    """Count a worm that has left or was rejected; store a configuration every ``spacing`` worms, False on overflow.
 
     See ``record``.
     """
@@ -31,7 +30,7 @@ def finish_worm(state, c, tables, done, spacing, stored):
 
 
 def until_open(state, c, tables, done, spacing, stored):
-    """Enter until there is a worm: DONE when ``stored`` is full, OVERFLOW where a flux does not fit, else RUNNING."""
+    """Try to enter until there is a worm: DONE if ``stored`` is full, OVERFLOW if a flux exceeds int8, else RUNNING."""
     while state.ends[0, c] < 0:
         if done[c, 1] == stored.shape[1]:
             return DONE
@@ -45,8 +44,8 @@ def record(state, tables, done, spacing, stored):
     """Move all chains until each has stored its configurations ``spacing`` worms apart, int8 ``(chain, n, 2 d, V)``.
 
     ``done`` int64 ``(chain, 2)`` counts the worms since the last stored configuration and the configurations stored.
-    DONE when ``stored`` is full; TABLE_TOO_SHORT before moves that the tables may not reach, to be called again with
-    longer ones; OVERFLOW where a flux does not fit into int8.
+    DONE if ``stored`` is full; TABLE_TOO_SHORT before moves that may exceed the tables, to be called again with longer
+    ones; OVERFLOW if a flux exceeds int8.
     """
     n_chains = len(done)
     while True:
@@ -74,14 +73,14 @@ def record(state, tables, done, spacing, stored):
                 leave(state, c, tables)
                 if state.ends[0, c] < 0 and not finish_worm(state, c, tables, done, spacing, stored):
                     return OVERFLOW
-        if highest >= tables.site.shape[0] - 1:  # a site may still be entered before the next step
+        if highest >= tables.site.shape[0] - 1:  # a worm may still enter a site before the next step
             return TABLE_TOO_SHORT
 
 
 def record_alone(state, c, tables, done, spacing, stored):
-    """The same for chain c on a processor that takes the same turn for many chains at once, each a thread.
+    """The same for chain c on a GPU, where each chain is a thread and threads of a warp execute together.
 
-    Where some threads enter or leave, all others wait; so a worm that has ended waits too, until all heads have made
+    If some threads enter or leave, all others wait; a worm that has ended therefore waits until all heads have made
     ``STEPS`` steps.
     """
     while True:
@@ -101,7 +100,7 @@ def record_alone(state, c, tables, done, spacing, stored):
 
 
 def correlate(state, c, tables, extents, visits, done, n_worms):
-    """Run ``n_worms`` worms of chain c, and count in ``visits`` int64 ``(V,)`` where the head is, seen from the tail.
+    """Run ``n_worms`` worms of chain c, and count in ``visits`` int64 ``(V,)`` the positions of head relative to tail.
 
     ``done`` int64 ``(1,)`` counts the worms. Stops with TABLE_TOO_SHORT like ``record``.
     """
@@ -135,7 +134,7 @@ def separation(head, tail, extents):
 
 
 def store_fluxes(arrivals, c, tables, fluxes):
-    """Write k and l of all links to ``fluxes``; False if one of them does not fit."""
+    """Write k and l of all links to ``fluxes``; False if one exceeds int8."""
     d = fluxes.shape[0] // 2
     for nu in range(d):
         for x in range(fluxes.shape[1]):
@@ -151,21 +150,21 @@ def store_fluxes(arrivals, c, tables, fluxes):
 
 
 def store_words(arrivals, c, tables, words):
-    """Write the words of the state instead, for ``store_fluxes`` to read later; True, since they always fit."""
+    """Write the words of the state, to be unpacked by ``store_fluxes`` later; always True."""
     for i in range(len(words)):
         words[i] = arrivals[c, i]
     return True
 
 
-store = store_fluxes  # what ``record`` does with a configuration; ``backends`` may choose the other
+store = store_fluxes  # used by ``record``; ``backends`` may substitute the other
 
 
 def add_worms(state, c, tables, done, longest, heads, tails):
-    """Draw one open worm after another into configuration c until ``heads`` and ``tails`` are full.
+    """Insert open worms into configuration c until ``heads`` and ``tails`` are full.
 
     Each starts on a random site that is not yet an end, makes a number of accepted moves drawn uniformly from
-    1 ... ``longest``, and goes on until its head is on a site of its own. ``done`` counts the finished worms, and the
-    moves made by and wanted from the present one. Stops with TABLE_TOO_SHORT like ``record``.
+    1 ... ``longest``, and continues until its head is on an unoccupied site. ``done`` has the number of finished worms,
+    and the moves made by and required of the current one. Stops with TABLE_TOO_SHORT like ``record``.
     """
     while done[0] < len(heads):
         if state.ends[0, c] < 0:
@@ -193,13 +192,13 @@ def add_worms(state, c, tables, done, longest, heads, tails):
 
 def is_end(site, heads, tails, n):
     """Whether one of the first ``n`` worms ends on the site."""
-    for i in range(n):  # noqa: SIM110  (Numba compiles no generators)
+    for i in range(n):  # noqa: SIM110  (Numba does not support generators)
         if heads[i] == site or tails[i] == site:
             return True
     return False
 
 
 def beyond_table(state, c, tables):
-    """Whether the head has just raised a site beyond the tables; all other sites were checked when they grew."""
+    """Whether the head has just moved a site beyond the tables; the others were checked when the tables were made."""
     head = state.ends[0, c]
     return head >= 0 and arrivals_at(state, c, np.uint64(head), tables) >= np.uint64(tables.site.shape[0])

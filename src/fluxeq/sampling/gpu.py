@@ -1,7 +1,7 @@
-"""Independent worm chains on a CUDA GPU: thousands of them, each the same, bit for bit, as on a processor.
+"""Thousands of independent worm chains on a CUDA GPU, bitwise identical to those on a CPU.
 
-The moves are those of ``moves``, compiled by ``kernels``, and the random streams those of ``chains``. Configurations go
-to the host while the next are made. Verified against the plain moves in Numba's simulator.
+The moves are those of ``moves``, compiled by ``kernels``, and the random streams those of ``chains``. Configurations
+are copied to the host while the next are made. Verified against the plain moves in Numba's simulator.
 """
 
 import math
@@ -21,20 +21,20 @@ from fluxeq.sampling.tables import tables
 from fluxeq.theory import FluxTheory
 
 BUFFER_BYTES = 2**29
-"""Configurations that a kernel leaves on the GPU, before they are unpacked; at least one of every chain."""
+"""Bytes of configurations stored on the GPU before they are unpacked; at least one configuration per chain."""
 UNPACK_THREADS = 128
-"""Threads of a block that unpacks."""
+"""Threads per block for unpacking."""
 
 
 def require_gpu() -> None:
-    """Raise InputError, with the reason, where there is no GPU that can run the moves."""
+    """Raise InputError, with the reason, unless there is a GPU that can run the moves."""
     try:
         cuda.current_context()
-        cuda.jit("void()")(_nothing)  # a driver without a compiler is found out here
-    except Exception as error:  # whatever driver, bindings and compiler raise
+        cuda.jit("void()")(_nothing)  # detects a driver without a compiler
+    except Exception as error:  # anything raised by driver, bindings and compiler
         lines = (cuda.cuda_error() or str(error) or repr(error)).strip().splitlines()
         raise InputError(
-            f"device 'cuda': no CUDA GPU was found ({lines[0].rstrip('.')}); leave --device out to sample on the CPU"
+            f"device 'cuda': no CUDA GPU was found ({lines[0].rstrip('.')}); leave out --device to sample on the CPU"
         ) from error
 
 
@@ -45,15 +45,15 @@ def _nothing() -> None:
 def record(
     theory: FluxTheory, chains: Chains, n_configurations: int, spacing: int, *, entry: float = 1.0
 ) -> tuple[Chains, np.ndarray]:
-    """Advance every chain as ``chains.record`` does, with the same results and errors.
+    """Advance every chain like ``chains.record``, with the same results and errors.
 
-    Raises InputError as well if the memory of the GPU is too small for so many chains.
+    Also raises InputError if the GPU memory is too small for the number of chains.
     """
     theory.require_stable(len(chains.shape))
     n_chains, d, n_sites = len(chains.hops), len(chains.shape), math.prod(chains.shape)
     n_turns = max(1, min(n_configurations, BUFFER_BYTES // (n_chains * bytes_a_site(d) * n_sites)))
     require_memory(n_chains, d, n_sites, n_turns)
-    made = np.empty((n_configurations, n_chains, 2 * d, n_sites), dtype=np.int8)  # in the order in which it arrives
+    made = np.empty((n_configurations, n_chains, 2 * d, n_sites), dtype=np.int8)  # in the order of arrival
     buffers = [cuda.device_array((n_turns, *made.shape[1:]), np.int8) for _ in range(2)]
     run, full = Run(theory, chains, spacing, entry, n_turns), made[:0]
     for first in range(0, n_configurations, n_turns):
@@ -67,12 +67,12 @@ def record(
 
 
 def bytes_a_site(d: int) -> int:
-    """Of the state of a chain, and of a configuration before it is unpacked."""
+    """Bytes per site of the state of a chain, and of a packed configuration."""
     return 8 * words_for(2 * d)
 
 
 def fetch(buffer: Any, made: np.ndarray) -> None:
-    """Copy the first configurations out of a buffer, while a kernel may fill the other."""
+    """Copy the first configurations from a buffer, while a kernel may fill the other."""
     if made.size:
         stream = cuda.stream()
         buffer[: len(made)].copy_to_host(made, stream=stream)
@@ -85,13 +85,13 @@ def require_memory(n_chains: int, d: int, n_sites: int, n_turns: int) -> None:
     free = cuda.current_context().get_memory_info()[0]
     if needed > free:
         raise InputError(
-            f"chains = {n_chains}: they need {needed / 2**30:.1f} GiB of the GPU, where {free / 2**30:.1f} GiB are "
-            "free; take fewer chains"
+            f"chains = {n_chains}: they need {needed / 2**30:.1f} GiB of GPU memory, but {free / 2**30:.1f} GiB are "
+            "free; use fewer chains"
         )
 
 
 class Run:
-    """Chains on the GPU, the tables that they look up, and room for ``n_turns`` configurations of each."""
+    """Chains on the GPU, their tables, and buffers for ``n_turns`` configurations of each."""
 
     def __init__(self, theory: FluxTheory, chains: Chains, spacing: int, entry: float, n_turns: int) -> None:
         self.theory, self.shape, self.spacing, self.entry = theory, chains.shape, spacing, entry
@@ -102,13 +102,13 @@ class Run:
         self.words = cuda.device_array((self.n_chains, n_turns, self.state[0].shape[1]), np.uint64)
 
     def begin(self, n_turns: int) -> None:
-        """Start to make ``n_turns`` configurations of every chain."""
+        """Start making ``n_turns`` configurations of every chain."""
         self.n_turns = n_turns
         self.done = self._there(np.zeros((self.n_chains, 2), dtype=np.int64))
         self._launch()
 
     def finish(self, stored: Any) -> None:
-        """Wait until all are made, and unpack them; the tables grow when a move asks for more of them."""
+        """Wait for the configurations and unpack them; the tables are extended on demand."""
         while (self._here(self.status) == TABLE_TOO_SHORT).any():
             self._place(self._state())
             self._launch()
@@ -124,11 +124,11 @@ class Run:
             raise overflow_error(self.theory, links_of(self._here(self.words)[c, turn : turn + 1], self.shape), c)
 
     def chains(self) -> Chains:
-        """The closed chains again."""
+        """The closed chains."""
         return chains_of(self._state(), self.shape)
 
     def _place(self, state: State) -> None:
-        """Put a state, and tables that are long enough for it, where the moves are fastest."""
+        """Copy a state and sufficiently long tables to the device."""
         found = tables(self.theory, self.shape, require_in_bounds(self.theory, state, self.shape, 0), self.entry)
         self.layout, self.edges = layout(self.shape), found.edges
         self.state = [self._there(array) for array in state[:5]]
@@ -139,7 +139,7 @@ class Run:
         n_threads = self.layout.n_threads
         launched = kernel(self.layout)[-(-self.n_chains // n_threads), n_threads, self.stream]
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Grid size")  # that few chains leave a GPU idle
+            warnings.filterwarnings("ignore", "Grid size")  # about few chains underusing the GPU
             launched(
                 *self.state,
                 *self.tables,

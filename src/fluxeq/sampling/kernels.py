@@ -1,10 +1,10 @@
-"""Kernels: the moves for chains on a CUDA GPU, one chain a thread, at most one warp a block.
+"""CUDA kernels: the moves with one chain per thread and at most one warp per block.
 
-A step of a head is a row of look-ups, each of which waits for the one before, so that what counts is how many chains
-are at work and how near their state is. That of a chain, 8 V bytes in one and two dimensions, lies in the shared memory
-of its block, with the steps on the lattice, where enough chains fit in there; else in global memory, each chain in one
-piece, so that the cache keeps the surroundings of its head. Ends, random stream, tally and the next step are in
-registers; what else all chains share is read through the cache.
+A step of a head is a sequence of dependent memory accesses, so performance depends on the number of active chains and
+the latency of their state. The state of a chain, 8 V bytes in one and two dimensions, is in shared memory, together
+with the steps on the lattice, if enough chains fit; otherwise in global memory, contiguous for each chain, so that the
+cache holds the neighbourhood of its head. Ends, random stream, tally and the next step are in registers; other shared
+data are read through the cache.
 
 A configuration is stored as the words of its state, a copy that keeps the other chains of a warp waiting for a short
 time only; all together are turned into fluxes later.
@@ -25,19 +25,19 @@ from fluxeq.sampling.moves import State, Tables
 from fluxeq.sampling.packed_counts import words_for
 
 WARP = 32
-"""Threads that take the same turn."""
+"""Threads that execute together."""
 SHARED_BYTES = 48 * 1024
-"""Shared memory that every block may have without asking the driver for more."""
+"""Shared memory available to a block by default."""
 SHARED_BYTES_OF_ALL = 228 * 1024
-"""That of all blocks on a processor of compute capability 9.0; on others the layout is as right, if not the fastest."""
+"""Shared memory per multiprocessor at compute capability 9.0; elsewhere the layout is correct, but may be slower."""
 SHARED_BYTES_RESERVED = 1024
-"""What each block takes of it besides its own."""
+"""Shared memory reserved by the system per block."""
 FEWEST_SHARED = 96
-"""Chains on a processor from which on shared memory is taken: with three warps of them none waits for memory alone."""
+"""Minimum number of chains per multiprocessor to use shared memory: three warps hide the latency."""
 
 
 class Layout(NamedTuple):
-    """Where the state of a chain lies: what a kernel is compiled for."""
+    """Memory layout of the state of a chain, for which a kernel is compiled."""
 
     n_sites: int
     d: int
@@ -56,7 +56,7 @@ def layout(shape: tuple[int, ...]) -> Layout:
 
 
 def n_shared(n_sites: int, d: int, n_threads: int) -> int:
-    """Chains whose states fit into the shared memory of a processor, in blocks of ``n_threads``."""
+    """Number of chains that fit into the shared memory of a multiprocessor, in blocks of ``n_threads``."""
     n_bytes = 4 * d * 2 * n_sites + n_threads * 8 * words_for(2 * d) * n_sites
     if n_bytes > SHARED_BYTES:
         return 0
@@ -65,13 +65,13 @@ def n_shared(n_sites: int, d: int, n_threads: int) -> int:
 
 @cache
 def kernel(where: Layout) -> Any:
-    """The kernel for a layout; compiled when it is first launched, with the types that it is given."""
+    """The kernel for a layout, compiled on its first launch for the argument types."""
     return in_shared_memory(where) if where.is_shared else in_global_memory()
 
 
 @cache
 def thread() -> Any:
-    """What one thread does: take the small part of a state into registers, move the chain, put it back."""
+    """The function of a thread: load the small part of a state into registers, move the chain, store it."""
     record_alone = backends.gpu().record_alone
 
     @cuda.jit(device=True)
@@ -105,7 +105,7 @@ def thread() -> Any:
 
 
 def in_global_memory() -> Any:
-    """The kernel for states that stay where they are."""
+    """The kernel for states in global memory."""
     advance = thread()
 
     @cuda.jit
@@ -121,7 +121,7 @@ def in_global_memory() -> Any:
 
 
 def in_shared_memory(where: Layout) -> Any:
-    """The kernel for states and steps that are brought into the shared memory of their block."""
+    """The kernel for states and steps that are copied to shared memory."""
     advance = thread()
     n_sites, n_words, n_steps, n_threads = where.n_sites, where.n_sites * where.n_words, 4 * where.d, where.n_threads
 
@@ -150,7 +150,7 @@ def in_shared_memory(where: Layout) -> Any:
 
 @cache
 def unpack() -> Any:
-    """The kernel that turns the words of stored configurations into fluxes, one configuration a thread."""
+    """The kernel that unpacks the words of stored configurations to fluxes, one configuration per thread."""
     store_fluxes = backends.gpu().store_fluxes
 
     @cuda.jit

@@ -1,8 +1,8 @@
-"""Functions that Numba compiles once on a machine: its cache, made safe.
+"""A safe on-disk cache of Numba functions, so that each is compiled once per machine.
 
-Numba's own cache does not notice edits in the files that a function calls, and loses track when processes write to it
-at once. Here each state of the sources has a folder of its own, and whoever compiles or loads holds its lock: of
-processes that start together one compiles, and the others wait and load. What is loaded is what was compiled.
+Numba's own cache misses edits in other source files and fails if several processes write to it. Here each version of
+the sources has its own folder, and a process that compiles or loads holds its lock: if several processes start
+together, one compiles, and the others wait and load.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ from fluxeq.system.files import locked
 
 
 def disk_cached(function: Any, sources: tuple[Path, ...]) -> Callable:
-    """The function (a Numba dispatcher) with a cache on disk, for as long as the sources stay as they are.
+    """The function (a Numba dispatcher) with an on-disk cache for the current version of the sources.
 
-    The function itself where there is no folder for that, or its file system keeps no locks.
+    Returns the function itself if there is no cache folder, or its file system does not support locks.
     """
     folder = folder_for("moves")
     if folder is None:
@@ -34,13 +34,13 @@ def disk_cached(function: Any, sources: tuple[Path, ...]) -> Callable:
 
 
 class DiskCached:
-    """A function that is compiled, or loaded, for new types of its arguments while others wait."""
+    """A function that is compiled or loaded for new argument types under a lock."""
 
     def __init__(self, function: Any, folder: Path) -> None:
         self.function, self._folder = function, folder
 
     def __call__(self, *given: Any) -> Any:
-        """What the function returns."""
+        """Call the function."""
         import numba
 
         types = tuple(map(numba.typeof, given))
@@ -52,16 +52,16 @@ class DiskCached:
     def _compile(self, types: tuple[Any, ...]) -> None:
         try:
             self.function.compile(types)
-        except OSError:  # compiled, but the disk is full
+        except OSError:  # compiled, but not stored: full disk
             pass
-        except Exception:  # Numba does not say which: its cache is damaged, or the function cannot be compiled
+        except Exception:  # Numba does not distinguish a damaged cache from a compilation error
             for path in self._folder.rglob("*.nb[ci]"):
                 path.unlink(missing_ok=True)
             self.function.compile(types)
 
 
 def _cache_in(folder: Path, function: Any) -> None:
-    """Turn Numba's cache on for one function; it looks for its folder then, and never again."""
+    """Enable Numba's cache for a function, which determines the folder only then."""
     from numba import config
 
     before = config.CACHE_DIR  # type: ignore[attr-defined]

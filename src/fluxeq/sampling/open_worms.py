@@ -1,8 +1,8 @@
-"""Unphysical configurations: open worms drawn into equilibrated closed ones by the worm's own moves.
+"""Unphysical configurations: open worms inserted into equilibrium closed ones by the worm's own moves.
 
-Each worm starts on a uniformly drawn site and is stopped after a number of accepted moves drawn uniformly from
-1 ... N_t + N_x (the sum of all extents), so that its length does not follow the correlation length, and not before its
-head is on a site of its own. All 2 N end sites are distinct: N is half the sum of |divergence|, always.
+Each worm starts on a random site and stops after a number of accepted moves drawn uniformly from 1 ... N_t + N_x (the
+sum of all extents), so that its length does not depend on the correlation length, as soon as its head is on an
+unoccupied site. All 2 N end sites are distinct: N is half the sum of |divergence|.
 """
 
 import math
@@ -29,7 +29,7 @@ from fluxeq.sampling.tables import tables
 from fluxeq.theory import FluxTheory, weight_ratio
 
 RAREST = 1e-4
-"""Acceptance of a hop from which on worms are drawn; below, each takes seconds."""
+"""Minimum acceptance of a hop; below it a worm would take seconds."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,12 @@ class OpenWorms:
 def draw(
     theory: FluxTheory, configurations: np.ndarray, n_worms: np.ndarray, seed: int, *, moves: Moves | None = None
 ) -> OpenWorms:
-    """Open ``n_worms[i]`` worms in the closed configuration i.
+    """Insert ``n_worms[i]`` open worms into the closed configuration i.
 
-    Raises InputError as ``require_drawable`` does, FluxOverflowError if a flux does not fit into int8.
+    Raises InputError like ``require_drawable``, FluxOverflowError if a flux exceeds int8.
     """
     if len(n_worms) != len(configurations):
-        raise InputError(
-            f"{len(n_worms)} numbers of worms for {len(configurations)} configurations: one each is needed"
-        )
+        raise InputError(f"{len(n_worms)} numbers of worms for {len(configurations)} configurations: must be one each")
     shape = configurations.shape[2:]
     d, n_sites, most = len(shape), math.prod(shape), int(n_worms.max(initial=0))
     require_drawable(theory, shape, most)
@@ -74,21 +72,21 @@ def draw(
 
 
 def require_drawable(theory: FluxTheory, shape: Sequence[int], most: int) -> None:
-    """Raise InputError for more ends than sites, and where hops are so rare that a worm would hardly ever move."""
+    """Raise InputError for more ends than half of the sites, or if hops are so rare that worms would hardly move."""
     if not most:
         return
     n_sites = math.prod(shape)
     if 2 * most > n_sites // 2:
         raise InputError(
-            f"{most} worms on {named(shape)}: their ends need sites of their own, at most half of all; "
+            f"{most} worms on {named(shape)}: their ends need different sites, at most half of all; "
             f"draw at most {n_sites // 4}"
         )
-    g = theory.hop_weights(len(shape)).sum() * weight_ratio(theory, 0)[0]  # of an empty site, see ``moves``
+    g = theory.hop_weights(len(shape)).sum() * weight_ratio(theory, 0)[0]  # for an empty site, see ``moves``
     if g < RAREST:
         raise InputError(f"{theory}: open worms need hops, of which one in {1 / g:.1g} is accepted; {theory.more_hops}")
 
 
 def _coordinates(sites: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Lattice coordinates of row-major site numbers, -1 where there is none."""
+    """Lattice coordinates of row-major site numbers; -1 stays -1."""
     found = np.stack(np.unravel_index(np.maximum(sites, 0), shape), axis=-1)
     return np.where(sites[..., None] < 0, -1, found)

@@ -1,6 +1,6 @@
 """Random numbers of the moves: xoroshiro128++ (Blackman and Vigna, ACM Trans. Math. Softw. 47 (2021) 36).
 
-A generator for each chain, its state in ``rng`` uint64 ``(2, chain)``. Plain functions, which ``backends`` compiles.
+One generator per chain, with state ``rng`` uint64 ``(2, chain)``. Plain functions, compiled by ``backends``.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def random_bits(rng, c):
 
 
 def scrambled(first, second):
-    """64 random bits out of the state of a generator."""
+    """64 random bits from the state of a generator."""
     return rotated(first + second, 17) + first
 
 

@@ -1,4 +1,4 @@
-"""How long chains wait, and how readily worms enter: chosen by pilot runs, then frozen."""
+"""Thermalisation, spacing and weight of the open sector, determined by pilot runs and then fixed."""
 
 import math
 from collections.abc import Callable
@@ -15,18 +15,18 @@ from fluxeq.theory import FluxTheory, log_weight
 
 Report = Callable[[str], None]
 
-PILOT_LENGTH = 64  # recorded configurations a chain, in one pilot
-PILOT_TAU = 400  # autocorrelation times that all chains of a pilot must span together
-FEWEST_CHAINS = math.ceil(PILOT_TAU / 2 / PILOT_LENGTH)  # fewer never span them, since tau_int is at least 1/2
-LARGEST_R_HAT = 1.1  # also for chains that agree, if each spans fewer than some 17 tau_int
-LONGEST_STRIDE = 2**22  # worms between two configurations of a pilot
-WORMS_A_SITE = 4  # that begin between two configurations of a pilot, on average; e^-4 of the sites have none
-PILOT_MEMORY = 2**25  # bytes of configurations that a pilot may hold at once
+PILOT_LENGTH = 64  # configurations per chain recorded in a pilot
+PILOT_TAU = 400  # minimum total length of a pilot, all chains together, in autocorrelation times
+FEWEST_CHAINS = math.ceil(PILOT_TAU / 2 / PILOT_LENGTH)  # fewer never reach it, since tau_int is at least 1/2
+LARGEST_R_HAT = 1.1  # exceeded even by chains that agree, if each is shorter than about 17 tau_int
+LONGEST_STRIDE = 2**22  # maximum number of worms between two configurations of a pilot
+WORMS_A_SITE = 4  # mean number that start between two configurations of a pilot; none on e^-4 of the sites
+PILOT_MEMORY = 2**25  # maximum bytes of configurations of a pilot in memory
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What the pilots found: waiting times in worms, from the measured autocorrelation, and the weight of entering."""
+    """Results of the pilots: spacing and thermalisation in worms, from the autocorrelation; open-sector weight."""
 
     spacing: int
     thermalisation: int
@@ -37,21 +37,22 @@ class Tuning:
 def tune(
     theory: FluxTheory, chains: Chains, *, record: Recorder = record, report: Report = lambda line: None
 ) -> tuple[Chains, Tuning]:
-    """Thermalise the chains and choose spacing and entry: pilots of growing length until one spans many tau_int.
+    """Thermalise the chains and determine spacing and entry, by pilots of increasing length.
 
-    Chains that are all empty begin from both sides, see ``dispersed``, so that they cannot agree before they have come
-    to rest: an empty lattice above the onset looks as if it were at rest until the first worm winds around it.
-    A pilot is accepted when all chains together span at least 400 tau_int of n, |phi|^2 and the mean of l, and they
-    agree (R-hat below 1.1, which shorter chains than some 17 tau_int each do not reach). All pilots are thrown away;
-    the spacing is 2 tau_int. Entry is 1 over the mean of g (see ``moves``) in the pilot before, with which entering is
-    as likely as leaving. ``record`` says on which device.
+    Empty chains get low- and high-density starts, see ``dispersed``, so that they cannot agree before they are
+    thermalised: above the onset, an empty lattice appears thermalised until the first worm winds around it.
 
-    Where hops are rare, nothing may fluctuate in a pilot, but what is left of the start. It is accepted if all chains
-    keep one value of each of the three in its second half, though they began on both sides, and if 4 worms began on
-    every site, on average, between two configurations: a hop is made and undone by worms that begin beside it, so that
-    there was time for both. Configurations count as independent then, and tau_int as half of their distance.
+    A pilot is accepted if all chains together are at least 400 tau_int of n, |phi|^2 and the mean of l long, and agree
+    (R-hat below 1.1, which chains shorter than about 17 tau_int do not reach). All pilots are discarded; the spacing is
+    2 tau_int. Entry is 1 over the mean of g (see ``moves``) in the previous pilot, so that entering is as likely as
+    leaving. ``record`` determines the device.
 
-    Raises InputError for fewer than 4 chains, which no pilot would let pass, and if no pilot is long enough.
+    If hops are rare, nothing may fluctuate in a pilot except the relaxation from the start. It is accepted if the three
+    observables are constant and equal for all chains in its second half, despite different starts, and if 4 worms have
+    started on every site, on average, between two configurations: hops are made and removed by worms that start beside
+    them, so there was time for both. Configurations then count as independent, and tau_int as half of the spacing.
+
+    Raises InputError for fewer than 4 chains, for which no pilot is accepted, and if no pilot is long enough.
     """
     require_storable(theory, len(chains.shape))
     require_whole("chains of a pilot", len(chains.hops), FEWEST_CHAINS)
@@ -62,20 +63,20 @@ def tune(
         chains, series, g = _measured(theory, chains, stride, entry, record)
         tau_int, r_hat = _judged(series, stride >= min(WORMS_A_SITE * math.prod(chains.shape), LONGEST_STRIDE))
         found = f"tau_int {tau_int * stride:.0f} worms, R-hat {r_hat:.3f}"
-        report(f"pilot: stride {stride} worms, {found if tau_int < math.inf else 'no chain fluctuates yet'}")
+        report(f"pilot: stride {stride} worms, {found if tau_int < math.inf else 'no fluctuations yet'}")
         if len(chains.hops) * PILOT_LENGTH / tau_int >= PILOT_TAU and r_hat < LARGEST_R_HAT:
             spacing = max(1, math.ceil(2 * tau_int * stride))
             return chains, Tuning(spacing, int(chains.worms[0]) - before, tau_int * stride, entry)
         stride *= 2
         entry = 1 / g
     raise InputError(
-        f"the chains do not come to rest within {int(chains.worms[0]) - before} worms each: "
-        "too cold or too large a lattice for this sampler; choose other couplings or a smaller lattice"
+        f"the chains do not thermalise within {int(chains.worms[0]) - before} worms each: "
+        "lattice too cold or too large for this sampler; choose other couplings or a smaller lattice"
     )
 
 
 def _judged(series: list[list[np.ndarray]], may_be_constant: bool) -> tuple[float, float]:
-    """The largest tau_int, in steps of the series, and R-hat of some observables; infinite where unknown."""
+    """The largest tau_int, in steps of the series, and R-hat of several observables; infinite if unknown."""
     if all(map(_ends_constant, series)):
         return (0.5, 1.0) if may_be_constant else (math.inf, math.inf)
     why = [statistics.unknown(chains) for chains in series]
@@ -87,15 +88,15 @@ def _judged(series: list[list[np.ndarray]], may_be_constant: bool) -> tuple[floa
 
 
 def _ends_constant(series: list[np.ndarray]) -> bool:
-    """Whether all chains keep one value in the second half of a pilot."""
+    """Whether all chains are constant and equal in the second half of a pilot."""
     return statistics.is_constant(np.concatenate([chain[len(chain) // 2 :] for chain in series]))
 
 
 def dispersed(theory: FluxTheory, chains: Chains) -> Chains:
-    """Every other chain filled with lines of the heavier hops in time, more of them than it will keep.
+    """High-density start of every other chain: filled with lines of the heavier hops in time, above equilibrium.
 
-    If all p that arrive at a site were independent, they would weigh L^p W(2 p) / p! (see ``moves``); the lines are
-    twice as many as the heaviest p, and one more.
+    If all p arrivals at a site were independent, they would have the weight L^p W(2 p) / p! (see ``moves``); the number
+    of lines is twice the p of maximum weight, plus one.
     """
     d = len(chains.shape)
     h, p = theory.hop_weights(d), np.arange(LARGEST_FLUX // 2)
@@ -111,7 +112,7 @@ def _measured(
 ) -> tuple[Chains, list[list[np.ndarray]], float]:
     """Series of n, |phi|^2 and the mean of l over a pilot, one array per chain, and the mean of g.
 
-    Configurations are made in blocks that fit into memory.
+    Configurations are processed in blocks that fit into memory.
     """
     d = len(chains.shape)
     block = max(1, min(PILOT_LENGTH, PILOT_MEMORY // (len(chains.hops) * 2 * d * math.prod(chains.shape))))

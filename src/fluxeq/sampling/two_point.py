@@ -1,9 +1,9 @@
-"""The two-point function of the field, from where the head of a worm is seen from its tail.
+"""The two-point function of the field, from the distance of head and tail of the worm.
 
     G(x) = <phi_(y + x) phi*_y>,    the mean over y,    G(0) = |phi|^2
 
-An open worm with head y + x and tail y has exactly the weight of this correlator, so that G is, but for a factor, the
-number of moves after which the head is at x from the tail.
+An open worm with head y + x and tail y has the weight of this correlator, so G is proportional to the number of moves
+after which the head is at distance x from the tail.
 Reference: Prokof'ev and Svistunov, Phys. Rev. Lett. 87 (2001) 160601. Verified against the free field in closed form.
 """
 
@@ -28,10 +28,10 @@ def two_point(
     n_threads: int = 1,
     moves: Moves | None = None,
 ) -> tuple[Chains, np.ndarray]:
-    """Advance every chain by ``n_worms`` worms, and G(x) / G(0) of each; float64 ``(chain, *shape)``.
+    """Advance every chain by ``n_worms`` worms; also returns G(x) / G(0) of each, float64 ``(chain, *shape)``.
 
-    A chain in which head and tail never met has nan. Raises FluxOverflowError if the hops of a link run away, and
-    StabilityError for a free theory without a ground state.
+    The result is nan for a chain in which head and tail never met. Raises FluxOverflowError if the hops of a link
+    diverge, and StabilityError for a free theory without a ground state.
     """
     theory.require_stable(len(chains.shape))
     n_chains, n_sites = len(chains.hops), math.prod(chains.shape)
@@ -39,7 +39,7 @@ def two_point(
     compiled = moves or backends.cpu()
 
     def advance(c: int) -> Chains:
-        """Run one chain to its end; the tables grow when a move asks for more of them."""
+        """Run one chain; the tables are extended on demand."""
         state, done = state_of(Chains(*(array[c : c + 1] for array in chains))), np.zeros(1, dtype=np.int64)
         status = TABLE_TOO_SHORT
         while status == TABLE_TOO_SHORT:

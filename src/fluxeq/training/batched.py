@@ -1,8 +1,8 @@
-"""Epochs of many trainings in step, to keep a GPU busy: several epochs of all of them are one compiled call.
+"""Epochs of many trainings together, for a GPU: several epochs of all of them are one compiled call.
 
-The epoch is mapped over the states. The data lie on the device once, as int8, and every training draws its own order of
-them. Each stops by itself: its state stays as it is from then on. Which trainings are in a group changes their results
-by rounding only.
+The epoch is mapped over the states. The data are on the device once, as int8, and every training has its own random
+order. Each training stops individually, and its state is then frozen. The composition of a group affects results by
+rounding only.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,15 +19,15 @@ from fluxeq.training.problem import Problem
 
 EVALUATION_BATCH = 100
 EPOCHS_A_CALL = 10
-"""The most epochs between two looks of the host."""
+"""Maximum number of epochs per call."""
 SHARE_OF_MEMORY = 0.25
-"""Of the device, for what a group is known to need; what the compiler needs beside it is of that size."""
+"""Fraction of device memory for the known needs of a group; the compiler needs about as much in addition."""
 MEMORY = 2**32
-"""Bytes of a device that does not say how many it has, as a CPU."""
+"""Memory in bytes assumed for a device that does not report it, such as a CPU."""
 
 
 class Batched:
-    """The epochs of trainings of one problem, side by side on one device."""
+    """Epochs of trainings of one problem, in parallel on one device."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -36,12 +36,12 @@ class Batched:
 
     @property
     def most(self) -> int:
-        """How many trainings fit onto the device at once."""
+        """Number of trainings that fit onto the device."""
         memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", MEMORY)
         return max(1, int(SHARE_OF_MEMORY * memory) // self._problem.bytes_needed())
 
     def run(self, trainings: Trainings) -> Iterator[tuple[dict[int, int], Callable[[], Trainings]]]:
-        """Now and then the epochs of each, and what gives the trainings as they are; until half have stopped."""
+        """Run epochs until half have stopped; yields their numbers, and a function that returns the trainings."""
         states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(training.state for training in trainings.values()))
         n_epochs = jnp.array([training.n_epochs for training in trainings.values()], jnp.int32)
         losses: list[list[tuple[float, float]]] = [[] for _ in trainings]
@@ -72,24 +72,24 @@ class Batched:
         return training, validation
 
     def _validation_loss(self, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
-        """The mean over all examples, in batches that keep the memory small."""
+        """The mean over all examples, in batches to limit memory."""
         network, loss = self._problem.network(arrays), self._problem.task.loss
         return mapped(lambda pair: loss(network(pair[0]), pair[1]), (x, labels), EVALUATION_BATCH).mean()
 
     def _running(self, states: State, n_epochs: jax.Array) -> jax.Array:
-        """Which of the trainings have epochs to come."""
+        """Which of the trainings have epochs left."""
         recipe = self._problem.recipe
-        patience = min(recipe.patience, recipe.epochs)  # which a device can count to
+        patience = min(recipe.patience, recipe.epochs)  # fits the integers of the device
         return (states.since_best < patience) & (n_epochs < recipe.epochs)
 
     def one_epoch(self, states: State, training: Labelled, validation: Labelled) -> tuple[State, Losses]:
-        """All states one epoch later, and the losses of each."""
+        """Run one epoch of all states; also returns the losses of each."""
         return jax.vmap(lambda state: epoch(self._problem, self._parts, state, training, validation))(states)
 
     def several_epochs(
         self, states: State, n_epochs: jax.Array, training: Labelled, validation: Labelled
     ) -> tuple[State, jax.Array, tuple[jax.Array, jax.Array]]:
-        """The states and the numbers of their epochs, the losses ``(epoch, training, 2)``, and which of these count."""
+        """Run several epochs: states, numbers of epochs, losses ``(epoch, training, 2)``, and which of these count."""
         losses = jnp.zeros((EPOCHS_A_CALL, len(n_epochs), 2), jnp.float32)
         ran = jnp.zeros((EPOCHS_A_CALL, len(n_epochs)), bool)
 

@@ -1,4 +1,4 @@
-"""Mapping a function over many examples in batches of one size, and sizes that few compiled functions serve."""
+"""Mapping a function over many examples in batches of equal size, with few different sizes to compile."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,14 +7,14 @@ import jax
 import numpy as np
 
 ROOM_BYTES = 2**24
-"""Training sets up to this size share what is compiled, larger ones those with the same power of two above them."""
+"""Training sets up to this size share compiled functions; larger ones are padded to a power of two."""
 
 
 def mapped(function: Callable[[Any], Any], examples: Any, largest: int) -> Any:
-    """``function`` of every example: vectorised within batches of at most ``largest``, one batch after another.
+    """Apply ``function`` to every example, vectorised within batches of at most ``largest``.
 
-    For use in a compiled function. The batch size divides the number of examples; a rest would be compiled a second
-    time.
+    For use in a compiled function. The batch size divides the number of examples, since a remainder would be compiled
+    separately.
     """
     n = jax.tree.leaves(examples)[0].shape[0]
     size = _equal_parts(n, largest)
@@ -24,9 +24,9 @@ def mapped(function: Callable[[Any], Any], examples: Any, largest: int) -> Any:
 
 
 def in_blocks(compiled: Callable[[Any], Any], examples: Any, size: int) -> Any:
-    """What a compiled function of ``size`` examples returns for any number of them, as NumPy arrays.
+    """Apply a compiled function of ``size`` examples to any number of them; results as NumPy arrays.
 
-    The last block is filled up with zeros, whose results are left out. A result of one row is one of the whole block.
+    The last block is padded with zeros, whose results are dropped. A result with one row belongs to the whole block.
     """
     found, n = [], len(jax.tree.leaves(examples)[0])
     for first in range(0, n, size):
@@ -37,22 +37,22 @@ def in_blocks(compiled: Callable[[Any], Any], examples: Any, size: int) -> Any:
 
 
 def _filled(array: np.ndarray, n: int) -> np.ndarray:
-    """An array with rows of zeros behind it, ``n`` in all."""
+    """An array padded with zeros to ``n`` rows."""
     return np.pad(array, [(0, n - len(array))] + [(0, 0)] * (array.ndim - 1)) if len(array) < n else array
 
 
 def rows_within(n_bytes: int, configuration: np.ndarray) -> int:
-    """How many configurations, as float32, fit into so many bytes; at least 1."""
+    """Number of configurations, as float32, that fit into ``n_bytes``; at least 1."""
     return max(1, n_bytes // (4 * max(1, configuration.size)))
 
 
 def room_for(n: int, n_bytes: int) -> int:
-    """A number of rows of ``n_bytes`` each, at least ``n``: a power of two that is the same for many ``n``."""
+    """A number of rows of ``n_bytes`` each, at least ``n``: a power of two, equal for many ``n``."""
     return max(_power_of_two(n), _power_of_two(ROOM_BYTES // n_bytes))
 
 
 def _power_of_two(n: int) -> int:
-    """The least power of two that is at least ``n``."""
+    """The smallest power of two that is at least ``n``."""
     return 1 << max(0, n - 1).bit_length()
 
 

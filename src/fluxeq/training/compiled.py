@@ -1,7 +1,7 @@
-"""Compiled functions are kept on disk, so that the same network on the same data is compiled once on a machine.
+"""On-disk cache of compiled functions, so that each is compiled once per machine.
 
-This is JAX's own cache, in the folder that ``cache.py`` chooses. What is loaded is what was compiled, so results are
-the same; entries carry a checksum, and one that is broken is compiled again.
+This is JAX's persistent cache, in the folder from ``cache.py``. Results do not depend on it; entries have a checksum,
+and damaged ones are compiled again.
 """
 
 import os
@@ -12,20 +12,19 @@ from pathlib import Path
 from fluxeq.system.cache import folder_for
 
 SECONDS = 0.2
-"""What is compiled faster than that is not worth a file."""
+"""Minimum compilation time for an entry."""
 LARGEST = 2**29
-"""Bytes; when a process starts and finds more, it removes the oldest entries down to half of that."""
+"""Maximum size in bytes; if it is exceeded when a process starts, the oldest entries are removed down to half."""
 STAGES = {
     "/jax/core/compile/backend_compile_duration": "compiling",
     "/jax/core/compile/jaxpr_trace_duration": "tracing",
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "lowering",
 }
-"""What lies between a function and its machine code, as JAX's monitoring calls it, and what we call it. The first is
-also the time to load what was kept."""
+"""Stages of compilation: JAX's monitoring events and our names. The first includes the time to load cached entries."""
 
 
 def keep_compiled() -> None:
-    """Let this process use the cache, from its first compilation on; nothing happens where no folder can be made."""
+    """Enable the cache for this process, before its first compilation; no effect if the folder cannot be created."""
     folder = folder_for("networks")
     if folder is None:
         return
@@ -38,7 +37,7 @@ def keep_compiled() -> None:
 
 @contextmanager
 def stopwatch() -> Iterator[dict[str, float]]:
-    """Seconds that this process spends in each stage of compiling, counted within the block."""
+    """Measure the seconds spent in each stage of compilation within the block."""
     import jax.monitoring
 
     seconds = dict.fromkeys(STAGES.values(), 0.0)
@@ -55,12 +54,12 @@ def stopwatch() -> Iterator[dict[str, float]]:
 
 
 def trim(folder: Path, largest: int) -> None:
-    """Remove the oldest files of a folder, down to half of ``largest`` bytes, if it holds more than that."""
+    """Remove the oldest files of a folder, down to half of ``largest`` bytes, if its size exceeds ``largest``."""
     states = ((entry.stat(), Path(entry.path)) for entry in os.scandir(folder))
     entries = sorted((state.st_mtime_ns, state.st_size, path) for state, path in states)
     total = sum(size for _, size, _ in entries)
     if total > largest:
         for _, size, path in entries:
             if total > largest // 2:
-                path.unlink(missing_ok=True)  # another process may have done so
+                path.unlink(missing_ok=True)  # another process may have removed it
                 total -= size

@@ -1,4 +1,4 @@
-"""Labelled configurations as networks see them, and proof that training and validation come from different chains."""
+"""Labelled data sets, and the check that training and validation data come from different chains."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ from fluxeq.tasks.task import TASKS, Task
 
 @dataclass(frozen=True)
 class Dataset:
-    """Configurations of one shape with the labels of a task, and the chains that they come from."""
+    """Configurations of one shape with the labels of a task and their chains."""
 
     task: Task
     configurations: np.ndarray  #: (n, 2 d, *shape) int8
     labels: np.ndarray  #: (n, n_targets) float32, in the units of the targets
-    chain: np.ndarray  #: (n,) int64, the chain that each comes from
+    chain: np.ndarray  #: (n,) int64, chain index
     origins: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -36,36 +36,36 @@ class Dataset:
         return self.configurations.shape[2:]
 
     def first(self, n: int) -> "Dataset":
-        """The first ``n`` of them. Raises InputError if there are fewer."""
+        """The first ``n`` configurations. Raises InputError if there are fewer."""
         if n > len(self):
-            raise InputError(f"{n} examples asked for, but the data hold {len(self)}; sample more of them")
+            raise InputError(f"{n} examples requested, but there are {len(self)}; sample more")
         return replace(self, configurations=self.configurations[:n], labels=self.labels[:n], chain=self.chain[:n])
 
 
 class Data(NamedTuple):
-    """What a network is trained on, and judged by while it is."""
+    """Training and validation data."""
 
     training: Dataset
     validation: Dataset
 
     @property
     def task(self) -> Task:
-        """What both are for."""
+        """The task of both."""
         return self.training.task
 
 
 def dataset(task: Task | str, ensembles: Ensemble | Sequence[Ensemble]) -> Dataset:
-    """The labelled configurations of ensembles of one shape, in turns, so that any first part holds all of them alike.
+    """The labelled configurations of ensembles of one shape, interleaved so that any first part has equal shares.
 
-    The labels are recomputed from the configurations and compared with the stored ones. Raises InputError if the
-    shapes differ or labels are wrong.
+    Labels are recomputed from the configurations and compared with the stored ones. Raises InputError if shapes differ
+    or labels are wrong.
     """
     the_task = TASKS[task] if isinstance(task, str) else task
     several = [ensembles] if isinstance(ensembles, Ensemble) else list(ensembles)
     shapes = {ensemble.shape for ensemble in several}
     if len(shapes) != 1:
         listed = ", ".join(map(named, sorted(shapes))) or "none"
-        raise InputError(f"data of several shapes ({listed}): a network trains on one lattice at a time")
+        raise InputError(f"data of several shapes ({listed}): training data must be on one lattice")
     for ensemble in several:
         ensemble.verify()
     turns = np.concatenate([(np.arange(len(e)) + 0.5) / len(e) for e in several])
@@ -78,9 +78,9 @@ def dataset(task: Task | str, ensembles: Ensemble | Sequence[Ensemble]) -> Datas
 
 
 def load_data(task: str, training: Sequence[Path], validation: Sequence[Path], n_training: int | None = None) -> Data:
-    """The examples in some files; the first ``n_training`` of them and a tenth of that for validation, if it is given.
+    """The data in files; if ``n_training`` is given, that many examples and a tenth of it for validation.
 
-    Raises InputError as ``dataset`` and ``paired`` do, and if two files hold the same configurations.
+    Raises InputError like ``dataset`` and ``paired``, and if two files have the same configurations.
     """
     the_task, found = TASKS[task], []
     for purpose, paths in (("data", training), ("validation", validation)):
@@ -93,10 +93,10 @@ def load_data(task: str, training: Sequence[Path], validation: Sequence[Path], n
 
 
 def paired(training: Dataset, validation: Dataset, n_training: int | None = None) -> Data:
-    """Both together, if they can be; of them the first ``n_training``, and a tenth of that for validation, if given.
+    """Combine training and validation data; if ``n_training`` is given, that many examples and a tenth for validation.
 
-    Raises InputError if they share chains, are too small, of different tasks or shapes, or if all training labels are
-    one and the same.
+    Raises InputError if they share chains, are too small, differ in task or shape, or if all training labels are
+    equal.
     """
     shared = set(training.origins) & set(validation.origins)
     if shared:
@@ -108,11 +108,11 @@ def paired(training: Dataset, validation: Dataset, n_training: int | None = None
         training, validation = training.first(n_training), validation.first(max(1, n_training // 10))
     if training.task.name != validation.task.name:
         raise InputError(
-            f"training for {training.task.name}, validation for {validation.task.name}: one task is needed"
+            f"training for {training.task.name}, validation for {validation.task.name}: the tasks must agree"
         )
     if training.shape != validation.shape:
         shapes = " and ".join(named(part.shape) for part in (training, validation))
-        raise InputError(f"training and validation on {shapes}: both need the same lattice")
+        raise InputError(f"training and validation on {shapes}: the lattices must agree")
     if len(training) > 1 and not np.ptp(training.labels, axis=0).any():
         names = ", ".join(training.task.target_names)
         raise InputError(f"{names} = {training.labels[0].tolist()} in all training data: there is nothing to learn")
@@ -123,4 +123,4 @@ def _require_different(paths: Sequence[Path], ensembles: Sequence[Ensemble]) -> 
     for (path, one), (other_path, other) in combinations(zip(paths, ensembles, strict=True), 2):
         n = min(len(one), len(other))
         if one.origin == other.origin and np.array_equal(one.configurations[:n], other.configurations[:n]):
-            raise InputError(f"{other_path}: has the configurations of {path}; name one of them")
+            raise InputError(f"{other_path}: has the same configurations as {path}; leave one of them out")

@@ -1,4 +1,4 @@
-"""Where networks learn: on the CPU, one instance after another, or on a GPU, all instances together."""
+"""Devices for training: the CPU, one instance after another, or a GPU, all instances together."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ DEVICES = ("cpu", "cuda")
 
 @dataclass(frozen=True)
 class Device:
-    """A device by JAX's name for it. Raises InputError for any but "cpu" and "cuda"."""
+    """A device, by its name in JAX. Raises InputError unless it is "cpu" or "cuda"."""
 
     name: str = "cpu"
 
@@ -22,32 +22,32 @@ class Device:
 
     @classmethod
     def here(cls) -> "Device":
-        """The one that this process computes on."""
+        """The device of this process."""
         import jax
 
         return cls("cuda" if jax.default_backend() == "gpu" else "cpu")
 
     @property
     def together(self) -> bool:
-        """Whether instances are faster together than one after another."""
+        """Whether training instances together is faster."""
         return self.name == "cuda"
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of a process that computes there: it takes of a GPU the memory that it needs, and leaves the rest."""
+        """Environment variables of a process on the device: no preallocation of GPU memory."""
         if self.name == "cpu":
             return {}
         return {"JAX_PLATFORMS": "cuda,cpu", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
     def require(self) -> None:
-        """Raise InputError if it is not here. A process of its own looks, since who looks holds the GPU."""
+        """Raise InputError if the device is unavailable; a separate process checks, since that occupies the GPU."""
         if self.name == "cuda":
             command = [sys.executable, "-c", "import jax; jax.devices('cuda')"]
             if subprocess.run(command, env={**os.environ, **self.environment}, capture_output=True).returncode != 0:
                 raise self._missing()
 
     def use(self) -> None:
-        """Let this process compute there from now on. Raises InputError if it is not here."""
+        """Use the device in this process from now on. Raises InputError if it is unavailable."""
         if self.name == "cuda":
             os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         import jax
@@ -60,7 +60,7 @@ class Device:
             raise self._missing() from None
 
     def _missing(self) -> InputError:
-        way_out = "install jax[cuda13] where there is one, or leave --device out"
+        way_out = "install jax[cuda13] if there is one, or leave out --device"
         return InputError(f"device {self.name!r}: JAX finds no GPU here; {way_out}")
 
 

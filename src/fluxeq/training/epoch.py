@@ -1,6 +1,6 @@
 """A pure epoch: every batch once in random order, then the validation loss.
 
-The state holds all that is needed to go on, the best weights among it; the data stay as int8.
+The state contains everything needed to continue, including the best weights; the data stay int8.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Labelled = tuple[Any, Any]
 
 
 class State(NamedTuple):
-    """All that is needed to continue a training, and nothing else."""
+    """Everything needed to continue a training, and nothing else."""
 
     network: Any  # the trainable arrays of a Network
     optimizer: Any
@@ -33,11 +33,11 @@ class State(NamedTuple):
 
 
 class Training(NamedTuple):
-    """A training on its way: all that is needed to go on with it, and its losses so far."""
+    """A running training: everything needed to continue it, and its losses so far."""
 
     state: State
     losses: tuple[tuple[float, float], ...] = ()  # training and validation, the epochs first
-    n_levenberg_marquardt: int = 0  # steps after them
+    n_levenberg_marquardt: int = 0  # steps after the epochs
     levenberg_marquardt: Iterate | None = None  # None before the first of these steps
 
     @property
@@ -46,39 +46,39 @@ class Training(NamedTuple):
         return len(self.losses) - self.n_levenberg_marquardt
 
     def after(self, state: State, losses: Losses) -> "Training":
-        """The same training one epoch, or one Levenberg-Marquardt step, later."""
+        """The training after one more epoch or Levenberg-Marquardt step."""
         training, validation = losses
         return self._replace(state=state, losses=(*self.losses, (float(training), float(validation))))
 
     def learns(self, recipe: Recipe) -> bool:
-        """Whether there are epochs to come."""
+        """Whether there are epochs left."""
         if self.levenberg_marquardt is not None or self.n_epochs >= recipe.epochs:
             return False
         return int(self.state.since_best) < recipe.patience
 
 
 Trainings = dict[int, Training]
-"""Trainings by the numbers of their instances."""
+"""Trainings by instance index."""
 
 
 class Parts(NamedTuple):
-    """What an epoch is made of, compiled each by itself or to be compiled together."""
+    """The functions of an epoch, compiled separately or together."""
 
     steps: Callable[..., tuple[State, jax.Array]]
     validation_loss: Callable[..., jax.Array]
-    """Of the arrays of a network, on configurations and labels."""
+    """Validation loss of the arrays of a network on configurations and labels."""
     improved: Callable[[State, jax.Array], State]
 
 
 def start(problem: Problem, seed: int) -> State:
-    """Fresh weights and optimizer, all from the seed."""
+    """Initial weights and optimizer state, determined by the seed."""
     arrays = problem.fresh(seed)
     unknown, none = jnp.array(jnp.inf, jnp.float32), jnp.array(0, jnp.int32)
     return State(arrays, problem.optimizer_start(arrays), jax.random.key(seed), arrays, unknown, none)
 
 
 def improved(state: State, loss: jax.Array) -> State:
-    """The state with its weights as the best ones, if their validation loss is the lowest so far."""
+    """The state with updated best weights if the validation loss is the lowest so far."""
     better = loss < state.best_loss
     best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.network, state.best)
     since_best = jnp.where(better, 0, state.since_best + 1)
@@ -88,7 +88,7 @@ def improved(state: State, loss: jax.Array) -> State:
 def epoch(
     problem: Problem, parts: Parts, state: State, training: Labelled, validation: Labelled
 ) -> tuple[State, Losses]:
-    """One epoch later; behind the training examples there may be rows that are none."""
+    """Run one epoch; the training examples may be followed by padding rows."""
     key, order, keys = shuffled(state.key, problem.n, problem.batch_size, len(training[1]) // problem.batch_size)
     n_batches = problem.n // problem.batch_size
     state, loss = parts.steps(state._replace(key=key), order, keys, n_batches, problem.n_steps, *training)
@@ -108,7 +108,7 @@ def steps(
 ) -> tuple[State, jax.Array]:
     """The state after one step for each of the first ``n_batches`` batches, and the mean of their losses.
 
-    ``n_steps`` is the number of steps in all epochs, at whose end a rate that falls is zero.
+    ``n_steps`` is the total number of steps in all epochs, after which a decaying rate is zero.
     """
 
     def step(i: jax.Array, carry: tuple[Any, Any, jax.Array]) -> tuple[Any, Any, jax.Array]:
@@ -131,7 +131,7 @@ def steps(
 def shuffled(key: jax.Array, n: int, batch: int, room: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The next key, the rows of every batch ``(room, batch)`` in random order, and a key for each batch.
 
-    Only the first ``n // batch`` batches are rows of the data; there is room for more.
+    Only the first ``n // batch`` batches are rows of the data; the others are padding.
     """
     key, order_key, shift_key = jax.random.split(key, 3)
     n_batches = n // batch
@@ -140,7 +140,7 @@ def shuffled(key: jax.Array, n: int, batch: int, room: int) -> tuple[jax.Array, 
 
 
 def translated(x: jax.Array, key: jax.Array) -> jax.Array:
-    """Every configuration of ``(n, 2 d, *shape)`` moved by a random translation of its own."""
+    """Apply an independent random translation to every configuration of ``(n, 2 d, *shape)``."""
     for axis, axis_key in zip(range(2, x.ndim), jax.random.split(key, x.ndim - 2), strict=True):
         steps = jax.random.randint(axis_key, (len(x),), 0, x.shape[axis])
         sites = (jnp.arange(x.shape[axis]) + steps[:, None]) % x.shape[axis]

@@ -1,8 +1,8 @@
-"""What a network says of configurations, and how well: exact means over samples, never means of batch means.
+"""Predictions and scores of networks, with means over all configurations, never means of batch means.
 
-A network is a model, an Equinox module, which is a function of one configuration ``(2 d, *shape)`` to ``(n_targets,)``,
-or any other function, which is one of a batch in NumPy, ``(n, 2 d, *shape)`` to ``(n, n_targets)``. All return what the
-loss of the task acts on, as a logit for a detection.
+A network is a model, an Equinox module that maps one configuration ``(2 d, *shape)`` to ``(n_targets,)``, or any other
+function of a NumPy batch, ``(n, 2 d, *shape)`` to ``(n, n_targets)``. All return the input of the loss of the task,
+such as a logit for detection.
 """
 
 from collections.abc import Callable
@@ -25,20 +25,20 @@ from fluxeq.training.models import Model
 
 Predictor = Model | eqx.Module | Callable[[np.ndarray], Any]
 BATCH_BYTES = 2**19
-"""Input of one compiled call: few enough for the caches of a processor, and enough to be worth a call (docs/log.md)."""
+"""Input bytes of one compiled call: fits the processor caches, but is large enough to amortise a call (docs/log.md)."""
 
 
 @dataclass(frozen=True, repr=False)
 class Score:
-    """How a network does on one data set; ``per_target`` and ``bias`` by name, accuracy None for a regression."""
+    """Score of a network on a data set; ``per_target`` and ``bias`` by name, accuracy None for a regression."""
 
     configurations: int
-    """How many were scored."""
+    """Number of configurations."""
     loss: float
     """Mean over configurations and targets, in the unit of the task."""
     loss_error: float | None
-    """Standard error from the spread of the chains, if there are several; else over the configurations, taken as
-    independent; None for a single one."""
+    """Standard error from the spread of the chains; for a single chain, from the configurations, assumed independent;
+    None for a single configuration."""
     per_target: dict[str, float]
     """The mean loss of each target."""
     per_target_error: dict[str, float | None]
@@ -47,7 +47,7 @@ class Score:
     bias_error: dict[str, float | None]
     mean_prediction: dict[str, float]
     accuracy: float | None
-    """The share of configurations for which the output is right."""
+    """The fraction of configurations with correct output."""
 
     def __repr__(self) -> str:
         error = "" if self.loss_error is None else f" +- {self.loss_error:.1g}"
@@ -58,7 +58,7 @@ class Score:
 def evaluate(network: Predictor, data: Dataset) -> Score:
     """Score a network on labelled configurations.
 
-    Raises InputError for another task or a lattice that it cannot take, or outputs of another shape or not finite.
+    Raises InputError for another task, an unsupported lattice, or outputs that have the wrong shape or are not finite.
     """
     if isinstance(network, Model) and network.task.name != data.task.name:
         raise InputError(f"data for {data.task.name}: the model was trained for {network.task.name}")
@@ -68,24 +68,24 @@ def evaluate(network: Predictor, data: Dataset) -> Score:
 def predict(network: Predictor, configurations: np.ndarray, task: Task | str | None = None) -> np.ndarray:
     """Predictions in the units of the labels, float64 ``(n, n_targets)``; a probability for detection.
 
-    A model knows its task; for anything else it is needed. Raises InputError as ``evaluate`` does.
+    ``task`` is required unless the network is a model. Raises InputError like ``evaluate``.
     """
     if task is None:
         if not isinstance(network, Model):
-            raise InputError("task: only a model knows its own; say what is to be predicted")
+            raise InputError("task: only a model knows its own; give a task")
         task = network.task
     the_task = TASKS[task] if isinstance(task, str) else task
     return the_task.values(jnp.asarray(checked_outputs(network, the_task, configurations)))
 
 
 def checked_outputs(network: Predictor, task: Task, configurations: np.ndarray) -> np.ndarray:
-    """What a network returns for configurations.
+    """The output of a network for configurations.
 
-    Raises InputError for a lattice that it cannot take, and outputs of another shape or not finite.
+    Raises InputError for an unsupported lattice, and outputs that have the wrong shape or are not finite.
     """
     x = np.asarray(configurations)
     if x.ndim < 3 or not len(x) or x.shape[1] != 2 * (x.ndim - 2):
-        raise InputError(f"configurations of shape {x.shape}: (n, 2 d, *shape) is needed, at least one")
+        raise InputError(f"configurations of shape {x.shape}: must be (n, 2 d, *shape), with n at least 1")
     if isinstance(network, Model):
         network.require_shape(x.shape[2:])
     function = network.network if isinstance(network, Model) else network
@@ -93,15 +93,15 @@ def checked_outputs(network: Predictor, task: Task, configurations: np.ndarray) 
     found = outputs(function, x) if isinstance(function, eqx.Module) else np.asarray(function(x))
     if not isinstance(found, np.ndarray) or found.shape != wanted or found.dtype.kind not in "fiub":
         returned = f"shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
-        needed = f"numbers of shape {wanted} are needed for {task.name}"
+        needed = f"{task.name} needs numbers of shape {wanted}"
         raise InputError(f"{named}: returns {returned} for {len(x)} configurations; {needed}")
     if not np.isfinite(found).all():
-        raise InputError(f"{named}: returns numbers that are not finite")
+        raise InputError(f"{named}: returns non-finite numbers")
     return found
 
 
 def score(task: Task, found: Array, labels: Array, chain: np.ndarray) -> Score:
-    """Score of what a network returned for configurations with these labels, from these chains, in float64."""
+    """The score of outputs for configurations with these labels and chains, in float64."""
     found, labels = jnp.asarray(found), jnp.asarray(labels)
     losses = task.losses(found, labels)
     values = task.values(found)
@@ -143,12 +143,12 @@ def _error(values: np.ndarray, chain: np.ndarray) -> float | None:
 
 
 def outputs(network: Any, configurations: np.ndarray) -> np.ndarray:
-    """What the network itself returns, float32 ``(n, n_targets)``, in batches of one size: one compilation."""
+    """Raw outputs of the network, float32 ``(n, n_targets)``, in batches of equal size for a single compilation."""
     size = min(len(configurations), rows_within(BATCH_BYTES, configurations[0]))
     return in_blocks(partial(of_many, network), configurations, size)
 
 
 @eqx.filter_jit
 def of_many(network: Any, x: jax.Array) -> jax.Array:
-    """A network of one array on many, ``(n, ...)``; compiled once for all networks of one structure."""
+    """Apply a network to many arrays, ``(n, ...)``; compiled once for all networks of the same structure."""
     return jax.vmap(network)(x)

@@ -1,8 +1,8 @@
-"""Trainings from their start to their end: epochs until the patience is lost, then Levenberg-Marquardt steps.
+"""Complete trainings: epochs until early stopping, then Levenberg-Marquardt steps.
 
-Trainings go through their epochs in groups: of one, or of as many as fit onto a GPU at once. When half of a group have
-stopped, the others go on in a smaller one. Whoever stops a group keeps all trainings at the same point, so that they go
-on in the same groups, to the same results bit for bit.
+Epochs are run in groups: of one training, or as many as fit onto a GPU. When half of a group have stopped, the others
+continue in a smaller group. A checkpoint has all trainings of a group at the same point, so that they resume in the
+same groups, with bitwise identical results.
 """
 
 import math
@@ -27,14 +27,14 @@ from fluxeq.training.recipe import Recipe
 from fluxeq.training.sequential import Sequential
 
 Watch = Callable[[dict[int, int], Callable[[], Trainings]], None]
-"""Called now and then with the epochs and steps that some trainings have gone through, and with what gives all
-trainings that have not been given away, as they are."""
+"""Called regularly with the numbers of epochs and steps of some trainings, and a function that returns the current
+states of all trainings that have not been yielded yet."""
 Keep = Callable[[Trainings], None]
-"""Called with all of these whenever a group has come to its end."""
+"""Called with these states whenever a group has ended."""
 
 
 class Curve(NamedTuple):
-    """Losses by epoch, Levenberg-Marquardt steps counted on, and the epoch (from 1) whose weights were kept."""
+    """Losses by epoch, including Levenberg-Marquardt steps, and the epoch (from 1) with the selected weights."""
 
     training: np.ndarray
     validation: np.ndarray
@@ -50,9 +50,9 @@ class Curve(NamedTuple):
 
 
 class Trainer:
-    """Trainings of one network structure on one pair of data sets: what is compiled once for all instances.
+    """Trains instances of one network structure on one pair of data sets, with a single compilation.
 
-    Raises InputError as ``Problem`` does, and for Levenberg-Marquardt steps where there is no squared error.
+    Raises InputError like ``Problem``, and for Levenberg-Marquardt steps without a squared error.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Trainer:
 
     @property
     def n_parameters(self) -> int:
-        """Trainable numbers in a network."""
+        """Number of trainable parameters."""
         return self.problem.n_parameters
 
     def fit(self, seed: int, on_epoch: Callable[[int], None] = lambda epoch: None) -> tuple[Any, Curve]:
-        """Train one instance from one random start; the network with the lowest validation loss.
+        """Train one instance; returns the network with the lowest validation loss and its learning curve.
 
         Raises DivergedError if the validation loss was never finite.
         """
@@ -83,11 +83,11 @@ class Trainer:
         return self.result(training)
 
     def begin(self, seed: int) -> Training:
-        """A training that has not learned anything yet, all from the seed."""
+        """A new training, determined by the seed."""
         return Training(start(self.problem, seed))
 
     def ended(self, trainings: Trainings, watch: Watch = lambda n, now: None) -> Iterator[tuple[int, Training]]:
-        """Each training at its end, with its number."""
+        """Yield each training when it is complete, with its index."""
         for number, training in self.epochs(trainings, watch):
             yield number, self.finished(number, training, watch)
 
@@ -98,10 +98,10 @@ class Trainer:
         keep: Keep = lambda trainings: None,
         places: Sequence[int] | None = None,
     ) -> Iterator[tuple[int, Training]]:
-        """Each training after its last epoch, with its number; as many at once as fit onto the device.
+        """Yield each training after its last epoch, with its index; as many run at once as fit onto the device.
 
-        Groups are made of ``places``, or of the numbers of the trainings; some may have been given away earlier. So
-        trainings that were kept go on in the same groups, if all that were kept are there, also those that had stopped.
+        Groups are formed from ``places``, by default the indices of the trainings; some may have been yielded earlier.
+        Trainings from a checkpoint thus resume in the same groups, provided all of it are given, also stopped ones.
         """
         left, most = dict(trainings), self.epochs_of.most
         places = list(trainings) if places is None else places
@@ -146,7 +146,7 @@ class Trainer:
         return self.problem.task.losses(outputs, data.labels).mean(axis=1)
 
     def _levenberg_marquardt(self) -> LevenbergMarquardt | None:
-        """The steps; None for a network that is too large for them."""
+        """The Levenberg-Marquardt steps; None for a network that is too large."""
         problem, n_residuals = self.problem, self.problem.data.training.labels.size
         if not problem.task.least_squares:
             asked = f"levenberg_marquardt = {self.recipe.levenberg_marquardt}"
@@ -162,7 +162,7 @@ class Trainer:
         return patient and training.n_levenberg_marquardt < self.recipe.levenberg_marquardt
 
     def _after_step(self, training: Training) -> Training:
-        """One Levenberg-Marquardt step later; they begin with the best weights so far."""
+        """The training after one Levenberg-Marquardt step; the first starts from the best weights so far."""
         assert self._method is not None
         at, state, data, none = training.levenberg_marquardt, training.state, self.problem.data.training, jnp.int32(0)
         if at is None:

@@ -1,8 +1,7 @@
-"""Many trainings of one network structure: in memory, or with a model file and a learning curve each.
+"""Training several instances of a network, in memory or with a model file and a learning curve each.
 
-The seed of an instance depends on its number, not on how the instances are grouped, so that any part of them can be
-trained anywhere, at any time. In files, finished instances are kept, and long trainings leave checkpoints: the same
-call again trains what is missing, from where it was.
+The seed of an instance depends on its index, not on the grouping, so any subset can be trained anywhere at any time.
+With files, finished instances are kept and long trainings write checkpoints: repeating the call resumes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +24,9 @@ from fluxeq.training.models import Description, Model, describe, save_model
 from fluxeq.training.recipe import Recipe
 
 MOST_TOGETHER = 10**4
-"""All that go together are in memory from their start."""
+"""Maximum number of instances in a group, since all are in memory from the start."""
 Progress = Callable[[int, int], None]
-"""Called with the number of an instance and how many epochs, and Levenberg-Marquardt steps, it has gone through."""
+"""Called with the index of an instance and its number of epochs and Levenberg-Marquardt steps so far."""
 
 
 def train_networks(
@@ -42,10 +41,10 @@ def train_networks(
     device: Device = CPU,
     progress: Progress = lambda instance, epoch: None,
 ) -> Iterator[tuple[int, eqx.Module, Curve]]:
-    """Each instance with its network and learning curve, in the order in which they end; nothing is written.
+    """Train instances without writing files; yields index, network and learning curve in order of completion.
 
-    ``config`` is an architecture, or anything else that builds an Equinox module. Raises DivergedError if the loss of
-    one was never finite.
+    ``config`` is an architecture, or any other object that builds an Equinox module. Raises DivergedError if the loss
+    of an instance was never finite.
     """
     trainer = Trainer(data, config, recipe, augmentation, device, together)
 
@@ -72,10 +71,10 @@ def train_instances(
     progress: Progress = lambda instance, epoch: None,
     device: Device = CPU,
 ) -> list[Path]:
-    """Train the instances that ``output`` does not hold yet, one after another or together; the paths of all models.
+    """Train the instances missing in ``output``, one after another or together; returns the paths of all models.
 
-    Raises InputError if a model or a checkpoint there is of other settings, or ``output`` cannot be a folder; and
-    DivergedError, after all others have been trained, if the loss of some was never finite.
+    Raises InputError if a model or checkpoint there has other settings, or ``output`` cannot be a folder; and
+    DivergedError, after all others have been trained, if the loss of an instance was never finite.
     """
     paths = {instance: output / model_file(architecture, instance) for instance in instances}
     expected = _settings(data, config, recipe, augmentation)
@@ -84,9 +83,7 @@ def train_instances(
     own = {i: Checkpoint(path.with_suffix(".checkpoint"), {i: identities[i]}) for i, path in paths.items()}
     missing = {i: own[i] for i, path in paths.items() if _is_missing(path, own[i], {**expected, "seed": seed})}
     if together and len(missing) > MOST_TOGETHER:
-        raise InputError(
-            f"{len(missing)} instances together: at most {MOST_TOGETHER} fit into memory; train fewer at once"
-        )
+        raise InputError(f"{len(missing)} instances together: the maximum is {MOST_TOGETHER}; train fewer at once")
     shared = Checkpoint(output / together_file(architecture), identities)
     shared.require_same()
     diverged: dict[int, DivergedError] = {}
@@ -137,7 +134,7 @@ def model_of(
 
 
 def _settings(data: Data, config: Any, recipe: Recipe, augmentation: bool) -> dict[str, Any]:
-    """What fixes a training, but for its architecture, seed and number; by the names of the description."""
+    """The settings of a training except architecture, seed and index, by the names of the description."""
     return {
         "task": data.task.name,
         "config": config.model_dump(mode="json"),
@@ -151,7 +148,7 @@ def _settings(data: Data, config: Any, recipe: Recipe, augmentation: bool) -> di
 
 
 def _is_missing(path: Path, checkpoint: Checkpoint, expected: dict[str, Any]) -> bool:
-    """Whether there is no such model yet. Raises InputError if a model or a checkpoint is in its place."""
+    """Whether the model is missing. Raises InputError if there is a model or checkpoint with other settings."""
     require_writable(path)
     if not path.exists():
         checkpoint.require_same()
@@ -160,9 +157,9 @@ def _is_missing(path: Path, checkpoint: Checkpoint, expected: dict[str, Any]) ->
     for name, value in expected.items():
         if getattr(there, name) != value:
             raise InputError(
-                f"{path}: trained with {name} = {getattr(there, name)}, asked for {value}; choose another output"
+                f"{path}: trained with {name} = {getattr(there, name)}, requested {value}; choose another output"
             )
-    checkpoint.remove()  # which a kill may have left behind
+    checkpoint.remove()  # may have been left by a kill
     return False
 
 
@@ -175,9 +172,9 @@ def _trained(
     together: bool,
     progress: Progress,
 ) -> Iterator[tuple[int, Training]]:
-    """Every training at its end, with its instance, in the order in which they end.
+    """Yield all finished trainings with their instances, in order of completion.
 
-    Each goes on from where its own checkpoint, or the one of those that go together, has it furthest.
+    Each resumes from its own checkpoint or that of its group, whichever is further.
     """
     like = trainer.begin(0).state
     stopped = shared.read(like)
@@ -202,7 +199,7 @@ def _trained(
                 yield from trainer.epochs({instance: begun(instance)}, partial(watch, checkpoint))
 
     for instance, training in epochs():
-        if instance in own:  # else it has its model, and has only kept its place in the group
+        if instance in own:  # otherwise its model exists, and it only fills its place in the group
             yield instance, trainer.finished(instance, training, partial(watch, own[instance]))
 
 

@@ -1,22 +1,23 @@
-"""Levenberg-Marquardt steps, to finish what stochastic gradients leave undone.
+"""Levenberg-Marquardt steps, which converge networks beyond stochastic gradient descent.
 
     minimise  |r|^2 + ridge |p|^2,                    ridge = lowest validation loss so far / variance
     (J^T J + ridge + damping * scale) v = -(J^T r + ridge p),    scale = trace(J^T J) / n_parameters
     (J^T J + ridge + damping * scale) a = -J^T (r(p + v) - r - J v),        step = v + a
 
 with the parameters p, the residuals r of all configurations and targets, and their Jacobian J (Levenberg 1944,
-Marquardt 1963). The damping falls after a step that is taken and rises after one that is not. a is half the geodesic
-acceleration of Transtrum and Sethna (arXiv:1201.5885), by a finite difference over the whole of v: steps bend with the
-valley that they follow.
+Marquardt 1963). The damping decreases after an accepted step and increases after a rejected one. a is half the geodesic
+acceleration of Transtrum and Sethna (arXiv:1201.5885), by a finite difference over the whole of v, so that steps follow
+curved valleys.
 
 The ridge is the prior of Bayesian regularisation (MacKay, Neural Comput. 4 (1992) 415; Foresee and Hagan, ICNN 1997):
-each residual over its variance, which is the validation loss, beside each parameter over its own, which is the mean
-square of all at the start. Directions that the data do not fix shrink, instead of following the residuals of single
-configurations. The ridge falls with the loss, so it does not limit it.
+residuals are weighted by the inverse of their variance, the validation loss, and parameters by the inverse of theirs,
+the mean square at the start. Directions not determined by the data shrink instead of fitting the residuals of single
+configurations. The ridge decreases with the loss, so it does not limit it.
 
-The first steps see as many configurations as give two residuals a parameter. Their number is doubled when the
-validation loss is three times the training loss, or has not fallen for a while. For a linear model with noise, fitted
-to N residuals, the ratio is (1 + x) / (1 - x) with x = n_parameters / N, which is three at two residuals a parameter.
+The first steps use as many configurations as give two residuals per parameter. Their number is doubled when the
+validation loss is three times the training loss, or has not decreased for a while. For a linear model with noise,
+fitted to N residuals, the ratio is (1 + x) / (1 - x) with x = n_parameters / N, which is three at two residuals per
+parameter.
 
 With fewer residuals than parameters the same step is found from J J^T. Derivatives are float32, the linear algebra is
 float64. J^T J is summed over parts of the training set, whose size therefore costs time and no memory.
@@ -34,11 +35,11 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from fluxeq.training.batches import in_blocks
 
-BATCH = 20  # configurations whose Jacobians are made at once
+BATCH = 20  # configurations whose Jacobians are computed at once
 LARGEST_JACOBIAN = 2**23  # entries in memory
-MOST_WORK = 2**37  # products for one matrix; a step takes some seconds then
-PATIENCE = 10  # steps without a lower validation loss, on as many configurations
-FIRST = 2  # residuals a parameter
+MOST_WORK = 2**37  # products for one matrix; a step then takes several seconds
+PATIENCE = 10  # steps without a lower validation loss at a fixed number of configurations
+FIRST = 2  # residuals per parameter
 USED_UP = (FIRST + 1) / (FIRST - 1)  # validation loss over training loss
 FALL, RISE = 0.5, 4.0
 START, SMALLEST, LARGEST = 1e-2, 1e-12, 1e12
@@ -47,43 +48,43 @@ Examples = tuple[np.ndarray, np.ndarray]
 
 
 class Linear(NamedTuple):
-    """A network near its parameters, on a training set: what a step needs of residuals and Jacobian."""
+    """Linearisation of a network on a training set: residuals and Jacobian as needed for a step."""
 
     loss: float
-    side: np.ndarray  # J^T r, float64; or r, where the matrix is J J^T
+    side: np.ndarray  # J^T r, float64; or r, if the matrix is J J^T
     matrix: np.ndarray  # J^T J, or J J^T if that is smaller
-    jacobian: np.ndarray | None  # kept where it is small enough, as it always is beside J J^T
+    jacobian: np.ndarray | None  # kept if it is small enough, as always with J J^T
 
     @property
     def is_wide(self) -> bool:
-        """Whether there are fewer residuals than parameters, so that the matrix is J J^T."""
+        """Whether there are fewer residuals than parameters, and the matrix is J J^T."""
         return self.jacobian is not None and len(self.jacobian) < self.jacobian.shape[1]
 
 
 class Iterate(NamedTuple):
-    """Parameters, all that the next step depends on, and the network near them if a step from them was refused."""
+    """Parameters and everything else the next step depends on; after a rejected step also the linearisation."""
 
     parameters: np.ndarray  # (n_parameters,) float64
     variance: float  # mean square of the parameters at the start
     n: int  # configurations, the first of the training set
     damping: float = START
     linear: Linear | None = None
-    loss: float | None = None  # at these parameters, if it is known
+    loss: float | None = None  # at these parameters, if known
 
     def grown(self, n: int) -> "Iterate":
-        """With twice as many configurations, of ``n``."""
+        """The iterate with twice as many configurations, at most ``n``."""
         return self.on_others()._replace(n=min(n, 2 * self.n))
 
     def on_others(self) -> "Iterate":
-        """Before a step on other configurations."""
+        """The iterate for a step on other configurations."""
         return self._replace(linear=None, loss=None)
 
 
 class LevenbergMarquardt:
-    """The steps for networks of one structure.
+    """Levenberg-Marquardt steps for networks of one structure.
 
-    ``apply(arrays, x)`` is the network of one configuration, ``outputs(arrays, x)`` that of many in NumPy, and
-    ``arrays`` any weights of it.
+    ``apply(arrays, x)`` applies the network to one configuration, ``outputs(arrays, x)`` to many in NumPy; ``arrays``
+    are any weights of it.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class LevenbergMarquardt:
         self._pulled = jax.jit(pulled)
 
     def start(self, arrays: Any, n: int, n_targets: int) -> Iterate:
-        """The weights to begin with, and how many of ``n`` configurations."""
+        """The initial iterate from these weights, with a part of the ``n`` configurations."""
         parameters = np.asarray(ravel_pytree(arrays)[0], dtype=np.float64)
         variance = float(np.mean(parameters**2)) or 1.0
         return Iterate(parameters, variance, min(n, -(-FIRST * len(parameters) // n_targets)))
@@ -120,10 +121,10 @@ class LevenbergMarquardt:
         return self._unravel(_float32(at.parameters))
 
     def step(self, at: Iterate, examples: Examples, noise: float) -> tuple[Iterate, float]:
-        """One step, which is not taken if it does not lower what is minimised; and the training loss, as it is then.
+        """One step, rejected if it does not decrease the objective; returns the iterate and the training loss.
 
-        ``noise`` is the validation loss that the ridge is made of. If the examples are not those of the step before,
-        ``at`` must be so ``on_others``.
+        ``noise`` is the validation loss in the ridge. If the examples differ from those of the previous step, pass
+        ``at.on_others()``.
         """
         here = at.linear or self._near(at, examples)
         ridge = noise / at.variance
@@ -135,7 +136,7 @@ class LevenbergMarquardt:
         return at._replace(damping=min(LARGEST, at.damping * RISE), linear=here), here.loss
 
     def _tried(self, at: Iterate, here: Linear, ridge: float, examples: Examples) -> np.ndarray:
-        """The parameters after the step; the old ones where the equations have no solution."""
+        """The parameters after the step; the old ones if the equations have no solution."""
         try:
             solved = _solver(here, ridge, at.damping, len(at.parameters))
             velocity = -solved(here.side, ridge * at.parameters)
@@ -147,11 +148,11 @@ class LevenbergMarquardt:
             else:
                 bent = here.jacobian.T @ residuals.ravel() - here.side - here.matrix @ velocity
             return at.parameters + velocity - solved(bent, np.zeros_like(velocity))
-        except (LinAlgError, ValueError):  # ValueError: numbers that are not finite
+        except (LinAlgError, ValueError):  # ValueError: non-finite numbers
             return at.parameters
 
     def _back(self, parameters: np.ndarray, residuals: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """J^T of residuals, with the Jacobian of these parameters."""
+        """J^T times residuals, with the Jacobian at these parameters."""
         pulled = partial(self._pulled, _float32(parameters))
         parts = in_blocks(lambda block: pulled(*block), (x, residuals.astype(np.float32)), BATCH)
         return parts.sum(axis=0, dtype=np.float64)
@@ -189,14 +190,14 @@ class LevenbergMarquardt:
 
 
 def is_affordable(n_parameters: int, n_residuals: int) -> bool:
-    """Whether a step is affordable; networks too large for that are left as they are."""
+    """Whether a step is affordable; otherwise the steps are skipped."""
     if n_residuals < n_parameters and n_residuals * n_parameters > LARGEST_JACOBIAN:
         return False
     return n_residuals * n_parameters * min(n_residuals, n_parameters) <= MOST_WORK
 
 
 def _solver(linear: Linear, ridge: float, damping: float, n_parameters: int) -> Callable[..., np.ndarray]:
-    """What solves the equation for a right side ``J^T u + rest``, given J^T u (or u, for J J^T) and the rest."""
+    """A function that solves the equation for the right-hand side ``J^T u + rest``, from J^T u (or u, for J J^T)."""
     matrix, jacobian = linear.matrix.copy(), linear.jacobian
     shift = ridge + damping * np.trace(matrix) / n_parameters + np.finfo(float).tiny
     matrix[np.diag_indices_from(matrix)] += shift

@@ -1,7 +1,7 @@
-"""Trained networks as safetensors files, with all that is needed to load and apply them in the header.
+"""Model files: safetensors with everything needed to load and apply a network in the header.
 
-The header's entry ``fluxeq`` is the ``Description`` as JSON; the tensors are named by their place in the network, and
-checked whenever they are loaded (``tensors``).
+The header's entry ``fluxeq`` is the ``Description`` as JSON; tensors are named by their position in the network, and
+verified when loaded (``tensors``).
 """
 
 from collections.abc import Callable
@@ -31,11 +31,11 @@ Read = TypeVar("Read")
 
 
 class Description(Frozen):
-    """What a network is, how it was trained, and how well that went."""
+    """Description of a network, its training and its validation loss."""
 
     task: str
     architecture: str
-    """Its name; empty for a module without a config."""
+    """Name of the architecture; empty for a module without a config."""
     config: dict[str, Any]
     shape: tuple[int, ...]
     recipe: Recipe
@@ -56,7 +56,7 @@ class Description(Frozen):
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    """A trained network with its description, and the file that it was read from, if it was."""
+    """A trained network with its description and, if read from a file, its path."""
 
     network: Any
     description: Description
@@ -70,7 +70,7 @@ class Model:
 
     @property
     def task(self) -> Task:
-        """The task that it was trained for."""
+        """The task for which it was trained."""
         return TASKS[self.description.task]
 
     @property
@@ -79,7 +79,7 @@ class Model:
         return configured(self.description.architecture, self.description.config, self.description.shape)
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise InputError for a lattice that the network cannot take."""
+        """Raise InputError for an unsupported lattice."""
         trained = self.description.shape
         if len(shape) != len(trained):
             lattice = named(shape)
@@ -89,17 +89,17 @@ class Model:
 
 
 def save_model(path: str | Path, model: Model) -> None:
-    """Write one safetensors file, which is whole or not there.
+    """Write a safetensors file, atomically.
 
-    Raises InputError for a module of one's own without a config, from which nobody could build it again.
+    Raises InputError for an external module without a config, which could not be rebuilt.
     """
     if not model.description.architecture:
-        raise InputError(f"{path}: own module: a file needs an architecture, a class of configs, to be loaded by")
+        raise InputError(f"{path}: own module: a model file needs an architecture; write a config class")
     save_tensors(Path(path), _named_arrays(model.network), model.description.model_dump(mode="json"))
 
 
 def load_model(path: str | Path) -> Model:
-    """Read a model file. Raises InputError if it is not one, is damaged, or is of another format version."""
+    """Read a model file. Raises InputError if it is not one, is damaged, or has another format version."""
     path = Path(path)
     about, tensors = _read(path, read_tensors)
     description = _description(path, about)
@@ -141,15 +141,15 @@ def _description(path: Path, about: About) -> Description:
 
 
 def _require_fitting(path: Path, tensors: Tensors, expected: Tensors) -> None:
-    """Raise InputError unless these are finite weights of that network."""
+    """Raise InputError unless the tensors are finite and fit the network."""
     kinds = [{name: (array.shape, array.dtype) for name, array in some.items()} for some in (tensors, expected)]
     if kinds[0] != kinds[1]:
-        raise InputError(f"{path}: its tensors are not those of the network that it describes; train it again")
+        raise InputError(f"{path}: its tensors do not match its description; train it again")
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
-        raise InputError(f"{path}: its weights are not finite; train it again")
+        raise InputError(f"{path}: has non-finite weights; train it again")
 
 
 def _named_arrays(network: eqx.Module) -> dict[str, np.ndarray]:
-    """All arrays of a network by their place in it."""
+    """All arrays of a network by their position in it."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(network, eqx.is_array))
     return {jax.tree_util.keystr(path).lstrip("."): np.asarray(leaf) for path, leaf in leaves}

@@ -1,7 +1,7 @@
-"""What is learned, by what network, and how: the data, the structure, the loss and the optimiser as pure functions.
+"""A training problem: data, network structure, loss and optimiser as pure functions.
 
-AdamW with AMSGrad (Loshchilov and Hutter, ICLR 2019; Reddi et al., ICLR 2018). A network is given by its trainable
-arrays, since all else is the same in every instance.
+AdamW with AMSGrad (Loshchilov and Hutter, ICLR 2019; Reddi et al., ICLR 2018). A network is represented by its
+trainable arrays, since everything else is the same for all instances.
 """
 
 from typing import Any
@@ -20,16 +20,16 @@ from fluxeq.training.device import CPU, Device
 from fluxeq.training.recipe import Recipe
 
 MOST_STEPS = 2**31
-"""A device counts them as int32."""
+"""Steps are counted as int32 on the device."""
 CACHED = 1e6
-"""Bytes of the longest array that a part of a batch keeps for its gradient on a CPU, to stay in its caches."""
+"""Maximum bytes of an array stored for the gradient of a part of a batch on a CPU, to fit its caches."""
 
 
 class Problem:
-    """Networks of one structure, to be trained on one pair of data sets by one recipe.
+    """Training of networks of one structure on one pair of data sets with one recipe.
 
-    Of the config only ``build`` and ``require_shape`` are needed; it may build any Equinox module. Raises InputError if
-    there are no examples, the network cannot take them, or there are too many steps to count.
+    The config needs only ``build`` and ``require_shape``; it may build any Equinox module. Raises InputError if there
+    are no examples, the network does not support them, or there are too many steps to count.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Problem:
     ) -> None:
         for purpose, part in (("training", data.training), ("validation", data.validation)):
             if not len(part):
-                raise InputError(f"no {purpose} examples: at least one is needed")
+                raise InputError(f"no {purpose} examples: must be at least one")
             config.require_shape(part.shape)
         self.n = len(data.training)
         self.n_steps, self.batch_size = recipe.steps(self.n), recipe.batch_for(self.n)
@@ -52,7 +52,7 @@ class Problem:
         self.optimizer_start = jax.jit(self.optimizer.init)
 
     def fresh(self, seed: int) -> Any:
-        """The arrays of a network with fresh weights."""
+        """The arrays of a network with random weights."""
         return jax.tree.map(jnp.asarray, eqx.filter(self._built(seed), eqx.is_inexact_array))
 
     def _built(self, seed: int) -> eqx.Module:
@@ -63,15 +63,15 @@ class Problem:
         return eqx.combine(arrays, self._static)
 
     def outputs(self, arrays: Any, x: jax.Array) -> jax.Array:
-        """What the network returns for many configurations, ``(n, n_targets)``."""
+        """Outputs of the network for many configurations, ``(n, n_targets)``."""
         return jax.vmap(self.network(arrays))(x)
 
     def loss(self, arrays: Any, x: Any, labels: Any) -> jax.Array:
-        """The mean over a batch."""
+        """The mean loss of a batch."""
         return jax.vmap(self.task.loss)(self.outputs(arrays, x), labels).mean()
 
     def gradient(self, arrays: Any, x: jax.Array, labels: jax.Array) -> tuple[jax.Array, Any]:
-        """The mean loss of a batch and its gradient; on a CPU the sums of those of its parts, which is faster."""
+        """The mean loss of a batch and its gradient; on a CPU summed over parts of the batch, which is faster."""
         of_one = jax.value_and_grad(self.loss)
         if self.n_parts == 1:
             return of_one(arrays, x, labels)
@@ -85,14 +85,15 @@ class Problem:
         return jax.tree.map(lambda value: value / self.n_parts, total)
 
     def rate(self, progress: jax.Array) -> jax.Array | float:
-        """The rate of a step, from the part of all steps that is behind it."""
+        """The learning rate, given the fraction of all steps done."""
         rate = self.recipe.learning_rate
         return rate if self.recipe.schedule == "constant" else optax.cosine_decay_schedule(rate, 1)(progress)
 
     def _parts_of_a_batch(self) -> int:
-        """The least number of equal parts of a batch of which each keeps short arrays only, or single examples.
+        """The smallest number of equal parts of a batch such that stored arrays are short, or parts are single
+        examples.
 
-        One for large networks, whose gradients are themselves too long to be added up many times, and on a GPU.
+        One for large networks, whose gradients are too long to be accumulated many times, and on a GPU.
         """
         if self.device.name == "cuda" or 4 * self.n_parameters > CACHED:
             return 1
@@ -101,21 +102,21 @@ class Problem:
         return next((n for n in divisors if longest <= n * CACHED), self.batch_size)
 
     def bytes_needed(self) -> int:
-        """Memory of one training: its state before and after a step, and what the step keeps for the gradient."""
+        """Memory of one training: its state before and after a step, and arrays stored for the gradient."""
         optimizer = jax.eval_shape(self.optimizer.init, self.blank)
         return 2 * _n_bytes([self.blank, optimizer, self.blank]) + _n_bytes(self.kept_by_a_batch())
 
     def kept_by_a_batch(self) -> Any:
-        """Shapes of the arrays that a whole batch keeps for its gradient."""
+        """Shapes of the arrays stored for the gradient of a whole batch."""
         data = self.data.training
         batch = [part[: self.batch_size] for part in (data.configurations, data.labels)]
         return jax.eval_shape(lambda arrays: jax.vjp(lambda arrays: self.loss(arrays, *batch), arrays)[1], self.blank)
 
 
 def _optimizer(recipe: Recipe) -> optax.GradientTransformation:
-    """AdamW, with AMSGrad or without, at a rate of -1: the steps multiply by theirs.
+    """AdamW, with or without AMSGrad, at a rate of -1; steps multiply by their rate.
 
-    It sees all weights as one array, which makes fewer and longer loops to compile and to run.
+    All weights are treated as one array, which gives fewer and longer loops to compile and run.
     """
     scale = optax.scale_by_amsgrad if recipe.amsgrad else optax.scale_by_adam
     return optax.flatten(optax.chain(scale(*recipe.betas), optax.add_decayed_weights(recipe.weight_decay)))

@@ -1,7 +1,7 @@
-"""Epochs of one training after another, in parts that are quick to compile.
+"""Epochs of one training after another, in parts that compile fast.
 
-An epoch is three compiled functions (the order, the steps, the outputs), of which none that takes long to compile
-depends on the number of examples, so that one compilation serves data sets of many sizes.
+An epoch is three compiled functions (shuffling, steps, outputs). Those that compile slowly do not depend on the number
+of examples, so one compilation is sufficient for data sets of many sizes.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,12 +17,12 @@ from fluxeq.training.epoch import Labelled, Losses, Parts, State, Trainings, epo
 from fluxeq.training.problem import Problem
 
 BLOCK_BYTES = {"cpu": 2**17, "cuda": 2**23}
-"""Input of one compiled call for a validation loss: few enough that a short validation set fills it; on a GPU enough to
-be worth a call."""
+"""Input bytes of one compiled call for a validation loss: small enough to be filled by a short validation set; on a GPU
+large enough to amortise a call."""
 
 
 class Sequential:
-    """The epochs of trainings of one problem, a group of one at a time."""
+    """Epochs of trainings of one problem, one training at a time."""
 
     most = 1
 
@@ -33,7 +33,7 @@ class Sequential:
         self._block = rows_within(n_bytes, problem.data.training.configurations[0])
 
     def run(self, trainings: Trainings) -> Iterator[tuple[dict[int, int], Callable[[], Trainings]]]:
-        """After every epoch their numbers, and what gives the trainings as they are; to the end of their epochs."""
+        """Run all epochs; after each, yields their numbers and a function that returns the current trainings."""
         now = dict(trainings)
         for number in trainings:
             while now[number].learns(self._problem.recipe):
@@ -41,16 +41,16 @@ class Sequential:
                 yield {number: now[number].n_epochs}, now.copy
 
     def epoch(self, state: State) -> tuple[State, Losses]:
-        """One epoch later."""
+        """Run one epoch."""
         return epoch(self._problem, self._parts, state, self._training, self._validation)
 
     def judged(self, state: State) -> tuple[State, jax.Array]:
-        """The state with its weights as the best ones if they are, and their validation loss."""
+        """The state with updated best weights, and the validation loss."""
         loss = self._validation_loss(state.network, *self._validation)
         return self._parts.improved(state, loss), loss
 
     def outputs(self, arrays: Any, x: np.ndarray) -> np.ndarray:
-        """What the network with these weights returns, ``(n, n_targets)``."""
+        """Outputs of the network with these weights, ``(n, n_targets)``."""
         return in_blocks(partial(self._outputs, arrays), x, self._block)
 
     def _validation_loss(self, arrays: Any, x: np.ndarray, labels: np.ndarray) -> jax.Array:
@@ -62,7 +62,7 @@ class Sequential:
 
     @cached_property
     def _training(self) -> Labelled:
-        """The training set with rows of zeros behind it, so that one of many sizes needs no code of its own."""
+        """The training set padded with zeros, so that many sizes share compiled code."""
         data = self._problem.data.training
         n_more = room_for(len(data), data.configurations[0].nbytes) - len(data)
         x, labels = (

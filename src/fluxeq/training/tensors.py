@@ -1,7 +1,7 @@
-"""Safetensors files that say what they hold, and whether they are damaged.
+"""Safetensors files with a description and checksums in the header.
 
-The header's entry ``fluxeq`` says as JSON what the tensors are, with two digests: ``tensors`` of their names, types,
-shapes and numbers, and that of the entry itself, which can so be trusted before all of the file is read.
+The header's entry ``fluxeq`` describes the tensors as JSON, with two checksums: ``tensors`` of their names, types,
+shapes and values, and one of the entry itself, so that the description can be verified without reading the whole file.
 """
 
 import hashlib
@@ -21,21 +21,21 @@ About = dict[str, Any]
 
 
 def save_tensors(path: Path, tensors: Tensors, about: About) -> None:
-    """Write one file, which is whole or not there."""
+    """Write a file, atomically."""
     arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     header = json.dumps(sealed({**about, "tensors": _sha256(arrays)}))  # one entry: their order is random
-    # not save_file, whose own temporary file a kill would leave behind
+    # not save_file, which would leave its own temporary file after a kill
     with whole(path) as temporary:
         temporary.write_bytes(save(arrays, metadata={"fluxeq": header}))
 
 
 def read_about(path: Path) -> About:
-    """What a file says of its tensors. Raises DamagedError unless that is what was written."""
+    """The description in a file. Raises DamagedError if its checksum does not match."""
     return _header(path)[0]
 
 
 def read_tensors(path: Path) -> tuple[About, dict[str, np.ndarray]]:
-    """What a file says of its tensors, and these. Raises DamagedError unless both are what was written."""
+    """The description and the tensors in a file. Raises DamagedError if a checksum does not match."""
     about, expected = _header(path)
     try:
         with safe_open(path, framework="numpy") as file:
@@ -43,12 +43,12 @@ def read_tensors(path: Path) -> tuple[About, dict[str, np.ndarray]]:
     except (SafetensorError, TypeError, ValueError) as error:
         raise DamagedError(str(error)) from None
     if _sha256(tensors) != expected:
-        raise DamagedError("damaged: its tensors have another digest")
+        raise DamagedError("checksum mismatch: its tensors are damaged")
     return about, tensors
 
 
 def _header(path: Path) -> tuple[About, str]:
-    """What a file says of its tensors, and their digest."""
+    """The description in a file, and the checksum of the tensors."""
     try:
         with safe_open(path, framework="numpy") as file:
             about = unsealed(json.loads((file.metadata() or {})["fluxeq"]))
