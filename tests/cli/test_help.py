@@ -228,6 +228,17 @@ WRONG = [
     (["status", "missing"], "not a run"),
     (["report", "{folder}"], "not a run"),
     (["figure", "{folder}", "fig3"], "not a run"),
+    (["figure", "fig3"], "RUN-OR-TABLES"),
+    (["figure", "{folder}", "fig3", "--output", "f.png"], "a figure of a run goes into its folder"),
+    (["figure", "s.csv", "fig4"], "--output: missing"),
+    (
+        ["figure", "s.csv", "fig4", "--output", "f.png"],
+        "s.csv: no such file; make them with 'fluxeq evaluate --output'",
+    ),
+    (["figure", "{folder}", "s.csv", "fig4", "--output", "f.png"], "no such file"),
+    (["figure", "s.csv", "fig4", "--output", "f.txt"], "a figure is a .png or a .pdf, its numbers are a .csv"),
+    (["figure", "s.csv", "fig7a", "--output", "f.png", "--shape", "8"], "no such file"),
+    (["figure", "s.csv", "fig7a", "--output", "f.png", "--shape", "8x"], "shape '8x'"),
 ]
 
 
@@ -382,6 +393,21 @@ def test_scores_as_a_table(fluxeq, model, tmp_path):
     [found] = json.loads(fluxeq("evaluate", "{model}", "--data", "{two}", "--json")[1])
     assert dict(zip(table["target"], table["loss"], strict=True)) == pytest.approx(found["per_target"])
     assert set(table["model"]) == {str(model)}
+
+
+def test_a_figure_of_scores(fluxeq, places, tmp_path):
+    """Two trainings of one architecture under names of their own, in tables of two calls."""
+    for name, seed in (("first", "1"), ("second", "2")):
+        assert fluxeq(*train(output=name, seed=seed, config="{small}"))[0] == 0
+        scored = ["evaluate", f"{name}/EQ-000.safetensors", "--data", "{wide}", "--family", name]
+        assert fluxeq(*scored, "--output", f"{name}.csv")[0] == 0
+    drawn = fluxeq("figure", "first.csv", "second.csv", "fig4", "--output", "fig4.csv")
+    assert (drawn[0], drawn[1]) == (0, "fig4.csv\n")
+    assert list(pd.read_csv(tmp_path / "fig4.csv")["family"]) == ["first", "second"]
+    assert fluxeq("figure", "first.csv", "second.csv", "fig3", "--output", "fig3.png")[0] == 0
+    assert (tmp_path / "fig3.png").stat().st_size > 10000
+    code, _, lines = fluxeq("figure", "first.csv", "fig7a", "--output", "fig7a.png")
+    assert (code, "no rows of task counting" in lines[-1]) == (2, True)
 
 
 def test_learning_curves(fluxeq, model, tmp_path):

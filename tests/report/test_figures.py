@@ -12,9 +12,10 @@ import pytest
 import synthetic_run
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.report.figures import fig1, fig5b, looks, points
-from fluxeq.report.figures.figure import Figure
-from fluxeq.report.figures.registry import FIGURES, write_figure, write_search, write_searches
+from fluxeq.report.figures.figure import Figure, OfScores
+from fluxeq.report.figures.registry import FIGURES, write_figure, write_scores, write_search, write_searches
 from fluxeq.study.extension import as_toml
 from fluxeq.study.study import load_study
 
@@ -513,3 +514,101 @@ def test_an_entry_point_has_the_name_of_its_figure(monkeypatch):
     monkeypatch.setitem(FIGURES._points, "other", EntryPoint("other", f"{__name__}:MINE", "fluxeq.figures"))
     with pytest.raises(InputError, match=r"^figure 'other': calls itself 'mine'; one name is needed$"):
         FIGURES["other"]
+
+
+OF_SCORES = ("fig2", "fig3", "fig4", "fig6a", "fig6b", "fig7a", "fig7b")
+
+
+def test_figures_that_show_scores_only():
+    assert tuple(name for name in FIGURES if isinstance(FIGURES[name].numbers, OfScores)) == OF_SCORES
+
+
+@pytest.mark.parametrize("name", OF_SCORES)
+def test_a_figure_of_tables_has_the_numbers_of_the_run(made_up_run, tmp_path, name):
+    """Also if they are in two tables; only what was trained on beside the lattice is not known."""
+    numbers = FIGURES[name].numbers(made_up_run)
+    scores = pd.read_csv(made_up_run / "metrics.csv")
+    shape = named(Results(made_up_run).section(FIGURES[name].numbers.section).shape)
+    for part, rows in (("a", scores[: len(scores) // 2]), ("b", scores[len(scores) // 3 :])):
+        rows.to_csv(tmp_path / f"{part}.csv", index=False)
+    output = tmp_path / "numbers.csv"
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    write_scores(files, name, output, shape)
+    read = pd.read_csv(output, dtype=dict(numbers.dtypes))
+    compared = [column for column in numbers if column != "trained"]
+    pd.testing.assert_frame_equal(read[compared], numbers[compared].reset_index(drop=True), rtol=1e-9)
+    write_scores(files, name, tmp_path / "figure.png", shape)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+@pytest.fixture
+def scores(made_up_run):
+    """A table as it is made without a run: without protocols, of the first family of each architecture."""
+    table = pd.read_csv(made_up_run / "metrics.csv").assign(protocol="")
+    return table[table["family"] == table["architecture"]]
+
+
+def drawn_from(table, folder, name="fig4", shape=None):
+    table.to_csv(folder / "scores.csv", index=False)
+    write_scores([folder / "scores.csv"], name, folder / "numbers.csv", shape)
+    return pd.read_csv(folder / "numbers.csv", keep_default_na=False)
+
+
+@pytest.mark.parametrize("name", OF_SCORES)
+def test_scores_without_a_protocol(scores, tmp_path, name):
+    found = drawn_from(scores[scores["shape"].isin(["60x4", "8x8"])], tmp_path, name)
+    assert set(found["protocol"]) == {""}
+    assert "trained" not in found or not found["trained"].any()  # nobody has said so
+    write_scores([tmp_path / "scores.csv"], name, tmp_path / "figure.pdf")
+
+
+def test_families_under_their_own_names_each_with_its_largest_training_set(scores, tmp_path):
+    few = scores[scores["n_training"] == scores["n_training"].min()].assign(family="EQ, few data")
+    found = drawn_from(pd.concat([scores, few[few["architecture"] == "EQ"]]), tmp_path)
+    assert set(found["family"]) == {"EQ", "ST", "EQ, few data"}
+
+
+def test_the_best_instance_of_a_table_is_that_of_all_its_rows(scores, tmp_path):
+    eq = (scores["task"] == "regression") & (scores["architecture"] == "EQ")
+    scores.loc[eq, "loss"] = np.where(scores["instance"][eq] == 1, 1e-9, 1e-3)
+    [model] = drawn_from(scores, tmp_path, "fig3")["model"].unique()
+    assert model == scores[eq & (scores["instance"] == 1)].sort_values("n_training")["model"].iloc[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "change", "message"),
+    [
+        ("fig1", None, {}, "figure 'fig1': shows more than scores, so it needs a run; of tables: fig2, fig3"),
+        ("fig9", None, {}, "figure 'fig9': choose one of fig1"),
+        ("fig7a", None, {}, r"holds 8x8, 16x16.*; say with --shape on which of them the networks were trained"),
+        ("fig7a", "9x9", {}, "scores.csv: no rows with shape = 9x9; make them with 'fluxeq evaluate --output'"),
+        ("fig4", None, {"task": "detection"}, "scores.csv: no rows of task regression; make them"),
+        ("fig4", None, {"architecture": "FL"}, "no rows of an architecture other than FL; make them"),
+        ("fig3", None, {"architecture": "ST"}, "no rows of EQ without augmentation; make them"),
+        ("fig3", None, {"target": "n_worms"}, "no rows with a value of mu; make them"),
+        ("fig6a", "8x8", {"mu": np.nan}, "no rows with a value of mu; make them"),
+        ("fig4", None, {"shape": "60xx4"}, "a shape in it is none; make them"),
+        ("fig4", None, {"loss": "small"}, "scores.csv: cannot be read"),
+        (
+            "fig4",
+            None,
+            {"instance": 0},
+            "both are instance 0 of one family; evaluate one of them",
+        ),
+    ],
+)
+def test_tables_that_do_not_do(scores, tmp_path, name, shape, change, message):
+    with pytest.raises(InputError, match=message):
+        drawn_from(scores.assign(**change), tmp_path, name, shape)
+    assert not (tmp_path / "numbers.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "cannot be read"), ("a,b\n1,x\n", "no column task, family"), ("{head}\n", "no rows; make them")],
+)
+def test_files_that_are_no_tables_of_scores(scores, tmp_path, content, message):
+    path = tmp_path / "scores.csv"
+    path.write_text(content.format(head=",".join(scores.columns)))
+    with pytest.raises(InputError, match=f"scores.csv: {message}"):
+        write_scores([path], "fig4", tmp_path / "f.png")

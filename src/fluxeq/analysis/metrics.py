@@ -57,15 +57,15 @@ def score_table(
     return as_table(rows)
 
 
-def model_scores(model: Model, ensemble: Ensemble) -> tuple[Score, list[dict[str, Any]]]:
+def model_scores(model: Model, ensemble: Ensemble, family: str | None = None) -> tuple[Score, list[dict[str, Any]]]:
     """The score of a model that belongs to no run, over all configurations, and its rows of the table.
 
-    Raises InputError as ``evaluate`` does.
+    Its family is its architecture, unless given. Raises InputError as ``evaluate`` does.
     """
     task = model.task
     test = _TestSet.of(task, ensemble)
     found = checked_outputs(model, task, test.data.configurations)
-    whose = {"task": task.name, "family": model.description.architecture, "protocol": ""}
+    whose = {"task": task.name, "family": family or model.description.architecture, "protocol": ""}
     contender = _network(model.path, model, whose)
     return score(task, found, test.data.labels, test.data.chain), test.rows(contender.about, found)
 

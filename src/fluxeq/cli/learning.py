@@ -116,6 +116,7 @@ def evaluate(
     *,
     data: Many,
     output: Path | None = None,
+    family: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
     """Score models on labelled configurations: exact means over all of them.
@@ -130,7 +131,9 @@ def evaluate(
         Ensembles from chains that the models were not trained on.
     output:
         A CSV file to make, with the columns of a study's metrics.csv: a row for each model, ensemble, number of worms
-        and target.
+        and target. fluxeq figure draws such files.
+    family:
+        What these models are called in it; the name of their architecture, unless given.
     json_:
         Print JSON.
     """
@@ -148,7 +151,7 @@ def evaluate(
         ensembles, rows, table = {path: open_ensemble(path) for path in data}, [], []
         for i, (path, (file, ensemble)) in enumerate(product(models, ensembles.items())):
             advance(i, len(models) * len(data), str(path))
-            found, more = _scored(path, ensemble)
+            found, more = _scored(path, ensemble, family)
             rows.append({"model": str(path), "data": str(file), **found})
             table += more
         unfit = [row for row in rows if "error" in row]
@@ -161,7 +164,7 @@ def evaluate(
         raise InputError(f"{len(unfit)} of {len(rows)} models cannot be scored: {unfit[0]['error']}")
 
 
-def _scored(path: Path, ensemble: "Ensemble") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _scored(path: Path, ensemble: "Ensemble", family: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The score of one model and its rows of a table, or why there are none."""
     from fluxeq.analysis.metrics import model_scores
     from fluxeq.training.models import load_model
@@ -170,7 +173,7 @@ def _scored(path: Path, ensemble: "Ensemble") -> tuple[dict[str, Any], list[dict
         model = load_model(path)
         if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
             print(f"fluxeq: {path}: was trained on these chains; this is no test of it", file=sys.stderr)
-        found, rows = model_scores(model, ensemble)
+        found, rows = model_scores(model, ensemble, family)
         return asdict(found), rows
     except InputError as error:
         return {"error": str(error)}, []

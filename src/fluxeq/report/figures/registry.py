@@ -10,8 +10,8 @@ from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
 from fluxeq.registry import Registry
 from fluxeq.report.figures import canvas, search, selection
-from fluxeq.report.figures.figure import Figure
-from fluxeq.system.files import whole
+from fluxeq.report.figures.figure import Figure, OfScores
+from fluxeq.system.files import whole, write_text
 
 
 def _require_figure(name: str, found: Any) -> Figure:
@@ -47,6 +47,25 @@ def write_search(folder: Path) -> list[Path]:
 def write_searches(run: Path, name: str, folders: Sequence[Path]) -> list[Path]:
     """Write one of the figures ``OF_SEARCHES``, of some of those of a run, into its folder ``figures``."""
     return _write(FIGURES[name], OF_SEARCHES[name](folders, Results(run).study), run / "figures")
+
+
+def write_scores(files: Sequence[Path], name: str, output: Path, shape: str | None = None) -> None:
+    """Draw a figure of tables of scores without a run; ``output`` is a picture, or a csv with its numbers.
+
+    ``shape`` is the lattice that their networks were trained on. Raises InputError for a file of another kind, a figure
+    that shows more than scores, or tables without what it shows.
+    """
+    numbers = FIGURES[name].numbers
+    if not isinstance(numbers, OfScores):
+        names = (other for other in FIGURES if isinstance(FIGURES[other].numbers, OfScores))
+        raise InputError(f"figure {name!r}: shows more than scores, so it needs a run; of tables: {', '.join(names)}")
+    if output.suffix not in (".csv", ".pdf", ".png"):
+        raise InputError(f"output {str(output)!r}: a figure is a .png or a .pdf, its numbers are a .csv")
+    found = numbers.of_tables(files, shape)
+    if output.suffix == ".csv":
+        write_text(output, found.to_csv(index=False))
+    else:
+        canvas.save(FIGURES[name].draw(found), output)
 
 
 def _write(figure: Figure, numbers: pd.DataFrame, folder: Path) -> list[Path]:
