@@ -18,6 +18,9 @@ from fluxeq.system.progress import progress
 
 if TYPE_CHECKING:
     from fluxeq.data.ensembles import Ensemble
+    from fluxeq.system.progress import Advance
+    from fluxeq.training.epoch import Reached
+    from fluxeq.training.instances import Progress
 
 MOST_INSTANCES = 10**5
 
@@ -97,7 +100,7 @@ def train(
         complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
         with claimed(output / f".{architecture}.lock", f"trains {architecture}"):
             if in_step or n_workers == 1 or complete:
-                note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
+                note = _watched(advance, instances, each)
                 asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
                 paths = train_instances(found, *asked, in_step, note, there)
             else:
@@ -107,6 +110,20 @@ def train(
                 paths = train_files(files, *described, n_workers, advance)
     for path in paths:
         print(path)
+
+
+def _watched(advance: "Advance", n_instances: int, n_epochs: int) -> "Progress":
+    """What says how far some instances are, of which each has at most so many epochs."""
+    from fluxeq.runs.training import in_words
+
+    latest: dict[int, int] = {}
+
+    def note(reached: "dict[int, Reached]") -> None:
+        latest.update({instance: at.n for instance, at in reached.items()})
+        done = sum(n_epochs if i < min(reached) else latest.get(i, 0) for i in range(n_instances))
+        advance(done, n_instances * n_epochs, in_words(reached.values()))
+
+    return note
 
 
 @app.command(group=NETWORKS, sort_key=7)
@@ -332,7 +349,7 @@ def search(
             chosen_seed,
             opened,
             f"{task}-{architecture}",
-            advance,
+            lambda done, total, best: advance(done, total, f"best so far {best.value:.2e}" if best else ""),
             prune,
             there,
         )

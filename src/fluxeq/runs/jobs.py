@@ -1,7 +1,7 @@
 """What the jobs of a run do: works, whose paths are those in the run folder. Heavy modules are imported by the work."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -185,7 +185,9 @@ class Train(NetworkWork, kind="train", learns=True, costly="trained models", lar
         self.run_many([self], folder)
 
     @classmethod
-    def run_many(cls, works: Sequence[Self], folder: Path) -> None:
+    def run_many(
+        cls, works: Sequence[Self], folder: Path, progress: Callable[[Any], None] = lambda reached: None
+    ) -> None:
         """Train instances that differ in number and network only: on a GPU together, else one after another."""
         from fluxeq.nets.architecture import configured
         from fluxeq.training.device import Device
@@ -208,6 +210,7 @@ class Train(NetworkWork, kind="train", learns=True, costly="trained models", lar
                 first.seed,
                 folder / first.output,
                 together=device.together,
+                progress=progress,
                 device=device,
             )
 

@@ -32,6 +32,16 @@ class State(NamedTuple):
     since_best: jax.Array  # epochs
 
 
+class Reached(NamedTuple):
+    """How far a training is."""
+
+    n: int
+    """Epochs and Levenberg-Marquardt steps so far."""
+    training: float
+    """The loss in the last of them."""
+    validation: float
+
+
 class Training(NamedTuple):
     """A training on its way: all that is needed to go on with it, and its losses so far."""
 
@@ -44,6 +54,11 @@ class Training(NamedTuple):
     def n_epochs(self) -> int:
         """Epochs so far."""
         return len(self.losses) - self.n_levenberg_marquardt
+
+    @property
+    def reached(self) -> Reached:
+        """How far it is, after its first epoch."""
+        return Reached(len(self.losses), *self.losses[-1])
 
     def after(self, state: State, losses: Losses) -> "Training":
         """The same training one epoch, or one Levenberg-Marquardt step, later."""
