@@ -15,7 +15,7 @@ from fluxeq.errors import InputError
 from fluxeq.lattice import named
 from fluxeq.report.figures import fig1, fig5b, looks, points
 from fluxeq.report.figures.figure import Figure, OfScores
-from fluxeq.report.figures.registry import FIGURES, write_figure, write_scores, write_search, write_searches
+from fluxeq.report.figures.registry import FIGURES, write_figure, write_scores, write_searches
 from fluxeq.study.extension import as_toml
 from fluxeq.study.study import load_study
 
@@ -268,7 +268,8 @@ def test_a_search_whose_trainings_diverged_is_drawn(tables, tmp_path):
 def test_a_search_of_few_settings_has_no_importances(tmp_path):
     trials = synthetic_run.search(np.random.default_rng(1), 3)
     synthetic_run.write_search(tmp_path / "found", "regression", "EQ", trials)
-    assert [path.name for path in write_search(tmp_path / "found")] == ["search.csv", "search.pdf", "search.png"]
+    written = write_searches([tmp_path / "found"], "search", {}, tmp_path / "found")
+    assert [path.name for path in written] == ["search.csv", "search.pdf", "search.png"]
     assert set(pd.read_csv(tmp_path / "found" / "search.csv")["quantity"]) == {"setting"}
 
 
@@ -323,11 +324,14 @@ def test_two_sections_that_look_elsewhere_are_two_rows(tables, tmp_path):
 def test_some_searches_of_a_run(made_up_run):
     """As a study draws them that is not finished."""
     folders = [made_up_run / "searches" / f"{name}" for name in ("regression-FL", "regression-ST-2", "counting-EQ")]
-    write_searches(made_up_run, "selection", folders)
+    sections, place = Results(made_up_run).study.tasks, made_up_run / "figures"
+    write_searches(folders, "selection", sections, place)
     found = pd.read_csv(made_up_run / "figures" / "selection.csv")
     assert found["search"].unique().tolist() == ["regression-ST-2", "regression-FL"]
-    write_searches(made_up_run, "search", folders)
+    write_searches(folders, "search", sections, place)
     assert pd.read_csv(made_up_run / "figures" / "search.csv")["search"].nunique() == 3
+    with pytest.raises(InputError, match="figure 'fig4': shows more than searches"):
+        write_searches(folders, "fig4", sections, place)
 
 
 def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):

@@ -17,7 +17,6 @@ import pandas as pd
 from fluxeq.analysis.tables import WAY_OUT
 from fluxeq.errors import InputError
 from fluxeq.study.section import Section
-from fluxeq.study.study import Study
 from fluxeq.system.files import read_json
 from fluxeq.theory import written
 
@@ -36,15 +35,15 @@ def is_observed(section: Section) -> bool:
     return bool(section.searched) and section.search is not None and section.search.elsewhere is not None
 
 
-def settings(folders: Iterable[Path], study: Study) -> pd.DataFrame:
+def settings(folders: Iterable[Path], sections: Mapping[str, Section]) -> pd.DataFrame:
     """One row for each setting that was tried, of the searches in some folders that looked elsewhere.
 
-    In the order of the sections and architectures of the study, its searches and their settings. Raises InputError if
-    there are none, or one does not hold what such a search leaves behind.
+    In the order of the sections of a study, their architectures, searches and settings. Raises InputError if there are
+    none, or one does not hold what such a search leaves behind.
     """
     order = {
         (name, architecture): None
-        for name, section in study.tasks.items()
+        for name, section in sections.items()
         if is_observed(section)
         for architecture in section.searched
     }
@@ -54,7 +53,7 @@ def settings(folders: Iterable[Path], study: Study) -> pd.DataFrame:
         try:
             which = best["task"], best["architecture"]
             if which in found:
-                found[which].append(_one(folder, *which, study.tasks[which[0]]))
+                found[which].append(_one(folder, *which, sections[which[0]]))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{folder}: not what a search leaves behind ({error!r}); {WAY_OUT}") from None
     tables = [table for several in found.values() for table in several]

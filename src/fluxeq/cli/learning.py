@@ -312,7 +312,7 @@ def search(
     """
     with progress("loading"):
         from fluxeq.nets.architecture import ARCHITECTURES
-        from fluxeq.report.figures.registry import write_search
+        from fluxeq.report.figures.registry import write_searches
         from fluxeq.searching.results import budget, save_results
         from fluxeq.searching.search import search as find
         from fluxeq.searching.storage import open_storage
@@ -354,7 +354,7 @@ def search(
             there,
         )
     save_results(output, task, architecture, settings, allowed)
-    write_search(output)
+    write_searches([output], "search", {}, output)
     best, n_trainings = settings[0], sum(len(setting.losses) for setting in settings)
     print(f"{architecture}: tried {len(settings)} settings in {n_trainings} trainings")
     print(f"{output / 'best.json'}: mean of best losses {best.value:.3e}, {best.n_parameters} parameters")

@@ -343,9 +343,11 @@ class DrawFigure(Work, kind="figure", shown=True):
     def run(self, folder: Path) -> None:
         """Write its table and pictures."""
         from fluxeq.report.figures.registry import write_figure, write_searches
+        from fluxeq.study.study import load_study
 
         if self.searches:
-            write_searches(folder, self.name, sorted(_within(folder, self.searches)))
+            folders = sorted(_within(folder, self.searches))
+            write_searches(folders, self.name, load_study(folder / "study.toml").tasks, folder / "figures")
         else:
             write_figure(folder, self.name)
 

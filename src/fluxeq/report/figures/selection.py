@@ -5,8 +5,6 @@ nothing was chosen. A setting on the dotted diagonal has the same loss at all co
 loss that this validation set does not see.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
 from fluxeq.analysis import selection
-from fluxeq.analysis.tables import Results
-from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.figure import Figure, OfSearches
 from fluxeq.report.figures.looks import Look, looks_of_architectures
 from fluxeq.study.study import Study
 
@@ -32,16 +29,6 @@ ONE, ALL = 9, 16
 def shows(study: Study) -> bool:
     """Whether any search looks elsewhere."""
     return any(map(selection.is_observed, study.tasks.values()))
-
-
-def numbers(run: Path) -> pd.DataFrame:
-    """One row for each setting of the searches of a run that looked elsewhere."""
-    return numbers_of(sorted(path.parent for path in run.glob("searches/*/trials.json")), Results(run).study)
-
-
-def numbers_of(folders: Sequence[Path], study: Study) -> pd.DataFrame:
-    """The same for the folders of some searches. Raises InputError as ``selection.settings`` does."""
-    return selection.settings(folders, study)
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
@@ -150,7 +137,7 @@ FIGURE = Figure(
     "not see how far a setting lies above that line.",
     "",
     shows,
-    numbers,
+    OfSearches(selection.settings, selection.is_observed),
     draw,
     seen,
 )
