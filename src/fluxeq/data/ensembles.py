@@ -28,6 +28,7 @@ from fluxeq import __version__, observables
 from fluxeq.data.hdf5 import created, opened
 from fluxeq.errors import InputError
 from fluxeq.lattice import named
+from fluxeq.observables import Observable
 from fluxeq.sampling.chains import Chains
 from fluxeq.sampling.open_worms import OpenWorms
 from fluxeq.sampling.tuning import Tuning
@@ -95,21 +96,25 @@ class Ensemble:
         """The chains behind the configurations: two ensembles with one origin are not independent."""
         return f"{self.theory}, {named(self.shape)}, seed {self.seed}"
 
-    def observable(self, name: str) -> np.ndarray:
-        """An observable of every configuration, stored or computed; float64 ``(n,)``.
+    def observable(self, observable: str | Observable) -> np.ndarray:
+        """An observable of every configuration, by its name or as a function; float64 ``(n,)``.
 
         Raises InputError for an unknown name, or a function that returns anything but one finite number for each.
         """
-        if name in self.observables:
-            return self.observables[name]
-        return observables.observed(name, self.theory, self.configurations)
+        if isinstance(observable, str) and observable in self.observables:
+            return self.observables[observable]
+        return observables.observed(observable, self.theory, self.configurations)
 
-    def measure(self, *names: str) -> dict[str, Estimate]:
+    def measure(self, *names: str | Observable) -> dict[str, Estimate]:
         """Mean, error, tau_int in stored configurations and R-hat of some observables; of n and phi2 unless given.
 
-        Raises InputError as ``observable`` does, and for an ensemble without configurations.
+        Functions ``(theory, configurations) -> (n,)`` are measured under their own names. Raises InputError as
+        ``observable`` does, for two of one name, and for an ensemble without configurations.
         """
-        return {name: estimate(by_chain(self.observable(name), self.chain)) for name in names or STORED}
+        found = {observables.name_of(each): each for each in names or STORED}
+        if any(found[observables.name_of(each)] != each for each in names):
+            raise InputError(f"{', '.join(map(observables.name_of, names))}: two observables have one name")
+        return {name: estimate(by_chain(self.observable(each), self.chain)) for name, each in found.items()}
 
     def verify(self) -> None:
         """Raise InputError unless the labels are those of the configurations: n, |phi|^2 and the number of worms."""

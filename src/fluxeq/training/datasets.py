@@ -58,10 +58,11 @@ def dataset(task: Task | str, ensembles: Ensemble | Sequence[Ensemble]) -> Datas
     """The labelled configurations of ensembles of one shape, in turns, so that any first part holds all of them alike.
 
     The labels are recomputed from the configurations and compared with the stored ones. Raises InputError if the
-    shapes differ or labels are wrong.
+    shapes differ, two hold the same configurations, or labels are wrong.
     """
     the_task = TASKS[task] if isinstance(task, str) else task
     several = [ensembles] if isinstance(ensembles, Ensemble) else list(ensembles)
+    _require_different([f"ensemble {i}" for i in range(1, len(several) + 1)], several)
     shapes = {ensemble.shape for ensemble in several}
     if len(shapes) != 1:
         listed = ", ".join(map(named, sorted(shapes))) or "none"
@@ -119,8 +120,8 @@ def paired(training: Dataset, validation: Dataset, n_training: int | None = None
     return Data(training, validation)
 
 
-def _require_different(paths: Sequence[Path], ensembles: Sequence[Ensemble]) -> None:
-    for (path, one), (other_path, other) in combinations(zip(paths, ensembles, strict=True), 2):
+def _require_different(names: Sequence[str | Path], ensembles: Sequence[Ensemble]) -> None:
+    for (name, one), (other_name, other) in combinations(zip(names, ensembles, strict=True), 2):
         n = min(len(one), len(other))
         if one.origin == other.origin and np.array_equal(one.configurations[:n], other.configurations[:n]):
-            raise InputError(f"{other_path}: has the configurations of {path}; name one of them")
+            raise InputError(f"{other_name}: has the configurations of {name}; name one of them")
