@@ -236,6 +236,26 @@ def test_figure_5b_shows_the_selected_channel_first(made_up_run):
     assert sorted(numbers["divergence"].dropna()) == [-1, 1]
 
 
+def test_figure_5b_outlines_what_the_farthest_site_sees(tables, tmp_path):
+    """As far as the network is known, here that with the default layers of EQ; on both sides of a boundary."""
+    numbers = numbers_of("fig5b", tables.write(tmp_path / "run"))
+    fields = numbers.groupby("family")["receptive_field"].first()
+    assert fields["EQ, fixed"] == 2
+    rows = numbers[(numbers["family"] == "EQ, fixed") & numbers["selected"].fillna(False)].copy()
+    rows["value"] = np.where((rows["t"] == 7) & (rows["x"] == 3), -9.0, 1.0)  # below the median
+    axes = FIGURES["fig5b"].draw(pd.concat([rows, numbers[numbers["divergence"].notna()]])).axes[0]
+    patches = [patch for patch in axes.patches if patch.get_linestyle() != "solid"]
+    corners = {tuple(np.round(np.array(patch.get_xy()) + 0.5)) for patch in patches}
+    assert corners == {(3, 7), (3, -1), (-5, 7), (-5, -1)}
+    assert {round(patch.get_width()) for patch in patches} == {2}
+    assert axes.get_xlim() == axes.get_ylim() == (-0.5, 7.5)
+
+    tables.study = tables.study.replace("[tasks.detection]\n", "[tasks.detection]\nsearches = 2\n")
+    fields = numbers_of("fig5b", tables.write(tmp_path / "two")).groupby("family")["receptive_field"].first()
+    assert fields["EQ, fixed"] == 2
+    assert pd.isna(fields["EQ"])  # its instances have two winners
+
+
 def test_figure_6a_is_about_the_training_lattice(made_up_run):
     rows = Results(made_up_run).metrics
     chosen = rows[(rows["task"] == "detection") & (rows["family"] == "EQ") & (rows["shape"] == "8x8")]
