@@ -197,6 +197,10 @@ WRONG = [
     (["evaluate", "{text}", "--data", "{one}"], "not a model of fluxeq"),
     (["evaluate", "missing", "--data", "{one}"], "no such model"),
     (["evaluate", "{model}", "--data", "{wide}"], "this FL network is for 4x4 only"),
+    (["evaluate", "json:loads", "--data", "{one}"], "for a function say with --task what it predicts"),
+    (["evaluate", "json:loads", "--task", "sorting", "--data", "{one}"], "task 'sorting': choose one of regression"),
+    (["evaluate", "json:load", "--task", "regression", "--data", "{one}"], "'json:load': fails with AttributeError"),
+    (["evaluate", "no:one", "--task", "regression", "--data", "{one}"], "function 'no:one': cannot be imported"),
     (["predict", "{text}", "--data", "{one}", "--output", "p.csv"], "not a model of fluxeq"),
     (["predict", "{model}", "--data", "{wide}", "--output", "p.csv"], "this FL network is for 4x4 only"),
     (["predict", "{model}", "--data", "{one}", "--output", "{folder}"], "is a folder"),
@@ -408,6 +412,18 @@ def test_a_figure_of_scores(fluxeq, places, tmp_path):
     assert (tmp_path / "fig3.png").stat().st_size > 10000
     code, _, lines = fluxeq("figure", "first.csv", "fig7a", "--output", "fig7a.png")
     assert (code, "no rows of task counting" in lines[-1]) == (2, True)
+
+
+def test_functions_are_scored_beside_models(fluxeq, model, tmp_path):
+    """With the networks of the largest training set in a figure."""
+    (tmp_path / "mine.py").write_text("def predict(x):\n    return x[:, :2].mean(axis=(2, 3))\n")
+    given = ["--task", "regression", "--data", "{two}"]
+    code, out, _ = fluxeq("evaluate", "mine:predict", "{model}", *given, "--output", "s.csv")
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert out.startswith("mine:predict: loss ")
+    assert fluxeq("figure", "s.csv", "fig2", "--output", "fig2.csv")[0] == 0
+    found = pd.read_csv(tmp_path / "fig2.csv").set_index("family")["n_training"]
+    assert found.to_dict() == {"FL": 40, "mine:predict": 40}
 
 
 def test_learning_curves(fluxeq, model, tmp_path):

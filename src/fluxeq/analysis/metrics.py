@@ -70,6 +70,17 @@ def model_scores(model: Model, ensemble: Ensemble, family: str | None = None) ->
     return score(task, found, test.data.labels, test.data.chain), test.rows(contender.about, found)
 
 
+def function_scores(
+    name: str, task: str, ensemble: Ensemble, family: str | None = None
+) -> tuple[Score, list[dict[str, Any]]]:
+    """The same of a function; its family is its name, unless given, and its training set is empty."""
+    the_task = TASKS[task]
+    whose = {"task": the_task.name, "family": family or name, "protocol": "", "n_training": 0}
+    contender, test = _function(name, whose, the_task), _TestSet.of(the_task, ensemble)
+    found = contender.outputs(test.data.configurations)
+    return score(the_task, found, test.data.labels, test.data.chain), test.rows(contender.about, found)
+
+
 def as_table(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
     """Rows of the table with its columns in their order, couplings behind the shape."""
     couplings = [name for name in rows[0] if name not in METRICS] if rows else []
@@ -92,7 +103,13 @@ def _function(name: str, whose: dict[str, Any], task: Task) -> Contender:
     call = FUNCTIONS[name]
 
     def found(configurations: np.ndarray) -> np.ndarray:
-        values, expected = np.asarray(call(configurations), dtype=np.float32), (len(configurations), len(task.targets))
+        try:
+            values = np.asarray(call(configurations), dtype=np.float32)
+        except InputError:
+            raise
+        except Exception as error:  # whatever the code of somebody else raises
+            raise InputError(f"function {name!r}: fails with {type(error).__name__}: {error}") from error
+        expected = (len(configurations), len(task.targets))
         if values.shape != expected:
             raise InputError(f"function {name!r}: returns an array {values.shape}, not {expected}")
         return values

@@ -70,6 +70,8 @@ def of_tables(files: Sequence[Path], task: str, shape: str | None = None) -> Sco
     _require_one_model_each(rows)
     if shape:
         found.on_training_lattice(rows)
+    functions = rows["architecture"] == ""  # which stand beside the networks of the largest training set
+    rows = rows.assign(n_training=rows["n_training"].mask(functions, rows["n_training"].max()))
     largest = rows.groupby(SERIES)["n_training"].transform("max")
     return Scores(rows, rows[rows["n_training"] == largest], found.trained, source, way_out)
 

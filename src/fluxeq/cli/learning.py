@@ -134,16 +134,19 @@ def evaluate(
     data: Many,
     output: Path | None = None,
     family: str | None = None,
+    task: Annotated[str | None, Parameter(metavar="NAME")] = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
-    """Score models on labelled configurations: exact means over all of them.
+    """Score models, or functions of your own, on labelled configurations: exact means over all of them.
 
-    Example: fluxeq evaluate models/EQ-000.safetensors --data test.h5
+    Examples: fluxeq evaluate models/EQ-000.safetensors --data test.h5;
+    fluxeq evaluate mine:predict --task regression --data test.h5
 
     Parameters
     ----------
     models:
-        Model files.
+        Model files; with a task also functions, as package.module:function, of a batch of configurations in NumPy,
+        (n, 2 d, *shape), that return (n, n_targets).
     data:
         Ensembles from chains that the models were not trained on.
     output:
@@ -151,6 +154,8 @@ def evaluate(
         and target. fluxeq figure draws such files.
     family:
         What these models are called in it; the name of their architecture, unless given.
+    task:
+        What functions predict: regression, detection, counting, or package.module:NAME.
     json_:
         Print JSON.
     """
@@ -168,7 +173,7 @@ def evaluate(
         ensembles, rows, table = {path: open_ensemble(path) for path in data}, [], []
         for i, (path, (file, ensemble)) in enumerate(product(models, ensembles.items())):
             advance(i, len(models) * len(data), str(path))
-            found, more = _scored(path, ensemble, family)
+            found, more = _scored(path, ensemble, family, task)
             rows.append({"model": str(path), "data": str(file), **found})
             table += more
         unfit = [row for row in rows if "error" in row]
@@ -181,12 +186,19 @@ def evaluate(
         raise InputError(f"{len(unfit)} of {len(rows)} models cannot be scored: {unfit[0]['error']}")
 
 
-def _scored(path: Path, ensemble: "Ensemble", family: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The score of one model and its rows of a table, or why there are none."""
-    from fluxeq.analysis.metrics import model_scores
+def _scored(
+    path: Path, ensemble: "Ensemble", family: str | None, task: str | None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The score of one model, or function, and its rows of a table, or why there are none."""
+    from fluxeq.analysis.metrics import function_scores, model_scores
     from fluxeq.training.models import load_model
 
     try:
+        if ":" in path.name and not path.exists():
+            if task is None:
+                raise InputError(f"{path}: no such model; for a function say with --task what it predicts")
+            found, rows = function_scores(str(path), task, ensemble, family)
+            return asdict(found), rows
         model = load_model(path)
         if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
             print(f"fluxeq: {path}: was trained on these chains; this is no test of it", file=sys.stderr)
