@@ -9,7 +9,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-FUNCTION = re.compile(r"(<mi>(?:ln|log|exp|cosh)</mi>)(?=\s*<m(?:i|n|sub|sup)>)")
+FUNCTION = re.compile(r"(<mo>&ApplyFunction;</mo>)(?=\s*<m(?:i|n|sub|sup)>)")
 LOGGER = logging.getLogger(__name__)
 
 
