@@ -41,6 +41,7 @@ def torch_epoch(case: "Case", n_parameters: int, device: str, *, compiled: bool 
     network = nn.Sequential(*layers(case, n_targets)).to(device)
     assert sum(parameter.numel() for parameter in network.parameters()) == n_parameters
     if compiled:
+        torch.compiler.reset()  # it gives up on modules of too many kinds
         network = torch.compile(network)
     loss_of = nn.MSELoss() if case.task == "regression" else nn.BCEWithLogitsLoss()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0, amsgrad=True)
