@@ -33,13 +33,16 @@ def use_threads(n: int) -> None:
     torch.set_num_threads(n)
 
 
-def torch_epoch(case: "Case", n_parameters: int, device: str) -> Callable[[], Any]:
-    """An epoch of the loop, with its validation, for a network of so many parameters."""
+def torch_epoch(case: "Case", n_parameters: int, device: str, *, compiled: bool = False) -> Callable[[], Any]:
+    """An epoch of the loop, with its validation, for a network of so many parameters; ``torch.compile`` if asked."""
     torch.manual_seed(1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     n_targets = 2 if case.task == "regression" else 1
     network = nn.Sequential(*layers(case, n_targets)).to(device)
     assert sum(parameter.numel() for parameter in network.parameters()) == n_parameters
+    if compiled:
+        torch.compiler.reset()  # it gives up on modules of too many kinds
+        network = torch.compile(network)
     loss_of = nn.MSELoss() if case.task == "regression" else nn.BCEWithLogitsLoss()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0, amsgrad=True)
 
@@ -80,7 +83,7 @@ def layers(case: "Case", n_targets: int) -> Iterator[nn.Module]:
             yield POOLINGS[config.pooling](block.pooling, block.stride)
         channels, sites = block.channels, sites // block.stride ** len(case.shape)
     if case.architecture != "FL":
-        yield READOUTS[config.global_pooling](1)
+        yield READOUTS[config.global_pooling or "average"](1)
         sites = 1
     yield nn.Flatten()
     widths = [channels * sites, *config.dense]

@@ -1,13 +1,14 @@
 """Training: fluxeq against PyTorch loops in one run, the fraction of the machine's peaks, and what an epoch costs.
 
 ``python -m benchmarks.training`` in the root of the repository, in an environment with PyTorch (``pip install
-torch==2.13.0``, for this alone); ``--threads 1`` for what one job of a study has, with ``--processes 2`` while another
-process does the same, as in a study on two cores; ``--device cuda`` on a GPU, where ten instances train together and
-PyTorch trains them one after another; ``--only`` for one part of it. The costs are drawn in docs/training_cost.png.
+torch==2.14.1``, for this alone, and a C++ compiler for ``torch.compile``); ``--threads 1`` for what one job of a study
+has, with ``--processes 2`` while another process does the same, as in a study on two cores; ``--device cuda`` on a GPU,
+where ten instances train together and PyTorch trains them one after another; ``--only`` for one part of it. The costs
+are drawn in docs/training_cost.png.
 
 Networks are those of the searches of ``quick``, and the winners of the searches of ``laptop``. Data are random, since
-speed does not depend on them. Both are timed in turns, an epoch and its validation each; the median of the ratios
-counts.
+speed does not depend on them. PyTorch as it is, ``torch.compile`` and fluxeq are timed in turns, an epoch and its
+validation each; the median of the ratios to the faster of the first two counts.
 """
 
 import argparse
@@ -110,20 +111,21 @@ def set_threads(n: int) -> None:
 def compare(device: str, threads: int, n_processes: int) -> None:
     """An epoch with its validation, of both."""
     for case in CASES + winners():
-        theirs, ours, n_parameters = both(case, device, threads)
+        runs, n_parameters = all_ways(case, device, threads)
         with busy(n_processes - 1, case, device, threads):
-            timed_both = in_turns("pytorch", theirs, "fluxeq", ours)
+            timed_all = in_turns(runs)
         where = {"device": device, "threads": threads, "processes": n_processes, "parameters": n_parameters}
-        keep("pytorch", {**label(case), **where, **timed_both}, 7)
+        keep("pytorch", {**label(case), **where, **timed_all}, 7)
 
 
-def both(case: Case, device: str, threads: int) -> tuple[Callable[[], Any], Callable[[], Any], int]:
-    """An epoch in PyTorch and one in fluxeq, ready to run, and the number of parameters of the network."""
+def all_ways(case: Case, device: str, threads: int) -> tuple[dict[str, Callable[[], Any]], int]:
+    """An epoch in PyTorch, in compiled PyTorch and in fluxeq, ready to run, and the network's number of parameters."""
     from benchmarks.pytorch import torch_epoch, use_threads
 
     use_threads(threads)
     ours, n_parameters = fluxeq_epoch(case)
-    return torch_epoch(case, n_parameters, device), ours, n_parameters
+    eager, compiled = (torch_epoch(case, n_parameters, device, compiled=compiled) for compiled in (False, True))
+    return {"pytorch": eager, "compiled": compiled, "fluxeq": ours}, n_parameters
 
 
 @contextmanager
@@ -150,11 +152,11 @@ def compare_always(begun: Any, case: Case, device: str, threads: int) -> None:
     from fluxeq.training.device import Device
 
     Device(device).use()
-    theirs, ours, _ = both(case, device, threads)
+    runs, _ = all_ways(case, device, threads)
     begun.release()
     while True:
-        theirs()
-        ours()
+        for run in runs.values():
+            run()
 
 
 def compare_together(device: str, threads: int) -> None:
@@ -166,7 +168,7 @@ def compare_together(device: str, threads: int) -> None:
     one, n_parameters = fluxeq_epoch(case)
     theirs, ours = torch_epoch(case, n_parameters, device), together(case, INSTANCES)
     for how, run in (("one by one", repeated(one)), ("together", ours)):
-        timed_both = in_turns("pytorch", repeated(theirs), "fluxeq", run)
+        timed_both = in_turns({"pytorch": repeated(theirs), "fluxeq": run})
         where = {"device": device, "threads": threads, "instances": INSTANCES, "fluxeq": how}
         keep("together", {**label(case), **where, **timed_both}, 8)
 
@@ -183,7 +185,7 @@ def compare_parts() -> None:
         with whole_batches():
             whole, _ = fluxeq_epoch(case, validation=False)
         parts, _ = fluxeq_epoch(case, validation=False)
-        keep("parts", {**label(case), "parts": parted.problem.n_parts, **in_turns("whole", whole, "parts", parts)}, 4)
+        keep("parts", {**label(case), "parts": parted.problem.n_parts, **in_turns({"whole": whole, "parts": parts})}, 4)
 
 
 @contextmanager
@@ -314,13 +316,16 @@ def fastest(run: Callable[[], Any]) -> float:
     return min(timed(run) for _ in range(N_LOOKS))
 
 
-def in_turns(first: str, run: Callable[[], Any], second: str, other: Callable[[], Any]) -> dict[str, float]:
-    """Medians in milliseconds of two that are timed in turns; the median of their ratios, the least and the largest."""
-    pairs = [(timed(run), timed(other)) for _ in range(N_PAIRS)]
-    ratios = sorted(a / b for a, b in pairs)
-    a, b = (sorted(column)[N_PAIRS // 2] * 1e3 for column in zip(*pairs, strict=True))
+def in_turns(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Median times in milliseconds of functions that are timed in turns.
+
+    Also median, minimum and maximum of the ratio of the fastest of the others to the last one.
+    """
+    rounds = [[timed(run) for run in runs.values()] for _ in range(N_PAIRS)]
+    ratios = sorted(min(others) / last for *others, last in rounds)
+    medians = [sorted(column)[N_PAIRS // 2] * 1e3 for column in zip(*rounds, strict=True)]
     ratio = {"ratio": ratios[N_PAIRS // 2], "least": ratios[0], "most": ratios[-1]}
-    return {f"{first}_ms": a, f"{second}_ms": b, **ratio}
+    return {**{f"{name}_ms": median for name, median in zip(runs, medians, strict=True)}, **ratio}
 
 
 def label(case: Case) -> dict[str, Any]:

@@ -20,6 +20,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "docstrings", "mathml", "referenc
 exclude_patterns = ["_build", "_ext", "_ipython"]
 nitpick_ignore_regex = [("py:.*", r"(?!fluxeq).*")]  # of other packages; there is no list of their names here
 
+smartquotes = False  # keeps dashes of options and quotes of code
+
 html_theme = "furo"
 html_title = "fluxeq"
 html_static_path = ["_static"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+import yaml
 
 import fluxeq
 
@@ -48,6 +49,19 @@ def test_links_into_the_repository(name):
     """Each is there."""
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / name).read_text())
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_how_to_cite_is_complete():
+    """What version 1.2.0 of the Citation File Format requires, and the version that this is."""
+    found = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert found["cff-version"] == "1.2.0"
+    assert found["version"] == fluxeq.__version__
+    for work in (found, *found["references"]):
+        assert work["title"]
+        assert work["type"] in ("software", "article", "conference-paper")
+        for author in work["authors"]:
+            assert {"name"} == author.keys() or {"given-names", "family-names"} == author.keys()
+    assert found["message"]
 
 
 def test_the_layout_of_files_is_complete(tmp_path):

@@ -49,6 +49,40 @@ def test_names_are_shown():
         _ = fluxeq.smaple
 
 
+class Deep(fluxeq.EQ):
+    """A config of one's own, from public names alone."""
+
+    blocks: tuple[fluxeq.Block, ...] = (fluxeq.Block(channels=2, kernel=1),) * 3
+
+
+def test_what_an_architecture_from_outside_needs():
+    config: fluxeq.Architecture = Deep()
+    theory = fluxeq.Theory(eta=4.01, lam=1.0, mu=1.5)
+    training, validation = (fluxeq.sample(theory, (6, 4), 30, seed=seed) for seed in (1, 2))
+    (model,) = fluxeq.train("regression", config, training, validation, recipe=fluxeq.Recipe(epochs=1))
+    assert model.config == config
+    found = fluxeq.search(
+        "regression",
+        "EQ",
+        training,
+        validation,
+        space=fluxeq.Space(layers=(1, 1), channels=(2,), kernels=(1,), activations=("gelu",), dense_layers=(0, 0)),
+        recipe={"epochs": 1},
+        trials=1,
+        repeats=1,
+    )
+    assert isinstance(found[0], fluxeq.Setting)
+    _, correlator = fluxeq.two_point(theory, training.state, 100)
+    assert correlator.shape == (4, 6, 4)
+
+
+def test_errors_have_public_names():
+    with pytest.raises(fluxeq.StabilityError):
+        fluxeq.sample(fluxeq.Theory(eta=4.01, lam=0, mu=1.5), (4, 4), 4)
+    for error in (fluxeq.StabilityError, fluxeq.FluxOverflowError, fluxeq.DivergedError):
+        assert issubclass(error, fluxeq.InputError)
+
+
 def test_import_is_light():
     heavy = ("jax", "numba", "pandas", "matplotlib", "pyerrors", "optuna", "h5py")
     code = f"import sys, fluxeq; fluxeq.Theory(4.01, 1, 1); print([name for name in {heavy} if name in sys.modules])"

@@ -28,6 +28,7 @@ import fluxeq
 
 LOGGER = logging.getLogger(__name__)
 ASKED = re.compile(r"^% (commands|fields|claims)(?: (\S+))?$", re.MULTILINE)
+EXAMPLES = re.compile(r"^Examples?: (.*?)\n\n", re.MULTILINE | re.DOTALL)
 UNBOUNDED = 2**15
 """What is as large is the bound of a file format, not of a setting."""
 NAMES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "object": "table"}
@@ -40,7 +41,12 @@ def commands() -> str:
 
     with patch.object(sys, "argv", ["fluxeq"]):  # which cyclopts takes for the name of the program
         text = app.generate_docs(output_format="markdown", heading_level=1)
-    return "## " + "\n## ".join(sorted(text.split("\n## ")[2:]))
+    return EXAMPLES.sub(_as_code, "## " + "\n## ".join(sorted(text.split("\n## ")[2:])))
+
+
+def _as_code(found: re.Match[str]) -> str:
+    """The examples in the help of a command, one per line."""
+    return "```sh\n" + found[1].replace(";\n", "\n").replace("\n--", " --") + "\n```\n\n"
 
 
 def fields(place: str) -> str:

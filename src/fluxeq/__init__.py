@@ -4,6 +4,9 @@
     dataset, train, search, evaluate, predict           training and evaluating networks
     load_model, save_model                              model files
     Theory, FluxTheory, Task, Target, Recipe            theories, tasks, training settings
+    Architecture, EQ, ST, FL, Block, Space, Setting     network configs, search spaces and settings
+    two_point                                           two-point function of the field, from the worm
+    InputError and its subclasses                       errors with a one-line message
     exact, observables, statistics, testing             exact results, observables, errors, checks
 
 Names are imported on first use.
@@ -16,8 +19,16 @@ if TYPE_CHECKING:
     from fluxeq import exact, observables, statistics, testing
     from fluxeq.data.ensembles import Ensemble, open_ensemble, save_ensemble
     from fluxeq.data.generation import open_worms, sample
-    from fluxeq.errors import InputError
+    from fluxeq.errors import DivergedError, FluxOverflowError, GoalMissedError, InputError, StabilityError
     from fluxeq.library import evaluate, search, train
+    from fluxeq.nets.architecture import Architecture
+    from fluxeq.nets.eq import EQ
+    from fluxeq.nets.fl import FL
+    from fluxeq.nets.network import Block
+    from fluxeq.nets.st import ST
+    from fluxeq.sampling.two_point import two_point
+    from fluxeq.searching.search import Setting
+    from fluxeq.searching.space import Space
     from fluxeq.tasks.task import TASKS, Target, Task
     from fluxeq.theory import FluxTheory, Theory
     from fluxeq.training.datasets import Dataset, dataset
@@ -49,21 +60,44 @@ _HOMES = {
     "Dataset": "training.datasets",
     "Model": "training.models",
     "Score": "training.evaluation",
+    "two_point": "sampling.two_point",
+    "Architecture": "nets.architecture",
+    "EQ": "nets.eq",
+    "ST": "nets.st",
+    "FL": "nets.fl",
+    "Block": "nets.network",
+    "Space": "searching.space",
+    "Setting": "searching.search",
     "InputError": "errors",
+    "StabilityError": "errors",
+    "FluxOverflowError": "errors",
+    "DivergedError": "errors",
+    "GoalMissedError": "errors",
     "exact": "",
     "observables": "",
     "statistics": "",
     "testing": "",
 }
 __all__ = [
+    "EQ",
+    "FL",
+    "ST",
     "TASKS",
+    "Architecture",
+    "Block",
     "Dataset",
+    "DivergedError",
     "Ensemble",
+    "FluxOverflowError",
     "FluxTheory",
+    "GoalMissedError",
     "InputError",
     "Model",
     "Recipe",
     "Score",
+    "Setting",
+    "Space",
+    "StabilityError",
     "Target",
     "Task",
     "Theory",
@@ -83,6 +117,7 @@ __all__ = [
     "statistics",
     "testing",
     "train",
+    "two_point",
 ]
 
 

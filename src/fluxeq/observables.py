@@ -91,13 +91,18 @@ def hop_pairs(configurations: np.ndarray) -> np.ndarray:
     return _site_mean(l)
 
 
-def observed(name: str, theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:
-    """An observable of every configuration, by name; float64 ``(n,)``.
+def observed(observable: str | Observable, theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:
+    """An observable of every configuration, by name or as a function; float64 ``(n,)``.
 
     Raises InputError if its function fails or does not return one finite number for each.
     """
-    function = OBSERVABLES[name]
+    name, function = name_of(observable), OBSERVABLES[observable] if isinstance(observable, str) else observable
     return _in_blocks(lambda some: one_number_each(name, function, theory, some), configurations)
+
+
+def name_of(observable: str | Observable) -> str:
+    """The name of an observable; a function has its own name."""
+    return observable if isinstance(observable, str) else getattr(observable, "__name__", type(observable).__name__)
 
 
 def one_number_each(name: str, function: Observable, theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:

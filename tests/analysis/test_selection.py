@@ -47,7 +47,7 @@ def folders(tmp_path):
 
 
 def test_the_table_of_settings(folders, study):
-    table = settings(folders, study)
+    table = settings(folders, study.tasks)
     assert table["search"].unique().tolist() == ["regression-EQ", "regression-EQ-2", "regression-ST"]
     assert set(table["trained_at"]) == {"mu = 1.05"}
     assert set(table["elsewhere_at"]) == {"mu = 0.97"}
@@ -64,7 +64,7 @@ def test_the_table_of_settings(folders, study):
 
 def test_what_another_validation_set_is_worth(folders, study):
     """Ratios of 3e-3 to 1e-7 and of one setting to itself."""
-    found = gains(settings(folders, study)).set_index("architecture")
+    found = gains(settings(folders, study.tasks)).set_index("architecture")
     assert list(found.index) == ["EQ", "ST"]
     eq = found.loc["EQ"]
     assert eq["searches"] == 2
@@ -86,7 +86,7 @@ def test_several_points_of_training_are_named(folders, study):
     section = study.tasks["regression"]
     search = section.search.model_copy(update={"elsewhere": {"mu": 0.97, "lam": 0.5}})
     section = section.model_copy(update={"training": ({"mu": 1.05}, {"mu": 0.91}), "search": search})
-    table = settings(folders, study.model_copy(update={"tasks": {"regression": section}}))
+    table = settings(folders, {"regression": section})
     assert set(table["trained_at"]) == {"mu = 1.05 and 0.91, lam = 1"}
     assert set(table["elsewhere_at"]) == {"mu = 0.97, lam = 0.5"}
 
@@ -95,11 +95,11 @@ def test_searches_that_did_not_look_elsewhere_are_no_table(folders, study):
     with pytest.raises(
         InputError, match="searches: none with a second validation set is done; run 'fluxeq reproduce' first"
     ):
-        settings([folders[0]], study)
+        settings([folders[0]], study.tasks)
 
 
 @pytest.mark.parametrize("content", [[], {}, 3, [{"number": 0}], [{**FIRST[0], "observed": {"test": [1.0]}}]])
 def test_what_is_no_such_search_is_named(folders, study, content):
     (folders[1] / "trials.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"regression-EQ: not the results of a search .*; run 'fluxeq reproduce'"):
-        settings(folders, study)
+        settings(folders, study.tasks)

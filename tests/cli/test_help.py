@@ -197,6 +197,10 @@ WRONG = [
     (["evaluate", "{text}", "--data", "{one}"], "not a model of fluxeq"),
     (["evaluate", "missing", "--data", "{one}"], "no such model"),
     (["evaluate", "{model}", "--data", "{wide}"], "this FL network is for 4x4 only"),
+    (["evaluate", "json:loads", "--data", "{one}"], "no such model; a function requires --task"),
+    (["evaluate", "json:loads", "--task", "sorting", "--data", "{one}"], "task 'sorting': choose one of regression"),
+    (["evaluate", "json:load", "--task", "regression", "--data", "{one}"], "'json:load': fails with AttributeError"),
+    (["evaluate", "no:one", "--task", "regression", "--data", "{one}"], "function 'no:one': cannot be imported"),
     (["predict", "{text}", "--data", "{one}", "--output", "p.csv"], "not a model of fluxeq"),
     (["predict", "{model}", "--data", "{wide}", "--output", "p.csv"], "this FL network is for 4x4 only"),
     (["predict", "{model}", "--data", "{one}", "--output", "{folder}"], "is a folder"),
@@ -231,6 +235,17 @@ WRONG = [
     (["status", "missing"], "not a run"),
     (["report", "{folder}"], "not a run"),
     (["figure", "{folder}", "fig3"], "not a run"),
+    (["figure", "fig3"], "RUN-OR-TABLES"),
+    (["figure", "{folder}", "fig3", "--output", "f.png"], "a figure of a run is written to its folder"),
+    (["figure", "s.csv", "fig4"], "--output: missing"),
+    (
+        ["figure", "s.csv", "fig4", "--output", "f.png"],
+        "s.csv: no such file; make them with 'fluxeq evaluate --output'",
+    ),
+    (["figure", "{folder}", "s.csv", "fig4", "--output", "f.png"], "no such file"),
+    (["figure", "s.csv", "fig4", "--output", "f.txt"], "must end in .png, .pdf or .csv"),
+    (["figure", "s.csv", "fig7a", "--output", "f.png", "--shape", "8"], "no such file"),
+    (["figure", "s.csv", "fig7a", "--output", "f.png", "--shape", "8x"], "shape '8x'"),
 ]
 
 
@@ -385,6 +400,33 @@ def test_scores_as_a_table(fluxeq, model, tmp_path):
     [found] = json.loads(fluxeq("evaluate", "{model}", "--data", "{two}", "--json")[1])
     assert dict(zip(table["target"], table["loss"], strict=True)) == pytest.approx(found["per_target"])
     assert set(table["model"]) == {str(model)}
+
+
+def test_a_figure_of_scores(fluxeq, places, tmp_path):
+    """Two trainings of one architecture under names of their own, in tables of two calls."""
+    for name, seed in (("first", "1"), ("second", "2")):
+        assert fluxeq(*train(output=name, seed=seed, config="{small}"))[0] == 0
+        scored = ["evaluate", f"{name}/EQ-000.safetensors", "--data", "{wide}", "--family", name]
+        assert fluxeq(*scored, "--output", f"{name}.csv")[0] == 0
+    drawn = fluxeq("figure", "first.csv", "second.csv", "fig4", "--output", "fig4.csv")
+    assert (drawn[0], drawn[1]) == (0, "fig4.csv\n")
+    assert list(pd.read_csv(tmp_path / "fig4.csv")["family"]) == ["first", "second"]
+    assert fluxeq("figure", "first.csv", "second.csv", "fig3", "--output", "fig3.png")[0] == 0
+    assert (tmp_path / "fig3.png").stat().st_size > 10000
+    code, _, lines = fluxeq("figure", "first.csv", "fig7a", "--output", "fig7a.png")
+    assert (code, "no rows of task counting" in lines[-1]) == (2, True)
+
+
+def test_functions_are_scored_beside_models(fluxeq, model, tmp_path):
+    """With the networks of the largest training set in a figure."""
+    (tmp_path / "mine.py").write_text("def predict(x):\n    return x[:, :2].mean(axis=(2, 3))\n")
+    given = ["--task", "regression", "--data", "{two}"]
+    code, out, _ = fluxeq("evaluate", "mine:predict", "{model}", *given, "--output", "s.csv")
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert out.startswith("mine:predict: loss ")
+    assert fluxeq("figure", "s.csv", "fig2", "--output", "fig2.csv")[0] == 0
+    found = pd.read_csv(tmp_path / "fig2.csv").set_index("family")["n_training"]
+    assert found.to_dict() == {"FL": 40, "mine:predict": 40}
 
 
 def test_learning_curves(fluxeq, model, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import full_disks
 import small_ensembles
 from fluxeq.__main__ import main
+from fluxeq.system import progress
 from fluxeq.system.files import claimed, read_json
 from fluxeq.training.models import load_model
 
@@ -156,6 +157,30 @@ def test_another_training_on_the_same_output(command, tmp_path):
         assert command("train", TRAIN) == (2, [line])
         assert command("train", TRAIN, architecture="FL")[0] == 0
     assert command("train", TRAIN) == (0, [])
+
+
+@pytest.mark.parametrize("flags", [(), ("--together",)])
+def test_losses_are_shown_while_it_trains(command, tmp_path, capsys, monkeypatch, flags):
+    """Of one instance, or of all in step."""
+    monkeypatch.setattr(progress, "SHORTEST", 0.0)
+    monkeypatch.setattr(progress, "SHARE", 0.0)
+    said = []
+    monkeypatch.setattr(progress, "print", lambda text, **where: said.append(text), raising=False)
+    n = 1 if not flags else 3
+    assert command("train", TRAIN, *flags, instances=n, recipe={"epochs": 12})[0] == 0
+    whole = [line for line in said if line.startswith(f"training: {12 * n} of {12 * n}, ")]
+    remark = ", training " if n == 1 else " of 3 trainings"
+    assert whole
+    assert "validation loss " in whole[-1]
+    assert remark in whole[-1]
+    assert ", after " in whole[-1]
+
+
+def test_a_search_shows_the_best_so_far(command, monkeypatch):
+    said = []
+    monkeypatch.setattr(progress, "print", lambda text, **where: said.append(text), raising=False)
+    assert command("search", SEARCH)[0] == 0
+    assert any(line.startswith("searching: 1 of 1, best so far ") for line in said)
 
 
 def test_instances_side_by_side_that_diverge(command, tmp_path):

@@ -13,6 +13,7 @@ import fluxeq
 import full_disks
 import small_ensembles
 from damage import damages
+from fluxeq import observables
 from fluxeq.data import ensembles, hdf5
 from fluxeq.data.checkpoints import sample_to_file
 from fluxeq.data.ensembles import (
@@ -335,6 +336,23 @@ def test_measured_in_memory():
     assert found["n"].value == ensemble.n.mean()
     assert list(ensemble.measure("phi2")) == ["phi2"]
     assert repr(ensemble) == "Ensemble(eta 4.01, lam 1.0, mu 1.5, 4x4, seed 1, 40 configurations from 4 chains)"
+
+
+def twice(theory, configurations):
+    return 2 * observables.n(theory, configurations)
+
+
+def test_measured_functions():
+    """Under their own names, beside those of the registry."""
+    ensemble = small_ensembles.closed(1)
+    found = ensemble.measure("n", twice)
+    assert found["twice"].value == pytest.approx(2 * found["n"].value)
+    np.testing.assert_allclose(ensemble.observable(twice), 2 * ensemble.n)
+    assert list(ensemble.measure("n", "n", twice, twice)) == ["n", "twice"]
+    with pytest.raises(InputError, match=r"^n, n: two observables have the same name$"):
+        ensemble.measure("n", observables.n)
+    with pytest.raises(InputError, match="observable '<lambda>': must return one number each"):
+        ensemble.measure(lambda theory, configurations: configurations)
 
 
 def test_a_theory_that_is_not_here(paths):

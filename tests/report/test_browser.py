@@ -104,6 +104,16 @@ def test_every_picture_says_what_is_seen_with_numbers(page, report):
     assert page.value("[...document.images].every(image => image.naturalWidth > 0)")
 
 
+def test_names_in_pictures_have_the_room_they_need(page, report):
+    """None begins left of its picture."""
+    page.show(report, 1280)
+    beyond = (
+        "[...document.querySelectorAll('.chart .name')].map(t => t.getBBox()).filter(b => b.x < 0 || b.width > 164)"
+    )
+    assert page.value("document.querySelectorAll('.chart .name').length") > 20
+    assert page.value(f"{beyond}.length") == 0
+
+
 def test_links_lead_somewhere(page, report):
     page.show(report, 1280)
     broken = "[...document.querySelectorAll('a[href^=\"#\"]')].filter(a => !document.getElementById(a.hash.slice(1)))"

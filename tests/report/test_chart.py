@@ -30,6 +30,13 @@ def test_an_axis_with_zero_on_it_is_linear():
     assert number(bound(0.0, -1.0, 1.0, least=ABOVE_ZERO)) == "0 [-1 ... 1], required above 0"
 
 
+def test_ticks_say_different_things():
+    """Also where all numbers are the same, so that the axis is very short."""
+    found = chart([bound(1.0, 1.0, 1.0)], logarithmic=False)
+    assert [text for _, text in found.ticks] == ["1"]
+    assert [text for _, text in chart([bound(0.5, 0.25, 1.0)], logarithmic=False).ticks] == ["0.4", "0.6", "0.8", "1"]
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_cannot_be_drawn_leaves_a_gap(value):
     lost, there = bound(value, value, value, least=10), bound(20.0, 15.0, 30.0, least=10)

@@ -12,9 +12,10 @@ import pytest
 import synthetic_run
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
+from fluxeq.lattice import named
 from fluxeq.report.figures import fig1, fig5b, looks, points
-from fluxeq.report.figures.figure import Figure
-from fluxeq.report.figures.registry import FIGURES, write_figure, write_search, write_searches
+from fluxeq.report.figures.figure import Figure, OfScores
+from fluxeq.report.figures.registry import FIGURES, write_figure, write_scores, write_searches
 from fluxeq.study.extension import as_toml
 from fluxeq.study.study import load_study
 
@@ -235,6 +236,26 @@ def test_figure_5b_shows_the_selected_channel_first(made_up_run):
     assert sorted(numbers["divergence"].dropna()) == [-1, 1]
 
 
+def test_figure_5b_outlines_what_the_farthest_site_sees(tables, tmp_path):
+    """As far as the network is known, here that with the default layers of EQ; on both sides of a boundary."""
+    numbers = numbers_of("fig5b", tables.write(tmp_path / "run"))
+    fields = numbers.groupby("family")["receptive_field"].first()
+    assert fields["EQ, fixed"] == 2
+    rows = numbers[(numbers["family"] == "EQ, fixed") & numbers["selected"].fillna(False)].copy()
+    rows["value"] = np.where((rows["t"] == 7) & (rows["x"] == 3), -9.0, 1.0)  # below the median
+    axes = FIGURES["fig5b"].draw(pd.concat([rows, numbers[numbers["divergence"].notna()]])).axes[0]
+    patches = [patch for patch in axes.patches if patch.get_linestyle() != "solid"]
+    corners = {tuple(np.round(np.array(patch.get_xy()) + 0.5)) for patch in patches}
+    assert corners == {(3, 7), (3, -1), (-5, 7), (-5, -1)}
+    assert {round(patch.get_width()) for patch in patches} == {2}
+    assert axes.get_xlim() == axes.get_ylim() == (-0.5, 7.5)
+
+    tables.study = tables.study.replace("[tasks.detection]\n", "[tasks.detection]\nsearches = 2\n")
+    fields = numbers_of("fig5b", tables.write(tmp_path / "two")).groupby("family")["receptive_field"].first()
+    assert fields["EQ, fixed"] == 2
+    assert pd.isna(fields["EQ"])  # its instances have two winners
+
+
 def test_figure_6a_is_about_the_training_lattice(made_up_run):
     rows = Results(made_up_run).metrics
     chosen = rows[(rows["task"] == "detection") & (rows["family"] == "EQ") & (rows["shape"] == "8x8")]
@@ -267,7 +288,8 @@ def test_a_search_whose_trainings_diverged_is_drawn(tables, tmp_path):
 def test_a_search_of_few_settings_has_no_importances(tmp_path):
     trials = synthetic_run.search(np.random.default_rng(1), 3)
     synthetic_run.write_search(tmp_path / "found", "regression", "EQ", trials)
-    assert [path.name for path in write_search(tmp_path / "found")] == ["search.csv", "search.pdf", "search.png"]
+    written = write_searches([tmp_path / "found"], "search", {}, tmp_path / "found")
+    assert [path.name for path in written] == ["search.csv", "search.pdf", "search.png"]
     assert set(pd.read_csv(tmp_path / "found" / "search.csv")["quantity"]) == {"setting"}
 
 
@@ -322,11 +344,14 @@ def test_two_sections_that_look_elsewhere_are_two_rows(tables, tmp_path):
 def test_some_searches_of_a_run(made_up_run):
     """As a study draws them that is not finished."""
     folders = [made_up_run / "searches" / f"{name}" for name in ("regression-FL", "regression-ST-2", "counting-EQ")]
-    write_searches(made_up_run, "selection", folders)
+    sections, place = Results(made_up_run).study.tasks, made_up_run / "figures"
+    write_searches(folders, "selection", sections, place)
     found = pd.read_csv(made_up_run / "figures" / "selection.csv")
     assert found["search"].unique().tolist() == ["regression-ST-2", "regression-FL"]
-    write_searches(made_up_run, "search", folders)
+    write_searches(folders, "search", sections, place)
     assert pd.read_csv(made_up_run / "figures" / "search.csv")["search"].nunique() == 3
+    with pytest.raises(InputError, match="figure 'fig4': shows more than searches"):
+        write_searches(folders, "fig4", sections, place)
 
 
 def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
@@ -513,3 +538,101 @@ def test_an_entry_point_has_the_name_of_its_figure(monkeypatch):
     monkeypatch.setitem(FIGURES._points, "other", EntryPoint("other", f"{__name__}:MINE", "fluxeq.figures"))
     with pytest.raises(InputError, match=r"^figure 'other': its name is 'mine'; the names must agree$"):
         FIGURES["other"]
+
+
+OF_SCORES = ("fig2", "fig3", "fig4", "fig6a", "fig6b", "fig7a", "fig7b")
+
+
+def test_figures_that_show_scores_only():
+    assert tuple(name for name in FIGURES if isinstance(FIGURES[name].numbers, OfScores)) == OF_SCORES
+
+
+@pytest.mark.parametrize("name", OF_SCORES)
+def test_a_figure_of_tables_has_the_numbers_of_the_run(made_up_run, tmp_path, name):
+    """Also if they are in two tables; only what was trained on beside the lattice is not known."""
+    numbers = FIGURES[name].numbers(made_up_run)
+    scores = pd.read_csv(made_up_run / "metrics.csv")
+    shape = named(Results(made_up_run).section(FIGURES[name].numbers.section).shape)
+    for part, rows in (("a", scores[: len(scores) // 2]), ("b", scores[len(scores) // 3 :])):
+        rows.to_csv(tmp_path / f"{part}.csv", index=False)
+    output = tmp_path / "numbers.csv"
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    write_scores(files, name, output, shape)
+    read = pd.read_csv(output, dtype=dict(numbers.dtypes))
+    compared = [column for column in numbers if column != "trained"]
+    pd.testing.assert_frame_equal(read[compared], numbers[compared].reset_index(drop=True), rtol=1e-9)
+    write_scores(files, name, tmp_path / "figure.png", shape)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+@pytest.fixture
+def scores(made_up_run):
+    """A table as it is made without a run: without protocols, of the first family of each architecture."""
+    table = pd.read_csv(made_up_run / "metrics.csv").assign(protocol="")
+    return table[table["family"] == table["architecture"]]
+
+
+def drawn_from(table, folder, name="fig4", shape=None):
+    table.to_csv(folder / "scores.csv", index=False)
+    write_scores([folder / "scores.csv"], name, folder / "numbers.csv", shape)
+    return pd.read_csv(folder / "numbers.csv", keep_default_na=False)
+
+
+@pytest.mark.parametrize("name", OF_SCORES)
+def test_scores_without_a_protocol(scores, tmp_path, name):
+    found = drawn_from(scores[scores["shape"].isin(["60x4", "8x8"])], tmp_path, name)
+    assert set(found["protocol"]) == {""}
+    assert "trained" not in found or not found["trained"].any()  # nobody has said so
+    write_scores([tmp_path / "scores.csv"], name, tmp_path / "figure.pdf")
+
+
+def test_families_under_their_own_names_each_with_its_largest_training_set(scores, tmp_path):
+    few = scores[scores["n_training"] == scores["n_training"].min()].assign(family="EQ, few data")
+    found = drawn_from(pd.concat([scores, few[few["architecture"] == "EQ"]]), tmp_path)
+    assert set(found["family"]) == {"EQ", "ST", "EQ, few data"}
+
+
+def test_the_best_instance_of_a_table_is_that_of_all_its_rows(scores, tmp_path):
+    eq = (scores["task"] == "regression") & (scores["architecture"] == "EQ")
+    scores.loc[eq, "loss"] = np.where(scores["instance"][eq] == 1, 1e-9, 1e-3)
+    [model] = drawn_from(scores, tmp_path, "fig3")["model"].unique()
+    assert model == scores[eq & (scores["instance"] == 1)].sort_values("n_training")["model"].iloc[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "change", "message"),
+    [
+        ("fig1", None, {}, "figure 'fig1': needs a run, not only scores; from tables: fig2, fig3"),
+        ("fig9", None, {}, "figure 'fig9': choose one of fig1"),
+        ("fig7a", None, {}, r"has lattices 8x8, 16x16.*; select the training lattice with --shape"),
+        ("fig7a", "9x9", {}, "scores.csv: no rows with shape = 9x9; make them with 'fluxeq evaluate --output'"),
+        ("fig4", None, {"task": "detection"}, "scores.csv: no rows of task regression; make them"),
+        ("fig4", None, {"architecture": "FL"}, "no rows of an architecture other than FL; make them"),
+        ("fig3", None, {"architecture": "ST"}, "no rows of EQ without augmentation; make them"),
+        ("fig3", None, {"target": "n_worms"}, "no rows with a value of mu; make them"),
+        ("fig6a", "8x8", {"mu": np.nan}, "no rows with a value of mu; make them"),
+        ("fig4", None, {"shape": "60xx4"}, "invalid shape; make them"),
+        ("fig4", None, {"loss": "small"}, "scores.csv: cannot be read"),
+        (
+            "fig4",
+            None,
+            {"instance": 0},
+            "both are instance 0 of the same family; evaluate one of them",
+        ),
+    ],
+)
+def test_tables_that_do_not_do(scores, tmp_path, name, shape, change, message):
+    with pytest.raises(InputError, match=message):
+        drawn_from(scores.assign(**change), tmp_path, name, shape)
+    assert not (tmp_path / "numbers.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "cannot be read"), ("a,b\n1,x\n", "no column task, family"), ("{head}\n", "no rows; make them")],
+)
+def test_files_that_are_no_tables_of_scores(scores, tmp_path, content, message):
+    path = tmp_path / "scores.csv"
+    path.write_text(content.format(head=",".join(scores.columns)))
+    with pytest.raises(InputError, match=f"scores.csv: {message}"):
+        write_scores([path], "fig4", tmp_path / "f.png")

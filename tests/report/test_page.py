@@ -39,20 +39,20 @@ def test_all_figures_and_claims_are_there(run):
         assert f'<figure id="{figure.name}">' in text
     assert text.count('<span class="verdict yes">holds</span>') == 25
     assert text.count('<span class="verdict unknown">not run</span>') == 1
-    assert re.search(r"by this run's own numbers\.\s+Same layers: 12 holds, 1 not run. Searched: 13 holds.", text)
+    assert re.search(r"on the numbers of this run\.\s+Same layers: 12 holds, 1 not run. Searched: 13 holds.", text)
     assert "Phys. Rev. D 104, 074504" in text
     assert '<th scope="row">machine</th><td>processors 2</td>' in text
     assert '<th scope="row">train</th><td>30.0</td><td></td><td><span class="bar" style="width: 75%">' in text
     assert "[tasks.regression]" in text
     assert "Unfinished" not in text
-    assert "Not drawn here" not in text
+    assert "Missing figures" not in text
 
 
 def test_a_claim_shows_its_number_its_interval_and_what_is_wanted(run):
     """The number that is nearest to its threshold is the large one."""
     text = write_report(run).read_text()
     row = text[text.index('<tr id="R1">') : text.index('<tr id="R2">')]
-    numbers = re.findall(r'<span class="number">([^<]+)</span> (\[.+?\]) (.+), wanted at least 10', row)
+    numbers = re.findall(r'<span class="number">([^<]+)</span> (\[.+?\]) (.+), required at least 10', row)
     expected = []
     for protocol in PROTOCOLS:
         bounds = numbers_of(CLAIMS["R1"], Results(run).of(protocol))
@@ -74,7 +74,7 @@ def test_figures_that_are_missing_are_named(run):
     text = write_report(run, "Jobs done: train 1 of 2.").read_text()
     assert "<strong>Unfinished.</strong> Jobs done: train 1 of 2." in text
     assert text.count("<img") == len(FIGURES) - 1
-    assert "Not drawn here: fig3;" in text
+    assert "Missing figures: fig3;" in text
 
 
 def test_a_run_without_scores_has_claims_without_numbers(run):

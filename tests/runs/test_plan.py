@@ -3,9 +3,11 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 
 import pytest
 
+from fluxeq.report.figures.figure import Figure, OfSearches
 from fluxeq.report.figures.registry import FIGURES
 from fluxeq.runs.jobs import DrawFigure, Evaluate, Search, Train
 from fluxeq.runs.plan import part, plan
@@ -257,6 +259,20 @@ def test_the_figure_of_a_search_that_looks_elsewhere_needs_that_search_alone(qui
     fixed = {name: {"networks": [FIXED]} for name in ("EQ", "ST", "FL")}
     names = {job.name for job in plan(changed(elsewhere(), "regression", families=fixed))}
     assert not any("elsewhere" in name or "selection" in name for name in names)
+
+
+OWN = Figure("own", "", "", lambda study: True, OfSearches(lambda folders, sections: None, lambda section: False), len)
+OF_COUNTING = replace(OWN, numbers=replace(OWN.numbers, shows=lambda section: section.task == "counting"))
+
+
+def test_a_figure_of_searches_from_outside_needs_those_that_it_shows(quick, monkeypatch):
+    found = {}
+    for name, figure in (("OWN", OWN), ("OF_COUNTING", OF_COUNTING)):
+        monkeypatch.setitem(FIGURES._points, "own", EntryPoint("own", f"{__name__}:{name}", "fluxeq.figures"))
+        monkeypatch.setitem(FIGURES._found, "own", figure)
+        found[name] = next(job for job in plan(quick) if job.name == "figures/own")
+    assert found["OF_COUNTING"].needs == tuple(f"search/counting-{name}" for name in ("EQ", "ST", "FL"))
+    assert "metrics" in found["OWN"].needs
 
 
 def test_the_instances_share_the_winners_of_several_searches(quick):

@@ -582,4 +582,4 @@ def test_the_report_is_written_again(copied):
     (copied / "report.html").unlink()
     assert write_report(copied).read_text() == before
     (copied / "figures" / "fig3.png").unlink()
-    assert "Not drawn here: fig3;" in write_report(copied).read_text()
+    assert "Missing figures: fig3;" in write_report(copied).read_text()

@@ -1,12 +1,16 @@
 """Instances in processes side by side: as one process trains them, and stopped with nothing left behind."""
 
+import re
+
 import pytest
 
 import small_ensembles
 from fluxeq.errors import DivergedError, InputError
+from fluxeq.runs import training as module
 from fluxeq.runs.jobs import Examples
 from fluxeq.runs.training import train_files
 from fluxeq.study.family import FixedNetwork
+from fluxeq.training.epoch import Reached
 from fluxeq.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
@@ -31,8 +35,7 @@ def test_whichever_process_trains_them(examples, tmp_path):
     seen = []
     paths = train(examples, tmp_path / "two", 2, seen)
     assert [path.name for path in paths] == ["EQ-000.safetensors", "EQ-001.safetensors", "EQ-002.safetensors"]
-    assert [told[:2] for told in seen] == [(1, 3), (2, 3), (3, 3)]
-    assert {told[2] for told in seen} == {"EQ-000", "EQ-001", "EQ-002"}
+    assert {told[:2] for told in seen} - {(0, 3)} == {(1, 3), (2, 3), (3, 3)}
     alone = train(examples, tmp_path / "one", 1)
     assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in alone]
     assert {path.suffix for path in (tmp_path / "two").iterdir()} == {".csv", ".safetensors"}
@@ -51,4 +54,24 @@ def test_others_are_trained_before_it_is_said_that_one_diverged(examples, tmp_pa
     seen = []
     with pytest.raises(DivergedError, match=r"EQ-00[012]: .* \(and 2 other instances\)"):
         train(examples, tmp_path, 2, seen, epochs=2, learning_rate=1e30)
-    assert len(seen) == 3
+    assert seen[-1] == (3, 3, "")
+
+
+def test_losses_are_told_while_they_are_trained(examples, tmp_path, monkeypatch):
+    """By the processes, now and then; nothing is left of it, also not of what killed ones told."""
+    monkeypatch.setattr(module, "TOLD", 0.1)
+    (tmp_path / ".EQ-007.running").touch()
+    seen = []
+    train(examples, tmp_path, 2, seen, epochs=5000, patience=5000, learning_rate=1e-3, levenberg_marquardt=0)
+    told = {remark for _, _, remark in seen if remark}
+    assert any(
+        re.fullmatch(r"validation loss \S+, training \S+|validation loss .* of 2 trainings", said) for said in told
+    )
+    assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".safetensors"}
+
+
+def test_losses_in_words():
+    one, other = Reached(3, 0.25, 0.5), Reached(2, 0.125, 0.75)
+    assert module.in_words([one]) == "validation loss 5.0e-01, training 2.5e-01"
+    assert module.in_words([other, one]) == "validation loss 5.0e-01 to 7.5e-01 of 2 trainings"
+    assert module.in_words([]) == ""

@@ -46,9 +46,12 @@ class Trainings:
         return Setting(fields, value, (value,) * problem.repeats, 10, recipe=chosen)
 
 
-def run(monkeypatch, storage, trainings, n_trials, space=WIDE, architecture="ST", seed=1, repeats=2, **recipe):
+def run(
+    monkeypatch, storage, trainings, n_trials, space=WIDE, architecture="ST", seed=1, repeats=2, told=None, **recipe
+):
     monkeypatch.setattr(module, "_train", trainings)
-    return search(NO_DATA, architecture, space, Recipe(**recipe), n_trials, repeats, seed, storage, "s")
+    note = {"progress": lambda *said: told.append(said)} if told is not None else {}
+    return search(NO_DATA, architecture, space, Recipe(**recipe), n_trials, repeats, seed, storage, "s", **note)
 
 
 def in_memory():
@@ -67,6 +70,17 @@ def test_the_budget_counts_different_settings(monkeypatch):
     assert len(trainings.asked) == 4
     assert n_stored(storage) > 4  # some were proposed twice: this seed is a test of the duplicates
     assert [setting.value for setting in found] == sorted(setting.value for setting in found)
+
+
+def test_settings_done_and_the_best_so_far_are_told(monkeypatch):
+    told = []
+    best, *_ = found = run(monkeypatch, in_memory(), Trainings(), 4, FOUR, "EQ", told=told)
+    in_order = sorted(found, key=lambda setting: setting.number)
+    for done, total, so_far in told:
+        assert total == 4
+        assert so_far == min(in_order[:done], key=lambda setting: setting.value, default=None)
+    assert {done for done, *_ in told} == {0, 1, 2, 3, 4}
+    assert told[-1] == (4, 4, best)
 
 
 def test_duplicates_reuse_the_value(monkeypatch):

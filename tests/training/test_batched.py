@@ -98,16 +98,17 @@ def test_all_architectures_and_levenberg_marquardt_after_it(task, architecture, 
 
 
 def test_what_is_seen_on_the_way(noisy):
-    """The epochs of each, and trainings from which one can go on alone."""
+    """How far each is, and trainings from which one can go on alone."""
     seen, points = [], []
 
-    def watch(n_epochs, trainings):
-        seen.append(n_epochs)
+    def watch(reached, trainings):
+        seen.append(reached)
         points.append(trainings())
 
     ended = dict(noisy.epochs({seed: noisy.begin(seed) for seed in (1, 2)}, watch))
-    assert seen[0] == {seed: min(10, ended[seed].n_epochs) for seed in (1, 2)}
-    assert {seed: training.n_epochs for seed, training in points[0].items()} == seen[0]
+    assert {seed: at.n for seed, at in seen[0].items()} == {seed: min(10, ended[seed].n_epochs) for seed in (1, 2)}
+    assert {seed: training.reached for seed, training in points[0].items()} == seen[0]
+    assert seen[0][1][1:] == ended[1].losses[seen[0][1].n - 1]
     assert agree(noisy, by_itself(noisy, 1, points[0][1]), ended[1])
 
 

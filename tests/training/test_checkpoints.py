@@ -62,8 +62,8 @@ def require_the_same_wherever_it_is_stopped(trainer, folder):
     for k in range(1, 10):
         checkpoint = Checkpoint(folder / f"{k}.checkpoint", {1: "one"})
 
-        def watch(n_epochs, trainings, k=k, checkpoint=checkpoint):
-            if n_epochs[1] == k:
+        def watch(reached, trainings, k=k, checkpoint=checkpoint):
+            if reached[1].n == k:
                 checkpoint.write(trainings())
                 raise StoppedError
 
@@ -277,8 +277,8 @@ def test_trainings_that_went_together_go_on_alone(noisy, tmp_path, monkeypatch):
 def test_changed_settings_do_not_go_on_from_there(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.0)
 
-    def stop(instance, epoch):
-        if epoch > 3:
+    def stop(reached):
+        if reached[0].n > 3:
             raise StoppedError
 
     config, data = configured("EQ", SETTINGS, small_ensembles.SHAPE), small_ensembles.data("regression")

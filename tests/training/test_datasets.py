@@ -7,7 +7,7 @@ import pytest
 
 import small_ensembles
 from fluxeq.errors import InputError
-from fluxeq.training.datasets import load_data
+from fluxeq.training.datasets import dataset, load_data
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
@@ -46,6 +46,15 @@ def test_examples_of_both_purposes(paths):
 def test_the_same_chains_for_both_are_refused(paths, task, training, validation):
     with pytest.raises(InputError, match=r"validation and training share chains \(.*seed 1\).*another seed"):
         load_data(task, [paths[name] for name in training], [paths[name] for name in validation])
+
+
+@pytest.mark.parametrize("others", [[1], [2, 1]])
+def test_the_same_configurations_twice_are_refused(others):
+    several = [small_ensembles.closed(seed) for seed in (1, *others)]
+    message = f"^ensemble {len(several)}: has the same configurations as ensemble 1; leave one of them out$"
+    with pytest.raises(InputError, match=message):
+        dataset("regression", several)
+    assert len(dataset("detection", [small_ensembles.opened(1), small_ensembles.closed(1)])) == 80
 
 
 def test_one_ensemble_may_serve_twice_on_one_side(paths):

@@ -57,17 +57,28 @@ def score_table(
     return as_table(rows)
 
 
-def model_scores(model: Model, ensemble: Ensemble) -> tuple[Score, list[dict[str, Any]]]:
+def model_scores(model: Model, ensemble: Ensemble, family: str | None = None) -> tuple[Score, list[dict[str, Any]]]:
     """The score of a model outside a run, over all configurations, and its rows of the table.
 
-    Raises InputError like ``evaluate``.
+    Its family is its architecture, unless given. Raises InputError like ``evaluate``.
     """
     task = model.task
     test = _TestSet.of(task, ensemble)
     found = checked_outputs(model, task, test.data.configurations)
-    whose = {"task": task.name, "family": model.description.architecture, "protocol": ""}
+    whose = {"task": task.name, "family": family or model.description.architecture, "protocol": ""}
     contender = _network(model.path, model, whose)
     return score(task, found, test.data.labels, test.data.chain), test.rows(contender.about, found)
+
+
+def function_scores(
+    name: str, task: str, ensemble: Ensemble, family: str | None = None
+) -> tuple[Score, list[dict[str, Any]]]:
+    """The same for a function. Its family is its name, unless given; its training set has size 0."""
+    the_task = TASKS[task]
+    whose = {"task": the_task.name, "family": family or name, "protocol": "", "n_training": 0}
+    contender, test = _function(name, whose, the_task), _TestSet.of(the_task, ensemble)
+    found = contender.outputs(test.data.configurations)
+    return score(the_task, found, test.data.labels, test.data.chain), test.rows(contender.about, found)
 
 
 def as_table(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
@@ -92,7 +103,13 @@ def _function(name: str, whose: dict[str, Any], task: Task) -> Contender:
     call = FUNCTIONS[name]
 
     def found(configurations: np.ndarray) -> np.ndarray:
-        values, expected = np.asarray(call(configurations), dtype=np.float32), (len(configurations), len(task.targets))
+        try:
+            values = np.asarray(call(configurations), dtype=np.float32)
+        except InputError:
+            raise
+        except Exception as error:  # external code can raise anything
+            raise InputError(f"function {name!r}: fails with {type(error).__name__}: {error}") from error
+        expected = (len(configurations), len(task.targets))
         if values.shape != expected:
             raise InputError(f"function {name!r}: returns an array {values.shape}, not {expected}")
         return values

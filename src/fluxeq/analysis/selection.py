@@ -17,7 +17,6 @@ import pandas as pd
 from fluxeq.analysis.tables import WAY_OUT
 from fluxeq.errors import InputError
 from fluxeq.study.section import Section
-from fluxeq.study.study import Study
 from fluxeq.system.files import read_json
 from fluxeq.theory import written
 
@@ -36,7 +35,7 @@ def is_observed(section: Section) -> bool:
     return bool(section.searched) and section.search is not None and section.search.elsewhere is not None
 
 
-def settings(folders: Iterable[Path], study: Study) -> pd.DataFrame:
+def settings(folders: Iterable[Path], sections: Mapping[str, Section]) -> pd.DataFrame:
     """One row per setting of the searches in these folders that have a second validation set.
 
     Rows are ordered by section, architecture, search and setting. Raises InputError if there are none, or a folder does
@@ -44,7 +43,7 @@ def settings(folders: Iterable[Path], study: Study) -> pd.DataFrame:
     """
     order = {
         (name, architecture): None
-        for name, section in study.tasks.items()
+        for name, section in sections.items()
         if is_observed(section)
         for architecture in section.searched
     }
@@ -54,7 +53,7 @@ def settings(folders: Iterable[Path], study: Study) -> pd.DataFrame:
         try:
             which = best["task"], best["architecture"]
             if which in found:
-                found[which].append(_one(folder, *which, study.tasks[which[0]]))
+                found[which].append(_one(folder, *which, sections[which[0]]))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{folder}: not the results of a search ({error!r}); {WAY_OUT}") from None
     tables = [table for several in found.values() for table in several]

@@ -13,9 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from fluxeq.analysis.architectures import is_bound
-from fluxeq.analysis.tables import WAY_OUT, n_sites, select
-from fluxeq.errors import InputError
+from fluxeq.analysis.tables import n_sites, select
 
 RESAMPLED = 2000
 """Number of bootstrap samples."""
@@ -92,15 +90,6 @@ def spread(rows: pd.DataFrame, value: str, by: str) -> pd.DataFrame:
     found = found.reset_index()
     found.insert(0, "quantity", value)
     return found.sort_values(by, kind="stable", key=sizes if by == "shape" else None, ignore_index=True)
-
-
-def any_size(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of families that work on any lattice. Raises InputError if there are none."""
-    bound = [name for name in rows["architecture"].unique() if is_bound(name)]
-    found = rows[~rows["architecture"].isin(bound)]
-    if found.empty:
-        raise InputError(f"metrics.csv: no rows of an architecture other than {', '.join(bound)}; {WAY_OUT}")
-    return found
 
 
 def best_instance(rows: pd.DataFrame, trained_at: dict[str, Any]) -> pd.DataFrame:

@@ -92,11 +92,7 @@ class Results:
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """The scores of every model on every test set."""
-        path = scores_of(self.run)
-        table = _read(path, METRICS, further="float64")
-        if not table["shape"].str.fullmatch(r"\d+(x\d+)*").all():
-            raise InputError(f"{path}: invalid shape; {WAY_OUT}")
-        return table.assign(loss=table["loss"].fillna(np.inf))
+        return read_scores(scores_of(self.run))
 
     def measurement(self, name: str, task: str | None = None) -> pd.DataFrame:
         """Measurements on trained networks, by a name in ``MEASUREMENTS``, of one section or all."""
@@ -144,6 +140,14 @@ def scores_of(run: Path) -> Path:
     return archived if archived.exists() and not path.exists() else path
 
 
+def read_scores(path: Path, way_out: str = WAY_OUT) -> pd.DataFrame:
+    """Read a table of scores. Raises InputError, with the way out, if it is invalid or empty."""
+    table = _read(path, METRICS, further="float64", way_out=way_out)
+    if not table["shape"].str.fullmatch(r"\d+(x\d+)*").all():
+        raise InputError(f"{path}: invalid shape; {way_out}")
+    return table.assign(loss=table["loss"].fillna(np.inf))
+
+
 def select(table: pd.DataFrame, name: str = "metrics.csv", **conditions: Any) -> pd.DataFrame:
     """The rows in which every named column has the given value. Raises InputError if there are none."""
     rows = table
@@ -165,22 +169,22 @@ def n_sites(shape: str) -> int:
     return int(np.prod([int(extent) for extent in shape.split("x")]))
 
 
-def _read(path: Path, columns: Mapping[str, str], further: str | None = None) -> pd.DataFrame:
+def _read(path: Path, columns: Mapping[str, str], further: str | None = None, way_out: str = WAY_OUT) -> pd.DataFrame:
     """Read a CSV file with at least these columns; others are allowed if their type ``further`` is given.
 
     Only an empty cell or nan is a missing value (NA could be an architecture); a text is never missing.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; {WAY_OUT}")
+        raise InputError(f"{path}: no such file; {way_out}")
     try:
         table = pd.read_csv(path, dtype=dict(columns), keep_default_na=False, na_values=["", "nan"])
+        missing = [name for name in columns if name not in table]
         others = [name for name in table if name not in columns] if further else []
-        table = table.astype(dict.fromkeys(others, further))
+        table = table if missing else table.astype(dict.fromkeys(others, further))
     except (ValueError, OverflowError, EOFError, BadGzipFile, zlib.error) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: cannot be read ({reason}); {WAY_OUT}") from None
-    missing = [name for name in columns if name not in table]
+        raise InputError(f"{path}: cannot be read ({reason}); {way_out}") from None
     if missing or table.empty:
         lacks = f"no column {', '.join(missing)}" if missing else "no rows"
-        raise InputError(f"{path}: {lacks}; {WAY_OUT}")
+        raise InputError(f"{path}: {lacks}; {way_out}")
     return table[[*columns, *others]].fillna({name: "" for name, kind in columns.items() if kind == "str"})

@@ -18,6 +18,9 @@ from fluxeq.system.progress import progress
 
 if TYPE_CHECKING:
     from fluxeq.data.ensembles import Ensemble
+    from fluxeq.system.progress import Advance
+    from fluxeq.training.epoch import Reached
+    from fluxeq.training.instances import Progress
 
 MOST_INSTANCES = 10**5
 
@@ -97,7 +100,7 @@ def train(
         complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
         with claimed(output / f".{architecture}.lock", f"trains {architecture}"):
             if in_step or n_workers == 1 or complete:
-                note = lambda instance, epoch: advance(instance * each + epoch, instances * each)  # noqa: E731
+                note = _watched(advance, instances, each)
                 asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
                 paths = train_instances(found, *asked, in_step, note, there)
             else:
@@ -109,6 +112,20 @@ def train(
         print(path)
 
 
+def _watched(advance: "Advance", n_instances: int, n_epochs: int) -> "Progress":
+    """A callback that shows the progress of instances with at most ``n_epochs`` epochs each."""
+    from fluxeq.runs.training import in_words
+
+    latest: dict[int, int] = {}
+
+    def note(reached: "dict[int, Reached]") -> None:
+        latest.update({instance: at.n for instance, at in reached.items()})
+        done = sum(n_epochs if i < min(reached) else latest.get(i, 0) for i in range(n_instances))
+        advance(done, n_instances * n_epochs, in_words(reached.values()))
+
+    return note
+
+
 @app.command(group=NETWORKS, sort_key=7)
 def evaluate(
     models: Annotated[list[Path], Parameter(name="MODEL")],
@@ -116,21 +133,29 @@ def evaluate(
     *,
     data: Many,
     output: Path | None = None,
+    family: str | None = None,
+    task: Annotated[str | None, Parameter(metavar="NAME")] = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
-    """Evaluate models on labelled configurations: loss, accuracy and bias, averaged over all of them.
+    """Evaluate models or functions on labelled configurations: loss, accuracy and bias, averaged over all of them.
 
-    Example: fluxeq evaluate models/EQ-000.safetensors --data test.h5
+    Examples: fluxeq evaluate models/EQ-000.safetensors --data test.h5;
+    fluxeq evaluate mine:predict --task regression --data test.h5
 
     Parameters
     ----------
     models:
-        Model files.
+        Model files; with --task also functions, as package.module:function, of NumPy batches of configurations
+        (n, 2 d, *shape) to (n, n_targets).
     data:
         Ensembles from chains on which the models were not trained.
     output:
         CSV file to write, with the columns of a study's metrics.csv: one row per model, ensemble, number of worms and
-        target.
+        target. Input of fluxeq figure.
+    family:
+        Family name in the table; by default the architecture, or the name of the function.
+    task:
+        Task of the functions: regression, detection, counting, or package.module:NAME.
     json_:
         Print JSON.
     """
@@ -148,7 +173,7 @@ def evaluate(
         ensembles, rows, table = {path: open_ensemble(path) for path in data}, [], []
         for i, (path, (file, ensemble)) in enumerate(product(models, ensembles.items())):
             advance(i, len(models) * len(data), str(path))
-            found, more = _scored(path, ensemble)
+            found, more = _scored(path, ensemble, family, task)
             rows.append({"model": str(path), "data": str(file), **found})
             table += more
         unfit = [row for row in rows if "error" in row]
@@ -161,16 +186,23 @@ def evaluate(
         raise InputError(f"{len(unfit)} of {len(rows)} models cannot be scored: {unfit[0]['error']}")
 
 
-def _scored(path: Path, ensemble: "Ensemble") -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The score of one model and its table rows, or the reason why there are none."""
-    from fluxeq.analysis.metrics import model_scores
+def _scored(
+    path: Path, ensemble: "Ensemble", family: str | None, task: str | None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The score of one model or function and its table rows, or the reason why there are none."""
+    from fluxeq.analysis.metrics import function_scores, model_scores
     from fluxeq.training.models import load_model
 
     try:
+        if ":" in path.name and not path.exists():
+            if task is None:
+                raise InputError(f"{path}: no such model; a function requires --task")
+            found, rows = function_scores(str(path), task, ensemble, family)
+            return asdict(found), rows
         model = load_model(path)
         if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
             print(f"fluxeq: {path}: was trained on these chains, so this is not a test", file=sys.stderr)
-        found, rows = model_scores(model, ensemble)
+        found, rows = model_scores(model, ensemble, family)
         return asdict(found), rows
     except InputError as error:
         return {"error": str(error)}, []
@@ -292,7 +324,7 @@ def search(
     """
     with progress("loading"):
         from fluxeq.nets.architecture import ARCHITECTURES
-        from fluxeq.report.figures.registry import write_search
+        from fluxeq.report.figures.registry import write_searches
         from fluxeq.searching.results import budget, save_results
         from fluxeq.searching.search import search as find
         from fluxeq.searching.storage import open_storage
@@ -329,12 +361,12 @@ def search(
             chosen_seed,
             opened,
             f"{task}-{architecture}",
-            advance,
+            lambda done, total, best: advance(done, total, f"best so far {best.value:.2e}" if best else ""),
             prune,
             there,
         )
     save_results(output, task, architecture, settings, allowed)
-    write_search(output)
+    write_searches([output], "search", {}, output)
     best, n_trainings = settings[0], sum(len(setting.losses) for setting in settings)
     print(f"{architecture}: tried {len(settings)} settings in {n_trainings} trainings")
     print(f"{output / 'best.json'}: mean of best losses {best.value:.3e}, {best.n_parameters} parameters")

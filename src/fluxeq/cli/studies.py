@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from fluxeq.cli.app import STUDIES, Device, app
+from fluxeq.cli.arguments import parsed_shape
+from fluxeq.errors import InputError
 from fluxeq.system.capacity import n_processors
 from fluxeq.system.progress import progress
 
@@ -205,25 +207,56 @@ def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = F
 
 
 @app.command(group=STUDIES, sort_key=12)
-def figure(run: Path, name: str, /) -> None:
-    """Redraw one figure from the stored numbers; for an unfinished run, from those available so far.
+def figure(
+    places: Annotated[list[Path], Parameter(name="RUN-OR-TABLES")],
+    name: str,
+    /,
+    *,
+    output: Path | None = None,
+    shape: str | None = None,
+) -> None:
+    """Redraw one figure from the stored numbers of a run, finished or not; or draw one from tables of scores.
 
-    Example: fluxeq figure runs/quick fig3
+    Examples: fluxeq figure runs/quick fig3;
+    fluxeq figure scores.csv others.csv fig4 --output fig4.png
 
     Parameters
     ----------
-    run:
-        Folder of a run.
+    places:
+        Folder of a run; or tables of fluxeq evaluate, for figures that only show scores.
     name:
         Name as in the figures folder of a run: fig1 ... fig7b, search, or a figure of another package.
+    output:
+        For tables: image to write, .png or .pdf, or its numbers, .csv. A figure of a run is written to its folder.
+    shape:
+        For tables: lattice on which the networks were trained.
     """
+    of_run = len(places) == 1 and places[0].suffix not in (".csv", ".gz")
+    if of_run and (output or shape):
+        raise InputError("--output and --shape: only for tables of scores; a figure of a run is written to its folder")
+    if not of_run and output is None:
+        raise InputError("--output: missing; required for figures of tables")
     with progress("drawing"):
-        from fluxeq.runs.partial_report import draw
-        from fluxeq.runs.status import open_run
-
-        paths = draw(run, open_run(run), name)
+        paths = _drawn_of_run(places[0], name) if output is None else _drawn_of_tables(places, name, output, shape)
     for path in paths:
         print(path)
+
+
+def _drawn_of_run(run: Path, name: str) -> list[Path]:
+    from fluxeq.runs.partial_report import draw
+    from fluxeq.runs.status import open_run
+
+    return draw(run, open_run(run), name)
+
+
+def _drawn_of_tables(tables: list[Path], name: str, output: Path, shape: str | None) -> list[Path]:
+    from fluxeq.lattice import named
+    from fluxeq.report.figures.registry import write_scores
+    from fluxeq.system.files import require_writable
+
+    require_writable(output)
+    write_scores(tables, name, output, named(parsed_shape(shape)) if shape else None)
+    return [output]
 
 
 @app.command(group=STUDIES, sort_key=13)

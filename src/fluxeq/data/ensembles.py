@@ -28,6 +28,7 @@ from fluxeq import __version__, observables
 from fluxeq.data.hdf5 import created, opened
 from fluxeq.errors import InputError
 from fluxeq.lattice import named
+from fluxeq.observables import Observable
 from fluxeq.sampling.chains import Chains
 from fluxeq.sampling.open_worms import OpenWorms
 from fluxeq.sampling.tuning import Tuning
@@ -95,21 +96,25 @@ class Ensemble:
         """Identifies the Markov chains: two ensembles of the same origin are not independent."""
         return f"{self.theory}, {named(self.shape)}, seed {self.seed}"
 
-    def observable(self, name: str) -> np.ndarray:
-        """An observable of every configuration, stored or computed; float64 ``(n,)``.
+    def observable(self, observable: str | Observable) -> np.ndarray:
+        """An observable of every configuration, by name or as a function; float64 ``(n,)``.
 
         Raises InputError for an unknown name, or a function that does not return one finite number per configuration.
         """
-        if name in self.observables:
-            return self.observables[name]
-        return observables.observed(name, self.theory, self.configurations)
+        if isinstance(observable, str) and observable in self.observables:
+            return self.observables[observable]
+        return observables.observed(observable, self.theory, self.configurations)
 
-    def measure(self, *names: str) -> dict[str, Estimate]:
+    def measure(self, *names: str | Observable) -> dict[str, Estimate]:
         """Mean, error, tau_int in stored configurations and R-hat of observables, by default n and phi2.
 
-        Raises InputError like ``observable``, and for an ensemble without configurations.
+        Functions ``(theory, configurations) -> (n,)`` have their own names. Raises InputError like ``observable``, for
+        two observables of the same name, and for an ensemble without configurations.
         """
-        return {name: estimate(by_chain(self.observable(name), self.chain)) for name in names or STORED}
+        found = {observables.name_of(each): each for each in names or STORED}
+        if any(found[observables.name_of(each)] != each for each in names):
+            raise InputError(f"{', '.join(map(observables.name_of, names))}: two observables have the same name")
+        return {name: estimate(by_chain(self.observable(each), self.chain)) for name, each in found.items()}
 
     def verify(self) -> None:
         """Recompute the labels n, |phi|^2 and number of worms; raise InputError if the stored ones differ."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fluxeq.analysis.claims.bound import Bound
 
-WIDTH, LEFT, RIGHT = 420.0, 150.0, 408.0
+WIDTH, LEFT, RIGHT = 420.0, 172.0, 408.0
 """Width of the image, left and right end of the axis."""
 ROW, TOP, BOTTOM = 20.0, 4.0, 24.0
 """Height of a row, margins above the first and below the last."""
@@ -141,7 +141,7 @@ def _size(x: float, logarithmic: bool) -> float:
 
 
 def _ticks(low: float, high: float, *, logarithmic: bool) -> list[float]:
-    """Up to five round numbers within the axis."""
+    """Up to five round numbers within the axis, if three digits are enough."""
     if logarithmic:
         first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
         powers = [10.0**power for power in range(first, last + 1, max(1, math.ceil((last - first) / 4)))]
@@ -152,4 +152,5 @@ def _ticks(low: float, high: float, *, logarithmic: bool) -> list[float]:
         ]
     step = 10.0 ** math.floor(math.log10((high - low) / 2))
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (factor * step) <= 5)
-    return [round(i * step, 12) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    ticks = [round(i * step, 12) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return [tick for tick in ticks if float(f"{tick:.3g}") == tick]

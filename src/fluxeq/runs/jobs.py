@@ -1,7 +1,7 @@
 """The works of a run. Their paths are relative to the run folder; heavy modules are imported when a work runs."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -185,7 +185,9 @@ class Train(NetworkWork, kind="train", learns=True, costly="trained models", lar
         self.run_many([self], folder)
 
     @classmethod
-    def run_many(cls, works: Sequence[Self], folder: Path) -> None:
+    def run_many(
+        cls, works: Sequence[Self], folder: Path, progress: Callable[[Any], None] = lambda reached: None
+    ) -> None:
         """Train instances that differ in index and network only, together on a GPU, one after another on a CPU."""
         from fluxeq.nets.architecture import configured
         from fluxeq.training.device import Device
@@ -208,6 +210,7 @@ class Train(NetworkWork, kind="train", learns=True, costly="trained models", lar
                 first.seed,
                 folder / first.output,
                 together=device.together,
+                progress=progress,
                 device=device,
             )
 
@@ -340,9 +343,11 @@ class DrawFigure(Work, kind="figure", shown=True):
     def run(self, folder: Path) -> None:
         """Write its table and images."""
         from fluxeq.report.figures.registry import write_figure, write_searches
+        from fluxeq.study.study import load_study
 
         if self.searches:
-            write_searches(folder, self.name, sorted(_within(folder, self.searches)))
+            folders = sorted(_within(folder, self.searches))
+            write_searches(folders, self.name, load_study(folder / "study.toml").tasks, folder / "figures")
         else:
             write_figure(folder, self.name)
 

@@ -6,6 +6,7 @@ This module does not access files.
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from fluxeq.report.figures.figure import OfSearches
 from fluxeq.report.figures.registry import FIGURES
 from fluxeq.runs.ensembles import Ensemble, SectionData, closed_tests, data_of, references
 from fluxeq.runs.jobs import (
@@ -198,7 +199,7 @@ def _shown(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> list[
     assert isinstance(measurements.work, Measure)
     cards = Job("model_cards", ModelCards(models=measurements.work.models, output="best"), ("best",), (metrics.name,))
     tables = (metrics.name, measurements.name, *(job.name for job in jobs if isinstance(job.work, Refer)))
-    figures = [_drawn(name, jobs, tables) for name in FIGURES if FIGURES[name].shows(study)]
+    figures = [_drawn(name, study, jobs, tables) for name in FIGURES if FIGURES[name].shows(study)]
     claims = Job("claims", JudgeClaims(), ("claims.json",), tables)
     made = [metrics, measurements, cards, *figures, claims]
     report = Report(fingerprints=fingerprints([*jobs, *made]))
@@ -206,16 +207,15 @@ def _shown(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> list[
     return [*made, Job("report", report, ("provenance.json", "report.html"), needs)]
 
 
-def _drawn(name: str, jobs: list[Job], tables: tuple[str, ...]) -> Job:
+def _drawn(name: str, study: Study, jobs: list[Job], tables: tuple[str, ...]) -> Job:
     """The job of a figure; a figure of searches depends on searches only."""
-    searches = [job for job in jobs if isinstance(job.work, Search) and _shows_search(name, job.work)]
+    numbers, searches = FIGURES[name].numbers, []
+    if isinstance(numbers, OfSearches):
+        shown = {name for name, section in study.tasks.items() if numbers.shows(section)}
+        searches = [job for job in jobs if isinstance(job.work, Search) and job.work.section in shown]
     work = DrawFigure(name=name, searches=tuple(job.outputs[0] for job in searches))
     needs = tuple(job.name for job in searches) or tables
     return Job(f"figures/{name}", work, figure_files(name), needs)
-
-
-def _shows_search(figure: str, search: Search) -> bool:
-    return figure == "search" or (figure == "selection" and bool(search.observed))
 
 
 def _measured(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> Job:

@@ -1,20 +1,28 @@
 """Training of instances of one architecture on data files; models that exist in the output folder are kept."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fluxeq.errors import DivergedError
 from fluxeq.runs.jobs import Examples, Train
 from fluxeq.study.family import FixedNetwork
-from fluxeq.system.files import remove_unfinished_of
+from fluxeq.system.files import remove_unfinished_of, write_text
+from fluxeq.training.epoch import Reached
 from fluxeq.training.recipe import Recipe
 from fluxeq.workflow.executors import Fleet, processes
 from fluxeq.workflow.job import Job, Work
 from fluxeq.workflow.scheduler import Batch, Scheduler
 
 Progress = Callable[[int, int, str], None]
-"""Called with the number of finished instances, their total number, and the latest one."""
+"""Called with the number of finished instances, their total number, and the losses of the running ones in words."""
+RUNNING = ".running"
+"""Suffix of the file to which a process writes the progress of a running training."""
+TOLD = 2.0
+"""Seconds between two updates of these files, and between two readings."""
 
 
 def train_files(
@@ -51,7 +59,8 @@ def train_files(
     jobs = [Job(Path(work.model).stem, work, (work.model,)) for work in works]
     try:
         with processes(min(n_workers, n_instances)) as workers:
-            diverged = _work_off(jobs, Fleet(workers, workers), progress)
+            tell = lambda n_done: progress(n_done, n_instances, in_words(_told(output, architecture)))  # noqa: E731
+            diverged = _work_off(jobs, Fleet(workers, workers), tell)
     except BaseException:  # the processes were killed at any point
         _remove_unfinished(output, architecture)
         raise
@@ -61,31 +70,89 @@ def train_files(
     return [Path(work.model) for work in works]
 
 
+def in_words(reached: Collection[Reached]) -> str:
+    """The latest losses of a training, or the range of validation losses of several."""
+    losses = [at.validation for at in reached]
+    if len(losses) > 1:
+        return f"validation loss {min(losses):.1e} to {max(losses):.1e} of {len(losses)} trainings"
+    return "".join(f"validation loss {at.validation:.1e}, training {at.training:.1e}" for at in reached)
+
+
 def _remove_unfinished(output: Path, architecture: str) -> None:
     """Remove temporary files of models, curves and checkpoints left by killed processes."""
     stem = architecture.rpartition(":")[2]
     for suffix in (".safetensors", ".csv", ".checkpoint"):
         remove_unfinished_of(output / (stem + suffix), "-*")
+    for path in _running(output, architecture):
+        path.unlink(missing_ok=True)
 
 
-def _work_off(jobs: list[Job], fleet: Fleet, progress: Progress) -> list[DivergedError]:
-    """Run all jobs; returns the errors of diverged trainings."""
+def _work_off(jobs: list[Job], fleet: Fleet, tell: Callable[[int], None]) -> list[DivergedError]:
+    """Run all jobs; returns the errors of diverged trainings. ``tell`` is called regularly with the number done."""
 
     def submit(executor: Executor, batch: Batch) -> Future[DivergedError | None]:
         return executor.submit(_attempt, batch[0].work)
 
-    diverged = []
-    for n, (batch, error) in enumerate(Scheduler(jobs, fleet, submit).results(), 1):
-        progress(n, len(jobs), batch[0].name)
-        diverged += [error] if error else []
+    n_done = 0
+    diverged: list[DivergedError] = []
+    with _repeated(lambda: tell(n_done)):
+        for n_done, (_, error) in enumerate(Scheduler(jobs, fleet, submit).results(), 1):
+            diverged += [error] if error else []
+            tell(n_done)
     return diverged
+
+
+@contextmanager
+def _repeated(tell: Callable[[], None]) -> Iterator[None]:
+    """Call a function regularly in another thread while the block runs."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(TOLD):
+            tell()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _attempt(work: Work) -> DivergedError | None:
     """Train an instance in this process; returns the error if it diverged, so that the others are still trained."""
+    assert isinstance(work, Train)
+    model, told = Path(work.model), time.monotonic()
+    place = model.with_name(f".{model.stem}{RUNNING}")
+
+    def tell(reached: Mapping[int, Reached]) -> None:
+        nonlocal told
+        if time.monotonic() - told >= TOLD:
+            told = time.monotonic()
+            with suppress(OSError):  # the training itself reports it
+                write_text(place, " ".join(map(repr, reached[work.instance])))
+
     with work.watched():
         try:
-            work.run(Path())
+            Train.run_many([work], Path(), tell)
         except DivergedError as error:
             return error
+        finally:
+            with suppress(OSError):
+                place.unlink()
     return None
+
+
+def _told(output: Path, architecture: str) -> list[Reached]:
+    """The progress of the instances in training, as written by the processes; short trainings write none."""
+    found = []
+    for path in _running(output, architecture):
+        with suppress(OSError, TypeError, ValueError):  # it has just finished
+            n, *losses = path.read_text().split()
+            found.append(Reached(int(n), *map(float, losses)))
+    return found
+
+
+def _running(output: Path, architecture: str) -> Iterator[Path]:
+    return output.glob(f".{architecture.rpartition(':')[2]}-*{RUNNING}")

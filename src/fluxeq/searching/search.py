@@ -71,6 +71,10 @@ class Setting:
         return self.pruned, self.value
 
 
+Progress = Callable[[int, int, Setting | None], None]
+"""Called with the number of settings done, their total number, and the best so far."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """A search problem: one architecture on one pair of data sets, with the budget of each setting."""
@@ -120,7 +124,7 @@ def search(
     seed: int,
     storage: optuna.storages.BaseStorage,
     name: str,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total, best: None,
     prune: bool = False,
     device: Device = CPU,
     observed: Mapping[str, Sequence[Dataset]] | None = None,
@@ -140,8 +144,9 @@ def search(
     _require_same(study, problem)
     with at_work(study, storage):
         _work(problem, study, progress)
-    progress(n_trials, n_trials)
-    return sorted(islice(_tried(study).values(), n_trials), key=lambda setting: setting.rank)
+    found = sorted(islice(_tried(study).values(), n_trials), key=lambda setting: setting.rank)
+    progress(n_trials, n_trials, found[0])
+    return found
 
 
 def _require_same(study: optuna.Study, problem: Problem) -> None:
@@ -172,14 +177,14 @@ def _require_observable(name: str, group: Sequence[Dataset], data: Data) -> None
             raise InputError(f"observed.{name}: shares chains with the search ({min(shared)}); sample others")
 
 
-def _work(problem: Problem, study: optuna.Study, progress: Callable[[int, int], None]) -> None:
+def _work(problem: Problem, study: optuna.Study, progress: Progress) -> None:
     """Try settings until the budget of the study is used, by this worker or others."""
     begun = TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING
     if problem.space.start and not study.get_trials(deepcopy=False, states=begun):
         study.enqueue_trial(problem.space.start)
-    duplicates, n_tried = 0, len(_tried(study))
-    while n_tried < problem.n_trials:
-        progress(n_tried, problem.n_trials)
+    duplicates, tried = 0, _tried(study)
+    while len(tried) < problem.n_trials:
+        progress(len(tried), problem.n_trials, min(tried.values(), key=lambda setting: setting.rank, default=None))
         study.sampler = _sampler(study, problem.seed)
         try:
             study.optimize(partial(_value, problem), n_trials=1)
@@ -188,10 +193,10 @@ def _work(problem: Problem, study: optuna.Study, progress: Callable[[int, int], 
                 raise
         except AssertionError as error:  # raised by Optuna on errors of the storage, such as a full disk
             raise error.__context__ or error from None
-        before, n_tried = n_tried, len(_tried(study))
-        duplicates = 0 if n_tried > before else duplicates + 1
+        before, tried = len(tried), _tried(study)
+        duplicates = 0 if len(tried) > before else duplicates + 1
         if duplicates > MOST_DUPLICATES:
-            raise InputError(f"trials = {problem.n_trials}: the space has only {n_tried} settings; enlarge it")
+            raise InputError(f"trials = {problem.n_trials}: the space has only {len(tried)} settings; enlarge it")
 
 
 def _sampler(study: optuna.Study, seed: int) -> optuna.samplers.TPESampler:

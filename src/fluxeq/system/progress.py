@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 Advance = Callable[..., None]
 """Called with the number done, the total and optionally a remark and the seconds left (default: from the rate)."""
 
-SHORTEST = 2.0
-"""Minimum seconds between two lines, except for the last."""
-LONGEST = 5.0
-"""Seconds without output after which the last line is repeated with the elapsed time."""
+SHORTEST, LONGEST = 2.0, 5.0
+"""Minimum seconds between two lines, except for the last, and maximum, after which the last one is repeated."""
+SHARE, RAREST = 0.1, 60.0
+"""Long work has fewer lines: their spacing is this fraction of the elapsed time, at most so many seconds."""
 FIRST = 3.0
 """Seconds before a rate is estimated."""
 
@@ -53,16 +53,17 @@ def duration(seconds: float) -> str:
 def _bar(title: str) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
     columns = (
         TextColumn(title),
-        BarColumn(),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
     )
     rate = Rate()
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+    with Progress(*columns, console=Console(stderr=True), expand=True, transient=True, redirect_stdout=False) as bar:
         row = bar.add_task("", total=None)
 
         def advance(done: int, total: int, remark: str = "", seconds_left: float | None = None) -> None:
@@ -78,23 +79,28 @@ def _lines(title: str) -> Iterator[Advance]:
     text, rate = "", Rate()
     ended = threading.Event()
 
-    def say(more: str = "") -> None:
+    def say() -> None:
         nonlocal printed
         printed = time.monotonic()
+        told = ", ".join(filter(None, (text, f"after {duration(printed - begun)}")))
         with suppress(OSError, ValueError):  # the pipe may be closed
-            print(f"{title}: {', '.join(filter(None, (text, more)))}", file=sys.stderr, flush=True)
+            print(f"{title}: {told}", file=sys.stderr, flush=True)
+
+    def is_due(pause: float) -> bool:
+        now = time.monotonic()
+        return now - printed >= max(pause, min(SHARE * (now - begun), RAREST))
 
     def advance(done: int, total: int, remark: str = "", seconds_left: float | None = None) -> None:
-        """At most one line every two seconds, and one at the end."""
+        """Print a line if it is due, and one at the end."""
         nonlocal text
         text = ", ".join(filter(None, (f"{done} of {total}", _left(rate, done, total, seconds_left), remark)))
-        if time.monotonic() - printed > SHORTEST or done == total:
+        if is_due(SHORTEST) or done == total:
             say()
 
     def repeat() -> None:
-        while not ended.wait(printed + LONGEST - time.monotonic()):
-            if time.monotonic() - printed >= LONGEST:
-                say(f"after {duration(time.monotonic() - begun)}")
+        while not ended.wait(min(LONGEST, 1.0)):
+            if is_due(LONGEST):
+                say()
 
     repeating = threading.Thread(target=repeat, daemon=True)
     repeating.start()

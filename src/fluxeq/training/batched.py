@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq.training.batches import mapped
-from fluxeq.training.epoch import Labelled, Losses, Parts, State, Trainings, epoch, improved, steps
+from fluxeq.training.epoch import Labelled, Losses, Parts, Reached, State, Trainings, epoch, improved, steps
 from fluxeq.training.problem import Problem
 
 EVALUATION_BATCH = 100
@@ -40,8 +40,8 @@ class Batched:
         memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", MEMORY)
         return max(1, int(SHARE_OF_MEMORY * memory) // self._problem.bytes_needed())
 
-    def run(self, trainings: Trainings) -> Iterator[tuple[dict[int, int], Callable[[], Trainings]]]:
-        """Run epochs until half have stopped; yields their numbers, and a function that returns the trainings."""
+    def run(self, trainings: Trainings) -> Iterator[tuple[dict[int, Reached], Callable[[], Trainings]]]:
+        """Run epochs until half have stopped; yields their progress, and a function that returns the trainings."""
         states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(training.state for training in trainings.values()))
         n_epochs = jnp.array([training.n_epochs for training in trainings.values()], jnp.int32)
         losses: list[list[tuple[float, float]]] = [[] for _ in trainings]
@@ -61,7 +61,8 @@ class Batched:
             for row, known in enumerate(losses):
                 known += map(tuple, np.asarray(new)[np.asarray(ran)[:, row], row].tolist())
             n_running = int(self._running(states, n_epochs).sum())
-            yield dict(zip(trainings, n_epochs.tolist(), strict=True)), now
+            at = ((known or before.losses)[-1] for known, before in zip(losses, trainings.values(), strict=True))
+            yield {i: Reached(n, *last) for i, n, last in zip(trainings, n_epochs.tolist(), at, strict=True)}, now
 
     @cached_property
     def data(self) -> tuple[Labelled, Labelled]:

@@ -57,11 +57,12 @@ class Data(NamedTuple):
 def dataset(task: Task | str, ensembles: Ensemble | Sequence[Ensemble]) -> Dataset:
     """The labelled configurations of ensembles of one shape, interleaved so that any first part has equal shares.
 
-    Labels are recomputed from the configurations and compared with the stored ones. Raises InputError if shapes differ
-    or labels are wrong.
+    Labels are recomputed from the configurations and compared with the stored ones. Raises InputError if shapes differ,
+    two ensembles have the same configurations, or labels are wrong.
     """
     the_task = TASKS[task] if isinstance(task, str) else task
     several = [ensembles] if isinstance(ensembles, Ensemble) else list(ensembles)
+    _require_different([f"ensemble {i}" for i in range(1, len(several) + 1)], several)
     shapes = {ensemble.shape for ensemble in several}
     if len(shapes) != 1:
         listed = ", ".join(map(named, sorted(shapes))) or "none"
@@ -119,8 +120,8 @@ def paired(training: Dataset, validation: Dataset, n_training: int | None = None
     return Data(training, validation)
 
 
-def _require_different(paths: Sequence[Path], ensembles: Sequence[Ensemble]) -> None:
-    for (path, one), (other_path, other) in combinations(zip(paths, ensembles, strict=True), 2):
+def _require_different(names: Sequence[str | Path], ensembles: Sequence[Ensemble]) -> None:
+    for (name, one), (other_name, other) in combinations(zip(names, ensembles, strict=True), 2):
         n = min(len(one), len(other))
         if one.origin == other.origin and np.array_equal(one.configurations[:n], other.configurations[:n]):
-            raise InputError(f"{other_path}: has the same configurations as {path}; leave one of them out")
+            raise InputError(f"{other_name}: has the same configurations as {name}; leave one of them out")

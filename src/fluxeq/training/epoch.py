@@ -32,6 +32,16 @@ class State(NamedTuple):
     since_best: jax.Array  # epochs
 
 
+class Reached(NamedTuple):
+    """Progress of a training."""
+
+    n: int
+    """Epochs and Levenberg-Marquardt steps so far."""
+    training: float
+    """Training loss in the last of them."""
+    validation: float
+
+
 class Training(NamedTuple):
     """A running training: everything needed to continue it, and its losses so far."""
 
@@ -44,6 +54,11 @@ class Training(NamedTuple):
     def n_epochs(self) -> int:
         """Epochs so far."""
         return len(self.losses) - self.n_levenberg_marquardt
+
+    @property
+    def reached(self) -> Reached:
+        """Progress, after at least one epoch."""
+        return Reached(len(self.losses), *self.losses[-1])
 
     def after(self, state: State, losses: Losses) -> "Training":
         """The training after one more epoch or Levenberg-Marquardt step."""

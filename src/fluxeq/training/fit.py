@@ -20,15 +20,15 @@ from fluxeq.nets.architecture import Architecture
 from fluxeq.training.batched import Batched
 from fluxeq.training.datasets import Data, Dataset
 from fluxeq.training.device import CPU, Device
-from fluxeq.training.epoch import Training, Trainings, start, translated
+from fluxeq.training.epoch import Reached, Training, Trainings, start, translated
 from fluxeq.training.levenberg_marquardt import PATIENCE, USED_UP, LevenbergMarquardt, is_affordable
 from fluxeq.training.problem import Problem
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.sequential import Sequential
 
-Watch = Callable[[dict[int, int], Callable[[], Trainings]], None]
-"""Called regularly with the numbers of epochs and steps of some trainings, and a function that returns the current
-states of all trainings that have not been yielded yet."""
+Watch = Callable[[dict[int, Reached], Callable[[], Trainings]], None]
+"""Called regularly with the progress of some trainings, and a function that returns the current states of all trainings
+that have not been yielded yet."""
 Keep = Callable[[Trainings], None]
 """Called with these states whenever a group has ended."""
 
@@ -79,14 +79,14 @@ class Trainer:
 
         Raises DivergedError if the validation loss was never finite.
         """
-        ((_, training),) = self.ended({0: self.begin(seed)}, lambda n_epochs, now: on_epoch(n_epochs[0]))
+        ((_, training),) = self.ended({0: self.begin(seed)}, lambda reached, now: on_epoch(reached[0].n))
         return self.result(training)
 
     def begin(self, seed: int) -> Training:
         """A new training, determined by the seed."""
         return Training(start(self.problem, seed))
 
-    def ended(self, trainings: Trainings, watch: Watch = lambda n, now: None) -> Iterator[tuple[int, Training]]:
+    def ended(self, trainings: Trainings, watch: Watch = lambda reached, now: None) -> Iterator[tuple[int, Training]]:
         """Yield each training when it is complete, with its index."""
         for number, training in self.epochs(trainings, watch):
             yield number, self.finished(number, training, watch)
@@ -94,7 +94,7 @@ class Trainer:
     def epochs(
         self,
         trainings: Trainings,
-        watch: Watch = lambda n, now: None,
+        watch: Watch = lambda reached, now: None,
         keep: Keep = lambda trainings: None,
         places: Sequence[int] | None = None,
     ) -> Iterator[tuple[int, Training]]:
@@ -114,19 +114,19 @@ class Trainer:
             while group:
                 going_on = {number: training for number, training in group.items() if training.learns(self.recipe)}
                 if 2 * len(going_on) > len(group):
-                    for n_epochs, now in self.epochs_of.run(group):
-                        watch(n_epochs, partial(all_of, now))
+                    for reached, now in self.epochs_of.run(group):
+                        watch(reached, partial(all_of, now))
                     left |= (group := now())
                     keep(left)
                 else:
                     yield from ((number, left.pop(number)) for number in group if number not in going_on)
                     group = going_on
 
-    def finished(self, number: int, training: Training, watch: Watch = lambda n, now: None) -> Training:
+    def finished(self, number: int, training: Training, watch: Watch = lambda reached, now: None) -> Training:
         """A training after its Levenberg-Marquardt steps."""
         while self._has_steps_to_come(training):
             training = self._after_step(training)
-            watch({number: len(training.losses)}, partial(dict, {number: training}))
+            watch({number: training.reached}, partial(dict, {number: training}))
         return training
 
     def result(self, training: Training) -> tuple[Any, Curve]:

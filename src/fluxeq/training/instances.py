@@ -18,15 +18,15 @@ from fluxeq.system.files import derived_seed, digest, model_file, require_writab
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.datasets import Data
 from fluxeq.training.device import CPU, Device
-from fluxeq.training.epoch import Training, Trainings
+from fluxeq.training.epoch import Reached, Training, Trainings
 from fluxeq.training.fit import Curve, Trainer
 from fluxeq.training.models import Description, Model, describe, save_model
 from fluxeq.training.recipe import Recipe
 
 MOST_TOGETHER = 10**4
 """Maximum number of instances in a group, since all are in memory from the start."""
-Progress = Callable[[int, int], None]
-"""Called with the index of an instance and its number of epochs and Levenberg-Marquardt steps so far."""
+Progress = Callable[[dict[int, Reached]], None]
+"""Called with the progress of some instances, by index."""
 
 
 def train_networks(
@@ -39,7 +39,6 @@ def train_networks(
     seed: int = 0,
     together: bool = False,
     device: Device = CPU,
-    progress: Progress = lambda instance, epoch: None,
 ) -> Iterator[tuple[int, eqx.Module, Curve]]:
     """Train instances without writing files; yields index, network and learning curve in order of completion.
 
@@ -47,14 +46,9 @@ def train_networks(
     of an instance was never finite.
     """
     trainer = Trainer(data, config, recipe, augmentation, device, together)
-
-    def watch(n_epochs: dict[int, int], trainings: Callable[[], Trainings]) -> None:
-        for instance, n in n_epochs.items():
-            progress(instance, n)
-
     for group in [instances] if together else [[instance] for instance in instances]:
         begun = {instance: trainer.begin(derived_seed(seed, instance)) for instance in group}
-        for instance, training in trainer.ended(begun, watch):
+        for instance, training in trainer.ended(begun):
             yield instance, *trainer.result(training)
 
 
@@ -68,7 +62,7 @@ def train_instances(
     seed: int,
     output: Path,
     together: bool = False,
-    progress: Progress = lambda instance, epoch: None,
+    progress: Progress = lambda reached: None,
     device: Device = CPU,
 ) -> list[Path]:
     """Train the instances missing in ``output``, one after another or together; returns the paths of all models.
@@ -184,9 +178,8 @@ def _trained(
         found = (fresh, stopped, own[instance].read(like))
         return max((at[instance] for at in found if instance in at), key=lambda training: len(training.losses))
 
-    def watch(checkpoint: Checkpoint, n_epochs: dict[int, int], trainings: Callable[[], Trainings]) -> None:
-        for instance, n in n_epochs.items():
-            progress(instance, n)
+    def watch(checkpoint: Checkpoint, reached: dict[int, Reached], trainings: Callable[[], Trainings]) -> None:
+        progress(reached)
         if checkpoint.due:
             checkpoint.write(trainings())
 

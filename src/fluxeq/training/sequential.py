@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq.training.batches import in_blocks, room_for, rows_within
-from fluxeq.training.epoch import Labelled, Losses, Parts, State, Trainings, epoch, improved, steps
+from fluxeq.training.epoch import Labelled, Losses, Parts, Reached, State, Trainings, epoch, improved, steps
 from fluxeq.training.problem import Problem
 
 BLOCK_BYTES = {"cpu": 2**17, "cuda": 2**23}
@@ -32,13 +32,13 @@ class Sequential:
         n_bytes = BLOCK_BYTES[problem.device.name]
         self._block = rows_within(n_bytes, problem.data.training.configurations[0])
 
-    def run(self, trainings: Trainings) -> Iterator[tuple[dict[int, int], Callable[[], Trainings]]]:
-        """Run all epochs; after each, yields their numbers and a function that returns the current trainings."""
+    def run(self, trainings: Trainings) -> Iterator[tuple[dict[int, Reached], Callable[[], Trainings]]]:
+        """Run all epochs; after each, yields the progress and a function that returns the current trainings."""
         now = dict(trainings)
         for number in trainings:
             while now[number].learns(self._problem.recipe):
                 now[number] = now[number].after(*self.epoch(now[number].state))
-                yield {number: now[number].n_epochs}, now.copy
+                yield {number: now[number].reached}, now.copy
 
     def epoch(self, state: State) -> tuple[State, Losses]:
         """Run one epoch."""

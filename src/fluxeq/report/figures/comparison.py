@@ -1,20 +1,15 @@
 """Figures 4, 6 and 7: comparison of all families of a section as a function of one column of the scores."""
 
-from collections.abc import Collection
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure as Picture
 
 from fluxeq.analysis.architectures import is_bound
-from fluxeq.analysis.spread import any_size, spread
-from fluxeq.analysis.tables import Results
-from fluxeq.lattice import named
+from fluxeq.analysis.scores import Scores
+from fluxeq.analysis.spread import spread
 from fluxeq.report.figures import canvas, points
-from fluxeq.report.figures.figure import Figure
-from fluxeq.study.section import Section
+from fluxeq.report.figures.figure import Figure, OfScores
 from fluxeq.study.study import Study
 
 AXES = {
@@ -41,13 +36,11 @@ def comparison(
             not family.augmentation and not (by == "shape" and is_bound(family.architecture)) for family in families
         )
 
-    def numbers(run: Path) -> pd.DataFrame:
-        results, settings = Results(run), Results(run).section(section)
-        shape = {} if by == "shape" else {"shape": named(settings.shape)}
-        rows = results.final(section, augmentation=False, **shape)
-        rows = any_size(rows) if by == "shape" else rows
+    def numbers(scores: Scores) -> pd.DataFrame:
+        rows = scores.having(scores.final[~scores.final["augmentation"]], by)
+        rows = _any_size(scores, rows) if by == "shape" else scores.on_training_lattice(rows)
         table = pd.concat([spread(rows, quantity, by) for quantity in labels], ignore_index=True)
-        return table.assign(trained=table[by].isin(_trained(settings, by)))
+        return table.assign(trained=table[by].isin(scores.trained.get(by, [])))
 
     def draw(numbers: pd.DataFrame) -> Picture:
         protocols, trained = points.by_protocol(numbers), numbers.loc[numbers["trained"], by].unique()
@@ -71,14 +64,13 @@ def comparison(
         f"{caption} Families are shifted horizontally for visibility.",
         paper,
         shows,
-        numbers,
+        OfScores(section, numbers),
         draw,
         partial(points.seen, x=by),
     )
 
 
-def _trained(settings: Section, by: str) -> Collection[Any]:
-    """The lattice, the numbers of worms or the values of a coupling of the training set."""
-    if by == "shape":
-        return [named(settings.shape)]
-    return settings.n_worms if by == "n_worms" else [theory.couplings[by] for theory in settings.training_points]
+def _any_size(scores: Scores, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of families that work on any lattice. Raises InputError if there are none."""
+    bound = [name for name in rows["architecture"].unique() if is_bound(name)]
+    return scores.require(rows[~rows["architecture"].isin(bound)], f"of an architecture other than {', '.join(bound)}")

@@ -4,18 +4,14 @@ The first row compares all families without augmentation; the others show the au
 together with EQ. One column per protocol.
 """
 
-from pathlib import Path
-
 import pandas as pd
 from matplotlib.figure import Figure as Picture
 
+from fluxeq.analysis.scores import Scores
 from fluxeq.analysis.spread import spread
-from fluxeq.analysis.tables import Results
-from fluxeq.lattice import named
 from fluxeq.report.figures import canvas, points
-from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.figure import Figure, OfScores
 from fluxeq.report.figures.looks import looks_of
-from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import Study
 
 SECTION, REFERENCE = "regression", "EQ"
@@ -27,13 +23,12 @@ def shows(study: Study) -> bool:
     return SECTION in study.tasks
 
 
-def numbers(run: Path) -> pd.DataFrame:
+def numbers(scores: Scores) -> pd.DataFrame:
     """The spread of the losses over the instances, for each panel, family and size of the training set."""
-    results = Results(run)
-    found = spread(results.scores(SECTION, shape=named(results.section(SECTION).shape)), "loss", "n_training")
+    rows = scores.on_training_lattice(scores.rows)
+    found = spread(rows, "loss", "n_training")
     panels = {"no augmentation": found[~found["augmentation"]]}
-    first = [results.of(protocol).families(SECTION, REFERENCE, augmentation=False)[:1] for protocol in PROTOCOLS]
-    reference = found["family"].isin([name for names in first for name in names])
+    reference = found["family"].isin(points.first_families(rows, REFERENCE))
     for name in found.loc[found["augmentation"], "architecture"].unique():
         augmented = found["augmentation"] & (found["architecture"] == name)
         panels[f"{name} with augmentation"] = found[reference | augmented]
@@ -70,7 +65,7 @@ FIGURE = Figure(
     "Families are shifted horizontally for visibility.",
     "EQ lies far below ST and FL and improves with more data; ST and FL hardly do, augmented or not.",
     shows,
-    numbers,
+    OfScores(SECTION, numbers),
     draw,
     seen,
 )

@@ -6,7 +6,6 @@ mean difference of prediction and truth on the same configurations, in units of 
 test points only, so they are not joined by lines.
 """
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -18,12 +17,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 from matplotlib.transforms import ScaledTranslation
 
+from fluxeq.analysis.scores import Scores
 from fluxeq.analysis.spread import best_instance, sizes
-from fluxeq.analysis.tables import Results, select
+from fluxeq.analysis.tables import select
 from fluxeq.report.figures import canvas, points
-from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.figure import Figure, OfScores
 from fluxeq.report.figures.looks import Look
-from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.study import Study
 from fluxeq.theory import written
 
@@ -42,16 +41,14 @@ def shows(study: Study) -> bool:
     return any(family.architecture == "EQ" and not family.augmentation for family in families)
 
 
-def numbers(run: Path) -> pd.DataFrame:
+def numbers(scores: Scores) -> pd.DataFrame:
     """True and predicted mean of both observables for each lattice and mu."""
-    results = Results(run)
-    first = {name: results.of(name).families(SECTION, ARCHITECTURE, augmentation=False)[:1] for name in PROTOCOLS}
-    final, trained_at = results.final(SECTION), results.trained_at(SECTION)
-    families = [family for families in first.values() for family in families]
-    there = [family for family in families if (final["family"] == family).any()] or families[:1]
-    rows = [select(final, family=family) for family in there]
+    rows = scores.having(scores.final[scores.final["target"].isin(QUANTITIES)], "mu")
+    families = points.first_families(rows, ARCHITECTURE)
+    scores.require(rows[rows["family"].isin(families)], f"of {ARCHITECTURE} without augmentation")
+    trained_at = {name: scores.trained[name][0] for name in scores.trained if name != "n_worms"}
     best = (
-        pd.concat(best_instance(of_one, trained_at) for of_one in rows)
+        pd.concat(best_instance(select(rows, family=family), trained_at) for family in families)
         .sort_values("mu")
         .sort_values("shape", key=sizes, kind="stable")
     )
@@ -60,7 +57,7 @@ def numbers(run: Path) -> pd.DataFrame:
     names |= {"bias": "difference", "bias_error": "difference_error"}
     table = best.rename(columns=names)[["protocol", "model", "shape", "mu", *names.values()]].reset_index(drop=True)
     errors = table["truth_error"].where(table["truth_error"] > 0)
-    trained = (table["shape"] == trained_at["shape"]) & (table["mu"] == trained_at["mu"])
+    trained = (table["shape"] == trained_at.get("shape")) & (table["mu"] == trained_at.get("mu"))
     return table.assign(deviation=table["difference"] / errors, trained=trained)
 
 
@@ -156,7 +153,7 @@ FIGURE = Figure(
     "two on the same configurations, divided by the error of the Monte Carlo mean.",
     "The predictions stay very close to the true values at every mu and size, and show the onset on 200x10.",
     shows,
-    numbers,
+    OfScores(SECTION, numbers),
     draw,
     seen,
 )

@@ -34,7 +34,17 @@ def mark_violations(axes: Axes, sites: pd.DataFrame, *, rings: bool = False) -> 
         colour, sign = VIOLATIONS[int(np.sign(divergence))]
         text = f"{sign}{abs(divergence)}"
         if rings:
-            axes.plot(x, t, "o", markersize=12, color="none", markeredgecolor=colour, markeredgewidth=2, zorder=5)
+            axes.plot(
+                x,
+                t,
+                "o",
+                markersize=12,
+                color="none",
+                markeredgecolor=colour,
+                markeredgewidth=2,
+                zorder=5,
+                clip_on=False,
+            )
             outline = [withStroke(linewidth=2, foreground="white")]
             axes.annotate(text, (x, t), (8, 5), textcoords="offset points", color=colour, path_effects=outline, **BOLD)
         else:

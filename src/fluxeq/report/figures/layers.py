@@ -1,4 +1,4 @@
-"""The layers of a network in words, from the study and its searches, for figure 1."""
+"""The layers of a network in words, for figure 1, and its receptive field, from the study and its searches."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,17 +14,30 @@ NEXT = " > "
 
 def layers_of(results: Results, section: str, family: str) -> str:
     """The layers of the first instance of a family in order; empty if its network is unknown."""
+    return NEXT.join(_layers(_network(results, section, family)))
+
+
+def receptive_field_of(results: Results, section: str, family: str) -> int | None:
+    """Linear size of the receptive field of the feature maps of a family; None unless known for all instances."""
+    from fluxeq.nets.network import receptive_field
+
+    settings, blocks = results.section(section), getattr(_network(results, section, family), "blocks", None)
+    n_networks = len(settings.families[family].networks) or settings.searches
+    return receptive_field(blocks) if blocks and n_networks == 1 else None
+
+
+def _network(results: Results, section: str, family: str) -> Any:
+    """The config of the first instance of a family; None if unknown."""
     from fluxeq.nets.architecture import configured
 
     try:
         settings = results.section(section)
         if (about := settings.families.get(family)) is None:
-            return ""
+            return None
         config = about.networks[0].config if about.networks else _winner(results, section, about.architecture)
-        network: Any = configured(about.architecture, config, settings.shape)
+        return configured(about.architecture, config, settings.shape)
     except InputError:
-        return ""
-    return NEXT.join(_layers(network))
+        return None
 
 
 def _winner(results: Results, section: str, architecture: str) -> dict[str, Any]:

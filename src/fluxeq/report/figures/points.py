@@ -198,6 +198,12 @@ def seen(numbers: pd.DataFrame, x: str) -> str:
 
 
 def by_protocol(numbers: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The rows of each protocol, in order."""
-    there = set(numbers["protocol"])
-    return [(name, numbers[numbers["protocol"] == name]) for name in PROTOCOLS if name in there]
+    """The rows of each protocol, in order; scores without a study have none and come last."""
+    names = dict.fromkeys((*PROTOCOLS, *numbers["protocol"]))
+    return [(name, rows) for name in names if len(rows := numbers[numbers["protocol"] == name])]
+
+
+def first_families(rows: pd.DataFrame, architecture: str) -> list[str]:
+    """The first family of an architecture without augmentation, for each protocol that has one."""
+    plain = rows[(rows["architecture"] == architecture) & ~rows["augmentation"]]
+    return [of["family"].iloc[0] for _, of in by_protocol(plain)]

@@ -1,17 +1,17 @@
 """The registry of figures (entry points of ``fluxeq.figures``), and writing them to files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
 from fluxeq.registry import Registry
-from fluxeq.report.figures import canvas, search, selection
-from fluxeq.report.figures.figure import Figure
-from fluxeq.system.files import whole
+from fluxeq.report.figures import canvas
+from fluxeq.report.figures.figure import Figure, OfScores, OfSearches
+from fluxeq.study.section import Section
+from fluxeq.system.files import whole, write_text
 
 
 def _require_figure(name: str, found: Any) -> Figure:
@@ -26,8 +26,6 @@ _PAPER = ("fig1", "fig2", "fig3", "fig4", "fig5a", "fig5b", "fig6a", "fig6b", "f
 _FURTHER = ("learning", "search", "selection", "sampling")
 FIGURES: Registry[Figure] = Registry("figure", "figures", _require_figure, *_PAPER, *_FURTHER)
 """All figures by name, those of the paper first."""
-OF_SEARCHES = {"search": search.numbers_of, "selection": selection.numbers_of}
-"""Figures that show only searches, with functions that get their numbers from search folders and the study."""
 
 
 def write_figure(run: Path, name: str) -> list[Path]:
@@ -39,14 +37,31 @@ def write_figure(run: Path, name: str) -> list[Path]:
     return _write(figure, figure.numbers(run), run / "figures")
 
 
-def write_search(folder: Path) -> list[Path]:
-    """Write the figure of a single search into its folder, beside its results."""
-    return _write(search.FIGURE, search.numbers_of([folder]), folder)
+def write_searches(folders: Sequence[Path], name: str, sections: Mapping[str, Section], place: Path) -> list[Path]:
+    """Write a figure of some searches to a folder; returns the paths. Raises InputError if it shows more."""
+    numbers = FIGURES[name].numbers
+    if not isinstance(numbers, OfSearches):
+        raise InputError(f"figure {name!r}: shows more than searches")
+    return _write(FIGURES[name], numbers.numbers(folders, sections), place)
 
 
-def write_searches(run: Path, name: str, folders: Sequence[Path]) -> list[Path]:
-    """Write one of the figures ``OF_SEARCHES`` for some searches of a run to its folder ``figures``."""
-    return _write(FIGURES[name], OF_SEARCHES[name](folders, Results(run).study), run / "figures")
+def write_scores(files: Sequence[Path], name: str, output: Path, shape: str | None = None) -> None:
+    """Draw a figure from tables of scores without a run; ``output`` is an image, or a csv file with its numbers.
+
+    ``shape`` is the lattice on which their networks were trained. Raises InputError for another file type, a figure
+    that shows more than scores, or tables without the data for it.
+    """
+    numbers = FIGURES[name].numbers
+    if not isinstance(numbers, OfScores):
+        names = (other for other in FIGURES if isinstance(FIGURES[other].numbers, OfScores))
+        raise InputError(f"figure {name!r}: needs a run, not only scores; from tables: {', '.join(names)}")
+    if output.suffix not in (".csv", ".pdf", ".png"):
+        raise InputError(f"output {str(output)!r}: must end in .png, .pdf or .csv")
+    found = numbers.of_tables(files, shape)
+    if output.suffix == ".csv":
+        write_text(output, found.to_csv(index=False))
+    else:
+        canvas.save(FIGURES[name].draw(found), output)
 
 
 def _write(figure: Figure, numbers: pd.DataFrame, folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ A pruned setting is drawn hollow, at the mean of its losses; the line is the bes
 Importances are those of ``fluxeq.searching.importance``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from fluxeq.analysis.tables import WAY_OUT, Results
+from fluxeq.analysis.tables import WAY_OUT
 from fluxeq.errors import InputError
-from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.figure import Figure, OfSearches
 from fluxeq.report.figures.looks import Look, looks_of_architectures
+from fluxeq.study.section import Section
 from fluxeq.study.study import Study
 from fluxeq.system.files import read_json
 
@@ -42,20 +43,15 @@ def shows(study: Study) -> bool:
     return any(section.searched for section in study.tasks.values())
 
 
-def numbers(run: Path) -> pd.DataFrame:
-    """One row per setting of all searches of a run, in the order of the search, and one per importance."""
-    return numbers_of(sorted(path.parent for path in run.glob("searches/*/trials.json")), Results(run).study)
+def numbers(folders: Sequence[Path], sections: Mapping[str, Section]) -> pd.DataFrame:
+    """One row per setting in the order of its search, and one per importance.
 
-
-def numbers_of(folders: Sequence[Path], study: Study | None = None) -> pd.DataFrame:
-    """The same for some search folders, ordered by section and architecture of their study.
-
-    Raises InputError if there are none, or a folder does not hold the results of a search.
+    Ordered by section of the study, if there is one, and architecture. Raises InputError if there are no searches, or a
+    folder does not hold the results of one.
     """
     if not folders:
         raise InputError(f"searches: none is done; {WAY_OUT}")
     tables = pd.concat(map(_one, folders))
-    sections = study.tasks if study else {}
     order = [*sections, *(name for section in sections.values() for name in section.searched)]
     position = {name: i for i, name in reversed([*enumerate(order)])}
     return tables.sort_values(
@@ -175,7 +171,7 @@ FIGURE = Figure(
     "of parameters; a star is the winner. Right: importance of the choices, by PED-ANOVA.",
     "Small and medium-sized networks were preferred, of 10^2 to 10^5 parameters.",
     shows,
-    numbers,
+    OfSearches(numbers),
     draw,
     seen,
 )

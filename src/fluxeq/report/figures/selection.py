@@ -5,8 +5,6 @@ setting on the dotted diagonal has equal losses; one far above it has a loss at 
 does not detect.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
 from fluxeq.analysis import selection
-from fluxeq.analysis.tables import Results
-from fluxeq.report.figures.figure import Figure
+from fluxeq.report.figures.figure import Figure, OfSearches
 from fluxeq.report.figures.looks import Look, looks_of_architectures
 from fluxeq.study.study import Study
 
@@ -32,16 +29,6 @@ ONE, ALL = 9, 16
 def shows(study: Study) -> bool:
     """Whether any search has a second validation set."""
     return any(map(selection.is_observed, study.tasks.values()))
-
-
-def numbers(run: Path) -> pd.DataFrame:
-    """One row per setting of the searches of a run with a second validation set."""
-    return numbers_of(sorted(path.parent for path in run.glob("searches/*/trials.json")), Results(run).study)
-
-
-def numbers_of(folders: Sequence[Path], study: Study) -> pd.DataFrame:
-    """The same for some search folders. Raises InputError like ``selection.settings``."""
-    return selection.settings(folders, study)
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
@@ -150,7 +137,7 @@ FIGURE = Figure(
     "how far a setting lies above that line.",
     "",
     shows,
-    numbers,
+    OfSearches(selection.settings, selection.is_observed),
     draw,
     seen,
 )
