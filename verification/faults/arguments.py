@@ -41,7 +41,7 @@ BASES: dict[str, dict[str, str | None]] = {
     },
     "reproduce": {"STUDY": "tiny.toml", "--output": "whole"},
     "status": {"RUN": "whole"},
-    "figure": {"RUN": "whole", "NAME": "fig3"},
+    "figure": {"RUN-OR-TABLES": "whole", "NAME": "fig3"},
     "report": {"RUN": "whole"},
     "doctor": {},
     "curves": {"MODEL": "models/EQ-000.safetensors", "--output": "c.png"},
