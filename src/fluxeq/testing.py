@@ -47,14 +47,15 @@ def translation_error(net: Callable[[Any], Any], x: np.ndarray, stride: int = 1)
     if not isinstance(stride, Integral) or stride < 1:
         raise InputError(f"stride = {stride}: must be an integer of at least 1")
     with jax.enable_x64(True):
-        function, many = _of_many(net), rows_within(MANY, x)
+        translations = [range(0, extent, stride) for extent in shape]
+        function, many = _of_many(net), min(rows_within(MANY, x), math.prod(map(len, translations)))
         values = np.asarray(x, dtype=np.float64)
         expected = in_blocks(function, values[None], many)[0]
         scale = float(np.abs(expected).max())
         if scale == 0 or not math.isfinite(scale):
             raise InputError(f"the network returns {scale} at most, so a translation cannot change it")
         axes, worst = tuple(range(1, x.ndim)), 0.0
-        all_steps = itertools.product(*(range(0, extent, stride) for extent in shape))
+        all_steps = itertools.product(*translations)
         while some := list(itertools.islice(all_steps, many)):
             moved = in_blocks(function, np.stack([np.roll(values, steps, axes) for steps in some]), many)
             there = np.broadcast_to(expected, moved.shape)
