@@ -60,6 +60,13 @@ def test_translation_error(net, stride, symmetric):
     assert error < 1e-12 if symmetric else error > 1e-2
 
 
+def test_a_network_is_called_once_for_each_translation():
+    """And once for what is not translated, in a block as long; not for blocks filled up as far as memory allows."""
+    calls = []
+    translation_error(lambda x: calls.append(1) or x.sum(axis=(1, 2)), np.ones((2, 6, 4)), 2)
+    assert len(calls) == 6 + 6
+
+
 @pytest.mark.parametrize("n_bytes", [1, 1000, 2**19], ids=["one by one", "some", "all at once"])
 def test_every_translation_is_tried(monkeypatch, n_bytes):
     """Only one site of 24 is seen, and only one of the 24 translations moves what is there to it."""

@@ -64,6 +64,14 @@ def test_weak_coupling_approaches_the_free_field():
     np.testing.assert_allclose(weak - free[:21], -lam * np.exp(free[4:] - free[:21]), rtol=1e-4)
 
 
+def test_weights_that_are_changed_change_no_others():
+    """They are computed once and kept, for all mu."""
+    theory = Theory(4.2, 0.7, 0.1)
+    expected = log_weight(theory, 12).copy()
+    log_weight(theory, 12)[:] = 0
+    np.testing.assert_array_equal(log_weight(Theory(4.2, 0.7, 0.9), 12), expected)
+
+
 def test_weight_ratio():
     theory = Theory(4.01, 1, 0)
     log_w = log_weight(theory, 12)

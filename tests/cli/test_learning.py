@@ -176,6 +176,17 @@ def test_losses_are_shown_while_it_trains(command, tmp_path, capsys, monkeypatch
     assert ", after " in whole[-1]
 
 
+@pytest.mark.parametrize("flags", [(), ("--together",)])
+@pytest.mark.parametrize("n", [1, 2])
+def test_what_killed_processes_left_is_removed(command, tmp_path, flags, n):
+    """However the instances are trained; a checkpoint and what belongs to another architecture stay."""
+    (tmp_path / "out").mkdir()
+    for name in (".EQ-000.running", ".EQ-007.running", ".EQ-001.0a1b2c3d.unfinished.csv", ".FL-000.running"):
+        (tmp_path / "out" / name).touch()
+    assert command("train", TRAIN, *flags, instances=n, recipe={"epochs": 1})[0] == 0
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == [".FL-000.running"]
+
+
 def test_a_search_shows_the_best_so_far(command, monkeypatch):
     said = []
     monkeypatch.setattr(progress, "print", lambda text, **where: said.append(text), raising=False)

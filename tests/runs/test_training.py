@@ -58,9 +58,8 @@ def test_others_are_trained_before_it_is_said_that_one_diverged(examples, tmp_pa
 
 
 def test_losses_are_told_while_they_are_trained(examples, tmp_path, monkeypatch):
-    """By the processes, now and then; nothing is left of it, also not of what killed ones told."""
+    """By the processes, now and then; nothing is left of it."""
     monkeypatch.setattr(module, "TOLD", 0.1)
-    (tmp_path / ".EQ-007.running").touch()
     seen = []
     train(examples, tmp_path, 2, seen, epochs=5000, patience=5000, learning_rate=1e-3, levenberg_marquardt=0)
     told = {remark for _, _, remark in seen if remark}

@@ -76,7 +76,7 @@ def train(
     with progress("training") as advance:
         from fluxeq.nets.architecture import configured
         from fluxeq.runs.jobs import Examples
-        from fluxeq.runs.training import train_files
+        from fluxeq.runs.training import remove_unfinished_trainings, train_files
         from fluxeq.study.family import FixedNetwork
         from fluxeq.system.files import claimed, model_file, require_writable
         from fluxeq.training.compiled import keep_compiled
@@ -99,6 +99,7 @@ def train(
         each = the_recipe.epochs + the_recipe.levenberg_marquardt
         complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
         with claimed(output / f".{architecture}.lock", f"trains {architecture}"):
+            remove_unfinished_trainings(output, architecture)
             if in_step or n_workers == 1 or complete:
                 note = _watched(advance, instances, each)
                 asked = architecture, built, the_recipe, augmentation, range(instances), seed, output

@@ -39,7 +39,8 @@ def train_files(
 ) -> list[Path]:
     """Train the instances missing in ``output``, in single-threaded processes; returns the paths of all models.
 
-    Results do not depend on which process trains an instance. Raises the errors of ``train_instances``; DivergedError
+    Results do not depend on which process trains an instance. If a process is killed, its temporary files are removed.
+    Raises the errors of ``train_instances``; DivergedError
     only after all other instances have been trained.
     """
     works = [
@@ -55,14 +56,13 @@ def train_files(
         )
         for instance in range(n_instances)
     ]
-    _remove_unfinished(output, architecture)
     jobs = [Job(Path(work.model).stem, work, (work.model,)) for work in works]
     try:
         with processes(min(n_workers, n_instances)) as workers:
             tell = lambda n_done: progress(n_done, n_instances, in_words(_told(output, architecture)))  # noqa: E731
             diverged = _work_off(jobs, Fleet(workers, workers), tell)
     except BaseException:  # the processes were killed at any point
-        _remove_unfinished(output, architecture)
+        remove_unfinished_trainings(output, architecture)
         raise
     if diverged:
         others = f" (and {len(diverged) - 1} other instances)" if len(diverged) > 1 else ""
@@ -78,8 +78,11 @@ def in_words(reached: Collection[Reached]) -> str:
     return "".join(f"validation loss {at.validation:.1e}, training {at.training:.1e}" for at in reached)
 
 
-def _remove_unfinished(output: Path, architecture: str) -> None:
-    """Remove temporary files of models, curves and checkpoints left by killed processes."""
+def remove_unfinished_trainings(output: Path, architecture: str) -> None:
+    """Remove temporary files of models, curves and checkpoints left by killed processes; nobody else may be training.
+
+    Checkpoints stay.
+    """
     stem = architecture.rpartition(":")[2]
     for suffix in (".safetensors", ".csv", ".checkpoint"):
         remove_unfinished_of(output / (stem + suffix), "-*")
