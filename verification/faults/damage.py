@@ -237,8 +237,8 @@ def _is_part(whole: Any, part: Any) -> bool:
 
 
 def _lasting(found: Contents) -> Contents:
-    """What a run keeps; records of jobs and ensembles come and go."""
-    return {name: value for name, value in found.items() if not name.startswith(PASSING)}
+    """What a command keeps; records of jobs, ensembles, and what a kill left unfinished come and go."""
+    return {name: value for name, value in found.items() if not name.startswith(PASSING) and ".unfinished" not in name}
 
 
 def cases(seed: int) -> Iterator[Damaged]:
