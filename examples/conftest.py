@@ -1,4 +1,4 @@
-"""Each example is tested in its own folder, as its reader would be."""
+"""Runs the tests of each example in its own folder, as its reader would."""
 
 import sys
 from collections.abc import Iterator

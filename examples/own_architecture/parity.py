@@ -1,7 +1,7 @@
-"""PE: an EQ network that is also symmetric under reflections of space, as n and |phi|^2 are.
+"""PE: an EQ network that is also invariant under reflection of space, like n and |phi|^2.
 
-A reflection x -> -x takes the link from x to x + 1 to the one from -x - 1 to -x and turns it round: k_x changes sign
-and place, l_x its place. The network averages its output over both.
+The reflection x -> -x maps the link from x to x + 1 to the one from -x - 1 to -x and reverses it: k_x moves and changes
+sign, l_x only moves. The network averages its output over a configuration and its reflection.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from fluxeq.tasks.task import Target
 
 
 def reflected(x: jax.Array) -> jax.Array:
-    """A configuration ``(2 d, *shape)`` with all directions of space reflected."""
+    """The configuration ``(2 d, *shape)`` with all spatial directions reflected."""
     d = x.ndim - 1
     for nu in range(1, d):
         x = jnp.roll(jnp.flip(x, 1 + nu), 1, 1 + nu)  # the site -x
-        for channel, sign in ((nu, -1), (d + nu, 1)):  # k and l of the links that are turned round
+        for channel, sign in ((nu, -1), (d + nu, 1)):  # k and l of the reversed links
             x = x.at[channel].set(sign * jnp.roll(x[channel], -1, nu))
     return x
 
@@ -37,8 +37,8 @@ class Symmetrised(eqx.Module):
 
 
 class PE(EQ):
-    """The config: all fields of EQ, and its stride and what it takes."""
+    """The config: fields, stride and allowed shapes are those of EQ."""
 
     def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> eqx.Module:
-        """A network with fresh weights for lattices of ``d`` dimensions."""
+        """A newly initialised network for lattices of ``d`` dimensions."""
         return Symmetrised(super().build(d, targets, rng))

@@ -1,4 +1,4 @@
-"""The example keeps the laws, has its symmetry, and is a full member: trained, saved, loaded, scored."""
+"""The example meets the requirements, has its symmetry, and can be trained, saved, loaded, evaluated and searched."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_laws():
 
 
 def test_a_reflection_is_one():
-    """It undoes itself and leaves n, |phi|^2 and closed fluxes as they are."""
+    """It is its own inverse and leaves n, |phi|^2 and vanishing divergence unchanged."""
     from parity import reflected
 
     theory = fluxeq.Theory(4.01, 1.0, 1.5)

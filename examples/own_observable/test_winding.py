@@ -1,4 +1,4 @@
-"""Winding numbers: right on loops, whole on closed configurations, measured from outside, and labels of a task."""
+"""Winding numbers: known for single loops, integer for closed configurations, measured by name, targets of a task."""
 
 import json
 import sys
@@ -77,7 +77,7 @@ def test_labels_of_a_task(ensemble):
 
 
 def test_the_task_is_learned(ensemble):
-    """The temporal winding is an extensive sum of fluxes over a fixed number of slices: linear in k_t."""
+    """Both windings are linear in k, so a small network is enough."""
     from fluxeq.nets.eq import EQ
 
     config = EQ(blocks=[{"channels": 4, "kernel": 1}], activation="tanh")

@@ -1,4 +1,4 @@
-"""Winding numbers of the flux: how often it winds around the lattice in time, and in the first direction of space."""
+"""Winding numbers of the flux in time and in the first spatial direction."""
 
 import numpy as np
 
@@ -7,19 +7,19 @@ from fluxeq.theory import FluxTheory
 
 
 def temporal(theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:
-    """The flux through any time slice, the particle number: n times the spatial volume."""
+    """The flux through a time slice: the particle number, n times the spatial volume."""
     return _winding(configurations, 0)
 
 
 def spatial(theory: FluxTheory, configurations: np.ndarray) -> np.ndarray:
-    """The flux through any plane across the first direction of space."""
+    """The flux through a plane perpendicular to the first spatial direction."""
     return _winding(configurations, 1)
 
 
 def _winding(configurations: np.ndarray, nu: int) -> np.ndarray:
-    k = configurations[:, nu].astype(np.float64)  # int8 is too small for sums
+    k = configurations[:, nu].astype(np.float64)  # sums overflow int8
     return k.sum(axis=tuple(range(1, k.ndim))) / k.shape[1 + nu]
 
 
 WINDINGS = regression("winding:WINDINGS", ["winding:temporal", "winding:spatial"])
-"""The task to predict both."""
+"""The regression task with both as targets."""

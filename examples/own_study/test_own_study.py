@@ -1,4 +1,4 @@
-"""The study runs to its end, with both strangers in its tables and figures."""
+"""The study completes, with both external families in its tables and figures."""
 
 import os
 import subprocess

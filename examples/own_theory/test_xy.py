@@ -1,4 +1,4 @@
-"""The XY model sampled by fluxeq against Bessel functions, with independent chains and a control that must fail."""
+"""The XY model sampled by fluxeq compared with Bessel functions: independent chains, and a control that must fail."""
 
 import sys
 from functools import cache
@@ -31,11 +31,11 @@ def ring(theory, n_t):
 
 
 def two_columns(theory, n_t):
-    """n on n_t x 2: both sites have a flux in time, and two links in space carry what flows from one to the other."""
+    """n on n_t x 2: each site has a temporal flux; two spatial links carry the flow from one site to the other."""
     k0, k1 = (k.ravel() for k in np.meshgrid(K, K, indexing="ij"))
     time = ive(k0, theory.beta) * ive(k1, theory.beta) * np.exp(theory.mu * (k0 + k1))
     flows = np.subtract.outer(k0, k0)
-    space = np.where(np.add.outer(k0 + k1, -(k0 + k1)) == 0, ive(flows, 2 * theory.beta), 0)  # I_k of the sum of two
+    space = np.where(np.add.outer(k0 + k1, -(k0 + k1)) == 0, ive(flows, 2 * theory.beta), 0)  # two links: I_k(2 beta)
     keep = (np.abs(k0) < 12) & (np.abs(k1) < 12)
     transfer = np.linalg.matrix_power((np.sqrt(time)[:, None] * space * np.sqrt(time))[np.ix_(keep, keep)], n_t)
     weight = np.diag(transfer)
@@ -48,7 +48,7 @@ def exact_n(theory, shape):
 
 @cache
 def chain_means(name):
-    """n of independent chains."""
+    """Mean n of each of several independent chains."""
     theory, shape = POINTS[name]
     made = fluxeq.sample(theory, shape, N_CHAINS * N_TURNS, chains=N_CHAINS, seed=1)
     assert (made.phi2 == 1).all()
@@ -58,7 +58,7 @@ def chain_means(name):
 @pytest.mark.parametrize(("shift", "agrees"), [(0.0, True), (0.1, False)], ids=["exact", "control"])
 @pytest.mark.parametrize("name", POINTS)
 def test_density(name, shift, agrees):
-    """Within 4 standard errors, told by the spread of the chains."""
+    """Within 4 standard errors, estimated from the spread of the chains."""
     theory, shape = POINTS[name]
     z = z_score(chain_means(name), exact_n(XY(theory.beta, theory.mu + shift), shape))
     assert abs(z) < 4 if agrees else abs(z) > 6
@@ -66,7 +66,7 @@ def test_density(name, shift, agrees):
 
 @pytest.mark.parametrize("shape", [(5,), (2, 2)])
 def test_oracles_agree(shape):
-    """The sum over hops, which is for every theory, with what is special to this one."""
+    """The enumeration of hops, valid for every theory, agrees with the formulas for this one."""
     theory = XY(0.8, 0.3)
     assert enumerated(theory, shape).n == pytest.approx(exact_n(theory, shape), abs=1e-6)
 
@@ -83,7 +83,7 @@ def test_three_dimensions():
 
 
 def test_commands(tmp_path, monkeypatch, capsys):
-    """The file is sampled by its command from outside, and read back."""
+    """The external theory is sampled from the command line, and the file read back."""
     output = tmp_path / "e.h5"
     monkeypatch.chdir(Path(__file__).parent)
     words = "sample --theory xy:XY --couplings beta=0.9,mu=0.4 --shape 5 --configurations 64 --seed 1 --output"

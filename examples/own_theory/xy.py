@@ -1,8 +1,8 @@
-"""The XY model, spins of unit length, in its flux representation: a theory that fluxeq does not have.
+"""The XY model (spins of unit length) in its flux representation, a theory that is not part of fluxeq.
 
     Z = integral over all angles of  exp(beta sum over links of cos(theta_x - theta_y - i mu in time))
 
-Expanded in hops, a link has (beta/2)^(a+b) / (a! b!), times e^(mu (a-b)) in time, and the angles leave W = 1.
+Expanded in hops, a link has the weight (beta/2)^(a+b) / (a! b!), times e^(mu (a-b)) in time; a site has W = 1.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from fluxeq.theory import FluxTheory
 
 @dataclass(frozen=True)
 class XY(FluxTheory):
-    """Inverse temperature beta, chemical potential mu."""
+    """Inverse temperature beta and chemical potential mu."""
 
     beta: float
     mu: float = 0.0
 
     def log_site_weight(self, f: np.ndarray) -> np.ndarray:
-        """ln W = 0: the field has no size that could vary."""
+        """ln W = 0, since the field has a fixed modulus."""
         return np.zeros(np.shape(f))
 
     def hop_weights(self, d: int) -> np.ndarray:
