@@ -1,8 +1,8 @@
-"""The share of a search that goes into compiling: those of a study, on made-up data.
+"""Fraction of a search spent on compilation, for the searches of a study, on random data.
 
-``python -m benchmarks.compilation [STUDY [TASK ARCHITECTURE]]`` in the root of the repository, STUDY ``quick`` unless
-given, whose short searches compile most; one of ``laptop`` takes some minutes. Every search runs in a process of its
-own with the settings of a job, first with an empty cache of compiled functions, then with what that one has left there.
+``python -m benchmarks.compilation [STUDY [TASK ARCHITECTURE]]`` in the root of the repository. The default STUDY is
+``quick``, whose short searches have the largest fraction; a search of ``laptop`` takes some minutes. Every search runs
+in its own process with the settings of a job, first with an empty cache of compiled functions, then with a filled one.
 """
 
 import json
@@ -16,11 +16,11 @@ from benchmarks.tables import keep
 
 SEARCHES = [("regression", "EQ"), ("regression", "FL"), ("detection", "EQ")]
 ONCE = "--once"
-"""Do the search here."""
+"""Run the search in this process."""
 
 
 def main(study: str = "quick", *only: str) -> None:
-    """A row for each search and state of the cache."""
+    """One row per search and state of the cache."""
     for task, architecture in [only] if only else SEARCHES:
         with tempfile.TemporaryDirectory() as folder:
             for cache in ("empty", "filled"):
@@ -32,7 +32,7 @@ def main(study: str = "quick", *only: str) -> None:
 
 
 def search_once(study: str, task: str, architecture: str) -> None:
-    """Do one search; print its seconds, those of the parts, and their share, as JSON."""
+    """Run one search; print as JSON its seconds, those of each compilation stage, and their fraction of the total."""
     from fluxeq.workflow.executors import ONE_THREAD
 
     for name, value in ONE_THREAD.items():
@@ -47,7 +47,7 @@ def search_once(study: str, task: str, architecture: str) -> None:
     keep_compiled()
     of_task = load_study(study).tasks[task]
     settings = of_task.search
-    assert settings is not None  # the shipped studies search
+    assert settings is not None  # the shipped studies have searches
     data = trainer_data(Case("", task, architecture, {}, of_task.shape, settings.n_training, 1))
     storage = optuna.storages.InMemoryStorage()
     given = settings.space, settings.recipe, settings.trials, settings.repeats, 7, storage, "search"

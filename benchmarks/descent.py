@@ -1,9 +1,9 @@
-"""How the loss of an EQ network falls with the Levenberg-Marquardt steps, and how long it takes.
+"""Loss of an EQ network against the number and time of Levenberg-Marquardt steps.
 
-``python -m benchmarks.descent [CONFIGURATIONS] [STEPS] [INSTANCE]`` in the root of the repository: 20000, 150 and 0
-unless given. The network is that of ``benchmarks.floor``; 20 epochs on the first 2000 configurations of 60x4 at mu =
-1.05 come first, the test sets are those of ``benchmarks.runaway``. Seconds are those of one processor, compiling
-included. The rows are in ``results/benchmarks/descent.csv``.
+``python -m benchmarks.descent [CONFIGURATIONS] [STEPS] [INSTANCE]`` in the root of the repository; the defaults are
+20000, 150 and 0. The network is that of ``benchmarks.floor``, first trained for 20 epochs on the first 2000
+configurations of 60x4 at mu = 1.05; the test sets are those of ``benchmarks.runaway``. Seconds are CPU time, including
+compilation. The table is ``results/benchmarks/descent.csv``.
 """
 
 import sys
@@ -26,7 +26,7 @@ EVERY = 10  # steps
 
 
 def main(n: str = "20000", n_steps: str = "150", instance: str = "0") -> None:
-    """Train, and keep a row for the epochs and for every tenth step."""
+    """Train; store a row after the epochs and after every tenth step."""
     keep_compiled()
     training, validation = ensemble(MU, int(n), 1), ensemble(MU, N_EPOCHS // 2, 2)
     tests = [ensemble(mu, N_TESTED, seed) for seed, mu in enumerate(TESTED_MU, 3)]

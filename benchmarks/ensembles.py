@@ -1,8 +1,8 @@
-"""What the filters of ensemble files cost: time to write and to read, time to check the file, and its size.
+"""Cost of the compression filters of ensemble files: time to write, read and check a file, and its size.
 
-``python -m benchmarks.ensembles [CONFIGURATIONS]`` in the root of the repository, 20000 unless given, on 60x4 at
-eta = 4.01, lam = 1, mu = 1.05. All filters take turns in one run; the table has the least time of each, and ratios to
-that of the first, h5py's own LZF, which other HDF5 readers do not have.
+``python -m benchmarks.ensembles [CONFIGURATIONS]`` in the root of the repository, by default 20000, on 60x4 at
+eta = 4.01, lam = 1, mu = 1.05. The filters alternate in one run; the table has the minimum time of each, and ratios to
+the first, h5py's own LZF, which other HDF5 readers do not support.
 """
 
 import sys
@@ -25,7 +25,7 @@ COMPARED = {"write": 0, "read": 1, "bytes": 3}
 
 
 def main(n_configurations: str = "20000") -> None:
-    """A row for each filter."""
+    """One row per filter."""
     made = fluxeq.sample(fluxeq.Theory(4.01, 1, 1.05), (60, 4), int(n_configurations), chains=32, seed=1, threads=2)
     found: dict[str, list[tuple[float, ...]]] = {name: [] for name in FILTERS}
     with tempfile.TemporaryDirectory() as folder:
@@ -45,13 +45,13 @@ def main(n_configurations: str = "20000") -> None:
 
 
 def check(path: Path) -> None:
-    """Compute the checksum of a file, and compare."""
+    """Verify the checksum of a file."""
     with hdf5.opened(path):
         pass
 
 
 def seconds(work: Callable[..., object], *arguments: object) -> float:
-    """How long something takes."""
+    """Duration of a call."""
     start = time.perf_counter()
     work(*arguments)
     return time.perf_counter() - start

@@ -1,9 +1,9 @@
-"""How low the test loss of an EQ network gets, with the protocol's recipe and with a levenberg_marquardt.
+"""Lowest test loss of an EQ network, with the recipe of the original study and with Levenberg-Marquardt steps.
 
-``python -m benchmarks.floor [CONFIGURATIONS] [INSTANCES] [FOLDER]`` in the root of the repository: 20000, 5 and
-``runs/floor-CONFIGURATIONS`` unless given. Trains on 60x4 at mu = 1.05 and tests on 60x4 and 200x10 at eight mu from
-0.91 to 1.05, on other chains. Instances train side by side, one a processor; the same command again goes on where it
-was. Each one that is done adds a row for each lattice to ``results/benchmarks/floor.csv``.
+``python -m benchmarks.floor [CONFIGURATIONS] [INSTANCES] [FOLDER]`` in the root of the repository; the defaults are
+20000, 5 and ``runs/floor-CONFIGURATIONS``. Trains on 60x4 at mu = 1.05 and tests on independent chains of 60x4 and
+200x10 at eight mu from 0.91 to 1.05. Instances are trained in parallel, one per processor; running the command again
+resumes. Each instance adds one row per lattice to ``results/benchmarks/floor.csv``.
 """
 
 import os
@@ -27,14 +27,14 @@ ETA, LAM, MU, SHAPE = 4.01, 1.0, 1.05, (60, 4)
 TESTED_MU = (0.91, 0.93, 0.95, 0.97, 0.99, 1.01, 1.03, 1.05)
 TESTED_SHAPES = ((60, 4), (200, 10))
 N_TESTED = 200
-"""Configurations of a test set."""
+"""Configurations per test set."""
 NETWORK = {
     "blocks": [{"channels": 16, "kernel": kernel, "pooling": 1} for kernel in (2, 1, 1)],
     "activation": "gelu",
     "global_pooling": "average",
     "dense": [],
 }
-"""What the target asks for: one layer that sees 2x2 sites, and smooth layers that see one."""
+"""Suited to the target, an average over functions of 2x2 sites: one 2x2 layer, then smooth 1x1 layers."""
 RECIPES = {
     "Levenberg-Marquardt": Recipe(
         epochs=20,
@@ -56,18 +56,18 @@ class Training(NamedTuple):
     instance: int
     validation_loss: float
     losses: dict[str, float]
-    """Test losses by lattice, over all mu."""
+    """Test loss over all mu, by lattice."""
 
 
 def main(n: str = "20000", n_instances: str = "5", folder: str = "") -> None:
-    """Sample, train, test, and write the table."""
+    """Sample, train, test, and store the table."""
     run, n_training = Path(folder or f"runs/floor-{n}"), int(n)
     sample(run / "training.h5", n_training, MU, SHAPE, 1)
     sample(run / "validation.h5", n_training // 10, MU, SHAPE, 2)
     for shape in TESTED_SHAPES:
         for seed, mu in enumerate(TESTED_MU, 3):
             sample(tested_file(run, shape, mu), N_TESTED, mu, shape, seed)
-    keep_to_one_thread()  # for those that are started now
+    keep_to_one_thread()  # for the worker processes
     with processes(os.cpu_count() or 1) as (pool, *_):
         trainings: list[Future[Training]] = [
             pool.submit(trained, run, name, instance) for name in RECIPES for instance in range(int(n_instances))
@@ -85,17 +85,17 @@ def main(n: str = "20000", n_instances: str = "5", folder: str = "") -> None:
 
 
 def sample(path: Path, n: int, mu: float, shape: tuple[int, ...], seed: int) -> None:
-    """An ensemble file, kept if it is there."""
+    """Sample an ensemble file unless it exists."""
     sample_to_file(path, Settings(Theory(ETA, LAM, mu), shape, n, 8, seed))
 
 
 def tested_file(run: Path, shape: tuple[int, ...], mu: float) -> Path:
-    """The test set of one lattice and mu."""
+    """Path of the test set of one lattice and mu."""
     return run / f"tested-{named(shape)}-{mu:g}.h5"
 
 
 def trained(run: Path, name: str, instance: int) -> Training:
-    """Train and test one instance; one that is trained already is only tested."""
+    """Train one instance, unless that is done, and test it."""
     from fluxeq.data.ensembles import open_ensemble
     from fluxeq.training.compiled import keep_compiled
     from fluxeq.training.datasets import dataset
@@ -115,7 +115,7 @@ def trained(run: Path, name: str, instance: int) -> Training:
 
 
 def rows(n: int, done: Training) -> Iterator[dict[str, Any]]:
-    """One row for each lattice."""
+    """One row per lattice."""
     for shape, loss in done.losses.items():
         trained = {"configurations": n, "recipe": done.recipe, "instance": done.instance}
         yield {**trained, "shape": shape, "validation_loss": done.validation_loss, "test_loss": loss}

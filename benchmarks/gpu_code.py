@@ -1,8 +1,8 @@
-"""What the kernels become on a GPU that need not be here: registers, local and shared memory.
+"""Registers, local and shared memory of the CUDA kernels; no GPU needed.
 
-``python -m benchmarks.gpu_code [EXTENTS ...]`` in the root of the repository, 60x4 unless given; needs
-``pip install ".[cuda]"``, and ``ptxas`` on the path (in the package nvidia-cuda-nvcc). Compiles the kernels with the
-types that a launch gives them, for compute capability 9.0. Where this fails, so does every launch.
+``python -m benchmarks.gpu_code [EXTENTS ...]`` in the root of the repository, by default 60x4. Needs
+``pip install ".[cuda]"``, and ``ptxas`` on the path (package nvidia-cuda-nvcc). Compiles the kernels for the argument
+types of a launch and compute capability 9.0. If this fails, so does every launch.
 """
 
 import re
@@ -22,13 +22,13 @@ from fluxeq.cli.arguments import parsed_shape
 from fluxeq.sampling import kernels
 
 CAPABILITY = (9, 0)
-N_DIRECTIONS = 2  # of each dimension
+N_DIRECTIONS = 2  # per dimension
 
 
 def main() -> None:
-    """Compile, and keep what the assembler says, a row for each kernel."""
+    """Compile; store the output of the assembler, one row per kernel."""
     device = SimpleNamespace(compute_capability=CAPABILITY)
-    for module in (compiler, dispatcher):  # which ask the device that is here for what it can do
+    for module in (compiler, dispatcher):  # which query the capability of the current device
         mock.patch.object(module, "get_current_device", return_value=device).start()
     for text in sys.argv[1:] or ["60x4"]:
         where = kernels.layout(parsed_shape(text))
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def signatures(where: kernels.Layout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The types of the arguments of both kernels."""
+    """Argument types of both kernels."""
     words, whole, small, real = types.uint64, types.int64, types.int32, types.float64
     steps = array(types.uint16 if where.is_shared else types.uint32, 2)
     tables = (steps, array(real, 2), types.UniTuple(real, N_DIRECTIONS * where.d - 1), real)
@@ -50,12 +50,12 @@ def signatures(where: kernels.Layout) -> tuple[tuple[Any, ...], tuple[Any, ...]]
 
 
 def array(of: Any, n_dimensions: int) -> Any:
-    """The type of an array in one piece."""
+    """Type of a contiguous array."""
     return types.Array(of, n_dimensions, "C")
 
 
 def assembled(code: str) -> dict[str, int]:
-    """Registers of a thread, its bytes in local memory, and those of a block in shared memory, as ``ptxas`` says."""
+    """Registers and bytes of local memory per thread, and of shared memory per block, as reported by ``ptxas``."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.ptx"
         path.write_text(code, encoding="utf-8")

@@ -1,7 +1,7 @@
-"""The same networks and the usual training loop in PyTorch, for two dimensions, to compare with.
+"""The same networks and a standard training loop in PyTorch, for comparison; two dimensions only.
 
-``nn.Conv2d(padding_mode="circular")``, AdamW, batches of a random permutation, all data on the device as float32, and
-losses left there until the end of the epoch.
+``nn.Conv2d(padding_mode="circular")``, AdamW, batches from a random permutation, all data on the device as float32;
+losses stay there until the end of the epoch.
 """
 
 import math
@@ -25,23 +25,23 @@ ACTIVATIONS = {
 }
 POOLINGS = {"average": nn.AvgPool2d, "maximum": nn.MaxPool2d}
 READOUTS = {"average": nn.AdaptiveAvgPool2d, "sum": nn.AdaptiveAvgPool2d, "maximum": nn.AdaptiveMaxPool2d}
-"""A sum costs what an average costs."""
+"""A sum has the cost of an average."""
 
 
 def use_threads(n: int) -> None:
-    """How many threads PyTorch may use."""
+    """Set the number of threads of PyTorch."""
     torch.set_num_threads(n)
 
 
 def torch_epoch(case: "Case", n_parameters: int, device: str, *, compiled: bool = False) -> Callable[[], Any]:
-    """An epoch of the loop, with its validation, for a network of so many parameters; ``torch.compile`` if asked."""
+    """A function that runs one epoch and its validation, optionally with ``torch.compile``; checks the network size."""
     torch.manual_seed(1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     n_targets = 2 if case.task == "regression" else 1
     network = nn.Sequential(*layers(case, n_targets)).to(device)
     assert sum(parameter.numel() for parameter in network.parameters()) == n_parameters
     if compiled:
-        torch.compiler.reset()  # it gives up on modules of too many kinds
+        torch.compiler.reset()  # it gives up after too many different modules
         network = torch.compile(network)
     loss_of = nn.MSELoss() if case.task == "regression" else nn.BCEWithLogitsLoss()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0, amsgrad=True)
@@ -71,7 +71,7 @@ def torch_epoch(case: "Case", n_parameters: int, device: str, *, compiled: bool 
 
 
 def layers(case: "Case", n_targets: int) -> Iterator[nn.Module]:
-    """The modules of a network, from the configuration to its predictions."""
+    """The modules of a network, from input to predictions."""
     config: Any = configured(case.architecture, case.settings, case.shape)
     activation = ACTIVATIONS[config.activation]
     channels, sites = 2 * len(case.shape), math.prod(case.shape)
@@ -94,7 +94,7 @@ def layers(case: "Case", n_targets: int) -> Iterator[nn.Module]:
 
 
 def convolution(channels: int, block: Block) -> nn.Conv2d:
-    """A convolution to one site in ``stride`` in every direction, none lost at the edges."""
+    """A periodic convolution, to one output per ``stride`` sites in every direction."""
     stride = block.stride if block.pooling == 1 else 1
     padding = "same" if stride == 1 else (block.kernel - 1) // 2
     return nn.Conv2d(channels, block.channels, block.kernel, stride, padding, padding_mode="circular")

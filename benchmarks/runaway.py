@@ -1,9 +1,9 @@
-"""Where the losses at other mu come from: AdamW at two rates, then Levenberg-Marquardt steps without ridge and with it.
+"""Cause of runaway losses at other mu: AdamW at two rates, then Levenberg-Marquardt steps without and with ridge.
 
-``python -m benchmarks.runaway [INSTANCES] [NETWORK ...]`` in the root of the repository: 1 and all nine unless given.
+``python -m benchmarks.runaway [INSTANCES] [NETWORK ...]`` in the root of the repository, by default 1 and all nine.
 Trains the winners of the searches of ``laptop`` with its recipe on 2000 configurations of 60x4 at mu = 1.05, and tests
-them on 200 configurations at each of five mu, on other chains. One process; rows that the table
-(``results/benchmarks/runaway.csv``) has are kept. Networks too large for the steps have rows of AdamW only.
+them on independent chains, 200 configurations at each of five mu. One process; existing rows of the table
+(``results/benchmarks/runaway.csv``) are kept. Networks too large for the steps have only rows for AdamW.
 """
 
 import json
@@ -33,7 +33,7 @@ RECIPE = RECIPES["Levenberg-Marquardt"].model_copy(update=CHANGES)
 
 
 def main(n_instances: str = "1", *names: str) -> None:
-    """Train and test what the table lacks."""
+    """Train and test the instances missing in the table."""
     keep_compiled()
     training, validation = (ensemble(MU, n, seed) for n, seed in ((N_TRAINING, 1), (N_TRAINING // 10, 2)))
     tests = {mu: ensemble(mu, N_TESTED, seed) for seed, mu in enumerate(TESTED_MU, 3)}
@@ -47,14 +47,14 @@ def main(n_instances: str = "1", *names: str) -> None:
 
 
 def ensemble(mu: float, n: int, seed: int) -> Dataset:
-    """A labelled ensemble, whose file is kept."""
+    """A labelled ensemble, sampled unless its file exists."""
     path = RUN / f"{mu:g}-{n}-{seed}.h5"
     sample(path, n, mu, SHAPE, seed)
     return dataset("regression", open_ensemble(path))
 
 
 def winner(name: str) -> Any:
-    """The network that a search of ``laptop`` found; at that time all readouts were pooled."""
+    """The winner of a search of ``laptop``; at that time all readouts were pooled."""
     best = json.loads((SEARCHES / f"regression-{name}" / "best.json").read_text())
     readout = {} if best["architecture"] == "FL" else {"readout": "pooled"}
     return configured(best["architecture"], best["config"] | readout, SHAPE)
@@ -70,7 +70,7 @@ def is_known(name: str, rate: float, instance: int) -> bool:
 
 
 def compare(trainer: Trainer, tests: dict[float, Dataset], named: dict[str, Any]) -> None:
-    """Train one instance, and keep a row for each way to finish it."""
+    """Train one instance; store one row for each variant of the Levenberg-Marquardt steps."""
     start = time.process_time()
     ((_, begun),) = trainer.epochs({0: trainer.begin(derived_seed(1, named["instance"]))})
     method = trainer._method
@@ -83,12 +83,12 @@ def compare(trainer: Trainer, tests: dict[float, Dataset], named: dict[str, Any]
 
 
 def without_ridge(step: Any, at: Any, examples: Any, noise: float) -> Any:
-    """A step that minimises the training loss alone."""
+    """A step without ridge, which minimises the training loss only."""
     return step(at, examples, 0.0)
 
 
 def row(trainer: Trainer, tests: dict[float, Dataset], training: Training, named: dict[str, Any], start: float) -> None:
-    """Test a network and keep its row."""
+    """Test a network and store its row."""
     seconds, (network, curve) = time.process_time() - start, trainer.result(training)
     losses = {
         f"mu={mu:g}": score(test.task, outputs(network, test.configurations), test.labels, test.chain).loss

@@ -1,8 +1,8 @@
-"""Independent configurations per second on one core: fluxeq against the textbook algorithm in C, in one run.
+"""Time per independent configuration on one core: fluxeq and the textbook algorithm in C, in one run.
 
 ``python -m benchmarks.sampling`` in the root of the repository. An independent configuration takes 2 tau_int of the
 slowest of n, |phi|^2 and the mean of l. The textbook algorithm is measured at several ratios of worms to sweeps and
-weights of entering, and its best counts.
+several weights of the open sector; the best one counts.
 """
 
 import time
@@ -17,8 +17,8 @@ from fluxeq.statistics import estimate
 from fluxeq.theory import Theory
 from verification.textbook import Textbook
 
-SECONDS = 5.0  # of each measurement
-POINTS = [  # worms a step of the textbook algorithm
+SECONDS = 5.0  # per measurement
+POINTS = [  # worms per sweep of the textbook algorithm
     (Theory(4.01, 1.0, 0.91), (60, 4), (50, 100, 400)),
     (Theory(4.01, 1.0, 1.05), (60, 4), (10, 20, 80)),
     (Theory(4.01, 1.0, 1.0), (200, 10), (30, 60, 240)),
@@ -29,7 +29,7 @@ N_CHAINS = 32
 
 
 def main() -> None:
-    """One line a point."""
+    """One row per point."""
     for theory, shape, ratios in POINTS:
         others = {(worms, entry): textbook(theory, shape, worms, entry) for worms in ratios for entry in ENTRIES}
         best = min(others, key=lambda key: others[key])
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def textbook(theory: Theory, shape: tuple[int, ...], worms: int, entry: float) -> float:
-    """Milliseconds for an independent configuration."""
+    """Milliseconds per independent configuration."""
     chain = Textbook(theory, shape, (1, worms))
 
     def run(n: int) -> list[list[np.ndarray]]:
@@ -59,9 +59,9 @@ def textbook(theory: Theory, shape: tuple[int, ...], worms: int, entry: float) -
 
 
 def fluxeq_cost(theory: Theory, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Milliseconds for an independent configuration, and nanoseconds for a step of the head, all else included."""
+    """Milliseconds per independent configuration, and nanoseconds per step of the head, all overheads included."""
     state, found = tuning.tune(theory, chains.empty_chains(shape, N_CHAINS, seed=1))
-    spacing = max(1, found.spacing // 4)  # so that tau_int is seen
+    spacing = max(1, found.spacing // 4)  # to resolve tau_int
     seconds = steps = 0.0
 
     def run(n: int) -> list[list[np.ndarray]]:
@@ -79,7 +79,7 @@ def fluxeq_cost(theory: Theory, shape: tuple[int, ...]) -> tuple[float, float]:
 def cost(
     run: Callable[[int], list[list[np.ndarray]]], n: int, n_chains: int, timer: Callable[[], float] | None = None
 ) -> float:
-    """Milliseconds for 2 tau_int of the slowest observable, from a run of about ``SECONDS``; first ``n`` steps."""
+    """Milliseconds for 2 tau_int of the slowest observable, from a run of about ``SECONDS``, first tried with ``n``."""
     for _ in range(3):  # the first runs compile and thermalise
         start = time.perf_counter()
         series = run(n)

@@ -1,7 +1,7 @@
-"""Time and memory of a large ensemble, which ``fluxeq sample`` writes to the disk while it goes on.
+"""Time and memory of a large ensemble, which ``fluxeq sample`` streams to disk.
 
-``python -m benchmarks.streaming [CONFIGURATIONS [MU]]`` in the root of the repository: a million and 1.05 unless given,
-on 60x4 at eta = 4.01, lam = 1, in a process of its own with 32 chains; about a GiB of disk for the time of the run.
+``python -m benchmarks.streaming [CONFIGURATIONS [MU]]`` in the root of the repository, by default a million and 1.05,
+on 60x4 at eta = 4.01, lam = 1, in its own process with 32 chains; temporarily needs about a GiB of disk.
 """
 
 import resource
@@ -18,7 +18,7 @@ SETTINGS = ("--shape", "60x4", "--eta", "4.01", "--lam", "1", "--chains", str(N_
 
 
 def main(n_configurations: str = "1000000", mu: str = "1.05") -> None:
-    """A row with the time and the most memory that the process had at any moment, start and tuning included."""
+    """One row: time and peak memory of the process, including start and tuning."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ensemble.h5"
         asked = ["--mu", mu, "--configurations", n_configurations, "--output", str(path)]
@@ -29,7 +29,7 @@ def main(n_configurations: str = "1000000", mu: str = "1.05") -> None:
             "mu": float(mu),
             "chains": N_CHAINS,
             "seconds": round(time.monotonic() - start, 1),
-            "most_memory_gib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20,  # of KiB
+            "most_memory_gib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20,  # from KiB
             "file_gib": path.stat().st_size / 2**30,
         }
     keep("streaming", row, 3)

@@ -1,4 +1,4 @@
-"""The tables of what was measured, ``results/benchmarks/NAME.csv``, which the documents quote."""
+"""Tables of measurements, ``results/benchmarks/NAME.csv``, which the documentation quotes."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ FOLDER = Path("results/benchmarks")
 
 
 def read(name: str) -> pd.DataFrame:
-    """A table as it is kept; an empty one if there is none."""
+    """A stored table; empty if there is none."""
     path = FOLDER / f"{name}.csv"
     return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
 def keep(name: str, row: dict[str, Any], keys: int) -> pd.DataFrame:
-    """Print a row and put it into its table, in place of one with the same first ``keys`` columns; the whole table."""
+    """Print a row and store it, replacing a row that agrees in the first ``keys`` columns; returns the whole table."""
     print(", ".join(f"{column} {shown(value)}" for column, value in row.items()), flush=True)
     table = pd.concat([read(name), pd.DataFrame([row])]).drop_duplicates([*row][:keys], keep="last")
     with whole(FOLDER / f"{name}.csv") as temporary:
@@ -26,5 +26,5 @@ def keep(name: str, row: dict[str, Any], keys: int) -> pd.DataFrame:
 
 
 def shown(value: object) -> str:
-    """Numbers with four digits."""
+    """A value as text, floats with four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

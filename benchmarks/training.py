@@ -1,14 +1,14 @@
-"""Training: fluxeq against PyTorch loops in one run, the fraction of the machine's peaks, and what an epoch costs.
+"""Training: fluxeq against PyTorch loops in one run, the fraction of peak performance, and the cost of a step.
 
 ``python -m benchmarks.training`` in the root of the repository, in an environment with PyTorch (``pip install
-torch==2.14.1``, for this alone, and a C++ compiler for ``torch.compile``); ``--threads 1`` for what one job of a study
-has, with ``--processes 2`` while another process does the same, as in a study on two cores; ``--device cuda`` on a GPU,
-where ten instances train together and PyTorch trains them one after another; ``--only`` for one part of it. The costs
+torch==2.14.1``, needed only here, and a C++ compiler for ``torch.compile``). ``--threads 1`` corresponds to one job of
+a study, ``--processes 2`` adds a second process with the same load, as in a study on two cores; ``--device cuda`` uses
+a GPU, where fluxeq trains ten instances together and PyTorch one after another; ``--only`` selects one part. The costs
 are drawn in docs/training_cost.png.
 
-Networks are those of the searches of ``quick``, and the winners of the searches of ``laptop``. Data are random, since
-speed does not depend on them. PyTorch as it is, ``torch.compile`` and fluxeq are timed in turns, an epoch and its
-validation each; the median of the ratios to the faster of the first two counts.
+Networks are those of the searches of ``quick``, and those in ``models/``, from ``laptop``. Data are random, since speed
+does not depend on them. Eager PyTorch, ``torch.compile`` and fluxeq are timed in alternation, an epoch and its
+validation each; the result is the median ratio of the faster PyTorch time to that of fluxeq.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from benchmarks.tables import keep
 
 PICTURE, MODELS = Path("docs/training_cost.png"), Path("models")
 N_PAIRS = 7
-N_LOOKS = 15  # of which the fastest is taken, where the machine itself is measured
+N_LOOKS = 15  # the fastest counts, in measurements of the machine itself
 INSTANCES = 10
 
 
 class Case(NamedTuple):
-    """One network with its data and batches, as in the searches of the study ``quick`` or the protocol of ``paper``."""
+    """One network with its data and batch size, from the searches of ``quick`` or the protocol of ``paper``."""
 
     name: str
     task: str
@@ -43,7 +43,7 @@ class Case(NamedTuple):
 
 
 def blocks(*layers: tuple[int, int, int], **others: Any) -> dict[str, Any]:
-    """Settings of a network, from (channels, kernel, stride) of its blocks."""
+    """Settings of a network from (channels, kernel, stride) of its blocks."""
     named = [{"channels": channels, "kernel": kernel, "stride": stride} for channels, kernel, stride in layers]
     return {"blocks": named, **others}
 
@@ -67,7 +67,7 @@ LARGE = Case("64 ch.", "regression", "EQ", blocks((64, 3, 1), (64, 2, 1)), (60, 
 
 
 def winners() -> list[Case]:
-    """The winners of the searches of ``laptop``, which are kept in ``models/``, with the protocol's batches of 100."""
+    """The networks in ``models/``, from ``laptop``, with the protocol's batch size of 100."""
     from fluxeq.training.models import load_model
 
     cases = []
@@ -79,10 +79,10 @@ def winners() -> list[Case]:
 
 
 def main() -> None:
-    """Print all numbers, and draw the costs."""
+    """Measure, print and store all numbers; draw the costs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--processes", type=int, default=1, help="that compare at the same time; one of them counts")
+    parser.add_argument("--processes", type=int, default=1, help="simultaneous comparisons, one of which counts")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--only", choices=("compare", "together", "roofline", "costs", "parts"))
     given = parser.parse_args()
@@ -103,13 +103,13 @@ def main() -> None:
 
 
 def set_threads(n: int) -> None:
-    """Before JAX is imported, which reads them then."""
+    """Set the number of threads; must precede the import of JAX, which reads it."""
     eigen = "true" if n > 1 else "false"
     os.environ |= {"NPROC": str(n), "OMP_NUM_THREADS": str(n), "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}"}
 
 
 def compare(device: str, threads: int, n_processes: int) -> None:
-    """An epoch with its validation, of both."""
+    """Compare an epoch with its validation in PyTorch and fluxeq."""
     for case in CASES + winners():
         runs, n_parameters = all_ways(case, device, threads)
         with busy(n_processes - 1, case, device, threads):
@@ -119,7 +119,7 @@ def compare(device: str, threads: int, n_processes: int) -> None:
 
 
 def all_ways(case: Case, device: str, threads: int) -> tuple[dict[str, Callable[[], Any]], int]:
-    """An epoch in PyTorch, in compiled PyTorch and in fluxeq, ready to run, and the network's number of parameters."""
+    """Functions that run an epoch in eager PyTorch, compiled PyTorch and fluxeq; and the number of parameters."""
     from benchmarks.pytorch import torch_epoch, use_threads
 
     use_threads(threads)
@@ -130,7 +130,7 @@ def all_ways(case: Case, device: str, threads: int) -> tuple[dict[str, Callable[
 
 @contextmanager
 def busy(n_processes: int, case: Case, device: str, threads: int) -> Iterator[None]:
-    """Other processes do the same all the time, from before this block to its end."""
+    """Keep other processes busy with the same load during this block."""
     spawn = multiprocessing.get_context("spawn")
     begun = spawn.Semaphore(0)
     given = begun, case, device, threads
@@ -148,7 +148,7 @@ def busy(n_processes: int, case: Case, device: str, threads: int) -> Iterator[No
 
 
 def compare_always(begun: Any, case: Case, device: str, threads: int) -> None:
-    """Run both in turns until this process is killed."""
+    """Run all of them in alternation until this process is killed."""
     from fluxeq.training.device import Device
 
     Device(device).use()
@@ -160,7 +160,7 @@ def compare_always(begun: Any, case: Case, device: str, threads: int) -> None:
 
 
 def compare_together(device: str, threads: int) -> None:
-    """Several instances of an EQ network: together, one after another, and PyTorch one after another."""
+    """Compare several instances of an EQ network, together and one after another, with PyTorch one after another."""
     from benchmarks.pytorch import torch_epoch, use_threads
 
     use_threads(threads)
@@ -174,12 +174,12 @@ def compare_together(device: str, threads: int) -> None:
 
 
 def repeated(run: Callable[[], Any]) -> Callable[[], Any]:
-    """An epoch of every instance, one after another."""
+    """A function that runs an epoch of every instance, one after another."""
     return lambda: [run() for _ in range(INSTANCES)]
 
 
 def compare_parts() -> None:
-    """The steps of an epoch with batches in parts that stay in the caches, against whole batches."""
+    """Compare the steps of an epoch with batches split to fit the caches, and with whole batches."""
     for case in [case for case in CASES + winners() if case.task == "regression" and case.batch == 100] + [LARGE]:
         parted = trainer_of(case, validation=False)
         with whole_batches():
@@ -190,7 +190,7 @@ def compare_parts() -> None:
 
 @contextmanager
 def whole_batches() -> Iterator[None]:
-    """Trainers that are made in this block take every batch whole."""
+    """Trainers created in this block do not split batches."""
     from fluxeq.training import problem
 
     before, problem.CACHED = problem.CACHED, math.inf
@@ -201,7 +201,7 @@ def whole_batches() -> Iterator[None]:
 
 
 def roofline() -> None:
-    """Operations and bytes of a training step, and the fractions of what this machine was seen to do."""
+    """Operations and bytes of a training step, absolute and as fractions of the measured peaks of this machine."""
     import jax
 
     from fluxeq.training.batched import Batched
@@ -210,14 +210,14 @@ def roofline() -> None:
     products, copies = peaks()
     peak = {"peak_gflop_a_second": products / 1e9, "peak_gb_a_second": copies / 1e9}
     for case in CASES:
-        with whole_batches():  # operations in loops are counted once
+        with whole_batches():  # XLA counts operations in loops only once
             trainer = trainer_of(case)
         state = trainer.begin(1).state
         rows = jax.numpy.arange(case.batch)[None]
         arguments = state, rows, jax.random.split(state.key, 1), 1, 1, *Batched(trainer.problem).data[0]
         compiled = jax.jit(partial(steps, trainer.problem)).lower(*arguments).compile()
         found = compiled.cost_analysis()
-        assert found is not None  # it is known for a CPU and a GPU
+        assert found is not None  # available on a CPU and a GPU
         n_bytes, n_operations, in_products = found["bytes accessed"], found["flops"], product_operations(case)
         n_steps = case.n // case.batch
         seconds = fastest(fluxeq_epoch(case, validation=False)[0]) / n_steps
@@ -235,7 +235,7 @@ def roofline() -> None:
 
 
 def peaks() -> tuple[float, float]:
-    """Operations a second of a large product in full float32, and bytes a second of a copy beyond all caches."""
+    """Operations per second of a large float32 matrix product, and bytes per second of a copy exceeding all caches."""
     import jax
     import jax.numpy as jnp
 
@@ -253,7 +253,7 @@ def peaks() -> tuple[float, float]:
 
 
 def product_operations(case: Case) -> int:
-    """Operations of the matrix products of a step: forward, for the weights, and for the input of all but the first."""
+    """Operations in the matrix products of a step: forward, gradients of weights and of all inputs but the first."""
     sites, channels, total = math.prod(case.shape), 2 * len(case.shape), 0
     for i, block in enumerate(case.settings["blocks"]):
         sites //= block["stride"] ** len(case.shape)
@@ -264,7 +264,7 @@ def product_operations(case: Case) -> int:
 
 
 def costs() -> Any:
-    """Microseconds of a training step for a configuration and an instance, against volume, channels and instances."""
+    """Microseconds of a training step per configuration and instance, against volume, channels and instances."""
     sweeps = {
         "volume": [((extent, extent), 16, 1) for extent in (8, 16, 32, 64)],
         "channels": [((16, 16), channels, 1) for channels in (4, 8, 16, 32, 64)],
@@ -282,7 +282,7 @@ def costs() -> Any:
 
 
 def draw(table: Any) -> None:
-    """A picture of the costs."""
+    """Draw the costs."""
     from matplotlib.figure import Figure
 
     from fluxeq.report.figures.canvas import save, styled
@@ -305,19 +305,19 @@ def draw(table: Any) -> None:
 
 
 def timed(run: Callable[[], Any]) -> float:
-    """Seconds for one call."""
+    """Seconds of one call."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
 def fastest(run: Callable[[], Any]) -> float:
-    """Seconds for the fastest of several calls."""
+    """Seconds of the fastest of several calls."""
     return min(timed(run) for _ in range(N_LOOKS))
 
 
 def in_turns(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median times in milliseconds of functions that are timed in turns.
+    """Median times in milliseconds of functions timed in alternation.
 
     Also median, minimum and maximum of the ratio of the fastest of the others to the last one.
     """
@@ -329,17 +329,17 @@ def in_turns(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
 
 
 def label(case: Case) -> dict[str, Any]:
-    """What a row is about: four columns."""
+    """The four columns that identify a case."""
     return {"network": case.name, "task": case.task, "shape": "x".join(map(str, case.shape)), "batch": case.batch}
 
 
 def n_targets(case: Case) -> int:
-    """Numbers that the network returns."""
+    """Number of outputs of the network."""
     return 2 if case.task == "regression" else 1
 
 
 def trainer_data(case: Case, *, validation: bool = True) -> Any:
-    """Made-up data, of which a tenth more is for validation."""
+    """Random training data, and a tenth as many for validation."""
     import numpy as np
 
     from fluxeq.tasks.task import TASKS
@@ -355,7 +355,7 @@ def trainer_data(case: Case, *, validation: bool = True) -> Any:
 
 
 def trainer_of(case: Case, *, validation: bool = True) -> Any:
-    """A trainer on made-up data."""
+    """A trainer on random data."""
     from fluxeq.nets.architecture import configured
     from fluxeq.training.fit import Trainer
     from fluxeq.training.recipe import Recipe
@@ -366,7 +366,7 @@ def trainer_of(case: Case, *, validation: bool = True) -> Any:
 
 
 def fluxeq_epoch(case: Case, *, validation: bool = True) -> tuple[Callable[[], Any], int]:
-    """An epoch of fluxeq, compiled, and the number of parameters."""
+    """A function that runs a compiled epoch of fluxeq, and the number of parameters."""
     trainer = trainer_of(case, validation=validation)
     state = trainer.begin(1).state
 
@@ -380,7 +380,7 @@ def fluxeq_epoch(case: Case, *, validation: bool = True) -> tuple[Callable[[], A
 
 
 def together(case: Case, n_instances: int) -> Callable[[], Any]:
-    """An epoch of several instances together."""
+    """A function that runs an epoch of several instances together."""
     import jax
     import jax.numpy as jnp
 

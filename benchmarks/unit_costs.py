@@ -1,9 +1,9 @@
-"""What the parts of a study cost here, and what a study on a thousand GPUs would cost at these prices.
+"""Unit costs of the parts of a study on this machine, extrapolated to a study on a thousand GPUs.
 
-``python -m benchmarks.unit_costs`` in the root of the repository measures what docs/how-to/speed.md shows. Prices are
-seconds of one processor (CPU time of this process, so that other work on the machine does not count), except for Dask,
-whose tasks wait for each other; those of configurations are taken from the table of ``benchmarks.volume``. Everything
-in the second table follows from the first one by the rules that it names.
+``python -m benchmarks.unit_costs`` in the root of the repository measures the numbers in docs/how-to/speed.md. Costs
+are CPU time of this process, so that other load does not count, except for Dask, where tasks wait for each other; those
+of configurations come from the table of ``benchmarks.volume``. The second table follows from the first one and the
+assumptions below.
 """
 
 import itertools
@@ -40,31 +40,31 @@ SHAPES = ((64, 64), (256, 256), (1024, 1024))
 NETWORK = {"blocks": [{"channels": 16, "kernel": kernel} for kernel in (2, 1, 1)]}
 TRIALS = (100, 1000)
 N_TASKS = 300
-N_LOOKS = 8  # of which the fastest is taken
+N_LOOKS = 8  # the fastest counts
 
 SHAPE = (1024, 1024)  # the plan
 N_CONFIGURATIONS = 10**9
 N_TRIALS, REPEATS, EPOCHS, N_EXAMPLES = 10**5, 3, 30, 1000
 N_GPUS, CORES_A_GPU = 1000, 100
-"""The second number is an assumption: how many of these cores one GPU replaces. No GPU was measured."""
-DISK_RATE = 100e9  # bytes a second; an assumption: a large parallel file system
+"""The second number is an assumption: the number of these cores that one GPU replaces. No GPU was measured."""
+DISK_RATE = 100e9  # bytes per second; an assumption: a large parallel file system
 
 
 class Prices(NamedTuple):
-    """What was measured: seconds of a processor, and bytes."""
+    """Measured unit costs: CPU seconds, and bytes."""
 
     move: float
-    configuration: dict[int, float]  # by number of sites; independent ones
-    stored: float  # bytes a site
-    example: float  # a site, one training step of one example
-    scored: float  # a site
-    trial: dict[int, float]  # by number of trials that are there
+    configuration: dict[int, float]  # per independent configuration, by number of sites
+    stored: float  # bytes per site
+    example: float  # per site, one training step of one example
+    scored: float  # per site
+    trial: dict[int, float]  # by number of existing trials
     task: float
 
 
 def main() -> None:
-    """Measure, extrapolate, print."""
-    keep_to_one_thread()  # all processes that are started here
+    """Measure, extrapolate, print and store."""
+    keep_to_one_thread()  # for all worker processes
     with workers("local", 1) as (pool, *_):
         prices = pool.submit(measured).result()
     prices = prices._replace(task=task_overhead())  # last, since Dask leaves settings in the environment
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def measured() -> Prices:
-    """All prices but that of a task, in a process like those that do the jobs of a study."""
+    """All costs but that of a task, in a process like those of the jobs of a study."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         move, configuration = sampled()
@@ -83,15 +83,15 @@ def measured() -> Prices:
 
 
 def sampled() -> tuple[float, dict[int, float]]:
-    """Seconds for a step of a head on the lattice of the plan, and for an independent configuration by sites."""
-    table = read("volume")  # what benchmarks.volume has measured
+    """Seconds per step of a head on the planned lattice, and per independent configuration by number of sites."""
+    table = read("volume")  # from benchmarks.volume
     table = table[table["mu"] == THEORY.mu].set_index("extent")
     configuration = {extent**2: ms / 1e3 for extent, ms in table["ms_an_independent_configuration"].items()}
     return table["ns_a_step"][SHAPE[0]] / 1e9, {math.prod(shape): configuration[math.prod(shape)] for shape in SHAPES}
 
 
 def learned(folder: Path) -> tuple[float, float, float]:
-    """Bytes of a stored site; seconds a site for an example in a training step, and for a scored one."""
+    """Bytes per stored site; seconds per site for an example in a training step, and for a scored configuration."""
     files = [folder / "training.h5", folder / "validation.h5"]
     ensembles = [sample(THEORY, (32, 32), n, seed=seed) for seed, n in enumerate((200, 20))]
     for path, ensemble in zip(files, ensembles, strict=True):
@@ -113,12 +113,12 @@ def learned(folder: Path) -> tuple[float, float, float]:
 
 
 def fastest(marks: list[float]) -> float:
-    """The shortest time between two marks: what the work takes where nothing comes between."""
+    """The shortest interval between two marks: the work without interruptions."""
     return min(b - a for a, b in itertools.pairwise(marks))
 
 
 def asked(journal: Path, n_trials: int) -> float:
-    """Seconds to propose and keep one more trial, when so many are there."""
+    """Seconds to propose and store one more trial after ``n_trials``."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     rng, space = np.random.default_rng(1), Space()
     study = optuna.create_study(storage=open_storage(str(journal)), sampler=optuna.samplers.RandomSampler(1))
@@ -141,7 +141,7 @@ def asked(journal: Path, n_trials: int) -> float:
 
 
 def task_overhead() -> float:
-    """Seconds between two tasks that do nothing, on a Dask cluster with one worker."""
+    """Seconds per empty task on a Dask cluster with one worker."""
     with workers("dask", 1) as (pool, *_):
         pool.submit(int).result()
         start = time.perf_counter()
@@ -151,7 +151,7 @@ def task_overhead() -> float:
 
 
 def rows(prices: Prices) -> Iterator[tuple[str, str]]:
-    """The measured prices."""
+    """The measured unit costs."""
     yield f"a move of the worm, {named(SHAPE)}", quantity(prices.move)
     for sites, seconds in prices.configuration.items():
         extent = math.isqrt(sites)
@@ -165,7 +165,7 @@ def rows(prices: Prices) -> Iterator[tuple[str, str]]:
 
 
 def plan(prices: Prices) -> Iterator[tuple[str, str]]:
-    """What the plan would take."""
+    """The cost of the plan."""
     n_sites = math.prod(SHAPE)
     configuration = prices.configuration[n_sites]
     yield from shares("sampling all of them", N_CONFIGURATIONS * configuration)
@@ -184,20 +184,20 @@ def plan(prices: Prices) -> Iterator[tuple[str, str]]:
     yield "a GPU asks for its next trial, one of them every", quantity(pause)
     yield "trials after which proposing one takes longer than that", f"{few + (pause - cheap) / rate:.0f}"
     yield "giving away all trainings as Dask tasks", quantity(N_TRIALS * REPEATS * prices.task)
-    chain = 8 * n_sites  # one word
+    chain = 8 * n_sites  # one word per site
     yield "memory of one chain", f"{chain / 2**20:.0f} MiB, {2**36 // chain} of them in 64 GiB"
     layer = n_sites * NETWORK["blocks"][0]["channels"] * 4
     yield "memory of one layer of one example", f"{layer / 2**20:.0f} MiB"
 
 
 def shares(what: str, seconds: float) -> Iterator[tuple[str, str]]:
-    """Work in years of a core, and in days of all GPUs."""
+    """Work in core years, and in days on all GPUs."""
     days = seconds / CORES_A_GPU / N_GPUS / 86400
     yield what, f"{seconds / 86400 / 365:.3g} years of a core, {days:.3g} days of {N_GPUS} GPUs"
 
 
 def quantity(seconds: float) -> str:
-    """A time in the unit that suits it."""
+    """A time in a suitable unit."""
     for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60), ("s", 1), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -205,7 +205,7 @@ def quantity(seconds: float) -> str:
 
 
 def show(title: str, found: Iterator[tuple[str, str]]) -> None:
-    """A line for each price."""
+    """Print and store one line per quantity."""
     for name, value in found:
         keep("unit_costs", {"table": title, "what": name, "value": value}, 2)
 

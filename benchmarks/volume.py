@@ -1,9 +1,9 @@
 """Cost of an independent configuration against volume and mu, as a table and a figure (``docs/volume.png``).
 
-``python -m benchmarks.volume [LARGEST]`` in the root of the repository, LARGEST the largest extent, 1024 unless given.
-For square lattices at eta = 4.01, lam = 1, on one core: 2 tau_int of the slowest of n, |phi|^2 and the mean of l, in
-worms, from the pilot that tunes a run and good to some 30 %, times the measured time of a worm. Rows that the table has
-are kept, so that a run that was stopped goes on.
+``python -m benchmarks.volume [LARGEST]`` in the root of the repository, where LARGEST is the largest extent, by default
+1024. For square lattices at eta = 4.01, lam = 1, on one core: 2 tau_int of the slowest of n, |phi|^2 and the mean of l,
+in worms, from the pilot run and accurate to about 30 %, times the measured time of a worm. Existing rows of the table
+are kept, so that an interrupted run can be resumed.
 """
 
 import sys
@@ -20,14 +20,14 @@ from fluxeq.theory import Theory
 
 EXTENTS = (8, 16, 32, 64, 128, 256, 512, 1024)
 MU = (0.8, 0.95, 1.05, 1.5)
-MOST_CHAINS, FEWEST_CHAINS, SITES = 32, 4, 2**18  # as many chains as have so many sites together
-SECONDS = 3.0  # of the measurement of a worm's time
+MOST_CHAINS, FEWEST_CHAINS, SITES = 32, 4, 2**18  # chains: SITES over the volume, within these bounds
+SECONDS = 3.0  # to measure the time of a worm
 PICTURE = Path("docs/volume.png")
 STYLES = {0.8: ("#56B4E9", "v"), 0.95: ("#009E73", "^"), 1.05: ("#0072B2", "o"), 1.5: ("#D55E00", "s")}
 
 
 def main() -> None:
-    """Measure what the table lacks, and draw it."""
+    """Measure the points missing in the table, and draw it."""
     largest = int(sys.argv[1]) if len(sys.argv) > 1 else EXTENTS[-1]
     known = {(row["extent"], row["mu"]) for row in read("volume").to_dict("records")}
     for extent in (extent for extent in EXTENTS if extent <= largest):
@@ -62,7 +62,7 @@ def measured(extent: int, mu: float) -> dict[str, float]:
 
 @canvas.styled
 def draw(table: pd.DataFrame) -> Figure:
-    """Time for an independent configuration above, and for each of its sites below."""
+    """Time per independent configuration above, and per site below."""
     figure, panels = canvas.panels(2, 1, 2.3)
     total, share = panels[:, 0]
     for mu, rows in table.groupby("mu"):
