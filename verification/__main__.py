@@ -1,4 +1,4 @@
-"""Run the checks: ``python -m verification [NAME ...]`` in the root of the repository."""
+"""Run the statistical checks: ``python -m verification [NAME ...]``, in the root of the repository."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ OUTPUT = Path("runs/verification")
 
 
 def checks(folder: Path) -> dict[str, Callable[[int, str], Iterator[Verdict]]]:
-    """What can be run, by name: a seed and a device give verdicts. Pictures go to the folder."""
+    """The checks by name: functions of a seed and a device that yield verdicts. Plots are written to the folder."""
     return {
         "free_field": free_field.check,
         "transfer_matrix": transfer_matrix.check,
@@ -29,12 +29,12 @@ def checks(folder: Path) -> dict[str, Callable[[int, str], Iterator[Verdict]]]:
 
 
 def main() -> int:
-    """Print a line for each number, write the verdicts, and say whether all of them passed."""
+    """Print a line per number and write the verdicts; returns 1 if any of them failed."""
     parser = argparse.ArgumentParser(prog="python -m verification", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="checks to run; all of them unless given")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="checks to run (default: all)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"a folder, {OUTPUT} unless given")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"output folder (default: {OUTPUT})")
     arguments = parser.parse_args()
     known = checks(arguments.output)
     if unknown := set(arguments.names) - set(known):

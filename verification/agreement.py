@@ -1,4 +1,4 @@
-"""The worm, the textbook algorithm and, at mu = 0, the field itself agree where there is no oracle."""
+"""The worm, the textbook algorithm and, at mu = 0, the field itself agree where no exact result is known."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from verification.sampled import N_CHAINS, chain_means
 from verification.textbook import Textbook
 from verification.verdicts import Verdict, family, number
 
-POINTS = [  # worms of the textbook algorithm between its sweeps
+POINTS = [  # number of worms of the textbook algorithm between sweeps
     (Theory(4.01, 1.0, 0.91), (60, 4), 100),
     (Theory(4.01, 1.0, 1.05), (60, 4), 20),
     (Theory(4.01, 1.0, 1.5), (8, 8), 8),
@@ -19,13 +19,13 @@ POINTS = [  # worms of the textbook algorithm between its sweeps
     (Theory(4.01, 1.0, 0.0), (60, 4), 100),
     (Theory(4.01, 1.0, 0.0), (8, 8), 50),
 ]
-N_CONFIGURATIONS = 600  # of each chain of the worm
+N_CONFIGURATIONS = 600  # per chain of the worm algorithm
 TEXTBOOK_STEPS = 10000
 FIELD_SWEEPS = 6000
 
 
 def check(seed: int, device: str) -> Iterator[Verdict]:
-    """Differences in combined errors; all together; and the textbook at another mu, which must not agree."""
+    """Differences in combined errors, all of them together, and a control: the textbook algorithm at another mu."""
     verdicts = []
     for i, (theory, shape, worms) in enumerate(POINTS):
         ours = chain_means(theory, shape, N_CONFIGURATIONS, seed + i, device)
@@ -46,7 +46,7 @@ def check(seed: int, device: str) -> Iterator[Verdict]:
 
 
 def textbook(theory: Theory, shape: Sequence[int], worms: int, seed: int) -> dict[str, np.ndarray]:
-    """Means of n and |phi|^2 of each of the chains of the textbook algorithm."""
+    """Means of n and |phi|^2 for each chain of the textbook algorithm."""
     means = []
     for c in range(N_CHAINS):
         chain = Textbook(theory, shape, (seed, c))
@@ -58,6 +58,6 @@ def textbook(theory: Theory, shape: Sequence[int], worms: int, seed: int) -> dic
 
 
 def compared(what: str, ours: np.ndarray, others: np.ndarray, *, is_control: bool = False) -> Verdict:
-    """The mean of our chains against that of the others, which has an error as well."""
+    """The mean of our chains against the mean of the others, which has an error as well."""
     error = others.std(ddof=1) / math.sqrt(len(others))
     return number("agreement", what, ours, float(others.mean()), float(error), is_control=is_control)

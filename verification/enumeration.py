@@ -1,7 +1,7 @@
-"""The distribution of configurations on 2x2, against the list of all with up to ``MOST_HOPS`` hops on the eight links.
+"""The distribution of configurations on 2x2, against an enumeration of those with up to ``MOST_HOPS`` hops.
 
-Only these are compared, among each other, so that what lies beyond the list does not matter. Samples are taken so far
-apart that they are independent.
+Only these are compared, with probabilities normalised among them, so configurations with more hops do not matter.
+Samples are far enough apart to be independent.
 """
 
 import math
@@ -23,12 +23,12 @@ from verification.verdicts import Verdict, probability
 
 THEORY, SHAPE = Theory(7.0, 1.0, 0.9), (2, 2)
 MOST_HOPS = 8
-N_CHAINS, N_SAMPLES, THINNING = 16, 10000, 5  # of each chain; a configuration is 2 tau_int from the next
-FEWEST = 20  # expected in a bin; rarer configurations share one
+N_CHAINS, N_SAMPLES, THINNING = 16, 10000, 5  # per chain; configurations are 2 tau_int apart before thinning
+FEWEST = 20  # expected counts in a bin; rarer configurations share one
 
 
 def check(seed: int, device: str) -> Iterator[Verdict]:
-    """Chi-square over all frequent configurations, and of a sampler with one acceptance wrong by 5 %."""
+    """Chi-square over all frequent configurations, and for a sampler with one acceptance wrong by 5 %."""
     exact = probabilities(THEORY)
     what = f"2x2, chi-square of the configurations with up to {MOST_HOPS} hops"
     yield probability("enumeration", what, chi_square(exact, counts(seed, device)))
@@ -39,12 +39,12 @@ def check(seed: int, device: str) -> Iterator[Verdict]:
 
 
 def sampler_of(device: str) -> ModuleType:
-    """The module whose tables the chains on a device look up."""
+    """The module from which chains on a device take their tables."""
     return chains if device == "cpu" else import_module("fluxeq.sampling.gpu")
 
 
 def wrong_tables(*arguments: object) -> tables.Tables:
-    """The sampler's tables with r(0) of the site reached, but not its inverse, 5 % too large."""
+    """The sampler's tables with r(0) of the site reached 5 % too large, but not its inverse."""
     found = tables.tables(*arguments)  # type: ignore[arg-type]
     site = found.site.copy()
     site[0, 1] *= 1.05
@@ -52,7 +52,7 @@ def wrong_tables(*arguments: object) -> tables.Tables:
 
 
 def counts(seed: int, device: str = "cpu") -> Counter[bytes]:
-    """How often each configuration was sampled."""
+    """Number of times that each configuration was sampled."""
     n = N_CHAINS * N_SAMPLES * THINNING
     made = fluxeq.sample(THEORY, SHAPE, n, chains=N_CHAINS, seed=seed, device=device, threads=2)
     kept = made.configurations.reshape(N_SAMPLES, THINNING, N_CHAINS, 4, *SHAPE)[:, -1].reshape(-1, 4, *SHAPE)
@@ -60,7 +60,7 @@ def counts(seed: int, device: str = "cpu") -> Counter[bytes]:
 
 
 def chi_square(exact: dict[bytes, float], found: Counter[bytes]) -> float:
-    """The probability of a worse fit among the listed configurations; the rare ones are one bin."""
+    """The p-value of the enumerated configurations; the rare ones share one bin."""
     n = sum(found[key] for key in exact)
     frequent = [key for key, p in exact.items() if n * p >= FEWEST]
     expected = np.array([n * exact[key] for key in frequent])
@@ -71,7 +71,7 @@ def chi_square(exact: dict[bytes, float], found: Counter[bytes]) -> float:
 
 @cache
 def probabilities(theory: Theory) -> dict[bytes, float]:
-    """The exact probability of every listed configuration among them, by its bytes."""
+    """The exact probability of every enumerated configuration, normalised among them, by its bytes."""
     hops = np.array(list(closed_hops()))  # (n, forward or backward, nu, t, x)
     forward, backward = hops[:, 0], hops[:, 1]
     f = sum(part + np.roll(part, 1, axis=1 + nu) for nu in range(2) for part in (forward[:, nu], backward[:, nu]))
@@ -85,7 +85,7 @@ def probabilities(theory: Theory) -> dict[bytes, float]:
 
 
 def closed_hops() -> Iterator[np.ndarray]:
-    """All hops ``(2, 2, 2, 2)``, forward and backward, that leave no site more often than they reach it."""
+    """All closed hops ``(2, 2, 2, 2)``, forward and backward, up to ``MOST_HOPS``."""
     for n_hops in range(0, MOST_HOPS + 1, 2):
         for places in combinations_with_replacement(range(16), n_hops):
             hops = np.bincount(places, minlength=16) if places else np.zeros(16, dtype=int)

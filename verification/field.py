@@ -1,8 +1,8 @@
-"""At mu = 0 the weight is real: the field itself, by Metropolis.
+"""At mu = 0 the weight is real: Metropolis sampling of the field itself.
 
     S = sum over x of eta |phi_x|^2 + lam |phi_x|^4 - sum over nu of 2 Re(phi_x^* phi_(x + nu_hat))
 
-Sites of one colour of the checkerboard are changed at once; the extents must be even.
+All sites of one colour of the checkerboard are updated together; the extents must be even.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ import numpy as np
 
 from fluxeq.theory import Theory
 
-STEP = 1.2  # of a proposal, in each component
-HITS = 3  # proposals to a site before its neighbours change
+STEP = 1.2  # largest proposed change of each component
+HITS = 3  # proposals per site before its neighbours change
 
 
 def phi2(theory: Theory, shape: Sequence[int], n_chains: int, n_sweeps: int, seed: int) -> np.ndarray:
-    """Mean |phi|^2 of each chain, after a fifth of the sweeps to thermalise; ``(chain,)``."""
+    """Mean |phi|^2 of each chain, after thermalisation for a fifth of the sweeps; ``(chain,)``."""
     rng = np.random.default_rng(seed)
     phi = np.zeros((n_chains, *shape), dtype=complex)
     axes = range(1, phi.ndim)
@@ -38,6 +38,6 @@ def phi2(theory: Theory, shape: Sequence[int], n_chains: int, n_sweeps: int, see
 
 
 def local_action(theory: Theory, phi: np.ndarray, force: np.ndarray) -> np.ndarray:
-    """The part of the action that a site takes part in, given the sum of its neighbours."""
+    """The part of the action that depends on a site, given the sum of its neighbours."""
     squared = np.abs(phi) ** 2
     return theory.eta * squared + theory.lam * squared**2 - 2 * np.real(np.conj(phi) * force)

@@ -1,4 +1,4 @@
-"""lam = 0 on drawn lattices in one to four dimensions, against the closed form on the same lattice."""
+"""The free field on random lattices in one to four dimensions, against the closed form on the same lattice."""
 
 import math
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from verification.sampled import N_CHAINS, chain_means
 from verification.verdicts import Verdict, family, number
 
 N_POINTS = 24
-N_CONFIGURATIONS = 400  # of each chain
+N_CONFIGURATIONS = 400  # per chain
 EXTENTS = {1: (2, 40), 2: (2, 12), 3: (2, 6), 4: (2, 4)}  # smallest and largest
-GAP = (0.05, 2.0)  # distances of eta from the bound of stability
-FEWEST = 100  # windings that the oracle expects in all of a run; with fewer, their mean is no normal number
+GAP = (0.05, 2.0)  # range of the distance of eta from the stability bound
+FEWEST = 100  # expected windings in a whole run; with fewer, their mean is not normally distributed
 
 
 def check(seed: int, device: str) -> Iterator[Verdict]:
-    """n and |phi|^2 at every point, all together, and one point whose mu is said to be another."""
+    """n and |phi|^2 at every point, all of them together, and a control with a wrong mu."""
     rng, verdicts = np.random.default_rng(seed), []
     for i in range(N_POINTS):
         theory, shape = drawn(rng, i % 4 + 1)
@@ -37,7 +37,7 @@ def check(seed: int, device: str) -> Iterator[Verdict]:
 
 
 def drawn(rng: np.random.Generator, d: int) -> tuple[Theory, tuple[int, ...]]:
-    """A stable theory of either sign of mu, some near the bound, on a lattice with odd and even extents."""
+    """A stable theory with mu of either sign, some near the bound, on a lattice with odd and even extents."""
     shape = tuple(int(extent) for extent in rng.integers(*EXTENTS[d], size=d, endpoint=True))
     mu = float(rng.uniform(-1.2, 1.2))
     gap = math.exp(rng.uniform(*np.log(GAP)))

@@ -1,8 +1,8 @@
-"""Silver blaze: at zero temperature nothing depends on mu below the mass of the lightest particle; then n sets in.
+"""Silver blaze: at zero temperature nothing depends on mu below the mass of the lightest particle, where n sets in.
 
-In two dimensions on a long lattice, |phi|^2 below the onset is that of mu = 0. In four dimensions, at eta = 9 and
+In two dimensions, on a long lattice, |phi|^2 below the onset equals that at mu = 0. In four dimensions, at eta = 9 and
 lam = 1, the published onset is near mu = 1.15 (C. Gattringer and T. Kloiber, Nucl. Phys. B 869 (2013) 56; G. Aarts,
-Phys. Rev. Lett. 102 (2009) 131601). On L^4 the temperature is 1 / L, so that the density below the onset is small, not
+Phys. Rev. Lett. 102 (2009) 131601). On L^4 the temperature is 1 / L, so the density below the onset is small, but not
 zero.
 The curves n(mu) are written to ``silver_blaze.csv`` in the folder of the verdicts, and drawn in ``silver_blaze.png``.
 """
@@ -22,13 +22,13 @@ from fluxeq.theory import Theory
 from verification.sampled import chain_means
 from verification.verdicts import Verdict, number
 
-LONG, LONG_CONFIGURATIONS = (120, 6), 400  # of each chain
+LONG, LONG_CONFIGURATIONS = (120, 6), 400  # per chain
 BELOW, ABOVE = (0.3, 0.6), 1.05  # mu in two dimensions, where the mass at eta = 4.01 and lam = 1 is about 0.94
 ETA, LAM = 9.0, 1.0
 MU = (1.0, 1.05, 1.1, 1.125, 1.15, 1.175, 1.2, 1.25, 1.3)
-LATTICES = {4: 200, 6: 60, 8: 20}  # extent in every direction, and configurations of each chain
-PUBLISHED, READ_TO = 1.15, 0.02  # the onset, and how well it can be read off the published figures
-LINE = (1.2, 1.25)  # the onset is where the straight line through n at these mu meets n = 0
+LATTICES = {4: 200, 6: 60, 8: 20}  # extent in every direction: configurations per chain
+PUBLISHED, READ_TO = 1.15, 0.02  # the onset, and how accurately it can be read off the published figures
+LINE = (1.2, 1.25)  # the straight line through n at these mu reaches n = 0 at the onset
 
 
 def check(seed: int, device: str, folder: Path) -> Iterator[Verdict]:
@@ -56,7 +56,7 @@ def check(seed: int, device: str, folder: Path) -> Iterator[Verdict]:
 
 
 def onsets(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Where the straight line through two densities, of one chain each, meets n = 0; ``(chain,)``."""
+    """Where the straight line through two densities of each chain reaches n = 0; ``(chain,)``."""
     return LINE[0] - first * (LINE[1] - LINE[0]) / (second - first)
 
 

@@ -1,8 +1,8 @@
 /* The textbook algorithm: a worm that changes k at fixed l, and Metropolis sweeps that change l at fixed k
-   (Gattringer and Kloiber, Nucl. Phys. B 869 (2013) 56). Written apart from fluxeq's own sampler, to be compared with.
+   (Gattringer and Kloiber, Nucl. Phys. B 869 (2013) 56). Implemented independently of fluxeq's sampler, for comparison.
 
-   Head and tail count as one more power of the field at their site, so that f is even there as well. Entering and
-   leaving are moves with an acceptance of their own; a refused entry counts as a worm. */
+   Head and tail each count as one more power of the field at their site, so that f is even there as well. Entering and
+   leaving are moves with their own acceptance; a rejected entry counts as a worm. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,10 +19,10 @@ static inline double uniform(uint64_t *s)
     return (value >> 11) * 0x1p-53;
 }
 
-/* d dimensions, V sites; neighbours (2 d, V), first x + nu_hat, then x - nu_hat; k, l (d, V); f (V,), kept up to date;
+/* d dimensions, V sites; neighbours (2 d, V), first x + nu_hat, then x - nu_hat; k, l (d, V); f (V,), updated;
    r(f) = W(f+2) / W(f) for f below n_ratios, inverse its inverse. Fills series (steps, 3) with the sum of k_t and the
    means of |phi|^2 and of l over the sites, after each step of `worms` worms and `sweeps` sweeps.
-   Returns the number of moves of the head, or -1 if f grew beyond the table. */
+   Returns the number of moves of the head, or -1 if f exceeds the table. */
 int64_t textbook(int d, int V, const int32_t *neighbours, int16_t *k, int16_t *l, int32_t *f, uint64_t *rng,
                  const double *r, const double *inverse, int n_ratios, double mu, double entry,
                  int worms, int sweeps, int64_t steps, double *series)

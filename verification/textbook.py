@@ -1,4 +1,4 @@
-"""The textbook algorithm in C, compiled where it is needed, behind a class that knows one chain of it."""
+"""The textbook algorithm in C, compiled on first use, behind a class for one chain."""
 
 import ctypes
 import math
@@ -34,7 +34,7 @@ def library() -> ctypes.CDLL:
 
 
 class Textbook:
-    """One chain, from an empty lattice."""
+    """One chain, started from an empty lattice."""
 
     def __init__(self, theory: Theory, shape: Sequence[int], seed: Sequence[int]) -> None:
         self.d, self.n_sites, self.mu = len(shape), math.prod(shape), theory.mu

@@ -1,4 +1,4 @@
-"""N_x = 2 with interaction, dense and dilute, against the transfer matrix, which checks its own truncation."""
+"""The interacting theory at N_x = 2, dense and dilute, against the transfer matrix, which checks its own truncation."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,7 +8,7 @@ from fluxeq.theory import Theory
 from verification.sampled import chain_means
 from verification.verdicts import Verdict, family, number
 
-N_CONFIGURATIONS = 600  # of each chain
+N_CONFIGURATIONS = 600  # per chain
 POINTS = [
     (Theory(4.01, 1.0, 0.5), (7, 2)),
     (Theory(4.01, 1.0, 0.91), (20, 2)),
@@ -26,7 +26,7 @@ POINTS = [
 
 
 def check(seed: int, device: str) -> Iterator[Verdict]:
-    """n and |phi|^2 at every point, all together, and one point whose mu is said to be another."""
+    """n and |phi|^2 at every point, all of them together, and a control with a wrong mu."""
     verdicts = []
     for i, (theory, shape) in enumerate(POINTS):
         means, expected = chain_means(theory, shape, N_CONFIGURATIONS, seed + i, device), exact.solve(theory, shape)

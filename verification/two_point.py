@@ -1,7 +1,7 @@
-"""The two-point function of the free field out of the worm itself, at every distance, and its mass.
+"""The two-point function of the free field from the worm, at every distance, and the mass.
 
 At zero momentum, without its factor e^(mu t), the correlator of the free field obeys
-G(t + 1) + G(t - 1) = 2 cosh(m) G(t) at every t but 0, also on a finite lattice, with eta = 2 cosh(m) + 2 (d - 1).
+G(t + 1) + G(t - 1) = 2 cosh(m) G(t) at every t except 0, also on a finite lattice, with eta = 2 cosh(m) + 2 (d - 1).
 """
 
 import math
@@ -19,7 +19,7 @@ from fluxeq.theory import Theory
 from verification.sampled import N_CHAINS, N_THREADS
 from verification.verdicts import Verdict, family, number, probability
 
-STEPS = 2e7  # of the head, of each chain, about
+STEPS = 2e7  # approximate number of steps of the head per chain
 POINTS = [
     (Theory(2.3, 0.0, 0.2), (9,)),
     (Theory(2.05, 0.0, -0.1), (16,)),
@@ -33,7 +33,7 @@ POINTS = [
 
 
 def check(seed: int, device: str) -> Iterator[Verdict]:
-    """The mass, and the farthest of all distances, at every point; and one whose mu is said to have the other sign."""
+    """The mass and the largest deviation over all distances at every point, and a control with mu reversed."""
     masses = []
     for i, (theory, shape) in enumerate(POINTS):
         correlators = sampled(theory, shape, seed + i, device)
@@ -49,14 +49,14 @@ def check(seed: int, device: str) -> Iterator[Verdict]:
 
 
 def sampled(theory: Theory, shape: tuple[int, ...], seed: int, device: str) -> np.ndarray:
-    """G(x) / G(0), on processors, from chains that have thermalised on the device; ``(chain, *shape)``."""
+    """G(x) / G(0), measured on the CPU, from chains thermalised on the device; ``(chain, *shape)``."""
     thermal, found = tuning.tune(theory, chains.empty_chains(shape, N_CHAINS, seed), record=recorder(device, N_THREADS))
     n_worms = math.ceil(STEPS / thermal.worm_length)
     return two_point(theory, thermal, n_worms, entry=found.entry, n_threads=N_THREADS)[1]
 
 
 def mass(correlator: np.ndarray, theory: Theory) -> float:
-    """From the correlator of one chain at zero momentum, away from t = 0."""
+    """The mass from the correlator of one chain at zero momentum, away from t = 0."""
     n_t = len(correlator)
     g = correlator.reshape(n_t, -1).sum(axis=1) * np.exp(-theory.mu * np.arange(n_t))
     cosh = (g[3:].sum() + g[1:-2].sum()) / (2 * g[2:-1].sum())
@@ -64,7 +64,7 @@ def mass(correlator: np.ndarray, theory: Theory) -> float:
 
 
 def all_distances(correlators: np.ndarray, theory: Theory) -> float:
-    """Probability that the worst of all distances deviates as much: Student's t, times their number (Bonferroni)."""
+    """The p-value of the largest deviation over all distances: Student's t with Bonferroni correction."""
     expected = exact.free_two_point(theory, correlators.shape[1:])
     error = correlators.std(axis=0, ddof=1) / math.sqrt(len(correlators))
     t = (correlators.mean(axis=0) - expected / expected.flat[0]).ravel()[1:] / error.ravel()[1:]

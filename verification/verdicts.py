@@ -1,9 +1,9 @@
-"""What a check says: a measured number, what it should be, and how far apart they are.
+"""The result of a check: a measured number, its expected value, and the deviation between them.
 
 With few chains a deviation in standard errors follows Student's t; z is the normal deviation of the same probability. A
-number fails beyond 4: some hundred are compared, and one of them lies that far out by chance in less than one run in a
-hundred. A bias too small for that shows in the sum of z^2 over a family, which fails at a probability below 1e-4.
-Controls are made to be wrong, and fail if they are not found out at a probability of 1e-6.
+number fails at |z| > 4: among about a hundred numbers, one exceeds this by chance in less than one run in a hundred.
+Smaller biases show in the sum of z^2 over a family, which fails at p < 1e-4. Controls are wrong on purpose, and fail
+unless they are detected at p < 1e-6.
 """
 
 import math
@@ -20,7 +20,7 @@ CONTROL_P = 1e-6
 
 @dataclass(frozen=True)
 class Verdict:
-    """One line of the table; ``measured`` and ``error`` beside ``exact``, or a probability alone."""
+    """One line of the table; ``measured`` and ``error`` beside ``exact``, or a p-value alone."""
 
     check: str
     what: str
@@ -52,7 +52,7 @@ def number(
     values = np.asarray(chains, dtype=np.float64)
     error = math.hypot(values.std(ddof=1) / math.sqrt(len(values)), exact_error)
     deviation = float(values.mean() - exact)
-    if error == 0:  # an observable that never changes must be exact
+    if error == 0:  # a constant observable must be exact
         z = 0.0 if deviation == 0 else math.inf
     else:
         z = math.copysign(stats.norm.isf(stats.t.sf(abs(deviation) / error, len(values) - 1)), deviation)
@@ -61,11 +61,11 @@ def number(
 
 
 def probability(check: str, what: str, p: float, *, is_control: bool = False) -> Verdict:
-    """The probability of a worse fit, if all is right."""
+    """The probability of a worse fit if the sampler is exact."""
     return Verdict(check, what, None, None, None, None, p, p < CONTROL_P if is_control else p > SMALLEST_P)
 
 
 def family(check: str, verdicts: Sequence[Verdict]) -> Verdict:
-    """All the z of a check together."""
+    """All z of a check together."""
     z = [verdict.z for verdict in verdicts if verdict.z is not None]
     return probability(check, f"all {len(z)} together", float(stats.chi2.sf(np.square(z).sum(), len(z))))

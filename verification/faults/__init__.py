@@ -1,1 +1,1 @@
-"""Faults: whatever is done to a command, it ends in one of few ways. ``law.py`` says in which."""
+"""Fault injection: under any fault, a command obeys the rules in ``law.py``."""

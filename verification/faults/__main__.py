@@ -1,4 +1,4 @@
-"""Try the commands: ``python -m verification.faults [KIND ...]`` in the root of the repository."""
+"""Run the fault-injection cases: ``python -m verification.faults [KIND ...]``, in the root of the repository."""
 
 import argparse
 import sys
@@ -12,21 +12,21 @@ from verification.faults.trial import Trial, Tried, opened
 
 OUTPUT = Path("runs/verification")
 OFTEN = 100
-"""Cases between two lines that say how far it is."""
+"""Cases between two progress lines."""
 
 
 def main() -> int:
-    """Print a line for each kind and each failure, write the table, and say whether everything survived."""
+    """Print a line per kind and per failure, and write the table; returns 1 if anything failed."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     parser = argparse.ArgumentParser(prog="python -m verification.faults", description=__doc__)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all of them unless given")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"among {', '.join(KINDS)} (default: all)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, help="how many of each kind, unless the usual numbers")
-    parser.add_argument("--case", type=int, action="append", help="only the case with this number; no table is written")
-    parser.add_argument("--jobs", type=int, default=2, help="cases at the same time")
-    parser.add_argument("--slack", type=float, default=1.0, help="how much longer than usual commands may be silent")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"a folder, {OUTPUT} unless given")
-    parser.add_argument("--keep", type=Path, help="a folder in which the files of failed cases stay")
+    parser.add_argument("--cases", type=int, help="number of cases per kind (default: as in the long run)")
+    parser.add_argument("--case", type=int, action="append", help="run only the case with this number; writes no table")
+    parser.add_argument("--jobs", type=int, default=2, help="number of cases run in parallel")
+    parser.add_argument("--slack", type=float, default=1.0, help="factor on the time limits of commands")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"output folder (default: {OUTPUT})")
+    parser.add_argument("--keep", type=Path, help="folder in which to keep the files of failed cases")
     arguments = parser.parse_args()
     if unknown := set(arguments.kinds) - set(KINDS):
         parser.error(f"{sorted(unknown)}: the kinds are {', '.join(KINDS)}")
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _row(trial: Trial, kind: str, arguments: argparse.Namespace) -> Row:
-    """Try the cases of a kind, and print those that failed."""
+    """Run the cases of a kind, and print those that failed."""
     cases, usual = KINDS[kind]
     numbers = arguments.case or range(arguments.cases or usual)
     numbered = [one for one in islice(enumerate(cases(arguments.seed)), max(numbers) + 1) if one[0] in numbers]

@@ -1,6 +1,6 @@
 """Arguments: every option of every command at its extremes, alone and in pairs.
 
-Options are read from the command line's own description, so that a new one is tried too.
+Options are read from the command line's own description, so new ones are covered automatically.
 """
 
 import os
@@ -50,7 +50,7 @@ BASES: dict[str, dict[str, str | None]] = {
     "import": {"FILE": "arrays.npz", **PHI4, "--output": "i.h5"},
     "export": {"ENSEMBLE": "one.h5", "--output": "x.npz"},
 }
-"""A cheap command line for every command: values by the names of the options, or of the places."""
+"""A cheap command line for every command: values by option or positional argument."""
 NUMBERS = (
     *("", "0", "-0", "-1", "1", "2", "3", "0.5", "1e3", "1_000", "+7", " 5", "0x10", "1000000", f"{10**18}"),
     *(f"{10**30}", f"-{10**30}", "1e308", "-1e308", "1e-308", "1e999", "nan", "inf", "-inf"),
@@ -76,9 +76,9 @@ PLACES = (
 )
 VALUES = (*NUMBERS, *TEXTS, *LISTS, *NAMES, *PLACES)
 PRINTABLE = st.characters(codec="utf-8", exclude_characters="\0")
-"""What a word may consist of, surrogates left out."""
+"""The characters of an argument, without surrogates."""
 LONGEST = 6.0
-"""Seconds until a command that found nothing wrong, and works, is stopped."""
+"""Seconds after which a command that found no error, and works, is stopped."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Argument(Case):
     """A command with odd arguments."""
 
     def play(self, stage: Stage) -> Iterator[str]:
-        """It obeys the law, and an error changes nothing."""
+        """It obeys the rules, and an error changes nothing."""
         stage.put(*self.needs)
         odd_places(stage)
         before = contents(stage.folder)
@@ -98,7 +98,7 @@ class Argument(Case):
 
 
 def odd_places(stage: Stage) -> None:
-    """Files and folders that are not what they should be."""
+    """Files and folders of unexpected kinds: unreadable ones, dangling links, a pipe."""
     here = stage.folder
     (here / "folder").mkdir()
     (here / "locked").mkdir()
@@ -111,13 +111,13 @@ def odd_places(stage: Stage) -> None:
 
 
 def options(command: str) -> dict[str, tuple[str, ...]]:
-    """The options and places of a command, by name, with values to try; a flag has none."""
+    """The options and positional arguments of a command, by name, with values to try; a flag has none."""
     found = app[command].assemble_argument_collection()
     return {argument.name: values(str(argument.hint)) for argument in found}
 
 
 def values(hint: str) -> tuple[str, ...]:
-    """What to try for an option of some type: more for what may be anything."""
+    """Values to try for an option of some type; more if anything is allowed."""
     if "bool" in hint:
         return ()
     if "int" in hint or "float" in hint:
@@ -131,14 +131,14 @@ def commands() -> list[str]:
 
 
 def line(command: str, given: dict[str, str | None]) -> tuple[str, ...]:
-    """The words of a command: places first, flags without a value."""
+    """The arguments of a command: positional ones first, flags without a value."""
     places = [value for name, value in given.items() if not name.startswith("-") and value is not None]
     named = [word for name, value in given.items() if name.startswith("-") for word in (name, value)]
     return (command, *places, *(word for word in named if word is not None))
 
 
 def singles(command: str) -> Iterator[Argument]:
-    """Every option: left out, without its value, twice, and with every value."""
+    """Every option: omitted, without its value, twice, and with every value."""
     base = BASES[command]
     for name, tried in options(command).items():
         left = {other: value for other, value in base.items() if other != name}
@@ -154,7 +154,7 @@ def singles(command: str) -> Iterator[Argument]:
 
 
 def pairs(seed: int) -> Iterator[Argument]:
-    """Two options of a command at odd values, or at any that Hypothesis thinks of, without end."""
+    """Two options of a command with odd values, or arbitrary ones from Hypothesis, without end."""
     anything = st.one_of(st.integers().map(str), st.floats().map(repr), st.text(PRINTABLE, max_size=20))
     value = st.one_of(st.sampled_from(VALUES), st.sampled_from(VALUES), anything)
 

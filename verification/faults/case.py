@@ -1,4 +1,4 @@
-"""A case: commands in a folder of their own, and what must be true afterwards."""
+"""A case: commands in a folder of their own, and what must hold afterwards."""
 
 import hashlib
 import shlex
@@ -18,21 +18,21 @@ from verification.faults.law import Outcome, leftovers, offences
 
 @dataclass
 class Stage:
-    """What a case has to do with: an empty folder, inputs, and a server that starts commands."""
+    """What a case runs in: an empty folder, inputs, and a server that starts commands."""
 
     folder: Path
     inputs: Inputs
     server: Server
     environment: Mapping[str, str]
     slack: float = 1.0
-    """How much longer than usual commands may be silent, on a busy machine."""
+    """Factor on the time limits, for a busy machine."""
     last: Outcome | None = field(default=None, init=False)
-    """How the last command went."""
+    """The outcome of the last command."""
     _left: set[str] = field(default_factory=set, init=False)
-    """What lay around before it."""
+    """Leftovers in the folder before it."""
 
     def within(self, name: str) -> Self:
-        """The same in a new folder inside."""
+        """The same in a new subfolder."""
         folder = self.folder / name
         folder.mkdir()
         return replace(self, folder=folder)
@@ -55,7 +55,7 @@ class Stage:
         return self.last
 
     def judged(self, outcome: Outcome) -> Iterator[str]:
-        """What was against the law, in a command and in what it left."""
+        """Violations of the rules, by a command and by the files it left."""
         yield from offences(outcome, self.slack)
         if outcome.sent is None or outcome.code >= 0:
             yield from (line for line in leftovers(self.folder) if line not in self._left)
@@ -63,21 +63,21 @@ class Stage:
 
 @dataclass(frozen=True)
 class Case(ABC):
-    """One case; plain data."""
+    """One case, as plain data."""
 
     words: tuple[str, ...]
 
     @abstractmethod
     def play(self, stage: Stage) -> Iterator[str]:
-        """What went wrong, a line each."""
+        """Everything that went wrong, one line each."""
 
     @property
     def detail(self) -> str:
-        """What is done to the command; empty if it is only its words."""
+        """What is done to the command; empty if only its arguments matter."""
         return ""
 
     def prepare(self, stage: Stage) -> None:
-        """Put what it reads into its folder."""
+        """Copy the files that it reads into its folder."""
         stage.put(*self.needs)
 
     @property
@@ -91,7 +91,7 @@ class Case(ABC):
 
 
 class Results:
-    """What undisturbed commands give: how they go and what is in the folder afterwards, each found once."""
+    """Results of undisturbed commands: the outcome and the content of the folder, each computed once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -99,7 +99,7 @@ class Results:
         self._found: dict[str, tuple[Outcome, Contents]] = {}
 
     def of(self, words: tuple[str, ...], stage: Stage, prepare: Callable[[Stage], None]) -> tuple[Outcome, Contents]:
-        """How a command goes in an empty folder after ``prepare``, and what it leaves there."""
+        """The outcome of a command in an empty folder after ``prepare``, and the content of the folder."""
         key = "\0".join(words)
         with self._lock:
             own = self._locks.setdefault(key, threading.Lock())
@@ -119,5 +119,5 @@ UNDISTURBED = Results()
 
 
 def short(word: str) -> str:
-    """A word that may be long, for people."""
+    """A word, shortened for display if it is long."""
     return word if len(word) <= 60 else f"{word[:20]}...({len(word)} characters)"

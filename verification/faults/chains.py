@@ -1,4 +1,4 @@
-"""Numbers of chains: every one can be sampled with, on small and large lattices, dilute and dense."""
+"""Numbers of chains: any number works, on small and large lattices, dilute and dense."""
 
 import itertools
 import json
@@ -22,10 +22,10 @@ LONGEST = 240.0
 
 @dataclass(frozen=True)
 class Sampled(Case):
-    """An ensemble that can be sampled, and measured."""
+    """An ensemble that is sampled, then measured."""
 
     def play(self, stage: Stage) -> Iterator[str]:
-        """It must succeed, and hold what was asked for."""
+        """It must succeed, with the requested numbers of configurations and chains."""
         asked = dict(zip(self.words[1::2], self.words[2::2], strict=True))
         outcome = stage.run(self.words, longest=LONGEST)
         yield from stage.judged(outcome)
@@ -41,7 +41,7 @@ class Sampled(Case):
 
 
 def cases(seed: int) -> Iterator[Sampled]:
-    """All numbers of chains on all lattices in all phases, in random order, again and again with other seeds."""
+    """All numbers of chains on all lattices in all phases, in random order, repeated with new seeds."""
     rng = random.Random(seed)
     every = list(itertools.product(CHAINS, SHAPES, PHASES))
     while True:

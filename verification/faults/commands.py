@@ -1,4 +1,4 @@
-"""Commands under watch: started through the server, with given streams, limits and signals, until they have ended."""
+"""Supervised commands: started through the server, with given streams, limits and signals, until they exit."""
 
 import json
 import os
@@ -23,46 +23,46 @@ from verification.faults.law import REACTION, SILENCE, Outcome
 
 START = ("-m", "fluxeq")
 ADDRESSES = 6 * 2**30
-"""Bytes of addresses that a command may have, so that no case takes the whole machine."""
+"""Address space of a command in bytes, so that no case exhausts the machine."""
 LONGEST = 20.0
-"""Seconds after which a command that talks, but does not end, is stopped as if by Ctrl-C."""
+"""Seconds after which a command that produces output, but does not end, is interrupted as by Ctrl-C."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """All that a command is started with."""
+    """Everything needed to start a command."""
 
     words: tuple[str, ...]
     folder: Path
     environment: Mapping[str, str]
     start: Sequence[str] = START
-    """What the interpreter of a fresh command is given."""
+    """Arguments of the interpreter of a fresh command."""
     fresh: bool = False
-    """In an interpreter of its own; else in a copy of the server's."""
+    """In a new interpreter; otherwise in a fork of the server."""
     closed: tuple[int, ...] = ()
-    """Streams that are closed."""
+    """Closed streams."""
     streams: Mapping[int, Any] = field(default_factory=dict)
-    """Files that take the place of the null device and of the two pipes."""
+    """Files in place of the null device and of the two pipes."""
     limits: Mapping[int, int] = field(default_factory=dict)
     terminal: tuple[int, int] | None = None
-    """All streams are a terminal of so many rows and columns."""
+    """All streams are a terminal with this number of rows and columns."""
     signal: tuple[int, float] | None = None
-    """A signal to be sent, and so many seconds after the start."""
+    """A signal to send, and the delay in seconds after the start."""
     longest: float = LONGEST
     slack: float = 1.0
-    """How much longer than usual it may be silent or deaf."""
+    """Factor on the limits of silence and reaction."""
 
     @property
     def is_heard(self) -> bool:
-        """Whether we read its standard error."""
+        """Whether its standard error is read."""
         return 2 not in self.closed and 2 not in self.streams
 
 
 class Server:
-    """The process that commands come from; end it with ``with``."""
+    """The process that starts commands; end it with ``with``."""
 
     def __init__(self, environment: Mapping[str, str], *, light: bool = False) -> None:
-        """A light one imports nothing, and is for fresh commands only."""
+        """A light one imports nothing, and starts fresh commands only."""
         self._line, there = socket.socketpair()
         command = [sys.executable, "-m", "verification.faults.server", str(there.fileno())]
         command += ["light"] if light else []
@@ -107,7 +107,7 @@ class Server:
 
 
 class Watch:
-    """A command that runs: what it says, and how long it says nothing."""
+    """A running command: its output, and how long it is silent."""
 
     def __init__(self, server: Server, order: Order) -> None:
         self.order = order
@@ -115,7 +115,7 @@ class Watch:
         self._report = b""
         self._sent: int | None = None
         self._sent_at = 0.0
-        self._pipes: dict[int, int] = {}  # where we read, and what
+        self._pipes: dict[int, int] = {}  # our descriptor: the stream
         ends = self._terminal(*order.terminal) if order.terminal else self._ends()
         self._reports, theirs = os.pipe()
         self.began = self._heard = time.monotonic()
@@ -125,7 +125,7 @@ class Watch:
             os.close(fd)
 
     def _ends(self) -> list[int]:
-        """The command's ends of three streams, ours being kept in mind."""
+        """The command's ends of the three streams; ours are added to ``_pipes``."""
         ends = [os.open(os.devnull, os.O_RDONLY)]
         for place in (1, 2):
             ours, theirs = os.pipe()
@@ -137,7 +137,7 @@ class Watch:
         return ends
 
     def _terminal(self, rows: int, columns: int) -> list[int]:
-        """The same, the three being one terminal."""
+        """The same, with one terminal for all three."""
         ours, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (rows, columns))
         self._pipes[ours] = 1
@@ -145,17 +145,17 @@ class Watch:
 
     @property
     def process(self) -> int | None:
-        """The process number, which is also that of its group."""
+        """The process ID, which is also that of its process group."""
         first = self._report.split(b"\n")[0]
         return int(first) if first else None
 
     @property
     def said(self) -> str:
-        """What it has said so far on both streams."""
+        """Its output so far on both streams."""
         return b"".join(self._said.values()).decode(errors="replace")
 
     def to_the_end(self) -> Outcome:
-        """Watch until it has ended, and stop it if it does not."""
+        """Watch it until it has ended, and stop it if it does not end."""
         while not self.has_ended:
             self.look(0.05)
             self._keep_time()
@@ -167,7 +167,7 @@ class Watch:
         return self._report.count(b"\n") == 2
 
     def look(self, patience: float) -> None:
-        """Take in what it says within some time."""
+        """Read its output, waiting at most ``patience`` seconds."""
         ready, _, _ = select.select([*self._pipes, self._reports], [], [], patience)
         for fd in ready:
             text = _read(fd)
@@ -183,7 +183,7 @@ class Watch:
                 del self._pipes[fd]
 
     def send(self, number: int) -> None:
-        """Send it a signal: SIGINT to all its processes, as a terminal does, and SIGKILL too."""
+        """Send it a signal; SIGINT, as from a terminal, and SIGKILL go to the whole process group."""
         if self.process is None:
             return
         self._sent, self._sent_at = number, time.monotonic()
@@ -195,7 +195,7 @@ class Watch:
         self.silence, self._heard = max(self.silence, now - self._heard), now
 
     def _keep_time(self) -> None:
-        """Send the signal when its moment has come, and end what is silent or takes long."""
+        """Send the signal when it is due, interrupt what takes too long, and kill what is silent or does not react."""
         now = time.monotonic()
         if self._sent is None and self.order.signal and now - self.began >= self.order.signal[1]:
             self.send(self.order.signal[0])
@@ -210,7 +210,7 @@ class Watch:
     def _outcome(self) -> Outcome:
         ended = time.monotonic()
         self._hear()
-        while self._pipes and select.select([*self._pipes], [], [], 0)[0]:  # what is left in them
+        while self._pipes and select.select([*self._pipes], [], [], 0)[0]:  # remaining output
             self.look(0)
         for fd in (*self._pipes, self._reports):
             os.close(fd)
@@ -235,7 +235,7 @@ class Watch:
         )
 
     def _is_alone(self) -> bool:
-        """Whether no process of the group is left, after some patience; those that are left are ended."""
+        """Whether no process of the group is left, after some seconds; those left are killed."""
         assert self.process is not None
         for _ in range(round(self.order.slack * 200)):
             try:
@@ -249,8 +249,8 @@ class Watch:
 
 
 def _read(fd: int) -> bytes:
-    """What there is to be read; nothing at the end."""
+    """The available input; empty at the end."""
     try:
         return os.read(fd, 2**16)
-    except OSError:  # a terminal that everybody has left
+    except OSError:  # a terminal closed on the other side
         return b""

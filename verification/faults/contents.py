@@ -1,4 +1,4 @@
-"""What files say, to compare two folders: numbers exactly, pictures and times not at all."""
+"""Content of files, to compare two folders: numbers exactly, images and times not at all."""
 
 import hashlib
 import json
@@ -11,23 +11,23 @@ import h5py
 import numpy as np
 
 Contents = dict[str, Any]
-"""By path in a folder."""
+"""By path relative to the folder."""
 TIMES = ("log.jsonl", "provenance.json")
-"""Files of a run that say when and where it was made; a journal does so too."""
+"""Files of a run that record when and where it was made; so does a journal."""
 PICTURES = (".png", ".pdf")
 WHEN = re.compile(rb"<th>(first_job_done|last_job_done|seconds_of_\w+)</th>.*?</tr>", re.DOTALL)
-"""What a report says of it."""
+"""The times in a report."""
 JOURNAL = b'{"op_code"'
 
 
 def contents(folder: Path) -> Contents:
-    """Of every file in a folder and below, by its path there."""
+    """The content of every file in a folder and its subfolders, by relative path; locks are left out."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith("lock")]
     return {str(path.relative_to(folder)): content(path) for path in paths}
 
 
 def content(path: Path) -> Any:
-    """Something that is equal for two files that say the same."""
+    """A value that is equal for two files with the same content."""
     if path.name in TIMES or path.suffix in PICTURES or _begins_with(path, JOURNAL):
         return "there"
     if path.name == "report.html":
@@ -46,7 +46,7 @@ def _digest(content: bytes) -> str:
 
 
 def _fingerprint(path: Path) -> Any:
-    """What a record of a job says of its settings; it may know digests of times."""
+    """The fingerprint and the state in a job record; its digests may depend on times."""
     try:
         record = json.loads(path.read_bytes())
         return record["fingerprint"], record["done"]
@@ -60,14 +60,14 @@ def _begins_with(path: Path, start: bytes) -> bool:
 
 
 def differences(there: Contents, here: Contents) -> Iterator[str]:
-    """What says something else here than there, a line each."""
+    """The files whose content differs, one line each."""
     yield from (
         f"{name} is another" for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)
     )
 
 
 def _arrays(path: Path) -> Any:
-    """All arrays and attributes of an HDF5 file, however they are packed; its bytes if it is none."""
+    """All arrays and attributes of an HDF5 file, independent of compression; a digest of its bytes if invalid."""
     found: dict[str, Any] = {}
 
     def note(name: str, item: Any) -> None:
@@ -78,7 +78,7 @@ def _arrays(path: Path) -> Any:
         with h5py.File(path) as file:
             file.visititems(note)
             return {**found, "attributes": {name: _plain(value) for name, value in file.attrs.items()}}
-    except Exception:  # damaged in any way
+    except Exception:  # damage of any kind
         return _digest(path.read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""Two processes on one output at once: at least one succeeds, and the result is that of one alone."""
+"""Two processes with one output at the same time: at least one succeeds, and the result is that of a single one."""
 
 import random
 import time
@@ -29,24 +29,24 @@ LINES = (
 )
 HEAVY = ("reproduce tiny.toml --output out",)
 SHARED = ("search",)
-"""Commands whose processes share one work; which setting is tried where is a matter of chance."""
+"""Commands whose processes share the work; which process tries which setting is random."""
 
 
 @dataclass(frozen=True)
 class Couple(Case):
-    """A command twice, the second a moment later."""
+    """A command started twice, the second time after a delay."""
 
     delay: float
-    """Of the time that one takes."""
+    """In units of the run time."""
     fresh: bool
 
     @property
     def detail(self) -> str:
-        """When the second begins."""
+        """The delay of the second process."""
         return f"twice, the second after {self.delay:.2f} of its time"
 
     def play(self, stage: Stage) -> Iterator[str]:
-        """At least one succeeds, and the result is that of one."""
+        """At least one succeeds, and the result is that of a single one."""
         reference, there = UNDISTURBED.of(self.words, stage, self.prepare)
         self.prepare(stage)
         with ThreadPoolExecutor(2) as pool:
@@ -69,7 +69,7 @@ class Couple(Case):
 
 
 def cases(seed: int) -> Iterator[Couple]:
-    """All commands in random order, half of the pairs at the same moment, without end."""
+    """All commands in random order, half of the pairs simultaneously, without end."""
     rng = random.Random(seed)
     while True:
         for line in (*rng.sample(LINES * 2, 2 * len(LINES)), *HEAVY):

@@ -1,4 +1,4 @@
-"""Couplings of all magnitudes and signs: an ensemble with finite numbers, or one line that says why not."""
+"""Couplings of all magnitudes and signs: an ensemble with finite observables, or one line with the reason."""
 
 import json
 import math
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from verification.faults.case import Case, Stage
 
 LONGEST = 15.0
-"""Seconds until a sampling that talks is stopped."""
+"""Seconds after which a sampling that shows progress is stopped."""
 
 
 @dataclass(frozen=True)
 class Coupled(Case):
-    """An ensemble at some couplings."""
+    """An ensemble at given couplings."""
 
     def play(self, stage: Stage) -> Iterator[str]:
-        """What can be sampled can be measured, and is finite."""
+        """What can be sampled can be measured, with finite results."""
         outcome = stage.run(self.words, longest=LONGEST)
         yield from stage.judged(outcome)
         if outcome.code:
@@ -34,7 +34,7 @@ class Coupled(Case):
 
 
 def drawn(rng: random.Random) -> float:
-    """A number of any magnitude, small ones being more frequent, and of any sign."""
+    """A number of any sign and magnitude, or zero; moderate magnitudes are more frequent."""
     widest = rng.choice((0.5, 0.5, 2, 6, 300))
     return rng.choice((1, 1, 1, -1)) * 10 ** rng.uniform(-widest, widest) * rng.choice((0, 1, 1, 1, 1, 1, 1))
 

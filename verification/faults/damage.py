@@ -1,4 +1,4 @@
-"""Damaged files: cut, flipped, zeroed, overwritten, swapped. A command refuses, or gives the original numbers."""
+"""Damaged files: truncated, altered, overwritten, replaced. A command refuses them, or gives the original numbers."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -83,31 +83,31 @@ READERS: dict[str, tuple[str, ...]] = {
 }
 """Files, and commands that read them."""
 FREE = (
-    *("recipe.json", "small.json", "space.json", "tiny.toml", "found/best.json"),  # written by people, or for them
-    "journal.log",  # in a format of Optuna's
+    *("recipe.json", "small.json", "space.json", "tiny.toml", "found/best.json"),  # written by users, or for them
+    "journal.log",  # a format of Optuna
     *("whole/figures/*.png", "whole/provenance.json", "whole/log.jsonl"),  # without numbers
-    "whole/models/**/*.safetensors",  # which nothing reads any more once the scores are there; loading checks them
-    "whole/models/**/*.csv",  # learning curves, which nothing reads
+    "whole/models/**/*.safetensors",  # not read once the scores exist; verified when loaded
+    "whole/models/**/*.csv",  # learning curves, not read by these commands
 )
-"""Files in which something else may stand as well."""
+"""Files in which other content may be valid."""
 READING = ("status", "figure", "report")
-"""Commands that show a run: where a part is damaged, they may show the rest."""
+"""Commands that show a run: if a part is damaged, they may show the rest."""
 MENDING = ("reproduce", "train", "sample", "search")
-"""Commands that make again what they find damaged."""
+"""Commands that recreate damaged files."""
 PASSING = ("whole/.jobs/", "whole/ensembles/")
 Harm = Callable[[Path, random.Random], str]
 
 
 def cut(path: Path, rng: random.Random) -> str:
-    """Only its beginning is left."""
+    """Truncate the file."""
     whole = path.read_bytes()
     n = rng.randrange(len(whole)) if whole else 0
     path.write_bytes(whole[:n])
-    return f"cut after {n} of {len(whole)} bytes"
+    return f"truncated to {n} of {len(whole)} bytes"
 
 
 def flip(path: Path, rng: random.Random) -> str:
-    """One bit is another."""
+    """Flip one bit."""
     content = bytearray(path.read_bytes())
     place, bit = (rng.randrange(len(content)), rng.randrange(8)) if content else (0, 0)
     if content:
@@ -117,33 +117,33 @@ def flip(path: Path, rng: random.Random) -> str:
 
 
 def zero(path: Path, rng: random.Random) -> str:
-    """A block is zero."""
+    """Zero a block."""
     first, n = _overwrite(path, rng, lambda n: bytes(n))
-    return f"{n} bytes from {first} on zeroed"
+    return f"{n} bytes from byte {first} zeroed"
 
 
 def noise(path: Path, rng: random.Random) -> str:
-    """A block is noise."""
+    """Overwrite a block with random bytes."""
     first, n = _overwrite(path, rng, rng.randbytes)
-    return f"{n} random bytes from {first} on"
+    return f"{n} random bytes from byte {first}"
 
 
 def append(path: Path, rng: random.Random) -> str:
-    """Something follows."""
+    """Append random bytes."""
     n = rng.choice((1, 7, 512))
     with path.open("ab") as file:
         file.write(rng.randbytes(n))
-    return f"{n} random bytes at its end"
+    return f"{n} random bytes appended"
 
 
 def empty(path: Path, rng: random.Random) -> str:
-    """Nothing is left."""
+    """Empty the file."""
     path.write_bytes(b"")
     return "emptied"
 
 
 def swap(path: Path, rng: random.Random) -> str:
-    """Another kind of file is in its place."""
+    """Replace it by another kind of file."""
     content = rng.choice(
         (b"a text\n", b"{}", b"[]", b"null", b"[[1]]", b"a,b\n1,2\n", b"\x89HDF\r\n\x1a\n", bytes(8) + b"{}")
     )
@@ -152,15 +152,15 @@ def swap(path: Path, rng: random.Random) -> str:
 
 
 def folder(path: Path, rng: random.Random) -> str:
-    """A folder is in its place."""
+    """Replace it by a folder."""
     path.unlink()
     path.mkdir()
     return "replaced by a folder"
 
 
 def nothing(path: Path, rng: random.Random) -> str:
-    """The control: all is as it was."""
-    return "left as it is"
+    """Control: leave it unchanged."""
+    return "unchanged"
 
 
 HARMS: tuple[Harm, ...] = (nothing, cut, flip, flip, flip, zero, noise, append, empty, swap, folder)
@@ -180,19 +180,19 @@ class Damaged(Case):
     """A command that reads a damaged file."""
 
     file: str
-    """A pattern; one of the files that it stands for is damaged."""
+    """A pattern; one of the matching files is damaged."""
     harm: int
-    """Its place among the harms; the first is none."""
+    """Index into ``HARMS``; the first one changes nothing."""
     seed: int
 
     @property
     def detail(self) -> str:
-        """What is done to which file."""
+        """The damage and the file."""
         return f"{self.file}: {HARMS[self.harm].__name__}, seed {self.seed}"
 
     @property
     def needs(self) -> set[str]:
-        """The damaged one is among them."""
+        """The damaged file is one of them."""
         return super().needs | {self.file.split("/")[0]}
 
     def play(self, stage: Stage) -> Iterator[str]:
@@ -214,14 +214,14 @@ class Damaged(Case):
         elif outcome.code == 0 and self.file not in FREE:
             if self.words[0] not in (*MENDING, *READING) and outcome.out != reference.out:
                 wrong.append(f"said {outcome.out.strip()[:200]!r}")
-            if self.words[0] not in MENDING:  # what was damaged stays as it is
+            if self.words[0] not in MENDING:  # the damaged file itself stays damaged
                 there, after = ({**found, damaged: None} for found in (there, after))
             wrong += _lies(there, after, is_partial=self.words[0] in READING and self.harm > 0)
         yield from (f"{done}: code {outcome.code}, and {line}" for line in wrong)
 
 
 def _lies(there: Contents, here: Contents, *, is_partial: bool) -> Iterator[str]:
-    """What is not the original; of a run that is damaged only a part may be shown, but no other numbers."""
+    """Deviations from the original; a damaged run may be shown in part, but without other numbers."""
     for name in sorted(there.keys() | here.keys()):
         said, says = there.get(name), here.get(name)
         if said == says or name.startswith(PASSING):
@@ -231,18 +231,18 @@ def _lies(there: Contents, here: Contents, *, is_partial: bool) -> Iterator[str]
 
 
 def _is_part(whole: Any, part: Any) -> bool:
-    """Whether all lines of a table are among those of another; what is no table may be another."""
+    """Whether all lines of a table are among those of another; content that is not a table may differ."""
     tables = isinstance(whole, tuple) and isinstance(part, tuple)
     return set(part) <= set(whole) if tables else not isinstance(whole, tuple)
 
 
 def _lasting(found: Contents) -> Contents:
-    """What a command keeps; records of jobs, ensembles, and what a kill left unfinished come and go."""
+    """What a command keeps; job records, ensembles and temporary files of a killed process may come and go."""
     return {name: value for name, value in found.items() if not name.startswith(PASSING) and ".unfinished" not in name}
 
 
 def cases(seed: int) -> Iterator[Damaged]:
-    """Files, harms and commands in turn, without end."""
+    """All files in turn, with random damage and commands, without end."""
     rng = random.Random(seed)
     files = sorted(READERS)
     while True:

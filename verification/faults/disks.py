@@ -1,4 +1,4 @@
-"""Full disks: a command that runs out of room says so and leaves nothing half-written; with room it does its work."""
+"""Full disks: a command that runs out of space says so and leaves no partial files; with space it succeeds."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ from verification.faults.case import UNDISTURBED, Case, Stage
 from verification.faults.contents import contents, differences
 from verification.faults.inputs import named
 
-CLONE_NEWNS = 0x20000  # of sched.h: mounts of its own
+CLONE_NEWNS = 0x20000  # from sched.h: a mount namespace of its own
 ROOMY = 2**28
 ROOM = (0, 2**12, 2**13, 2**14, 2**15, 2**16, 2**17, 2**18, 2**19, 2**20, 3 * 2**19, 2**21, 3 * 2**20)
 EXTEND = "sample --eta 4.01 --lam 1 --mu 1.5 --shape 2x2 --configurations 20000 --seed 1 --output out/one.h5"
@@ -36,11 +36,11 @@ LINES = (
     "report out/whole",
 )
 HEAVY = ("reproduce tiny.toml --output out/again",)
-"""Tried seldom."""
+"""Tried rarely."""
 
 
 Resize = Callable[[int, int | None], dict[int, int]]
-"""Leave room for so many bytes and files; returns what limits say the same where we may not make disks."""
+"""Limit the free bytes and files; returns equivalent resource limits where mounting is not allowed."""
 
 
 @dataclass(frozen=True)
@@ -48,31 +48,31 @@ class Full(Case):
     """A command that writes to a small disk."""
 
     room: int
-    """Bytes; or of a file, where we may not make disks."""
+    """Free bytes; the maximum size of a file where mounting is not allowed."""
     n_files: int | None
-    """Files that the disk takes at most."""
+    """The maximum number of new files."""
 
     @property
     def detail(self) -> str:
-        """How small it is."""
+        """The free space."""
         return f"room for {self.room} bytes and {self.n_files or 'any number of'} files"
 
     def prepare(self, stage: Stage) -> None:
-        """What the words name behind ``out/`` is on the disk, all else is not."""
+        """Inputs named below ``out/`` are on the disk, all others are not."""
         there = {name for word in self.words if word.startswith("out/") for name in named([word])}
         stage.put(*(self.needs - there))
         (stage.folder / "out").mkdir(exist_ok=True)
         stage.inputs.copy(there, stage.folder / "out")
 
     def play(self, stage: Stage) -> Iterator[str]:
-        """First without room, then with it."""
+        """First without space, then with it."""
         out = stage.folder / "out"
         _, there = UNDISTURBED.of(self.words, stage, self.prepare)
         with _disk(out) as resize:
             self.prepare(stage)
             before = contents(out)
             limits = resize(self.room, self.n_files)
-            # fresh: what goes wrong may come out when the interpreter takes its modules apart
+            # fresh: errors may appear only when the interpreter shuts down
             first = stage.run(self.words, longest=120.0, limits=limits, fresh=True)
             yield from (f"without room: {offence}" for offence in stage.judged(first))
             if first.code:
@@ -91,7 +91,7 @@ class Full(Case):
 
 @contextmanager
 def _disk(place: Path) -> Iterator[Resize]:
-    """A disk of its own, or a folder where that is not allowed."""
+    """A disk of its own, or a plain folder where mounting is not allowed."""
     place.mkdir()
     if not may_mount():
         yield lambda room, n_files: {resource.RLIMIT_FSIZE: room}
@@ -104,7 +104,7 @@ def _disk(place: Path) -> Iterator[Resize]:
 
 
 def _resize(place: Path, room: int, n_files: int | None) -> dict[int, int]:
-    """Leave so much room on a disk; no limits are needed then."""
+    """Limit the free space of a disk; no resource limits are needed then."""
     state = os.statvfs(place)
     used, files = (state.f_blocks - state.f_bfree) * state.f_frsize, state.f_files - state.f_ffree
     options = f"remount,size={max(used + room, 4096)},nr_inodes={files + n_files if n_files else 100_000}"
@@ -113,14 +113,14 @@ def _resize(place: Path, room: int, n_files: int | None) -> dict[int, int]:
 
 
 def keep_mounts_apart() -> None:
-    """Let nobody else see the disks that this process makes, and let them end with it, however it ends."""
+    """Hide the disks of this process from all others, and have them removed when it ends, however it ends."""
     if os.geteuid() == 0 and ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0:
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 
 
 @cache
 def may_mount() -> bool:
-    """Whether we may make disks."""
+    """Whether this process may mount disks."""
     with tempfile.TemporaryDirectory() as place:
         if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], capture_output=True).returncode:
             return False

@@ -1,4 +1,4 @@
-"""Cases that Hypothesis draws, from a seed."""
+"""Cases drawn by Hypothesis from a seed."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
 BLOCK = 50
-"""Cases that are drawn together; the first ones are the simplest."""
+"""Cases drawn together; the first ones are the simplest."""
 T = TypeVar("T")
 
 
@@ -21,7 +21,7 @@ def _noting(found: list[T]) -> Callable[[T], None]:
 
 
 def drawn(strategy: SearchStrategy[T], seed: int) -> Iterator[T]:
-    """Different things that a strategy gives, without end; the same for the same seed."""
+    """Distinct examples of a strategy, without end; the same for the same seed."""
     seen = set()
     for block in count():
         found: list[T] = []

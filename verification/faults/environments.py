@@ -1,4 +1,4 @@
-"""Environment variables that notebooks, containers, batch systems and shells set. Commands do as ever."""
+"""Environment variables set by notebooks, containers, batch systems and shells. They do not affect commands."""
 
 import itertools
 import random
@@ -13,7 +13,7 @@ Changes = Mapping[str, str | None]
 BATCH = {"SLURM_JOB_ID": "17", "SLURM_NTASKS": "4", "SLURM_CPUS_PER_TASK": "1", "SLURM_PROCID": "0"}
 BATCH |= {"SLURM_STEP_NODELIST": "node[1-4]", "SLURM_LOCALID": "0", "SLURM_JOB_NUM_NODES": "4", "PBS_JOBID": "17"}
 PLACES = ("{here}/nowhere/at/all", "{here}/locked", "{here}/text", "", "relative", "/dev/null", None)
-"""Folders that are not there, read-only, files, empty, relative, or not set."""
+"""Folders that are missing, read-only, files, empty, relative, or not set."""
 
 
 def _each(name: str, *values: str | None) -> list[Changes]:
@@ -87,7 +87,7 @@ HARMLESS: tuple[Changes, ...] = (
         "OPENBLAS_NUM_THREADS": None,
     },
 )
-"""With these a command must work, and give the same."""
+"""With these a command must succeed, with the same result."""
 ASKING: tuple[Changes, ...] = (
     *_each("JAX_PLATFORMS", "cuda", "tpu", "nonsense", "cuda,cpu", "cpu,"),
     *_each("JAX_PLATFORM_NAME", "gpu", "cpu"),
@@ -106,13 +106,13 @@ ASKING: tuple[Changes, ...] = (
     *_each("HDF5_DISABLE_VERSION_CHECK", "2"),
     *_each("HDF5_PLUGIN_PATH", "{here}/nowhere"),
 )
-"""These ask for something that may not be there: a command may refuse in one line."""
+"""These may request something unavailable: a command may refuse in one line."""
 LONGEST = 90.0
 
 
 @dataclass(frozen=True)
 class Surrounded(Case):
-    """A command with variables in its environment."""
+    """A command with changed environment variables."""
 
     changes: tuple[tuple[str, str | None], ...]
     is_harmless: bool
@@ -123,13 +123,13 @@ class Surrounded(Case):
         return " ".join(f"{name}={value!r}" if value is not None else f"-u {name}" for name, value in self.changes)
 
     def play(self, stage: Stage) -> Iterator[str]:
-        """It gives what it gives without them."""
+        """The result is the same as without them."""
         reference, there = UNDISTURBED.of(self.words, stage, self.prepare)
         self.prepare(stage)
         stage.put("text")
         (stage.folder / "locked").mkdir(0o555)
         changes = {name: value and value.format(here=stage.folder) for name, value in self.changes}
-        # what is kept of compiled functions would hide what variables do to compiling
+        # cached functions would hide effects of the variables on compilation
         outcome = stage.run(self.words, environment=changes, fresh=True, longest=LONGEST)
         yield from stage.judged(outcome)
         if outcome.code == 0:
@@ -142,7 +142,7 @@ class Surrounded(Case):
 
 
 def cases(seed: int) -> Iterator[Surrounded]:
-    """All variables with all commands, in random order, each variable once before any comes again."""
+    """All variables with all commands, in random order; each variable once before any is repeated."""
     rng = random.Random(seed)
     every = [(tuple(changes.items()), True) for changes in HARMLESS]
     every += [(tuple(changes.items()), False) for changes in ASKING]

@@ -1,6 +1,6 @@
-"""What commands read: small files, each made once by a command, or written as they stand.
+"""Inputs of commands: small files, each made once by a command, or written directly.
 
-A name stands for a file or a folder, in the words of every case too: what these name is copied into the case's folder.
+A name stands for a file or a folder, also in the arguments of a case: inputs named there are copied into its folder.
 """
 
 import json
@@ -36,14 +36,14 @@ COMMANDS = {
     "found": SEARCHED,
     "whole": "reproduce tiny.toml --output whole --workers 2",
 }
-"""Commands, in a folder of their own, that make what is named."""
+"""Commands that make the named inputs, in a folder of their own."""
 LARGE = f"{SAMPLE} --shape 16x16 --configurations 1000 --seed 1"
 LONG = "train --task regression --architecture EQ --data wide.h5 --validation wide2.h5 --config small.json"
 CUTS = {
     "cut": (f"{LARGE} --until n=1e-9 --output cut/e.h5", "cut/e.h5.parts/[0-9]*.h5", 3),
     "begun": (f"{LONG} --recipe long.json --output begun", "begun/EQ-000.checkpoint", 1),
 }
-"""Commands that are killed when so many files of a kind are there: their words, the files, how many."""
+"""Commands that are killed once enough files of a kind exist: their arguments, the files, the number."""
 SMALL = {"layers": [1, 1], "channels": [2], "kernels": [1], "poolings": [1], "dense_layers": [0, 0]}
 TEXTS = {
     "recipe.json": json.dumps({"epochs": 1}),
@@ -59,18 +59,18 @@ TEXTS = {
 }
 OFTEN = "import fluxeq.training.checkpoints as checkpoints; checkpoints.SECONDS = 0.0; "
 LEFT_OUT = shutil.ignore_patterns("*.lock", ".lock", "ensembles")
-"""What a run can do without."""
+"""Parts of a run that are not needed."""
 
 
 class Inputs:
-    """The folder with what commands read; a name is made when it is first asked for."""
+    """The folder of inputs; each of them is made on first use."""
 
     def __init__(self, folder: Path, server: Server, environment: Mapping[str, str]) -> None:
         self.folder, self._server, self._environment = folder, server, environment
         self._lock = threading.RLock()
 
     def path(self, name: str) -> Path:
-        """Where a file or folder is, which is not to be changed."""
+        """The path of a file or folder, which must not be changed."""
         place = self.folder / name
         with self._lock:
             if not place.exists():
@@ -78,7 +78,7 @@ class Inputs:
         return place
 
     def copy(self, names: Iterable[str], folder: Path) -> None:
-        """Copies in a folder."""
+        """Copy inputs into a folder."""
         for name in sorted(set(names)):
             there = self.path(name)
             if there.is_dir():
@@ -103,7 +103,7 @@ class Inputs:
                 raise RuntimeError(f"{name} cannot be made: {outcome}")
 
     def _cut(self, words: tuple[str, ...], pattern: str, number: int) -> None:
-        """Kill a command when so many files are there."""
+        """Kill a command once enough files exist."""
         start = ("-c", OFTEN + "from fluxeq.__main__ import main; main()")
         watch = Watch(self._server, Order(words, self.folder, self._environment, fresh=True, start=start))
         while len(list(self.folder.glob(pattern))) < number:
@@ -115,7 +115,7 @@ class Inputs:
 
 
 def named(words: Iterable[str]) -> set[str]:
-    """The names of inputs among some words."""
+    """The names of inputs among some arguments."""
     parts = {part for word in words for part in re.split(r"[/:=,]", word)}
-    parts |= {f"{part}.py" for part in parts}  # mine:predict
+    parts |= {f"{part}.py" for part in parts}  # for mine:predict
     return parts & (set(COMMANDS) | set(TEXTS) | set(CUTS))

@@ -1,8 +1,8 @@
 """A whole study, killed again and again: ``python -m verification.faults.kills``.
 
-``fluxeq reproduce quick`` is killed with all its processes at random moments, begun again each time, and left to finish
-at last; several times over. Every file must say what the files of an undisturbed run say, but for times. What has been
-done is kept in the folder, so that the same command goes on where it was.
+``fluxeq reproduce quick`` is killed with all its processes at random times, restarted each time, and finally allowed to
+finish; this is done for several runs. Every file must be that of an undisturbed run, except for times. Progress is
+recorded in the folder, so the same command resumes.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from verification.faults.trial import environment
 OUTPUT = Path("runs/verification/kills")
 HOURS = 3600.0
 EARLIEST, LATEST = 2.0, 30.0
-"""Seconds after a start at which a run is killed."""
+"""Range of times of a kill, in seconds after a start."""
 
 
 class Kills:
-    """Runs of the study in a folder, and a record of how often each was killed."""
+    """Runs of the study in a folder, and a record of their starts."""
 
     def __init__(self, server: Server, folder: Path, study: str, seed: int) -> None:
         self._server, self._folder, self._seed = server, folder, seed
@@ -38,7 +38,7 @@ class Kills:
         self.done: dict[str, list[dict[str, Any]]] = read_json(self._record) if self._record.exists() else {}
 
     def start(self, run: str, kill_after: float | None = None) -> Outcome:
-        """Begin a run, or go on with it, to its end or until it is killed."""
+        """Start or resume a run, until it ends or is killed."""
         interrupt = (signal.SIGKILL, kill_after) if kill_after else None
         words = (*self._words, run)
         order = Order(words, self._folder, self._environment, fresh=True, signal=interrupt, longest=HOURS)
@@ -50,11 +50,11 @@ class Kills:
         return outcome
 
     def is_finished(self, run: str) -> bool:
-        """Whether its last start went to its end."""
+        """Whether its last start ran to the end."""
         return bool(self.done.get(run)) and self.done[run][-1]["code"] == 0
 
     def kill(self, run: str, n_kills: int) -> None:
-        """Kill a run so many times, then let it finish."""
+        """Kill a run this number of times, then let it finish."""
         rng = random.Random(f"{self._seed} {run}")
         moments = [rng.uniform(EARLIEST, LATEST) for _ in range(n_kills)]
         for moment in moments[len(self.done.get(run, [])) :]:
@@ -64,7 +64,7 @@ class Kills:
             print(f"{run}: {self.start(run)}", flush=True)
 
     def faults(self, run: str, undisturbed: str) -> list[str]:
-        """What is wrong with a run that was killed."""
+        """Everything that is wrong with a killed run."""
         found = [str(offence) for row in self.done[run] for offence in row["offences"]]
         found += [str(row) for row in self.done[run][-1:] if row["code"]]
         found += differences(contents(self._folder / undisturbed), contents(self._folder / run))
@@ -72,14 +72,14 @@ class Kills:
 
 
 def main() -> int:
-    """Kill the runs, print what differs, write a row of the table, and say whether all is well."""
+    """Kill the runs, print differences, and write a row of the table; returns 1 if any run differs."""
     parser = argparse.ArgumentParser(prog="python -m verification.faults.kills", description=__doc__)
     parser.add_argument("--study", default="quick")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--kills", type=int, default=10, help="of each run")
+    parser.add_argument("--kills", type=int, default=10, help="per run")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"a folder, {OUTPUT} unless given")
-    parser.add_argument("--table", type=Path, default=OUTPUT.parent, help=f"its folder, {OUTPUT.parent} unless given")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder of the runs (default: {OUTPUT})")
+    parser.add_argument("--table", type=Path, default=OUTPUT.parent, help=f"its folder (default: {OUTPUT.parent})")
     arguments = parser.parse_args()
     folder = arguments.output.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def main() -> int:
         for run in (f"killed-{i}" for i in range(arguments.runs)):
             kills.kill(run, arguments.kills)
             found = kills.faults(run, "undisturbed")
-            print(f"{run}: {'the same as undisturbed' if not found else '; '.join(found)}", flush=True)
+            print(f"{run}: {'identical to the undisturbed run' if not found else '; '.join(found)}", flush=True)
             if found:
                 failures.append(Failure(f"{parser.prog} --seed {arguments.seed}", run, tuple(found)))
     n_kills = arguments.runs * arguments.kills

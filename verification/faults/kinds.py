@@ -32,4 +32,4 @@ KINDS: dict[str, tuple[Callable[[int], Iterator[Case]], int]] = {
     "couples": (couples.cases, 60),
     "signals": (signals.cases, 180),
 }
-"""Their generators, which a seed fixes, and how many cases the long run takes."""
+"""Their generators, reproducible by seed, and the number of cases in the long run."""

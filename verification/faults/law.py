@@ -1,8 +1,8 @@
-"""The law for every command, whatever is done to it.
+"""The rules for every command, under any fault.
 
-It ends with code 0; or with 1 (anything), 2 (what the user got wrong), 75 (cut off) or 130 (Ctrl-C) and one line
-``fluxeq: ...`` as its last word on standard error. No traceback, no warning, no death by a signal that nobody sent,
-never 10 s without a word, never 2 GiB of memory, no process left behind, nothing half-written left behind.
+It exits with code 0; or with 1 (anything else), 2 (invalid input), 75 (terminated) or 130 (Ctrl-C) and a last line
+``fluxeq: ...`` on standard error. No traceback, no warning, no death by a signal that nobody sent, never 10 s without
+output, never 2 GiB of memory, no process left behind, no partial file left behind.
 """
 
 import re
@@ -13,15 +13,15 @@ from pathlib import Path
 
 CODES = (0, 1, 2, 75, 130)
 SILENCE = 10.0
-"""Seconds without a word, at most."""
+"""Maximum time without output, in seconds."""
 REACTION = 3.0
-"""Seconds from a signal that asks a command to end until it has, at most."""
+"""Maximum time from a signal that asks for termination to the exit, in seconds."""
 MEMORY = 2**31
-"""Bytes. Of a forked command this includes what it has from its parent, some 0.4 GiB."""
+"""Maximum memory, in bytes. A forked command inherits about 0.4 GiB of it from its parent."""
 FAULT = "fluxeq: a bug in fluxeq"
-"""How a command begins its last word when it does not know what has happened: a line, but not one for users."""
+"""Start of the message after an unforeseen error: one line, but not one for users."""
 LINE = re.compile(r"[\w |.-]+: .+|\S+\.(h5|safetensors|csv|json|html): .+")
-"""A line on standard error: ``fluxeq: ...``, or a title and how far it is."""
+"""A line on standard error: ``fluxeq: ...``, or a title with its progress."""
 NOISE = re.compile(
     r"Traceback|Warning\b|^\w+Error\b|Fatal Python|Exception ignored|^[WEF]\d{4} |Segmentation|core dumped"
 )
@@ -29,28 +29,28 @@ NOISE = re.compile(
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command went."""
+    """How a command ended."""
 
     words: tuple[str, ...]
     code: int
-    """Negative: the number of the signal that it died of."""
+    """Negative: the number of the signal that killed it."""
     out: str
     err: str
     seconds: float
     silence: float
-    """The longest time between two outputs, its start and its end being two of them."""
+    """The longest time without output, between start and exit."""
     peak: int
-    """Bytes of memory."""
+    """Peak memory in bytes."""
     sent: int | None = None
-    """The signal that it was sent."""
+    """The signal sent to it."""
     reaction: float = 0.0
-    """Seconds from that to its end."""
+    """Seconds from the signal to the exit."""
     is_alone: bool = True
     """Whether all processes that it started have ended too."""
     is_heard: bool = True
-    """Whether somebody read its standard error."""
+    """Whether its standard error was read."""
     is_told: bool = True
-    """Whether that was a pipe, where lines are lines."""
+    """Whether its standard error was a pipe, so that lines can be checked."""
 
     def __str__(self) -> str:
         last = (self.err.strip().splitlines() or [""])[-1]
@@ -58,7 +58,7 @@ class Outcome:
 
 
 def offences(outcome: Outcome, slack: float = 1.0) -> Iterator[str]:
-    """What a command did against the law, a line each; times may be longer by a factor, where a machine is busy."""
+    """Violations of the rules, one line each; ``slack`` is a factor on the time limits, for a busy machine."""
     if outcome.code not in CODES and outcome.code != -(outcome.sent or 0):
         yield f"died of {signal.Signals(-outcome.code).name}" if outcome.code < 0 else f"exit code {outcome.code}"
     if outcome.is_heard and outcome.silence > slack * SILENCE:
@@ -78,7 +78,7 @@ def offences(outcome: Outcome, slack: float = 1.0) -> Iterator[str]:
 
 
 def _manners(outcome: Outcome) -> Iterator[str]:
-    """What was wrong with the lines on standard error."""
+    """Violations in the lines on standard error."""
     lines = [line for line in outcome.err.splitlines() if line.strip()]
     if strange := [line for line in lines if not LINE.fullmatch(line)]:
         yield f"said {strange[-1][:200]!r}"
@@ -87,6 +87,6 @@ def _manners(outcome: Outcome) -> Iterator[str]:
 
 
 def leftovers(folder: Path) -> Iterator[str]:
-    """Files in a folder that no command may leave behind."""
+    """Temporary files in a folder, which no command may leave behind."""
     for path in sorted(folder.rglob(".*.unfinished*")):
         yield f"left {path.relative_to(folder)} behind"

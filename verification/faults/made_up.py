@@ -1,6 +1,6 @@
-"""Made-up files, by Hypothesis: studies, ensembles and models that somebody else has written or changed.
+"""Synthetic files, by Hypothesis: studies, ensembles and models that somebody else has written or modified.
 
-Their checksums are right, so that what is in them is looked at. A command answers in words, or with finite numbers.
+Their checksums are valid, so that their content is read. A command answers with an error, or with finite numbers.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ ODD = st.one_of(
     st.lists(st.lists(st.integers(0, 5), max_size=3), max_size=3),
     st.dictionaries(st.text(max_size=5), st.integers(), max_size=2),
 )
-"""What may stand where something else should."""
+"""Values in place of valid ones."""
 DTYPES = ("int8", "uint8", "int64", "float16", "float32", "float64", "bool")
 SHAPES = st.lists(st.integers(0, 12), max_size=5).map(tuple)
 PLACES = (
@@ -119,7 +119,7 @@ FIELDS = (
 )
 
 Edit = tuple[str, str, Any]
-"""What is done, to what, and with what."""
+"""An operation, its target and its argument."""
 ARRAYS = st.tuples(st.sampled_from(DTYPES), SHAPES, st.sampled_from([0, 1, -1, 100, 127]))
 ON_ENSEMBLES = st.one_of(
     st.tuples(st.just("remove"), st.sampled_from(PLACES), st.none()),
@@ -140,7 +140,7 @@ ON_MODELS = st.one_of(
 
 
 def places_of(content: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The places in nested tables and lists."""
+    """All paths in nested tables and lists."""
     inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, value in inner:
         yield (*before, key)
@@ -163,8 +163,8 @@ def _array(given: tuple[str, tuple[int, ...], int]) -> np.ndarray:
 
 
 def edit_ensemble(path: Path, edits: tuple[Edit, ...]) -> None:
-    """Change an HDF5 file, and give it the checksum that belongs to it; what cannot be changed stays."""
-    with h5py.File(path, "a") as file:  # takes the old checksum away
+    """Change an HDF5 file and update its checksum; missing parts are skipped."""
+    with h5py.File(path, "a") as file:  # removes the old checksum
         for what, name, value in edits:
             if what == "forget":
                 file.attrs.pop(name, None)
@@ -179,7 +179,7 @@ def edit_ensemble(path: Path, edits: tuple[Edit, ...]) -> None:
 def _claim(file: h5py.File, name: str, value: Any) -> None:
     try:
         file.attrs[name] = str(value) if isinstance(value, dict) or value is None else value
-    except (TypeError, ValueError, OverflowError):  # HDF5 has no such thing
+    except (TypeError, ValueError, OverflowError):  # no equivalent in HDF5
         file.attrs[name] = str(value).encode("utf-8", "replace")
 
 
@@ -196,7 +196,7 @@ def _change(file: h5py.File, what: str, name: str, value: Any) -> None:
 
 
 def edit_model(path: Path, edits: tuple[Edit, ...]) -> None:
-    """Change a model file, digests and all."""
+    """Change a model file, including its digests."""
     about, tensors = read_tensors(path)
     for what, name, value in edits:
         if what == "claim":
@@ -247,23 +247,23 @@ def toml(value: Any) -> str:
 
 @dataclass(frozen=True)
 class MadeUp(Case):
-    """A command that reads a file that somebody has changed."""
+    """A command that reads a modified file."""
 
     file: str
     edits: tuple[Edit, ...]
 
     @property
     def detail(self) -> str:
-        """What is changed."""
+        """The edits."""
         return f"{self.file}: {self.edits}"
 
     @property
     def needs(self) -> set[str]:
-        """The changed one is among them."""
+        """The modified file is one of them."""
         return super().needs | {self.file.split("/")[0]} - {"study.toml"}
 
     def play(self, stage: Stage) -> Iterator[str]:
-        """It obeys the law, and what it says in JSON is JSON."""
+        """It obeys the rules, and its JSON output is valid, with finite numbers."""
         self.prepare(stage)
         path = stage.folder / self.file
         if self.file == "study.toml":
@@ -278,7 +278,7 @@ class MadeUp(Case):
 
 
 def _not_finite(found: Any) -> Iterator[str]:
-    """Numbers that are none."""
+    """Non-finite numbers."""
     if isinstance(found, float) and not math.isfinite(found):
         yield f"said {found}"
     for inner in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
@@ -292,16 +292,16 @@ def _cases(file: str, edits: st.SearchStrategy[Edit], seed: int) -> Iterator[Mad
 
 
 def studies(seed: int) -> Iterator[MadeUp]:
-    """Changed study files, without end."""
+    """Modified study files, without end."""
     yield from _cases("study.toml", ON_STUDIES, seed)
 
 
 def ensembles(seed: int) -> Iterator[MadeUp]:
-    """Changed ensembles and worm files in turn, without end."""
+    """Modified ensembles and worm files, alternately, without end."""
     for pair in zip(*(_cases(file, ON_ENSEMBLES, seed) for file in ("one.h5", "worms.h5")), strict=False):
         yield from pair
 
 
 def models(seed: int) -> Iterator[MadeUp]:
-    """Changed models, without end."""
+    """Modified models, without end."""
     yield from _cases(MODEL, ON_MODELS, seed)

@@ -1,4 +1,4 @@
-"""Forked and fresh commands go alike, so that most cases may be forked."""
+"""Forked and fresh commands behave alike, so that most cases may be forked."""
 
 import random
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class Alike(Case):
     """A command, forked and fresh."""
 
     def play(self, stage: Stage) -> Iterator[str]:
-        """Both say, leave and answer the same."""
+        """Both give the same output, files and exit code."""
         forked, there = self._one(stage, fresh=False)
         fresh, here = self._one(stage, fresh=True)
         for name, one, other in (
@@ -40,12 +40,12 @@ class Alike(Case):
 
 
 def _last(outcome: Outcome) -> str:
-    """The line that says why it failed; progress depends on the time."""
+    """The line with the reason of a failure; progress lines depend on the time."""
     return outcome.err.strip().splitlines()[-1] if outcome.code else ""
 
 
 def cases(seed: int) -> Iterator[Alike]:
-    """Commands that work, and commands with odd arguments, without end."""
+    """Commands that succeed, and commands with odd arguments, without end."""
     rng = random.Random(seed)
     yield from (Alike(words) for words in rng.sample(WORKING, len(WORKING)))
     yield from (Alike(case.words) for case in arguments.cases(seed))

@@ -1,12 +1,11 @@
-"""A process from which commands start: ``python -m verification.faults.server FD [light]``.
+"""A process that starts commands: ``python -m verification.faults.server FD [light]``.
 
-Each command is a child of its own. A fresh one begins a new interpreter, as a shell would. A forked one is given the
-modules that are imported here, which saves the seconds that imports take; then ``fluxeq`` runs as it always
-does. No thread has been started before a fork, and JAX has not looked for devices. Forked commands do not notice
-variables that Python and libraries read when they start, and end without taking their modules apart, which takes longer
-than most of them.
+Each command is a child process. A fresh one starts a new interpreter, as a shell would. A forked one inherits
+the modules that are imported here, which saves the seconds of the imports; then it runs ``fluxeq`` as usual. No thread
+has been started before a fork, and JAX has not looked for devices. Forked commands ignore variables that Python and
+libraries read at start-up, and exit without tearing down the interpreter, which takes longer than most of them.
 
-Whoever may ignore permissions, as root may, gives that up for the commands, so that they meet what users meet.
+If this process can bypass file permissions, as root can, the commands cannot: they meet what ordinary users meet.
 """
 
 import atexit
@@ -42,15 +41,15 @@ MODULES = (
     "pyerrors",
     "rich.progress",
 )
-"""What commands import."""
-PERMISSIONS = (1, 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: to ignore the permissions of files
+"""Modules that commands import."""
+PERMISSIONS = (1, 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: bypass file permissions
 PR_CAPBSET_DROP, CAPABILITY_VERSION = 24, 0x20080522
 
 
 def serve(line: socket.socket) -> dict[str, Any] | None:
-    """Start commands until the other side has gone; in the process of a command, the order for it."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # attendants need not be waited for
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which shells have their background jobs ignore
+    """Start commands until the other side has closed the socket; in the process of a command, return its order."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # attendants are not waited for
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # shells start background jobs with SIGINT ignored
     gc.freeze()
     while True:
         message, given, *_ = socket.recv_fds(line, 1, 5)
@@ -64,7 +63,7 @@ def serve(line: socket.socket) -> dict[str, Any] | None:
 
 
 def _attend(order: int, stdin: int, stdout: int, stderr: int, report: int) -> dict[str, Any]:
-    """Start one command, report its process number, wait for it, and report how it ended and its peak memory."""
+    """Start one command, report its process ID, wait for it, and report its exit code and its peak memory."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     command = os.fork()
     if command == 0:
@@ -84,7 +83,7 @@ def _attend(order: int, stdin: int, stdout: int, stderr: int, report: int) -> di
 
 
 def _become(order: dict[str, Any]) -> None:
-    """Turn this process into the command, up to where it begins."""
+    """Turn this process into the command, up to its start."""
     os.setsid()
     _heed_permissions()
     os.chdir(order["folder"])
@@ -94,18 +93,18 @@ def _become(order: dict[str, Any]) -> None:
         os.close(fd)
     if order["fresh"]:
         os.execve(sys.executable, [sys.executable, *order["start"], *order["words"]], order["environment"])
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what comes before the command has begun is not its concern
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt before the start is not handled by the command
     os.environ.clear()
     os.environ.update(order["environment"])
     sys.argv = ["fluxeq", *order["words"]]
-    sys.modules["__main__"] = ModuleType("__main__")  # what processes of its own would import again
+    sys.modules["__main__"] = ModuleType("__main__")  # which worker processes would import again
     for place, name in enumerate(("stdin", "stdout", "stderr")):
         mode, errors = ("r", "w", "w")[place], ("strict", "strict", "backslashreplace")[place]
         setattr(sys, name, os.fdopen(place, mode, 1 if place == 2 else -1, errors=errors))
 
 
 def _run() -> int:
-    """The exit code of the command, which is done here."""
+    """Run the command; returns its exit code."""
     from fluxeq.__main__ import main
 
     try:
@@ -119,7 +118,7 @@ def _run() -> int:
 
 
 def _end(code: int) -> NoReturn:
-    """End as the interpreter does, but for its modules: wait for threads, clean up, write what is not yet written."""
+    """Exit like the interpreter, but without tearing down modules: join threads, run exit handlers, flush streams."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -131,7 +130,7 @@ def _end(code: int) -> NoReturn:
 
 
 def _heed_permissions() -> None:
-    """Give up the right to ignore the permissions of files, here and in what is executed from here."""
+    """Give up the right to bypass file permissions, here and in programs executed from here."""
     if os.geteuid() != 0:
         return
     libc = ctypes.CDLL(None, use_errno=True)
@@ -146,7 +145,7 @@ def _heed_permissions() -> None:
 
 
 def _warm_up() -> None:
-    """Import what commands import, and load the compiled moves."""
+    """Import the modules of commands, and load the compiled moves."""
     for name in MODULES:
         import_module(name)
     import fluxeq

@@ -1,4 +1,4 @@
-"""Signals at random moments: a command ends soon, and the same command again gives what it gives undisturbed."""
+"""Signals at random times: a command ends soon, and the same command again gives the undisturbed result."""
 
 import random
 import signal
@@ -20,29 +20,29 @@ LINES = (
 HEAVY = ("reproduce tiny.toml --output out",)
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL)
 ASK = {signal.SIGINT: 130, signal.SIGTERM: 75, signal.SIGUSR1: 75}
-"""What a command answers to those that ask it to end."""
+"""Exit codes after signals that ask for termination."""
 BRIEF = ("measure", "predict", "worms", "figure", "report")
-"""Commands that do not lock what they write, and leave what a killed one has left."""
+"""Commands that do not lock their outputs, and leave the temporary files of a killed process."""
 CHANCE = ("search",)
 """Commands whose results may depend on where they were interrupted."""
 
 
 @dataclass(frozen=True)
 class Signalled(Case):
-    """A command that is sent a signal, and begun again."""
+    """A command that receives a signal, and is started again."""
 
     number: int
     moment: float
-    """Of the time that it takes."""
+    """In units of the run time."""
     fresh: bool
 
     @property
     def detail(self) -> str:
-        """Which signal, and when."""
+        """The signal and its time."""
         return f"{signal.Signals(self.number).name} after {self.moment:.2f} of its time"
 
     def play(self, stage: Stage) -> Iterator[str]:
-        """It ends soon, and the second start makes up for it."""
+        """It ends soon, and the second start completes its work."""
         reference, there = UNDISTURBED.of(self.words, stage, self.prepare)
         self.prepare(stage)
         moment = self.moment * (reference.seconds + 1.5 * self.fresh)
@@ -56,7 +56,7 @@ class Signalled(Case):
             yield f"again: {second}"
         elif self.words[0] not in CHANCE:
             here = contents(stage.folder)
-            if self.number == signal.SIGKILL and self.words[0] in BRIEF:  # nobody knows whose they are
+            if self.number == signal.SIGKILL and self.words[0] in BRIEF:  # they may belong to another process
                 here = {name: value for name, value in here.items() if ".unfinished" not in name}
             yield from differences(there, here)
 

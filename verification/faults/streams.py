@@ -1,4 +1,4 @@
-"""Streams that are closed, full, deserted, ASCII only, or a strange terminal."""
+"""Streams that are closed, full, without a reader or ASCII only, and unusual terminals."""
 
 import itertools
 import os
@@ -36,7 +36,7 @@ STATES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Streamed(Case):
-    """A command with strange streams."""
+    """A command with unusual streams."""
 
     state: str
 
@@ -46,7 +46,7 @@ class Streamed(Case):
         return self.state
 
     def play(self, stage: Stage) -> Iterator[str]:
-        """It does its work as always; it fails only where what it says is lost."""
+        """It works as usual, and fails only if its output is lost."""
         _, there = UNDISTURBED.of(self.words, stage, self.prepare)
         self.prepare(stage)
         settings = dict(STATES[self.state])
@@ -57,7 +57,7 @@ class Streamed(Case):
                 stack.callback(os.close, fd)
             outcome = stage.run(self.words, fresh=True, streams=streams, longest=90.0, **settings)
         for offence in stage.judged(outcome):
-            if not (gone and offence.startswith("code 1 without a line")):  # the reader knows that it has gone
+            if not (gone and offence.startswith("code 1 without a line")):  # the reader has closed its end
                 yield offence
         if outcome.code and not (full or gone):
             yield f"failed: {outcome}"
@@ -76,14 +76,14 @@ def _full() -> int:
 
 
 def _deserted() -> int:
-    """The writing end of a pipe that nobody reads."""
+    """The write end of a pipe without a reader."""
     reading, writing = os.pipe()
     os.close(reading)
     return writing
 
 
 def cases(seed: int) -> Iterator[Streamed]:
-    """All states with all commands, in random order; paths are not ASCII in some."""
+    """All states with all commands, in random order; some paths are not ASCII."""
     rng = random.Random(seed)
     every = list(itertools.product(work.EVERY, STATES))
     rng.shuffle(every)

@@ -1,6 +1,6 @@
-"""The table of what was tried and what survived: one row a kind, in ``faults.json``.
+"""The table of cases that were tried and survived: one row per kind, in ``faults.json``.
 
-A row takes the place of an earlier one of its kind, so that kinds may be tried one after another.
+A row replaces an earlier one of its kind, so kinds can be run separately.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,24 +11,24 @@ from fluxeq.system.files import read_json, write_json
 
 @dataclass(frozen=True)
 class Failure:
-    """A case that did not survive."""
+    """A case that failed."""
 
     again: str
-    """The command that tries it again."""
+    """The command that repeats it."""
     case: str
     offences: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A kind of cases."""
+    """The results of one kind of cases."""
 
     kind: str
     seed: int
     tried: int
     survived: int
     seconds: float
-    """Of all cases together, some of which ran at the same time."""
+    """Sum over all cases, some of which ran in parallel."""
     failures: tuple[Failure, ...]
 
     def __str__(self) -> str:
@@ -36,13 +36,13 @@ class Row:
 
 
 def keep(path: Path, row: Row) -> None:
-    """Put a row into the table."""
+    """Write a row into the table."""
     rows = {old["kind"]: old for old in read_json(path)} if path.exists() else {}
     write_json(path, list((rows | {row.kind: asdict(row)}).values()))
 
 
 def as_text(path: Path) -> str:
-    """The table, for documents."""
+    """The table in Markdown."""
     rows = read_json(path)
     total = {name: sum(row[name] for row in rows) for name in ("tried", "survived")}
     lines = [f"| {row['kind']} | {row['tried']} | {row['survived']} |" for row in rows]

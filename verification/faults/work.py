@@ -1,4 +1,4 @@
-"""Command lines that work, for what is done to commands from outside. Outputs are in the folder ``out``."""
+"""Command lines that succeed, to be disturbed from outside. Outputs are in the folder ``out``."""
 
 SAMPLE = "sample --shape 4x4 --eta 4.01 --lam 1 --mu 1.5 --configurations 40 --seed 1 --output out/e.h5"
 SWEEP = "sample --shape 4x4 --eta 4.01 --lam 1 --mu 1.4:1.5:0.1 --configurations 40 --seed 1 --output out"
@@ -40,6 +40,6 @@ EVERY = (
     *READING,
     *LOOKING,
 )
-"""All of them."""
+"""Those with which all environments and streams are tried."""
 ONCE = ("worms", "import")
-"""Commands that do not overwrite what they have made."""
+"""Commands that do not overwrite their outputs."""
