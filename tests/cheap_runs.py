@@ -1,7 +1,7 @@
-"""Whole runs in a second: the work of a study is made up, with files that depend on all settings, and the rest is real.
+"""Whole runs in a second: the jobs of a study produce synthetic files that depend on all settings; the rest is real.
 
-Ensembles and models are JSON files that hold the settings they were made with; scores follow from these. Collecting,
-figures (their tables; pictures are a digest of them), claims, provenance and the report are those of fluxeq.
+Ensembles and models are JSON files with the settings they were made with, from which the scores follow. Collecting,
+figures (their tables; images are a digest of them), claims, provenance and the report are those of fluxeq.
 """
 
 import json
@@ -81,7 +81,7 @@ families.Zhou = {{ architecture = "FL", networks = [{{ config = {{ blocks = [{{ 
 
 
 class Here(Executor):
-    """Does every job at once in this process."""
+    """Runs every job immediately in this process."""
 
     def submit(self, function, /, *arguments):
         future = Future()
@@ -93,7 +93,7 @@ class Here(Executor):
 
 
 def fleet(*_):
-    """Workers of that kind, as studies want them."""
+    """Workers of this kind, as studies request them."""
     return nullcontext(Fleet(WORKERS, WORKERS))
 
 
@@ -101,7 +101,7 @@ WORKERS = Workers(Here(), jobs_together=1)
 
 
 def make_cheap(patch):
-    """Have studies done like this, until a MonkeyPatch is undone."""
+    """Run studies in this way, until a MonkeyPatch is undone."""
     for kind, function in FAKES.items():
         patch.setattr(kind, "run", function)
     patch.setattr(jobs.Train, "run_many", classmethod(lambda cls, works, run: [work.run(run) for work in works]))
@@ -113,7 +113,7 @@ def make_cheap(patch):
     patch.setattr(os, "fsync", lambda file: None)
     for name, figure in registry.FIGURES.items():
         patch.setitem(registry.FIGURES._found, name, replace(figure, draw=lambda numbers: None))
-    for name in ("learning", "sampling"):  # of ensembles and models that are none
+    for name in ("learning", "sampling"):  # they would read real ensembles and models
         figure = replace(registry.FIGURES[name], numbers=lambda run: pd.DataFrame({"a": [1]}), seen=lambda numbers: "")
         patch.setitem(registry.FIGURES._found, name, figure)
     patch.setattr(searches, "FIGURE", registry.FIGURES["search"])
@@ -153,7 +153,7 @@ def train(work, run):
 
 
 def seed_of(run, work):
-    """A number that follows from settings and the content of all files that they name."""
+    """A number derived from the settings and the content of all files that they name."""
     settings = work.model_dump(mode="json")
     words = [word for word in json.dumps(settings).split('"') if (run / word).is_file()]
     return derived_seed(digest([settings, *((run / word).read_text() for word in words)]))
@@ -191,8 +191,8 @@ def rows_of(run, work, path, file, n):
 
 
 def means(configurations):
-    """A function in place of a network."""
-    raise NotImplementedError  # its scores are made up too
+    """A function to be scored like a network."""
+    raise NotImplementedError  # its scores are synthetic as well
 
 
 def measure(work, run):

@@ -1,6 +1,6 @@
-"""A page in headless Chromium, driven through a pipe: its size, what it logs and asks for, and what is in it.
+"""A page in headless Chromium, driven through a pipe: its size, its log and requests, and its content.
 
-Without Chromium the tests are skipped, unless ``FLUXEQ_REQUIRE_CHROMIUM`` says that they must run.
+Without Chromium the tests are skipped, unless ``FLUXEQ_REQUIRE_CHROMIUM`` is set.
 """
 
 import itertools
@@ -32,7 +32,7 @@ class Page:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """The result of a command; events that come before it are kept."""
+        """The result of a command; events received before it are kept."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters, **self._session}
         self._to.write(json.dumps(message).encode() + b"\0")
@@ -50,7 +50,7 @@ class Page:
         return json.loads(found)
 
     def show(self, path: Path, width: int, **media: str) -> None:
-        """Load a file in a window of this width, with features of media such as ``prefers_color_scheme``."""
+        """Load a file in a window of this width, with media features such as ``prefers_color_scheme``."""
         self.events.clear()
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 600
@@ -68,13 +68,13 @@ class Page:
         return found["result"].get("value")
 
     def of(self, *methods: str) -> list[dict[str, Any]]:
-        """The parameters of the events of some kinds since the page was loaded."""
+        """The parameters of events of the given kinds since the page was loaded."""
         return [event["params"] for event in self.events if event["method"] in methods]
 
 
 @contextmanager
 def page(profile: Path) -> Iterator[Page]:
-    """An empty page while the block runs; Chromium keeps what is its own in the folder ``profile``."""
+    """An empty page while the block runs; Chromium uses the folder ``profile``."""
     (its_input, to), (from_, its_output) = os.pipe(), os.pipe()
     command = [_program(), *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
     # Chromium reads from descriptor 3 and writes to 4

@@ -20,11 +20,11 @@ SLOW = (
     *("sampling/test_gpu.py", "searching/test_sharing.py", "searching/test_storage.py", "system/test_environment.py"),
     *("test_public.py", "training/test_checkpoints.py", "training/test_compiled.py", "workflow/test_cluster.py"),
 )
-"""What starts processes or servers, compiles much, or samples long."""
+"""Tests that start processes or servers, compile much, or sample for long."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow."""
+    """Mark slow tests."""
     here = Path(__file__).parent
     for item in items:
         if any(item.path.is_relative_to(here / name) for name in SLOW):
@@ -41,17 +41,17 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(scope="session")
 def made_up_tables() -> synthetic_run.Tables:
-    """The tables of a made-up run in which every claim holds; not to be changed."""
+    """The tables of a synthetic run in which every claim holds; not to be changed."""
     return synthetic_run.tables()
 
 
 @pytest.fixture
 def tables(made_up_tables: synthetic_run.Tables) -> synthetic_run.Tables:
-    """A copy of these tables, to change at will."""
+    """A copy of these tables that may be changed."""
     return deepcopy(made_up_tables)
 
 
 @pytest.fixture(scope="session")
 def made_up_run(made_up_tables: synthetic_run.Tables, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of that run; not to be changed, other than by writing figures into it."""
+    """The folder of that run; only figures may be written into it."""
     return made_up_tables.write(tmp_path_factory.mktemp("runs") / "made-up")

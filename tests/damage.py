@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 
 def damages(whole: bytes) -> Iterator[bytes]:
-    """The content with any one byte changed, with blocks of zeros, cut off, and with a byte more."""
+    """The content with any one byte changed, with zeroed blocks, truncated, and with one more byte."""
     for i in range(len(whole)):
         yield whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :]
     for size in (16, 512, 4096):

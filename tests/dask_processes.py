@@ -1,4 +1,4 @@
-"""A real Dask scheduler and workers, as processes of their own on the loopback device."""
+"""A real Dask scheduler and workers, in separate processes on the loopback interface."""
 
 import os
 import resource
@@ -17,7 +17,7 @@ from fluxeq.workflow.executors import ONE_THREAD
 
 @contextmanager
 def scheduler(folder):
-    """A scheduler at a free port, which writes into the folder; its address."""
+    """The address of a scheduler on a free port, which writes into the folder."""
     file = folder / "scheduler.json"
     words = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
     with _process(words, folder) as process:
@@ -38,7 +38,7 @@ def worker(address, folder, n_threads=1):
 
 
 def kill(process, address):
-    """End a worker, as a power cut would, when it is at work on a job; how many jobs it had."""
+    """Kill a worker with SIGKILL while it runs a job; returns its number of jobs."""
     name, deadline = process.args[-1], time.monotonic() + 60
     with Client(address, set_as_default=False) as client:
         while time.monotonic() < deadline:
@@ -52,13 +52,13 @@ def kill(process, address):
 
 
 def environment():
-    """What a job finds in its process."""
+    """The environment variables that a job sees in its process."""
     return {name: os.environ.get(name) for name in ONE_THREAD}
 
 
 def pages_fetched():
-    """How many pages of memory the system hands out for a hundred arrays of a megabyte, one after another."""
-    np.ones(2**17)  # shows glibc that there are such
+    """The number of page faults for a hundred successive arrays of one megabyte."""
+    np.ones(2**17)  # lets glibc adapt to this size
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(100):
         np.ones(2**17)
@@ -66,7 +66,7 @@ def pages_fetched():
 
 
 def use_jax():
-    """Import JAX without the settings of a job, or something that goes by its name."""
+    """Import JAX without the settings of a job, or rather another module under its name."""
     sys.modules["jax"] = sys
     for name in ONE_THREAD:
         os.environ.pop(name, None)
@@ -74,7 +74,7 @@ def use_jax():
 
 @contextmanager
 def _process(words, folder):
-    """``dask`` with these words, the leader of a group that ends with the block."""
+    """``dask`` with these arguments, as the leader of a process group that ends with the block."""
     command = [sys.executable, "-m", "dask", *words]
     path = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
     environ = {**os.environ, "PYTHONPATH": path}

@@ -1,4 +1,4 @@
-"""Small disks, to be filled; only root may make them."""
+"""Small disks that can be filled; only root may mount them."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 
 @contextmanager
 def of(folder: Path, size: str) -> Iterator[Path]:
-    """An empty disk of some bytes, as in 3m, in the place of a folder."""
+    """An empty disk of a given size, such as 3m, mounted on a folder."""
     folder.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True, capture_output=True)
     try:
@@ -22,7 +22,7 @@ def of(folder: Path, size: str) -> Iterator[Path]:
 
 
 def resize(disk: Path, size: str) -> None:
-    """Make room, or take it away."""
+    """Change the size of a disk."""
     subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
 
 

@@ -1,6 +1,6 @@
-"""A PostgreSQL server of its own for a test, in a temporary folder, behind a socket there.
+"""A PostgreSQL server for a test, in a temporary folder, behind a socket there.
 
-Without PostgreSQL's programs the tests are skipped, unless ``FLUXEQ_REQUIRE_POSTGRESQL`` says that they must run.
+Without PostgreSQL the tests are skipped, unless ``FLUXEQ_REQUIRE_POSTGRESQL`` is set.
 """
 
 import os
@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 DEBIAN = "/usr/lib/postgresql"
-"""Debian keeps the programs of each version here, and not on the path."""
+"""Debian keeps the programs of each version here, outside the path."""
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """A server while the block runs; its address."""
+    """The address of a server that runs during the block."""
     programs = _programs()
     folder = Path(tempfile.mkdtemp(prefix="fluxeq-postgresql-"))
     as_user = _unprivileged()
@@ -47,7 +47,7 @@ def server() -> Iterator[str]:
 
 
 def _programs() -> Path:
-    """The folder of the programs; the newest version where there are several."""
+    """The folder of the programs, of the newest version if there are several."""
     found = shutil.which("postgres")
     folders = [Path(found).resolve().parent] if found else sorted(Path(DEBIAN).glob("*/bin"), key=_version)
     folders = [folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()]
@@ -65,7 +65,7 @@ def _version(folder: Path) -> int:
 
 
 def _unprivileged() -> dict[str, int]:
-    """Root may not run a server: the user that Debian's package makes for it."""
+    """The user of Debian's package, since root may not run a server."""
     if os.getuid() != 0:
         return {}
     user = pwd.getpwnam("postgres")

@@ -1,4 +1,4 @@
-"""Small ensembles that many tests share: made once, not to be changed."""
+"""Small ensembles shared by many tests: made once, not to be changed."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -20,7 +20,7 @@ TARGETS = TASKS["regression"].targets
 def closed(
     seed: int, n: int = 40, shape: tuple[int, ...] = SHAPE, mu: float = 1.5, n_chains: int = 4
 ) -> fluxeq.Ensemble:
-    """Closed configurations of a dense theory; another seed means other chains."""
+    """Closed configurations of a dense theory; another seed gives other chains."""
     return fluxeq.sample(Theory(4.01, 1, mu), shape, n, chains=n_chains, seed=seed)
 
 
@@ -32,7 +32,7 @@ def opened(seed: int, numbers: tuple[int, ...] = (0, 1), n: int = 40) -> Ensembl
 
 @cache
 def data(task: str, n_training: int = 40) -> Data:
-    """Dataset of a task, for training from one set of chains and for validation from another."""
+    """Data sets of a task: for training from one set of chains, for validation from another."""
     made = closed if task == "regression" else opened
     parts = [[made(1, n=n_training)], [made(2, n=12)]]
     return Data(*(dataset(task, part) for part in parts))
@@ -47,7 +47,7 @@ def save(folder: Path, ensembles: dict[str, Ensemble]) -> dict[str, Path]:
 
 
 def arrays(ensemble: Ensemble) -> dict[str, object]:
-    """All that an ensemble holds, arrays as their bytes, to compare two of them."""
+    """The content of an ensemble, with arrays as bytes, for comparisons."""
 
     def plain(value: object) -> object:
         if isinstance(value, dict):

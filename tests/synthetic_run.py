@@ -1,6 +1,6 @@
-"""A made-up run, seeded, on which every claim of the paper holds: what figures and claims read, without any training.
+"""A synthetic run from a seed, on which every claim of the paper holds: input for figures and claims, without training.
 
-``tables`` gives the content as data frames, so that a test can change it, and ``write`` makes a run folder of it.
+``tables`` gives the content as data frames, so that tests can change it, and ``write`` makes a run folder from it.
 """
 
 import json
@@ -90,7 +90,7 @@ DETECTION_LOSS = {"EQ": 0.01, "ST": 0.02, "FL": 0.4}
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything there is; the default keeps tests short."""
+    """The extent of the run; the default keeps tests short."""
 
     n_training: tuple[int, ...] = (100, 500, 1000, 4000)
     mu: tuple[float, ...] = (0.91, 0.93, 0.95, 0.97, 0.99, 1.01, 1.03, 1.05)
@@ -107,13 +107,13 @@ class Tables:
     study: str = ""
     """The study file."""
     references: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """Means that share nothing with the tests, by section."""
+    """Means that are independent of the test sets, by section."""
     searches: dict[tuple[str, ...], list[dict]] = field(default_factory=dict)
     """The settings that were tried for a task and an architecture (and number of the search), the best first."""
     ensembles: dict[str, Ensemble] = field(default_factory=dict)
 
     def write(self, run: Path) -> Path:
-        """Make the run folder; its path."""
+        """Write the run folder and return its path."""
         (run / "measurements").mkdir(parents=True)
         (run / "study.toml").write_text(self.study, encoding="utf-8")
         self.metrics.to_csv(run / "metrics.csv", index=False)
@@ -137,7 +137,7 @@ class Tables:
 
 
 def write_search(folder, task, architecture, trials):
-    """What a search leaves behind."""
+    """Write the results of a search."""
     folder.mkdir(parents=True)
     best = {"task": task, "architecture": architecture, **trials[0]}
     for name, content in (("trials", trials), ("best", best)):
@@ -175,7 +175,7 @@ def tables(seed: int = 1, scale: Scale = Scale()) -> Tables:
 
 
 def ensemble(rng, shape, n=40, n_chains=4):
-    """Straight lines in time, which are closed; every move of a kind was accepted as often as another."""
+    """Straight lines in time, which are closed; all kinds of moves have the same acceptance."""
     configurations = np.zeros((n, 4, *shape), dtype=np.int8)
     configurations[:, 0] = rng.integers(0, 3, (n, 1, shape[1]))
     state = empty_chains(shape, n_chains, 1)._replace(tally=np.full((n_chains, 4, 2), [10, 30]))
@@ -183,18 +183,18 @@ def ensemble(rng, shape, n=40, n_chains=4):
 
 
 def _both(searched, **further):
-    """The same numbers for families whose layers are fixed beforehand."""
+    """The same numbers for families with fixed layers."""
     fixed = searched.assign(family=[fixed_name(name) for name in searched["family"]], **further)
     return pd.concat([searched, fixed], ignore_index=True)
 
 
 def fixed_name(family):
-    """The family with fixed layers that has the numbers of a searched one."""
+    """The name of the family with fixed layers that has the numbers of a searched one."""
     return f"{family}, fixed"
 
 
 def families(names):
-    """Searched families and the same with fixed layers, as lines of a study file."""
+    """Searched families and their counterparts with fixed layers, as lines of a study file."""
     lines = []
     for name in names:
         about = ", ".join(f"{key} = {json.dumps(value)}" for key, value in FAMILIES[name].items())
@@ -214,7 +214,7 @@ def study(scale: Scale) -> str:
 
 
 def search(rng, n=12):
-    """Settings of which the second layer's kernel decides; some were given up early."""
+    """Settings whose value depends on the kernel of the second layer; some were pruned."""
     found = []
     for number in range(n):
         kernels = rng.integers(1, 4, rng.integers(1, 4)).tolist()
@@ -230,7 +230,7 @@ def search(rng, n=12):
 
 
 def observe(rng, trials):
-    """Give settings losses elsewhere and over all couplings: those with a hidden layer are far off there."""
+    """Add losses elsewhere and over all couplings: settings with a hidden layer are far off there."""
     for trial in trials:
         spread = np.exp(0.2 * rng.normal(size=(3, 3)))
         off = float(np.exp(rng.normal(5, 1.5))) if trial["config"]["dense"] else 1.0
@@ -265,7 +265,7 @@ def _row(task, architecture, augmentation, n_training, instance, shape, **furthe
 
 
 def _truth(shape, mu):
-    """Something like a silver blaze: an onset that sharpens with the size; error None where n is constant."""
+    """A rough model of the silver blaze: an onset that sharpens with the size; the error is NaN where n is constant."""
     n_t, n_x = map(int, shape.split("x"))
     width, onset = 2.0 / n_t, 0.95 + 0.06 / n_x
     n = width * np.log1p(np.exp((mu - onset) / width)) * 4
@@ -393,7 +393,7 @@ def _responses(rng, scale):
 
 
 def _example(rng, extent=8):
-    """Closed fluxes from plaquettes and straight lines in time, and a worm that walks at random."""
+    """Closed fluxes from plaquettes and straight lines in time, and a worm along a random walk."""
     k = np.zeros((2, extent, extent), dtype=int)
     k[0] += rng.integers(2, 5, extent)
     for t, x, sign in zip(*rng.integers(0, extent, (2, 40)), rng.choice([-1, 1], 40), strict=True):

@@ -1,4 +1,4 @@
-"""Configs: what is misspelled is told with the nearest name that there is."""
+"""Configs: a misspelled field is reported with the most similar valid name."""
 
 import pytest
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ class Inner(Frozen):
 
 
 class Outer(Frozen):
-    """A config with another one in it."""
+    """A config that contains another one."""
 
     inner: Inner = Inner()
     names: tuple[Inner, ...] = ()

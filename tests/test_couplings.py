@@ -14,7 +14,7 @@ numbers = floats(allow_nan=False, allow_infinity=False)
 def test_a_number_is_given_back_by_its_text(value):
     assert float(written(value)) == value
     if float(f"{value:g}") == value != 0:
-        assert written(value) == f"{value:g}"  # as in the names of files and the seeds of earlier runs
+        assert written(value) == f"{value:g}"  # as in file names and seeds of earlier runs
 
 
 @settings(derandomize=True)

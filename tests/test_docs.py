@@ -1,4 +1,4 @@
-"""The documentation, as far as its build does not hold it to something: links from outside the site, public names."""
+"""The documentation, beyond the checks of its build: links from outside the site, public names."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ PUBLIC = {"fluxeq", *(f"fluxeq.{name}" for name in ("exact", "observables", "sta
 
 
 def private_names(code):
-    """What some code takes of fluxeq that is not public."""
+    """Names that some code uses from fluxeq and that are not public."""
     found = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
@@ -46,13 +46,13 @@ def test_private_names_are_found():
 
 @pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"])
 def test_links_into_the_repository(name):
-    """Each is there."""
+    """All targets exist."""
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / name).read_text())
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
 def test_how_to_cite_is_complete():
-    """What version 1.2.0 of the Citation File Format requires, and the version that this is."""
+    """The fields required by version 1.2.0 of the Citation File Format, and the current version."""
     found = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert found["cff-version"] == "1.2.0"
     assert found["version"] == fluxeq.__version__

@@ -1,4 +1,4 @@
-"""Sums over all hops against the other oracles, and what is too large for them."""
+"""Sums over all hops against the other exact results, and cases that are too large."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def test_against_other_oracles(theory, shape):
 
 
 def test_more_bonds_a_site():
-    """Nearly empty, so that few hops are enough."""
+    """Nearly empty, so that few hops suffice."""
     theory, shape = Theory(120.0, 0, 2.4), (3, 2)
     expected = exact.free_field(theory, shape)
     assert expected.n > 100 * ACCURACY

@@ -1,4 +1,4 @@
-"""The oracles against sums over configurations, determinants, and each other."""
+"""The exact results against sums over configurations, determinants, and each other."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ ROUNDING = 1e-11  # of sums in double precision
 
 
 def log_determinant(eta, mu, shape):
-    """ln det of eta minus the hops e^(+-mu) forward and backward in time, 1 in space: - ln Z of the free field."""
+    """ln det of eta minus the hops e^(+-mu) forward and backward in time, 1 in space: -ln Z of the free field."""
     table, d = neighbours(shape), len(shape)
     sites = np.arange(len(table[0]))
     matrix = eta * np.eye(len(sites))
@@ -30,7 +30,7 @@ def log_determinant(eta, mu, shape):
     [(3.0, 0.7, (2,)), (2.4, -0.5, (5,)), (4.8, 0.3, (6, 2)), (5.5, 0.8, (3, 4)), (7.2, 0.6, (4, 3, 2))],
 )
 def test_free_field(eta, mu, shape):
-    """Derivatives of ln Z as differences over h = 1e-3 and 2e-3, whose errors of order h^2 cancel: good to 1e-8."""
+    """Derivatives of ln Z from differences with h = 1e-3 and 2e-3; errors of order h^2 cancel: accurate to 1e-8."""
     found = exact.free_field(Theory(eta, 0, mu), shape)
 
     def slope(log_z):
@@ -43,7 +43,7 @@ def test_free_field(eta, mu, shape):
 
 
 def every_closed_configuration(most_hops):
-    """All configurations on 2 x 2 with at most so many hops on all links together."""
+    """All configurations on 2 x 2 with at most this number of hops on all links together."""
     drawn = np.array(list(itertools.combinations_with_replacement(range(17), most_hops)))  # 16 kinds of hops, and none
     hops = np.stack([(drawn == kind).sum(axis=1) for kind in range(16)], axis=1).reshape(-1, 2, 2, 2, 2)
     forward, backward = hops[:, 0], hops[:, 1]
@@ -52,7 +52,7 @@ def every_closed_configuration(most_hops):
 
 
 def mean_over(configurations, theory):
-    """n and |phi|^2 over the given configurations, each with its weight."""
+    """Weighted means of n and |phi|^2 over the given configurations."""
     k, l = observables.split(configurations)
     f = observables.field_powers(configurations)
     factorial = np.array([math.factorial(i) for i in range(20)])
@@ -64,7 +64,7 @@ def mean_over(configurations, theory):
 
 
 def test_transfer_matrix_against_every_configuration():
-    """On 2 x 2 with few hops: what is left out falls by the same factor with each pair of hops more."""
+    """On 2 x 2 with few hops: the remainder decreases by the same factor with each further pair of hops."""
     theory = Theory(24, 1, 0.8)
     few, more = (mean_over(every_closed_configuration(hops), theory) for hops in (6, 8))
     found = exact.transfer_matrix(theory, 2)
@@ -92,7 +92,7 @@ def ring(theory, most_hops):
 
 @pytest.mark.parametrize("theory", [Theory(4.01, 1, 1.05), Theory(8, 1, -1), Theory(4.01, 1, 1.5), Theory(-1, 4, 1)])
 def test_transfer_matrix_against_the_ring(theory):
-    """The sum over all hops on 2 x 2, converged at 80 hops a bond."""
+    """The sum over all hops on 2 x 2, converged at 80 hops per bond."""
     found, expected = exact.transfer_matrix(theory, 2), ring(theory, 100)
     assert expected == pytest.approx(ring(theory, 80), rel=ROUNDING)
     assert (found.n, found.phi2) == pytest.approx(expected, rel=exact.ACCURACY)
@@ -106,14 +106,14 @@ def test_transfer_matrix_against_the_free_field(n_t):
 
 
 def test_long_lattice():
-    """Far below the onset n is exponentially small and still exact relative to itself; no power of M overflows."""
+    """Far below the onset n is exponentially small, with full relative accuracy; no power of M overflows."""
     short, long = (exact.transfer_matrix(Theory(6, 1, 0.5), n_t) for n_t in (100, 200))
     assert 0 < long.n < short.n**1.9
     assert long.phi2 == pytest.approx(short.phi2, rel=1e-9)
 
 
 def test_truncation_converges():
-    """In the densest case, k_t up to 8, too small a cut is visibly wrong, and the coarse truncation already exact."""
+    """In the densest case, k_t up to 8, a small cutoff is visibly wrong, and the coarse truncation already exact."""
     theory, n_t = Theory(4.01, 1, 1.5), 8
     found = exact.transfer_matrix(theory, n_t)
     change = [
@@ -125,7 +125,7 @@ def test_truncation_converges():
 
 
 def test_dropped_states():
-    """Fewer states of equal k0 and k1, at one m_max: a lower Tr M, hence a change that falls with the cut."""
+    """Dropping states of equal k0 and k1 at fixed m_max lowers Tr M; the change decreases with the cutoff."""
     theory = Theory(4.01, 1, 1.05)
     values = [exact._truncated(theory, 6, 30, smallest) for smallest in (1e-2, 1e-4, 1e-6, 1e-8)]
     change = [np.abs(value / values[-1] - 1).max() for value in values[:-1]]
@@ -184,7 +184,7 @@ def test_couplings_with_fluxes_that_are_too_large(theory):
 
 @pytest.mark.parametrize("theory", [Theory(1e70, 15, -1), Theory(1e-60, 1e13, 1e-300), Theory(-1e6, 1e88, 0.1)])
 def test_couplings_with_an_empty_lattice(theory):
-    """No hops: |phi|^2 is that of a site alone."""
+    """No hops: |phi|^2 is that of an isolated site."""
     found = exact.transfer_matrix(theory, 4)
     assert abs(found.n) < 1e-20
     assert found.phi2 == pytest.approx(weight_ratio(theory, 0)[0], rel=1e-9)

@@ -1,4 +1,4 @@
-"""Neighbours against coordinates stepped one by one; shapes that cannot be are named errors."""
+"""Neighbours against coordinates stepped one by one; invalid shapes are refused."""
 
 import numpy as np
 import pytest

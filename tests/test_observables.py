@@ -1,4 +1,4 @@
-"""Observables against loops over sites and configurations summed by hand, in one, two and three dimensions."""
+"""Observables against loops over sites and configurations computed by hand, in one, two and three dimensions."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ THEORY = Theory(4.01, 1.0, 1.05)
 
 @st.composite
 def fluxes(draw, largest=127):
-    """Any k and any l >= 0 up to ``largest``, on lattices of one to three dimensions; closed or not."""
+    """Any k and any l >= 0 up to ``largest``, on lattices in one to three dimensions; closed or not."""
     d = draw(st.integers(1, 3))
     n, *shape = draw(st.tuples(st.integers(1, 3), *[st.integers(2, 4)] * d))
     k = draw(hnp.arrays(np.int8, (n, d, *shape), elements=st.integers(-largest, largest)))
@@ -24,7 +24,7 @@ def fluxes(draw, largest=127):
 
 
 def links_at(shape, site):
-    """The links that touch a site: direction, site where the link begins, +1 if it leaves and -1 if it arrives."""
+    """The links at a site: direction, site where the link starts, +1 if it leaves and -1 if it arrives."""
     for nu, extent in enumerate(shape):
         before = list(site)
         before[nu] = (site[nu] - 1) % extent
@@ -87,7 +87,7 @@ def test_loop_around_time():
 
 
 def test_plaquette():
-    """A loop of four links: closed, without density, f = 2 at its corners."""
+    """A loop of four links: closed, with zero density, f = 2 at its corners."""
     configuration = empty(5, 4)
     configuration[0, 0, 4, 3] = 1  # up from (4, 3) to (0, 3)
     configuration[0, 1, 0, 3] = 1  # right to (0, 0)
@@ -101,7 +101,7 @@ def test_plaquette():
 
 
 def test_open_worm():
-    """A path of three links that turns: +1 at its tail, -1 at its head, nothing between."""
+    """A path of three links with turns: +1 at its tail, -1 at its head, 0 elsewhere."""
     configuration = empty(4, 4)
     configuration[0, 0, 3, 1] = 1  # from (3, 1) to (0, 1)
     configuration[0, 1, 0, 1] = 1  # to (0, 2)
@@ -114,7 +114,7 @@ def test_open_worm():
 
 
 def test_pairs_of_hops():
-    """l = 1 on one link of 2 x 2: f = 2 at both ends, no flux; without lam, |phi|^2 = (f / 2 + 1) / eta at a site."""
+    """l = 1 on one link of 2 x 2: f = 2 at both ends, no flux; for lam = 0, |phi|^2 = (f / 2 + 1) / eta at a site."""
     configuration = empty(2, 2)
     configuration[0, 3, 0, 0] = 1  # l_x
     np.testing.assert_array_equal(observables.field_powers(configuration)[0], [[2, 2], [0, 0]])
@@ -123,7 +123,7 @@ def test_pairs_of_hops():
 
 
 def test_largest_fluxes_do_not_wrap():
-    """127 everywhere: f = 4 (127 + 2 * 127) in two dimensions, far beyond an int8."""
+    """127 everywhere: f = 4 (127 + 2 * 127) in two dimensions, far beyond int8."""
     configuration = np.full((1, 4, 3, 3), 127, dtype=np.int8)
     assert (observables.field_powers(configuration) == 4 * 3 * 127).all()
     assert observables.n(THEORY, configuration) == [127]

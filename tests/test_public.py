@@ -1,4 +1,4 @@
-"""The Python face: what README shows, in as few lines as it promises."""
+"""The Python interface: the examples of the README, in as few lines as promised."""
 
 import inspect
 import pydoc
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:Deprec
 
 
 def study_in_few_lines():
-    """All three data sets; EQ, ST and FL trained on each; scored where they were trained and on a larger lattice."""
+    """All three data sets; EQ, ST and FL trained on each, and scored on the training lattice and a larger one."""
     small, large, theory = (8, 8), (16, 16), fluxeq.Theory(eta=4.01, lam=1.0, mu=1.5)
     closed = [fluxeq.sample(theory, shape, 40, seed=seed) for seed, shape in enumerate((small, small, small, large))]
     one = [fluxeq.open_worms(ensemble, (0, 1), seed=1) for ensemble in closed]
@@ -31,7 +31,7 @@ def study_in_few_lines():
 
 def test_a_study_in_few_lines():
     source = inspect.getsource(study_in_few_lines).splitlines()
-    assert len(source) - 2 < 20  # without its head
+    assert len(source) - 2 < 20  # without signature and docstring
     scores = study_in_few_lines()
     assert len(scores) == 3 * (2 + 2 + 1)
     assert all(np.isfinite(score.loss) for score in scores.values())
@@ -50,7 +50,7 @@ def test_names_are_shown():
 
 
 class Deep(fluxeq.EQ):
-    """A config of one's own, from public names alone."""
+    """A user-defined config, from public names only."""
 
     blocks: tuple[fluxeq.Block, ...] = (fluxeq.Block(channels=2, kernel=1),) * 3
 
@@ -91,7 +91,7 @@ def test_import_is_light():
 
 
 def test_own_networks_and_functions_of_others():
-    """Any Equinox module is trained and scored, and any function of a batch in NumPy is scored."""
+    """Any Equinox module can be trained and scored, and any NumPy function of a batch can be scored."""
     import equinox as eqx
     import jax
 

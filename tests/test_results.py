@@ -1,4 +1,4 @@
-"""What is kept of complete runs: the README says what the files say, and the networks that ship work as they are."""
+"""Archived results: the README agrees with the files, and the shipped networks work."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def test_the_readme_says_what_the_results_say():
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_claims_are_those_of_the_tables(run):
-    """Verdicts follow from the tables that are kept beside them."""
+    """Verdicts follow from the archived tables."""
     kept = json.loads((run / "claims.json").read_text())
     found = [(claim.id, claim.protocol, claim.verdict) for claim in judge(run)]
     assert found == [(claim["id"], claim["protocol"], claim["verdict"]) for claim in kept]
@@ -61,7 +61,7 @@ def test_a_kept_run_has_its_parts():
 
 
 def test_the_documents_show_what_was_tried():
-    """The table of faults, of at least 5000 cases."""
+    """The table of faults, with at least 5000 cases."""
     path, text = ROOT / "results" / "verification" / "faults.json", (ROOT / "docs" / "how-to" / "faults.md").read_text()
     shown = text.partition("<!-- faults -->\n")[2].partition("<!-- end of faults -->")[0]
     assert shown.strip() == as_text(path)
@@ -70,7 +70,7 @@ def test_the_documents_show_what_was_tried():
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_a_shipped_network_predicts(path):
-    """With a card beside it, on the lattice of its training, far better than the mean would."""
+    """It has a card, and on its training lattice it is far better than the mean."""
     model, card = load_model(path), path.with_suffix(".md").read_text()
     for part in (path.stem, "training data", "validation loss", "## Test", "## Limits", "fluxeq predict"):
         assert part in card

@@ -1,4 +1,4 @@
-"""Errors, tau_int and R-hat on autoregressive series, for which all of them are known."""
+"""Errors, tau_int and R-hat of autoregressive series, for which they are known."""
 
 import math
 
@@ -14,7 +14,7 @@ N_CHAINS, LENGTH = 4, 5000
 
 
 def autoregressive(a, length, seed):
-    """Normal series of unit variance and mean 0 with rho(t) = a^t, so that tau_int = (1 + a) / (2 (1 - a))."""
+    """Normal series of unit variance and zero mean with rho(t) = a^t, hence tau_int = (1 + a) / (2 (1 - a))."""
     normal = np.random.default_rng(seed).normal(size=length)
     series = np.empty(length)
     series[0] = normal[0]
@@ -39,9 +39,9 @@ def test_autocorrelation_time_and_error(a):
 
 
 def test_autocorrelation_time_of_many_short_chains():
-    """Seven tau_int each: around the mean of all it is nearly right, around the chains' own it is far too small.
+    """Seven tau_int each: with the overall mean, tau_int is nearly right; with each chain's own, it is far too small.
 
-    The spread is 14 % for 200 chains, 4 % for the mean of ten experiments; 3 % lie beyond the half of a chain.
+    The spread is 14 % for 200 chains, 4 % for the mean of ten experiments; lags beyond half a chain contribute 3 %.
     """
     experiments = [[autoregressive(0.9, 64, seed=(e, c)) for c in range(200)] for e in range(10)]
     mean = np.mean([statistics.estimate(series).tau_int for series in experiments])
@@ -53,7 +53,7 @@ def test_autocorrelation_time_of_many_short_chains():
 @pytest.mark.parametrize("a", [-0.6, 0.0, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("lengths", [[8], [9], [64, 64, 64], [8, 200, 31]])
 def test_tau_int_without_pyerrors(a, lengths):
-    """The same number, also where the window reaches the end of the shortest or the longest chain."""
+    """The same value, also if the window reaches the end of the shortest or the longest chain."""
     for experiment in range(20):
         series = [autoregressive(a, length, seed=(experiment, c)) for c, length in enumerate(lengths)]
         found = statistics.windowed_tau_int(series)
@@ -61,9 +61,9 @@ def test_tau_int_without_pyerrors(a, lengths):
 
 
 def test_errors_cover_the_mean():
-    """(value / error)^2 is 1 on average: with 100 experiments within 0.57, four of its standard errors sqrt(2 / 100).
+    """(value / error)^2 is 1 on average: for 100 experiments within 0.57, four standard errors of sqrt(2 / 100).
 
-    The control forgets tau_int, which makes the average 2 tau_int = 3.
+    The control ignores tau_int, which gives an average of 2 tau_int = 3.
     """
     estimates = [statistics.estimate(chains(0.5, experiment, length=500)) for experiment in range(100)]
     squared = np.array([(estimate.value / estimate.error) ** 2 for estimate in estimates])
@@ -73,7 +73,7 @@ def test_errors_cover_the_mean():
 
 
 def test_value_is_the_mean_of_all_measurements():
-    """Chains may differ in length; the longer one counts for more."""
+    """Chains may differ in length; a longer one has more weight."""
     series = [np.arange(10.0), np.arange(30.0)]
     assert statistics.estimate(series).value == pytest.approx(np.concatenate(series).mean())
 
@@ -84,13 +84,13 @@ def test_constant_series():
 
 
 def test_too_few_measurements():
-    """Fewer than 8 in a chain: a mean and nothing else."""
+    """Fewer than 8 per chain: a mean and nothing else."""
     estimate = statistics.estimate([np.arange(7.0), np.arange(100.0)])
     assert (estimate.error, estimate.tau_int, estimate.r_hat, estimate.status) == (None, None, None, "short")
 
 
 def test_too_few_autocorrelation_times():
-    """80 measurements with tau_int near 10 carry their numbers, and say that they cannot be trusted."""
+    """80 measurements with tau_int near 10 give estimates, marked as unreliable."""
     estimate = statistics.estimate([autoregressive(0.9, 80, seed=1)])
     assert estimate.status == "short"
     assert estimate.error is not None
@@ -105,7 +105,7 @@ def test_no_measurements(series):
 
 @pytest.mark.parametrize(("shift", "agree"), [(0.0, True), (2.0, False)], ids=["one mean", "shifted"])
 def test_r_hat(shift, agree):
-    """One of four chains, 2 of 8 halves, shifted by s widths gives sqrt(1 + 3 s^2 / 14): 1.36; else within 1.01."""
+    """One of four chains, 2 of 8 halves, shifted by s standard deviations: sqrt(1 + 3 s^2 / 14) = 1.36; otherwise 1."""
     series = chains(0.5, 0)
     series[0] = series[0] + shift
     r_hat = statistics.r_hat(series)
@@ -114,7 +114,7 @@ def test_r_hat(shift, agree):
 
 
 def test_r_hat_sees_a_drift():
-    """Split chains: all of them drift alike, which their means alone would not show."""
+    """Split chains: a drift common to all chains does not show in their means alone."""
     drift = np.linspace(-1, 1, LENGTH)
     assert statistics.r_hat([one + drift for one in chains(0.5, 0)]) > 1.1
 
@@ -124,7 +124,7 @@ def test_r_hat_of_constant_chains():
 
 
 def test_by_chain():
-    """Measurements keep their order within each chain, however the chains are mixed."""
+    """Measurements keep their order within each chain, however the chains are interleaved."""
     values, chain = np.array([5.0, 1.0, 4.0, 2.0, 3.0]), np.array([7, 0, 7, 0, 7])
     first, second = statistics.by_chain(values, chain)
     np.testing.assert_array_equal(first, [1, 2])
@@ -132,13 +132,13 @@ def test_by_chain():
 
 
 def test_frozen_chains_have_no_error():
-    """Each keeps a value of its own: the spread within a chain says nothing of the error."""
+    """Each keeps its own value: the spread within chains contains no information on the error."""
     estimate = statistics.estimate([np.full(200, 1.0), np.full(200, 2.0)])
     assert (estimate.value, estimate.error, estimate.tau_int, estimate.status) == (1.5, None, None, "frozen")
 
 
 def test_rounding_is_no_fluctuation():
-    """Means of the same numbers in another order differ in their last digits."""
+    """Means of the same numbers in another order differ in the last digits."""
     rng = np.random.default_rng(1)
     values = 0.25 * (1 + 2e-16 * rng.integers(-2, 3, (4, 100)))
     assert np.ptp(values) > 0

@@ -1,4 +1,4 @@
-"""The public checks, on functions of which the answer is known, and on some that must fail."""
+"""The public checks, on functions with known answers, and on some that must fail."""
 
 from dataclasses import dataclass, replace
 
@@ -31,12 +31,12 @@ def subsampled(x):
 
 
 def at_the_edge(x):
-    """Not equivariant: zeros beyond the edge in place of a period."""
+    """Not equivariant: zero padding in place of periodic boundaries."""
     return x + np.pad(x, [(0, 0), (1, 0), (0, 0)])[:, :-1]
 
 
 def only_in_space(x):
-    """Equivariant under translations along the second direction alone."""
+    """Equivariant only under translations along the second direction."""
     return np.cumsum(x, axis=1)
 
 
@@ -61,7 +61,7 @@ def test_translation_error(net, stride, symmetric):
 
 
 def test_a_network_is_called_once_for_each_translation():
-    """And once for what is not translated, in a block as long; not for blocks filled up as far as memory allows."""
+    """And equally often for the reference, in a block of the same length; blocks are not padded to the memory limit."""
     calls = []
     translation_error(lambda x: calls.append(1) or x.sum(axis=(1, 2)), np.ones((2, 6, 4)), 2)
     assert len(calls) == 6 + 6
@@ -69,7 +69,7 @@ def test_a_network_is_called_once_for_each_translation():
 
 @pytest.mark.parametrize("n_bytes", [1, 1000, 2**19], ids=["one by one", "some", "all at once"])
 def test_every_translation_is_tried(monkeypatch, n_bytes):
-    """Only one site of 24 is seen, and only one of the 24 translations moves what is there to it."""
+    """The output depends on one site of 24, and only one of the 24 translations moves the source there."""
     monkeypatch.setattr(testing, "MANY", n_bytes)
     x = np.zeros((2, 6, 4))
     x[0, 5, 3] = 3.0
@@ -124,7 +124,7 @@ def test_z_score_without_an_error():
 
 @pytest.mark.parametrize(("mode", "symmetric"), [("CIRCULAR", True), ("ZEROS", False)])
 def test_any_module_can_be_checked(mode, symmetric):
-    """One with functions among its leaves."""
+    """With functions among its leaves."""
     first, second = (
         eqx.nn.Conv2d(2, 2, 3, padding=1, padding_mode=mode, key=jax.random.key(seed)) for seed in range(2)
     )
@@ -135,7 +135,7 @@ def test_any_module_can_be_checked(mode, symmetric):
 
 @dataclass(frozen=True)
 class Rotor(FluxTheory):
-    """Spins of unit length, beta at an angle."""
+    """Spins of unit length, with coupling beta."""
 
     beta: float = 0.8
 
@@ -147,7 +147,7 @@ class Rotor(FluxTheory):
 
 
 def changed(**methods):
-    """A theory that breaks one law, at a place where its name finds it."""
+    """A theory that violates one requirement, at a location where its name is found."""
     kind = dataclass(frozen=True)(type("Changed", (Rotor,), {"__annotations__": {}, "__module__": __name__, **methods}))
     globals()["Changed"] = kind
     from fluxeq import registry, theory
@@ -181,7 +181,7 @@ def test_theories_that_break_a_law(methods, message):
 
 
 def test_a_sample_of_other_weights_is_found_out(monkeypatch):
-    """The control: an oracle for a mu that is larger."""
+    """The control: an exact result for a larger mu."""
     monkeypatch.setattr("fluxeq.testing.enumerated", lambda theory, shape: enumerated(replace(theory, mu=1.0), shape))
     with pytest.raises(InputError, match=r"n of a sample is 0\.\d+, -\d+\.\d standard errors off"):
         check_theory(Theory(6, 1, 0.8))
@@ -216,7 +216,7 @@ def test_laws_of_architectures(name):
 
 
 class Sound(BaseModel):
-    """An architecture that keeps all laws; what is derived from it breaks one."""
+    """An architecture that meets all requirements; each class derived from it violates one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -227,7 +227,7 @@ class Sound(BaseModel):
         return Mean(np.float32(rng.normal(size=(2 * d, len(targets)))))
 
     def require_shape(self, shape):
-        """It takes all."""
+        """Accepts all lattices."""
 
 
 class Mean(eqx.Module):

@@ -1,4 +1,4 @@
-"""ln W against arbitrary precision, its recursion and its closed form; couplings that cannot be are named errors."""
+"""ln W against arbitrary precision, its recursion and its closed form; invalid couplings are refused."""
 
 import math
 from fractions import Fraction
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from fluxeq.errors import InputError, StabilityError
 from fluxeq.theory import Theory, log_weight, theory_of, weight_ratio
 
-TOLERANCE = 1e-12  # of W, relative; ln W reaches 1700, where one rounding error is 2e-13
+TOLERANCE = 1e-12  # relative, of W; ln W reaches 1700, where one rounding error is 2e-13
 
 
 def precise(eta: float, lam: float, f: int) -> float:
-    """ln W(f) as a parabolic cylinder function (Gradshteyn and Ryzhik 3.462.1), with 30 digits."""
+    """ln W(f) from a parabolic cylinder function (Gradshteyn and Ryzhik 3.462.1), with 30 digits."""
     with mpmath.workdps(30):
         nu, b, c = mpmath.mpf(f) / 2 + 1, mpmath.mpf(eta), 2 * mpmath.mpf(lam)
         integral = mpmath.gamma(nu) * mpmath.pcfd(-nu, b / mpmath.sqrt(c)) / 2
@@ -28,14 +28,14 @@ def precise(eta: float, lam: float, f: int) -> float:
     [(-3, 0.01, 40), (-3, 1, 1), (-1, 10, 1), (0, 0.01, 1), (4.01, 0.01, 40), (4.01, 1, 1), (10, 0.01, 1), (10, 10, 1)],
 )
 def test_log_weight(eta, lam, step):
-    """Every f up to 400; every 40th where mpmath is slow."""
+    """All f up to 400; every 40th where mpmath is slow."""
     f = np.arange(0, 401, step)
     expected = np.array([precise(eta, lam, int(i)) for i in f])
     assert np.abs(log_weight(Theory(eta, lam, 0), 400)[f] - expected).max() < TOLERANCE
 
 
 def test_precise_reference():
-    """The special function is the integral that defines W."""
+    """The special function agrees with the integral that defines W."""
     with mpmath.workdps(30):
         integral = mpmath.quad(lambda r: r**8 * mpmath.exp(3 * r**2 - r**4 / 100), [0, 5, 10, 12, 15, 20, 40])
     assert precise(-3, 0.01, 7) == pytest.approx(float(mpmath.log(integral)), rel=1e-15)
@@ -58,14 +58,14 @@ def test_closed_form_of_the_free_field():
 
 
 def test_weak_coupling_approaches_the_free_field():
-    """The integral and the closed form are different code; to first order W falls by lam W(f+4)."""
+    """The integral and the closed form are separate code; to first order in lam, W decreases by lam W(f+4)."""
     lam = 1e-7
     free, weak = log_weight(Theory(4.2, 0, 0), 24), log_weight(Theory(4.2, lam, 0), 20)
     np.testing.assert_allclose(weak - free[:21], -lam * np.exp(free[4:] - free[:21]), rtol=1e-4)
 
 
 def test_weights_that_are_changed_change_no_others():
-    """They are computed once and kept, for all mu."""
+    """They are cached, for all mu."""
     theory = Theory(4.2, 0.7, 0.1)
     expected = log_weight(theory, 12).copy()
     log_weight(theory, 12)[:] = 0
@@ -125,7 +125,7 @@ couplings = st.one_of(st.floats(), st.floats(-10, 10), sizes, sizes.map(lambda s
 @settings(max_examples=150, derandomize=True, deadline=None)
 @given(couplings, couplings, couplings)
 def test_all_couplings_have_weights_or_a_name(eta, lam, mu):
-    """Whatever is no InputError obeys the recursion: couplings of all sizes, not a number and infinite ones as well."""
+    """Valid couplings of any size obey the recursion; all others, including NaN and infinity, are refused."""
     try:
         theory = Theory(eta, lam, mu)
     except InputError:
@@ -139,13 +139,13 @@ def test_all_couplings_have_weights_or_a_name(eta, lam, mu):
 
 
 def recursion(theory):
-    """Steps in f, and the factors of W(f + 2) and W(f + 4); a coupling that is 0 is replaced by one without weight."""
+    """Steps in f, and the coefficients of W(f + 2) and W(f + 4); a coupling of 0 is replaced by a negligible one."""
     return (2, 2 * abs(theory.eta) or 1e-300), (4, 4 * theory.lam or 1e-300)
 
 
 @pytest.mark.parametrize(("eta", "lam"), [(-1e8, 1e8), (-1e-40, 1e-80), (3e40, 1e-60), (1e-90, 1e90), (-150, 1)])
 def test_log_weight_of_extreme_couplings(eta, lam):
-    """ln W has 15 digits; in a deep well that is less for W."""
+    """ln W has 15 digits; in a deep well W has fewer."""
     f = np.array([0, 1, 30, 400])
     expected = np.array([quadrature(eta, lam, int(i)) for i in f])
     np.testing.assert_allclose(log_weight(Theory(eta, lam, 0), 400)[f], expected, rtol=3e-15, atol=1e-13)
@@ -181,7 +181,7 @@ def test_powers_that_are_not_tabulated(f_max):
 
 
 def test_stability():
-    """The free field is stable above 2 cosh(mu) + 2 (d - 1), the interacting one everywhere."""
+    """The free field is stable above 2 cosh(mu) + 2 (d - 1), the interacting one always."""
     bound = 2 * math.cosh(0.3) + 4
     Theory(bound + 1e-9, 0, 0.3).require_stable(3)
     Theory(-3, 0.01, 5).require_stable(3)

@@ -1,4 +1,4 @@
-"""The long checks in short: the whole distribution on 2x2, and the textbook algorithm, each with its control."""
+"""Short versions of the long checks: the distribution on 2x2, and the textbook algorithm, each with a control."""
 
 import shutil
 from unittest import mock
@@ -30,7 +30,7 @@ def test_distribution_on_2x2(monkeypatch, is_wrong):
 
 @pytest.mark.skipif(shutil.which(COMPILER[0]) is None, reason="there is no C compiler")
 def test_textbook():
-    """What the sampler is compared with is right itself, and a wrong mu is found out."""
+    """The reference algorithm is itself right, and a wrong mu is detected."""
     theory, shape = Theory(4.01, 1.0, 1.5), (8, 2)
     runs = [Textbook(theory, shape, (1, c)).run(3000, worms=5, sweeps=1, entry=1.0)[0][300:] for c in range(16)]
     n, phi2, _ = np.mean(runs, axis=1).T

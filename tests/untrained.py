@@ -1,4 +1,4 @@
-"""Networks with fresh weights as model files, also of an architecture that is not in fluxeq."""
+"""Networks with initial weights as model files, also of an external architecture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,20 +27,20 @@ class Weights(eqx.Module):
 
 
 class Linear(Frozen):
-    """Means over the first time slice: translations in space leave them as they are, those in time do not."""
+    """Means over the first time slice: invariant under translations in space, but not in time."""
 
     scale: float = 1.0
 
     @property
     def stride(self) -> int | None:
-        """Only translations in space leave the output as it is."""
+        """Only translations in space leave the output unchanged."""
         return None
 
     def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> Weights:
         return Weights(jnp.asarray(self.scale * rng.normal(size=(len(targets), 2 * d)), dtype=jnp.float32))
 
     def require_shape(self, shape: tuple[int, ...]) -> None:
-        """Takes every lattice."""
+        """Accepts all lattices."""
 
 
 def saved(folder: Path, task: str, architecture: str, instance: int = 0, shape=(4, 4), **config) -> Path:

@@ -73,14 +73,14 @@ def without_responses(tables):
 
 
 def predicts_no_particles(tables):
-    """Within the errors, but without an onset: the errors of n are made larger than n."""
+    """Within the errors, but without an onset: the errors of n exceed n."""
     chosen = rows_where(tables, task="regression", architecture="EQ", shape="200x10", target="n")
     tables.metrics.loc[chosen, "truth_error"] = 10.0
     tables.metrics.loc[chosen, "mean"] = 0.0
 
 
 def disagrees_with_the_reference(tables):
-    """Its values lie three combined errors away, at all points."""
+    """Its values deviate by three combined errors at all points."""
     rows = tables.metrics[rows_where(tables, task="regression", family="EQ", n_training=4000, instance=0)]
     names = ["eta", "lam", "mu", "shape", "target", "truth", "truth_error"]
     table = rows[names].rename(columns={"truth": "value", "truth_error": "error"})
@@ -89,7 +89,7 @@ def disagrees_with_the_reference(tables):
 
 
 def test_a_reference_without_an_error_says_nothing(tables, tmp_path):
-    """As of a single configuration, or of one in which nothing fluctuates."""
+    """For instance from a single configuration, or from one without fluctuations."""
     disagrees_with_the_reference(tables)
     tables.references["regression"]["error"] = np.nan
     found = claim(tables, tmp_path, "R4")
@@ -177,7 +177,7 @@ def test_a_claim_whose_interval_contains_the_threshold_is_undecided(tables, tmp_
 
 
 def test_every_strided_family_counts(tables, tmp_path):
-    """One with a late stride, which is as good as EQ, and the claim does not hold."""
+    """For one with a late stride that is as good as EQ, the claim does not hold."""
     before = claim(tables, tmp_path / "before", "R1")
     line = '"ST, late" = { architecture = "ST" }\n'
     tables.study = tables.study.replace("[tasks.regression.families]\n", f"[tasks.regression.families]\n{line}")
@@ -260,7 +260,7 @@ def test_a_study_without_a_section_leaves_its_claims_open(tables, tmp_path, sect
 
 
 def test_the_first_family_with_the_symmetry_is_the_reference(tables, tmp_path):
-    """The claims are on that one, whatever another one does."""
+    """The claims refer to that one, independent of other families."""
     before = [claim.measured for claim in judge(tables.write(tmp_path / "before"))]
     mine = '\n"EQ, mine" = { architecture = "EQ" }\n\n[tasks.detection]\n'
     tables.study = tables.study.replace("\n[tasks.detection]\n", mine, 1)
@@ -275,7 +275,7 @@ MINE = Claim("M1", "The sky is blue.", "", lambda results: Verdict(results.study
 
 
 def test_a_claim_of_somebody_else_is_judged(tables, tmp_path, monkeypatch):
-    """An entry point stands behind those of the paper."""
+    """Entry points come after the claims of the paper."""
     point = EntryPoint("M1", f"{__name__}:MINE", "fluxeq.claims")
     monkeypatch.setitem(CLAIMS._points, "M1", point)
     *others, _, found = judge(tables.write(tmp_path / "run"))
@@ -357,7 +357,7 @@ def test_a_run_without_scores_says_so(tables, tmp_path):
     run = tables.write(tmp_path / "run")
     (run / "metrics.csv").unlink()
     found = judge(run)
-    assert {claim.id for claim in found if claim.verdict != "not run"} == {"D4"}  # which needs none
+    assert {claim.id for claim in found if claim.verdict != "not run"} == {"D4"}  # it needs no scores
     assert found[0].measured == "not run: metrics.csv: no such file; run 'fluxeq reproduce' first"
 
 
@@ -376,11 +376,11 @@ def test_an_unfinished_run_is_not_judged_by_its_smaller_training_sets(tables, tm
 
 
 NEAR = 1e-9
-"""A difference between values of mu that six digits do not show."""
+"""A difference between values of mu beyond six digits."""
 
 
 def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
-    """Each has a place and a name of its own, and no network is compared at one with a network at the other."""
+    """Each has its own point and name, and networks at different mu are not compared."""
     tables.metrics.loc[rows_where(tables, task="detection", mu=1.25), "mu"] = 1.5 + NEAR
     tables.metrics.loc[rows_where(tables, task="zhou"), "mu"] += NEAR
     found = searched(judge(tables.write(tmp_path / "run")))
@@ -390,7 +390,7 @@ def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
 
 
 def test_the_best_instance_is_that_at_the_mu_of_the_training(tables, tmp_path):
-    """Not that of one that is very near it."""
+    """Not at a value of mu very close to it."""
     before = claim(tables, tmp_path / "a", "R4")
     rows = tables.metrics[rows_where(tables, task="regression", architecture="EQ", mu=1.05)].assign(bias=0.0)
     for instance in range(3):

@@ -1,4 +1,4 @@
-"""What is measured of which networks, of fluxeq and from outside."""
+"""Which measurements are made on which networks, built-in and external."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The long table, of networks and of functions."""
+"""The table of scores, for networks and functions."""
 
 import numpy as np
 import pandas as pd
@@ -76,7 +76,7 @@ def test_a_row_for_each_model_test_set_and_target(run):
 
 def test_what_is_written_is_what_figures_read(run):
     table = score_table(run, "mine", "FL", [saved(run, "regression", "FL")], None, CLOSED)
-    assert table["shape"].unique().tolist() == ["4x4"]  # the only lattice it can take
+    assert table["shape"].unique().tolist() == ["4x4"]  # the only lattice it accepts
     table.to_csv(run / "metrics.csv", index=False)
     read = Results(run).metrics
     assert list(read) == [*METRICS, "eta", "lam", "mu"]
@@ -111,7 +111,7 @@ def one_number(configurations):
 
 @pytest.mark.parametrize(("name", "shapes"), [("predicted", ["4x4", "6x4"]), ("on_squares_only", ["4x4"])])
 def test_a_function_stands_beside_networks(run, name, shapes):
-    """n, which is the mean of k_t, is predicted without an error; its lattices are those it does not refuse."""
+    """n, the mean of k_t, is predicted without error; lattices that the function rejects are left out."""
     table = score_table(run, "mine", "theirs", [], f"{__name__}:{name}", CLOSED)
     assert table["shape"].unique().tolist() == shapes
     of_n = table[table["target"] == "n"]

@@ -1,4 +1,4 @@
-"""Means that share nothing with the tests."""
+"""Reference means, independent of the test sets."""
 
 import pytest
 

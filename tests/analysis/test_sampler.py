@@ -1,4 +1,4 @@
-"""The sampling of a run, read from its ensembles."""
+"""Summary of the sampling of a run, from its ensembles."""
 
 import pandas as pd
 
@@ -31,7 +31,7 @@ def test_every_closed_ensemble_has_a_row(tmp_path):
 
 
 def test_a_run_that_has_lost_its_ensembles(tmp_path):
-    """The figure is drawn, and says so; its table can be read again."""
+    """The figure is drawn, and says so; its stored table can still be read."""
     numbers = sampling(tmp_path)
     assert numbers.empty
     assert FIGURE.seen(numbers) == "No ensembles are left."

@@ -1,4 +1,4 @@
-"""What two validation sets choose, from what searches leave behind."""
+"""The choices of two validation sets, from the results of searches."""
 
 import json
 
@@ -13,7 +13,7 @@ from fluxeq.study.study import load_study
 
 
 def trial(number, validation, elsewhere, test, dense=(), pruned=False):
-    """A setting as it is written, of as many repeats as there are losses."""
+    """A setting as stored, with one repeat per loss."""
     losses = {"losses": validation, "observed": {"elsewhere": elsewhere, "test": test}}
     known = [loss for loss in validation if loss is not None]
     value = float(np.mean(known)) if len(known) == len(validation) else None
@@ -27,7 +27,7 @@ FIRST = [
     trial(4, [2e-8, None], [3e-7, None], [1e-6, None]),
     trial(7, [1e-7], [1e-7], [1e-7], pruned=True),
 ]
-"""The best first; an index of the storage may be missing."""
+"""Best first; numbers of trials may have gaps."""
 SECOND = [trial(0, [1e-8, 1e-8], [1e-8, 1e-8], [5e-6, 5e-6]), trial(1, [5e-8, 5e-8], [1e-5, 1e-5], [1e-4, 1e-4], [8])]
 
 
@@ -39,7 +39,7 @@ def study(tmp_path):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Two searches of one architecture, one of another, and one that did not look elsewhere."""
+    """Two searches of one architecture, one of another, and one without a second validation set."""
     found = {"regression-ST": FIRST, "regression-EQ": FIRST, "regression-EQ-2": SECOND, "detection-EQ": SECOND}
     for name, trials in found.items():
         synthetic_run.write_search(tmp_path / name, *name.split("-")[:2], trials)
@@ -59,11 +59,11 @@ def test_the_table_of_settings(folders, study):
     assert first["dense"].tolist() == [False, True, False, False]
     assert first["pruned"].tolist() == [False, False, False, True]
     assert first["chosen"].tolist() == [False, True, False, False]
-    assert first["chosen_elsewhere"].tolist() == [False, False, False, True]  # by the repeat that it has
+    assert first["chosen_elsewhere"].tolist() == [False, False, False, True]  # by its only repeat
 
 
 def test_what_another_validation_set_is_worth(folders, study):
-    """Ratios of 3e-3 to 1e-7 and of one setting to itself."""
+    """Ratios of 3e-3 to 1e-7, and of one setting to itself."""
     found = gains(settings(folders, study.tasks)).set_index("architecture")
     assert list(found.index) == ["EQ", "ST"]
     eq = found.loc["EQ"]
@@ -74,7 +74,7 @@ def test_what_another_validation_set_is_worth(folders, study):
 
 
 def test_it_can_be_worth_less_than_nothing():
-    """Where the training is, the better setting over all couplings was chosen."""
+    """The validation set at the training couplings chose the setting that is better over all couplings."""
     common = {"task": "a", "architecture": "EQ", "search": "s"}
     rows = [{"chosen": True, "chosen_elsewhere": False, "test": 1.0}, {"chosen": False, "chosen_elsewhere": True}]
     rows[1]["test"] = 4.0
@@ -82,7 +82,7 @@ def test_it_can_be_worth_less_than_nothing():
 
 
 def test_several_points_of_training_are_named(folders, study):
-    """And couplings of the section that are other ones elsewhere."""
+    """As well as couplings of the section that differ elsewhere."""
     section = study.tasks["regression"]
     search = section.search.model_copy(update={"elsewhere": {"mu": 0.97, "lam": 0.5}})
     section = section.model_copy(update={"training": ({"mu": 1.05}, {"mu": 0.91}), "search": search})

@@ -35,7 +35,7 @@ def test_a_missing_score_is_not_counted_as_zero():
 
 
 def test_the_error_of_an_accuracy_is_that_of_its_configurations():
-    """Wilson's interval, as tabulated; it has a width even where no prediction was wrong."""
+    """Wilson's interval against tabulated values; it has a width even if no prediction was wrong."""
     found = rows(instance=0, mu=1.0, configurations=10, accuracy=[1.0, 0.8], target="n")
     (row,) = spread.spread(found, "accuracy", "mu").to_dict("records")
     assert (row["configurations"], row["median"]) == (20, 0.9)

@@ -1,4 +1,4 @@
-"""The tables of a run that was archived: compressed, and refused where they are damaged."""
+"""Tables of an archived run: compressed, and refused if damaged."""
 
 import gzip
 import shutil
@@ -23,7 +23,7 @@ def test_an_archive(run):
     assert is_archived(run)
     compressed = Results(run).metrics
     (run / "metrics.csv").write_bytes(gzip.decompress((run / "metrics.csv.gz").read_bytes()))
-    (run / "metrics.csv.gz").write_bytes(b"")  # the plain one counts
+    (run / "metrics.csv.gz").write_bytes(b"")  # the uncompressed one takes precedence
     pd.testing.assert_frame_equal(Results(run).metrics, compressed)
 
 

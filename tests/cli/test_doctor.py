@@ -1,4 +1,4 @@
-"""What this machine and this installation are."""
+"""Information on this machine and this installation."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ def doctor(monkeypatch, capsys, *options):
 
 
 def test_what_is_told(capsys, tmp_path, monkeypatch):
-    """With a cache that is somewhere else, or nowhere."""
+    """With the cache in another folder, or in none."""
     monkeypatch.setenv("FLUXEQ_CACHE", str(tmp_path / "kept"))
     lines = dict(line.split(maxsplit=1) for line in doctor(monkeypatch, capsys).splitlines())
     assert lines["fluxeq"] == __version__

@@ -1,4 +1,4 @@
-"""How commands end: one line on standard error and its exit code, whatever happens, and soon after a signal."""
+"""How commands end: with one line on standard error and its exit code, and soon after a signal."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ with ended_well():
 
 
 def ended(body, **options):
-    """A process that does this in place of a command."""
+    """A process that runs this code in place of a command."""
     command = [sys.executable, "-c", RUN.format(body=body.replace("\n", "\n    "))]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **options)
 
@@ -57,7 +57,7 @@ def test_a_fault_of_ours_is_one_line_that_says_where():
 
 
 def test_threads_that_still_compute_are_not_waited_for():
-    """Chains that run side by side are of no use once one of them has failed."""
+    """Other chains need not finish once one of them has failed."""
     body = "import threading, time\nthreading.Thread(target=time.sleep, args=(50,)).start()\nraise MemoryError"
     begun = time.monotonic()
     assert ended(body).returncode == 1
@@ -66,7 +66,7 @@ def test_threads_that_still_compute_are_not_waited_for():
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
 def test_closed_streams(closed, tmp_path):
-    """Whatever file is opened next must not get the number of a stream, and with it what others print."""
+    """A file opened later must not get the descriptor of a closed stream, and with it the output of others."""
     body = "file = open('f', 'w')\nprint('said')\nprint('told', file=sys.stderr)\nfile.write('held')\nfile.close()"
     script = 'exec "$0" -c "$1" ' + " ".join(f"{number}>&-" for number in closed)
     command = ["sh", "-c", script, sys.executable, RUN.format(body=body.replace("\n", "\n    "))]
@@ -106,7 +106,7 @@ def test_what_a_stream_cannot_encode_is_escaped():
 NATIVE = """import hashlib
 print('begun', flush=True)
 hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"""
-"""A quarter of an hour in compiled code, which no exception can reach."""
+"""A quarter of an hour in compiled code, which exceptions cannot interrupt."""
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"""
 )
 @pytest.mark.parametrize("body", [NATIVE, "import time\nprint('begun', flush=True)\ntime.sleep(900)"])
 def test_signals_end_a_command_soon(number, code, line, body, tmp_path):
-    """Also where the main thread is in compiled code, and without leaving behind what was being written."""
+    """Also if the main thread is in compiled code, and without leaving temporary files behind."""
     begin = "from pathlib import Path\nfrom fluxeq.system.files import whole\nmade = whole(Path('e.h5'))\n"
     body = f"{begin}made.__enter__().write_text('half')\n{body}"
     command = [sys.executable, "-c", RUN.format(body=body.replace("\n", "\n    "))]

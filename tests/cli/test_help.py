@@ -1,4 +1,4 @@
-"""The commands: what they print, and that whatever the user gets wrong is answered in one line with code 2."""
+"""The commands: their output, and that every invalid input gives one line and exit code 2."""
 
 import json
 import shutil
@@ -39,14 +39,14 @@ SEARCH = {**TRAIN, "output": "found", "storage": "journal.log", "trials": "1", "
 
 
 def words(command, options, **changes):
-    """The words of a command line; an option that is None is left out."""
+    """The arguments of a command; options set to None are left out."""
     given = {name: value for name, value in (options | changes).items() if value is not None}
     return [command, *(word for name, value in given.items() for word in (f"--{name}", value))]
 
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-    """Files that commands read, by name; not to be changed."""
+    """Input files of commands, by name; not to be changed."""
     folder = tmp_path_factory.mktemp("inputs")
     closed = small_ensembles.closed
     made = {"one": closed(1), "two": closed(2), "wide": closed(3, n=8, shape=(4, 6)), "odd": closed(3, 8, (5, 4))}
@@ -79,7 +79,7 @@ def places(tmp_path_factory):
 
 @pytest.fixture
 def fluxeq(monkeypatch, tmp_path, places, capsys):
-    """Run a command in an empty folder: code, output, lines on standard error."""
+    """Run a command in an empty folder; returns exit code, output, and lines on standard error."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -98,7 +98,7 @@ def fluxeq(monkeypatch, tmp_path, places, capsys):
 
 @pytest.fixture(scope="module")
 def model(places, tmp_path_factory):
-    """A flattening network, for one lattice."""
+    """An FL network, for one lattice."""
     folder = tmp_path_factory.mktemp("models")
     given = words("train", TRAIN, architecture="FL", output=str(folder), config="{small}")
     with pytest.MonkeyPatch.context() as patch:
@@ -272,7 +272,7 @@ def test_sample_extends_resumes_and_says_that_it_is_complete(fluxeq, tmp_path):
 
 
 def test_sample_until(fluxeq):
-    """It says what was reached, and fails if that is not what was asked for."""
+    """It prints the error reached, and fails if this is not the requested one."""
     code, out, lines = fluxeq(*sample(until="n=1e-6"))
     assert code == 1
     assert out.startswith("e.h5: kept, 8 configurations\nn ")
@@ -295,12 +295,12 @@ ENDLESS = {
     "train": (train(instances="100000", output="out"), "EQ-002.safetensors"),
     "search": (search(trials="100000", storage="out/journal.log", output="out"), "journal.log"),
 }
-"""Commands that would take very long, and a file that shows that one has begun."""
+"""Commands that would take very long, and a file that shows that one has started."""
 
 
 @pytest.mark.parametrize(("command", "number"), [("sample", "TERM"), ("train", "USR1"), ("search", "TERM")])
 def test_a_command_whose_time_is_up_is_gone_on_with(fluxeq, places, tmp_path, command, number):
-    """What it had finished is there, nothing is half written, and the same command does the rest."""
+    """Its finished parts are kept, there are no partial files, and the same command resumes."""
     given, begun = ENDLESS[command]
     process = subprocess.Popen(
         [sys.executable, "-c", "from fluxeq.__main__ import main; main()", *(word.format(**places) for word in given)],
@@ -346,7 +346,7 @@ print("nobody has stopped this")
 
 
 def test_a_stop_that_gets_lost_comes_again():
-    """Python forgets an exception in a destructor or a callback of its garbage collector; the command still ends."""
+    """Python drops exceptions in destructors and garbage-collector callbacks; the command still ends."""
     done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, check=False)
     said = "fluxeq: terminated; run the same command again to resume\n"
     assert (done.returncode, done.stdout, done.stderr) == (75, "", said)
@@ -389,7 +389,7 @@ def test_train_evaluate_predict(fluxeq, model, tmp_path):
 
 
 def test_scores_as_a_table(fluxeq, model, tmp_path):
-    """Of several models on several ensembles, in the columns of metrics.csv; what does not fit is said."""
+    """For several models and ensembles, in the columns of metrics.csv; incompatible pairs are reported."""
     code, out, lines = fluxeq("evaluate", "{model}", "--data", "{two}", "{wide}", "--output", "s.csv")
     assert (code, len(out.splitlines())) == (2, 2)
     assert "wide.h5: not scored: lattice 4x6: this FL network is for 4x4 only" in out
@@ -403,7 +403,7 @@ def test_scores_as_a_table(fluxeq, model, tmp_path):
 
 
 def test_a_figure_of_scores(fluxeq, places, tmp_path):
-    """Two trainings of one architecture under names of their own, in tables of two calls."""
+    """Two trainings of one architecture as named families, in the tables of two calls."""
     for name, seed in (("first", "1"), ("second", "2")):
         assert fluxeq(*train(output=name, seed=seed, config="{small}"))[0] == 0
         scored = ["evaluate", f"{name}/EQ-000.safetensors", "--data", "{wide}", "--family", name]
@@ -418,7 +418,7 @@ def test_a_figure_of_scores(fluxeq, places, tmp_path):
 
 
 def test_functions_are_scored_beside_models(fluxeq, model, tmp_path):
-    """With the networks of the largest training set in a figure."""
+    """In a figure they appear with the networks of the largest training set."""
     (tmp_path / "mine.py").write_text("def predict(x):\n    return x[:, :2].mean(axis=(2, 3))\n")
     given = ["--task", "regression", "--data", "{two}"]
     code, out, _ = fluxeq("evaluate", "mine:predict", "{model}", *given, "--output", "s.csv")

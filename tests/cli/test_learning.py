@@ -1,4 +1,4 @@
-"""``train`` and ``search`` at the extremes of their options, on full disks, and beside themselves."""
+"""``train`` and ``search`` with extreme options, on full disks, and concurrently."""
 
 import json
 import shutil
@@ -37,9 +37,9 @@ def ensembles(tmp_path_factory):
 
 @pytest.fixture
 def command(monkeypatch, tmp_path, capsys, ensembles):
-    """Run a command in a folder with small ensembles: its code, and the lines on standard error.
+    """Run a command in a folder with small ensembles; returns exit code and lines on standard error.
 
-    Of what is given for config, recipe and space a JSON file is made; a text is one as it is.
+    Values of config, recipe and space are written to JSON files; strings are written as they are.
     """
     monkeypatch.chdir(tmp_path)
     for path in ensembles.values():
@@ -151,7 +151,7 @@ def test_extremes_that_are_possible(command, tmp_path, changes, flags):
 
 
 def test_another_training_on_the_same_output(command, tmp_path):
-    """It leaves at once; another architecture does not mind."""
+    """It exits immediately; another architecture is not affected."""
     with claimed(tmp_path / "out" / ".EQ.lock", "trains EQ"):
         line = "fluxeq: out: another process trains EQ there; wait for it, or choose another output"
         assert command("train", TRAIN) == (2, [line])
@@ -161,7 +161,7 @@ def test_another_training_on_the_same_output(command, tmp_path):
 
 @pytest.mark.parametrize("flags", [(), ("--together",)])
 def test_losses_are_shown_while_it_trains(command, tmp_path, capsys, monkeypatch, flags):
-    """Of one instance, or of all in step."""
+    """For one instance, or all of them in step."""
     monkeypatch.setattr(progress, "SHORTEST", 0.0)
     monkeypatch.setattr(progress, "SHARE", 0.0)
     said = []
@@ -179,7 +179,7 @@ def test_losses_are_shown_while_it_trains(command, tmp_path, capsys, monkeypatch
 @pytest.mark.parametrize("flags", [(), ("--together",)])
 @pytest.mark.parametrize("n", [1, 2])
 def test_what_killed_processes_left_is_removed(command, tmp_path, flags, n):
-    """However the instances are trained; a checkpoint and what belongs to another architecture stay."""
+    """However instances are trained; files of another architecture are kept."""
     (tmp_path / "out").mkdir()
     for name in (".EQ-000.running", ".EQ-007.running", ".EQ-001.0a1b2c3d.unfinished.csv", ".FL-000.running"):
         (tmp_path / "out" / name).touch()
@@ -195,7 +195,7 @@ def test_a_search_shows_the_best_so_far(command, monkeypatch):
 
 
 def test_instances_side_by_side_that_diverge(command, tmp_path):
-    """The others are trained to their end, here to the same one."""
+    """The remaining ones are trained to the end; here they diverge as well."""
     code, lines = command("train", TRAIN, instances=3, recipe={"epochs": 2, "learning_rate": 1e30})
     assert code == 2
     assert len(lines) == 1
@@ -205,7 +205,7 @@ def test_instances_side_by_side_that_diverge(command, tmp_path):
 
 
 def test_a_search_whose_trainings_all_diverge(command, tmp_path):
-    """Again and again, until its storage is another one; the best setting of before does not stay."""
+    """Also if repeated, until another storage is used; the previous best setting is removed."""
     assert command("search", SEARCH) == (0, [])
     for _ in range(2):
         code, lines = command("search", SEARCH, storage="k.log", recipe={"epochs": 2, "learning_rate": 1e30})
@@ -217,7 +217,7 @@ def test_a_search_whose_trainings_all_diverge(command, tmp_path):
 
 
 def test_a_journal_that_was_cut_off(command, tmp_path, caplog):
-    """The command says so in one line, and goes on; the line is on standard error unless logging was set up."""
+    """The command reports it in one line and continues; the line is on standard error unless logging is configured."""
     assert command("search", SEARCH, space=SPACE | {"channels": [2, 3]}) == (0, [])
     (tmp_path / "j.log").write_bytes((tmp_path / "j.log").read_bytes()[:-30])
     assert command("search", SEARCH, space=SPACE | {"channels": [2, 3]}, trials=2) == (0, [])
@@ -243,7 +243,7 @@ def test_a_damaged_model(command, tmp_path):
 @full_disks.needed
 @pytest.mark.parametrize(("name", "options"), [("train", TRAIN), ("search", SEARCH)])
 def test_a_full_disk(command, tmp_path, name, options):
-    """One line, code 1, nothing half-written; and the same command goes on when there is room."""
+    """One line, exit code 1, no partial files; with free space the same command resumes."""
     with full_disks.of(tmp_path / "disk", "4m") as disk:
         given = options | {"output": "disk/out"} | ({"storage": "disk/j.log"} if name == "search" else {})
         (disk / "filling").write_bytes(bytes(4 * 2**20 - 4096))

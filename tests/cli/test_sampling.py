@@ -1,4 +1,4 @@
-"""``sample``, ``measure`` and ``worms`` at their extremes: a file, or one line with a reason, and nothing left."""
+"""``sample``, ``measure`` and ``worms`` with extreme options: a file, or one line with the reason and no files."""
 
 import json
 import re
@@ -22,7 +22,7 @@ HUGE = "9" * 30
 
 @pytest.fixture
 def fluxeq(monkeypatch, tmp_path, capsys):
-    """Run a command in an empty folder: code, output, lines on standard error but those of progress."""
+    """Run a command in an empty folder; returns exit code, output, and lines on standard error without progress."""
     monkeypatch.chdir(tmp_path)
 
     def run(command, *words, **options):
@@ -55,7 +55,7 @@ def test_few_chains(fluxeq, chains):
 
 @pytest.mark.parametrize("couplings", [{}, {"eta": "400", "lam": "1e6"}, {"eta": "1e50"}])
 def test_where_nothing_fluctuates(fluxeq, couplings):
-    """A result, which is reached at once, and said in words."""
+    """A valid result, which reaches its goal immediately and is described in words."""
     asked = VACUUM | couplings | {"until": "n=0.01", "output": "e.h5"}
     for says in ("complete", "already complete"):
         code, out, lines = fluxeq("sample", **asked)
@@ -68,7 +68,7 @@ def test_where_nothing_fluctuates(fluxeq, couplings):
 
 
 def test_a_goal_that_is_missed(fluxeq, tmp_path):
-    """It fails, keeps what there is, and says what would do; so does the same command again, and that does."""
+    """It fails, keeps the configurations and estimates the number required, also if repeated; with more it succeeds."""
     asked = {**DENSE, "until": "n=0.08", "output": "e.h5"}
     for _ in range(2):
         code, out, lines = fluxeq("sample", **asked | {"configurations": "100"})
@@ -137,7 +137,7 @@ def test_what_looks_extreme_but_can_be(fluxeq, options):
 
 
 def test_starts(fluxeq, tmp_path):
-    """From the same theory; not from open worms, another lattice, or the file that is to be made."""
+    """Only from a closed ensemble of the same lattice, and not from the output file itself."""
     assert fluxeq("sample", **DENSE, output="a.h5")[0] == 0
     assert fluxeq("sample", **DENSE, start="a.h5", seed="1", output="b.h5")[0] == 0
     save_ensemble(tmp_path / "w.h5", small_ensembles.opened(1))
@@ -191,7 +191,7 @@ PHI4 = {"couplings": "eta=4.01,lam=1,mu=1.5", "shape": "4x2", "configurations": 
 
 
 def test_couplings_by_name(fluxeq, tmp_path):
-    """The same file as with options of their own."""
+    """The same file as with separate options."""
     assert fluxeq("sample", **DENSE, output="a.h5")[0] == 0
     assert fluxeq("sample", **PHI4, output="b.h5")[0] == 0
     assert fluxeq("sample", **PHI4, theory="phi4", output="c.h5")[0] == 0
@@ -223,7 +223,7 @@ def test_theories_that_cannot_be(fluxeq, tmp_path, options, message):
 
 
 def test_a_range(fluxeq, tmp_path):
-    """A file for each value, each from its neighbour with a stream of its own; again: nothing is left to do."""
+    """One file per value, each started from its neighbour, with its own random stream; a repetition does nothing."""
     asked = DENSE | {"mu": "1.4:1.5:0.05", "configurations": "40"}
     code, out, lines = fluxeq("sample", **asked, output="s")
     assert (code, lines) == (0, [])
@@ -241,7 +241,7 @@ def test_a_range(fluxeq, tmp_path):
 
 
 def test_a_range_that_begins_below_zero(fluxeq, tmp_path):
-    """Which looks like an option."""
+    """It looks like an option."""
     options = DENSE | {"shape": "2x2", "mu": "-0.5:0.5:0.5", "chains": "1", "configurations": "1"}
     assert fluxeq("sample", **options, output="s")[0] == 0
     assert {path.name for path in (tmp_path / "s").iterdir()} == {"mu-0.5.h5", "mu0.h5", "mu0.5.h5"}
@@ -298,7 +298,7 @@ def test_measurements_as_tables(fluxeq):
 
 
 def test_configurations_of_others(fluxeq, tmp_path):
-    """Ours, out and in again: closed ones stay closed, and what is there is not overwritten."""
+    """Export and import again: closed configurations stay closed, and existing files are not overwritten."""
     phi4 = {"eta": "4.01", "lam": "1", "mu": "1.5"}
     fluxeq("sample", **DENSE | {"configurations": "1", "chains": "1", "output": "e.h5"})
     assert fluxeq("export", "e.h5", output="e.npz") == (0, "e.npz: 1 configurations\n", [])

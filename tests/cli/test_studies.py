@@ -1,6 +1,6 @@
-"""The commands of studies, on runs that are made in a second (``cheap_runs``).
+"""The commands of studies, on runs made in a second (``cheap_runs``).
 
-What a run shows always belongs to the study file in it: compared with a run of that study in a folder of its own.
+Everything that a run shows belongs to the study file in it; it is compared with a run of that study in another folder.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning"),  # under pytest
 ]
 STUDY = cheap_runs.STUDY
-EPOCHS = STUDY.replace("epochs = 1", "epochs = 2", 1)  # of the trainings of the regression
+EPOCHS = STUDY.replace("epochs = 1", "epochs = 2", 1)  # for trainings of the regression
 EDITED = {
     "recipe": (EPOCHS, "20 trained models"),
     "seed": (STUDY.replace("seed = 1", "seed = 2"), "33 trained models, 20 ensembles, 12 searches"),
@@ -54,7 +54,7 @@ def _cheaply():
 
 @pytest.fixture
 def fluxeq(monkeypatch, capsys):
-    """Run a command: its code and what it printed, at most one line of it a complaint."""
+    """Run a command; returns exit code and output, including at most one error line."""
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["fluxeq", *map(str, words)])
@@ -73,7 +73,7 @@ def fluxeq(monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Complete runs by the text of their study; not to be changed."""
+    """Complete runs, by the text of their study; not to be changed."""
     found = {}
 
     def make(text):
@@ -89,13 +89,13 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def run(made, tmp_path):
-    """A complete run, to be changed."""
+    """A complete run that may be changed."""
     return shutil.copytree(made(STUDY), tmp_path / "run")
 
 
 @pytest.fixture
 def file_of(tmp_path):
-    """Write a study file; its path."""
+    """Write a study file and return its path."""
 
     def write(text):
         path = tmp_path / "mine.toml"
@@ -106,31 +106,31 @@ def file_of(tmp_path):
 
 
 def content(folder):
-    """All that is in a folder, but for locks."""
+    """Content of all files in a folder, except locks."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
 
 
 def shown(run):
-    """What a run shows, but for what says when and how long."""
+    """Everything that a run shows, except dates and durations."""
     patterns = ("metrics.csv", "figures/*", "claims.json", "measurements/*", "best/*")
     return {path.relative_to(run).as_posix(): path.read_bytes() for pattern in patterns for path in run.glob(pattern)}
 
 
 def rows_of(run):
-    """The table of scores as a set."""
+    """The rows of the table of scores, as a set."""
     table = pd.read_csv(run / "metrics.csv", dtype={"n_worms": float})
     return {str(row) for row in table.itertuples(index=False)}
 
 
 def searches_of(run):
-    """What the figure of the searches shows of them, as a set."""
+    """The rows of the figure of the searches, as a set."""
     path = run / "figures" / "search.csv"
     drawn = pd.read_csv(path).query("quantity == 'setting'") if path.exists() else pd.DataFrame(columns=["value"])
     return {str(row) for row in drawn.filter(["task", "architecture", "value"]).itertuples(index=False)}
 
 
 def require_shown_of_its_study(run, made, *, comments=True):
-    """All that a run shows is what a complete run of the study in it shows, or is not there yet."""
+    """Everything that a run shows agrees with a complete run of its study, or does not exist yet."""
     text = (run / "study.toml").read_text()
     found, expected = shown(run), shown(made(text))
     claims = json.loads(found.pop("claims.json", b"[]"))
@@ -157,7 +157,7 @@ def require_shown_of_its_study(run, made, *, comments=True):
 
 
 def require_complete(run, made, fluxeq):
-    """A run is what a run of its study in a folder of its own is."""
+    """A run agrees with a run of its study in another folder."""
     require_shown_of_its_study(run, made)
     assert shown(run) == shown(made((run / "study.toml").read_text()))
     assert "Unfinished" not in (run / "report.html").read_text()
@@ -207,7 +207,7 @@ def test_a_part_of_a_changed_study_leaves_nothing_of_the_other_one_to_see(run, m
 
 @pytest.mark.parametrize("edit", ["recipe", "seed", "search", "a comment"])
 def test_a_study_file_that_was_edited_in_the_run(run, made, fluxeq, file_of, edit):
-    """Every command takes it for what it is now."""
+    """All commands use the edited file."""
     text, _ = EDITED[edit]
     (run / "study.toml").write_text(text)
     found = json.loads(fluxeq("status", run, "--json")[1])["jobs"]
@@ -223,12 +223,12 @@ def test_a_study_file_that_was_edited_in_the_run(run, made, fluxeq, file_of, edi
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Stands for the death of the process."""
 
 
 @contextlib.contextmanager
 def killed_at(n, before):
-    """End at the n-th file that is written or removed, right before or after it."""
+    """Stop at the n-th file that is written or removed, right before or after it."""
     calls = 0
 
     def ending(function):
@@ -257,7 +257,7 @@ KILLS = [(1, True), (2, False), (17, True), (18, False), (19, True), (20, False)
 
 @pytest.mark.parametrize(("n", "before"), KILLS)
 def test_a_changed_study_that_is_killed(run, made, fluxeq, file_of, n, before):
-    """Whenever that happens, what is there belongs to the study file that is there, and the same command goes on."""
+    """Files always belong to the study file in the run, and the same command resumes."""
     path = file_of(EPOCHS)
     with killed_at(n, before):
         reproduce(path, run, cheap_runs.fleet, lambda event: None, replace=True)
@@ -270,7 +270,7 @@ def test_a_changed_study_that_is_killed(run, made, fluxeq, file_of, n, before):
 
 
 def test_a_run_that_is_killed_before_its_first_file(fluxeq, file_of, tmp_path):
-    """Locks and half-written files do not make a folder one that is in use."""
+    """A folder with only locks and temporary files counts as empty."""
     (tmp_path / "run").mkdir()
     for name in (".lock", ".study.1234.unfinished.toml"):
         (tmp_path / "run" / name).write_text("")
@@ -278,7 +278,7 @@ def test_a_run_that_is_killed_before_its_first_file(fluxeq, file_of, tmp_path):
 
 
 def test_a_lost_study_file_or_lost_records(run, made, fluxeq, file_of):
-    """Without its study file a run still is one; without records nobody knows what its files are of."""
+    """Without its study file it is still a run; without records it is unknown to which settings its files belong."""
     (run / "study.toml").unlink()
     assert fluxeq("reproduce", file_of(STUDY), "--output", run)[0] == 0
     require_complete(run, made, fluxeq)
@@ -290,7 +290,7 @@ def test_a_lost_study_file_or_lost_records(run, made, fluxeq, file_of):
 
 
 def test_ensembles_and_networks_may_be_gone(run, made, fluxeq, file_of):
-    """All that is shown was made of them, and stays."""
+    """Everything that is shown was made from them, and is kept."""
     before = shown(run)
     shutil.rmtree(run / "ensembles")
     shutil.rmtree(run / "models")
@@ -311,7 +311,7 @@ def zeroed(data):
 
 
 def flipped(data):
-    """One digit, or else one bit, is another one."""
+    """Change one digit, or else one bit."""
     at = next((i for i in range(len(data) * 2 // 3, len(data)) if 48 < data[i] < 58), len(data) // 2)
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
@@ -327,16 +327,16 @@ DAMAGED = [
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_noticed_and_made_again(run, made, fluxeq, file_of, damage):
-    """No numbers are shown that are not those of the study, and one more start mends all."""
+    """Only numbers of the study are shown, and one more start repairs the run."""
     command = ("reproduce", file_of(STUDY), "--output", run)
-    for name in DAMAGED[list(DAMAGE).index(damage) % 4 :: 4]:  # each file in a way or two
+    for name in DAMAGED[list(DAMAGE).index(damage) % 4 :: 4]:  # one or two kinds of damage per file
         (run / name).write_bytes(DAMAGE[damage]((run / name).read_bytes()))
         for asked in (("status", run), ("figure", run, "fig4"), ("report", run)):
             code, told = fluxeq(*asked)
             assert code == 0 or (code == 2 and ("study.toml" in told or "first" in told)), (name, asked)
         if name != "study.toml":
             require_shown_of_its_study(run, made)
-        elif damage != "flipped":  # which may be a valid study
+        elif damage != "flipped":  # the result may be a valid study
             assert "restore the study file of this run" in fluxeq(*command)[1]
             (run / name).unlink()
         assert fluxeq(*command)[0] == 0, name
@@ -417,7 +417,7 @@ def test_what_a_job_refuses_is_told_with_its_name(monkeypatch, fluxeq, file_of, 
 
 
 def test_a_full_disk_ends_a_run_that_then_goes_on(monkeypatch, run, made, fluxeq, file_of, tmp_path):
-    """The error of the system comes as it is; what it cut in two is made again."""
+    """The operating system's error is passed on unchanged; truncated files are made again."""
     path = file_of(EPOCHS)
 
     def fill_up(work, run):
@@ -434,7 +434,7 @@ def test_a_full_disk_ends_a_run_that_then_goes_on(monkeypatch, run, made, fluxeq
 
 
 def test_archived_results_count_as_whole(run, fluxeq, file_of):
-    """They have no records, and are drawn, told and protected as they are."""
+    """Without records they are shown and protected unchanged."""
     progress = fluxeq("status", run, "--json")[1]
     (run / "status.json").write_text(json.dumps(json.loads(progress)["jobs"]))
     for folder in (".jobs", "ensembles", "models"):
@@ -523,7 +523,7 @@ def test_a_study_that_draws_fewer_figures_ends_well(fluxeq, file_of, tmp_path):
 
 
 def test_the_data_of_a_study(fluxeq, file_of, made, tmp_path):
-    """Ensembles and what each is for; reproduce goes on with them, and they come back where they have gone."""
+    """Ensembles and their purposes; reproduce uses them, and they are made again after removal."""
     study, run = file_of(STUDY), tmp_path / "run"
     code, out = fluxeq("data", study, "--output", run, "--task", "detection")
     assert (code, out) == (0, f"{run / 'data.csv'}: complete, 12 ensembles made now\n")
@@ -546,7 +546,7 @@ def test_the_data_of_a_study(fluxeq, file_of, made, tmp_path):
 
 
 def test_a_benchmark(fluxeq, file_of, run):
-    """A function beside the networks of a finished run: only its scores and what is shown are made."""
+    """A function scored beside the networks of a finished run: only its scores and the figures are made."""
     study, models = file_of(STUDY), content(run / "models")
     before = pd.read_csv(run / "metrics.csv")
     code, out = fluxeq("benchmark", "cheap_runs:means", study, "--task", "detection", "--output", run)
@@ -569,7 +569,7 @@ def test_a_benchmark(fluxeq, file_of, run):
 
 
 def test_what_is_running(fluxeq, run, monkeypatch):
-    """Told by the process at work, for as long as it lives."""
+    """Reported by the working process, while it lives."""
     assert "working" not in fluxeq("status", run)[1]
     assert json.loads(fluxeq("status", run, "--json")[1])["now"] is None
     (run / ".jobs" / "train.regression-EQ-20.001.json").unlink()
@@ -601,7 +601,7 @@ def gone(pid, signal):
 
 
 def test_watching(fluxeq, run, monkeypatch):
-    """Until nobody works on the run any more."""
+    """Until no process works on the run any more."""
     monkeypatch.setattr(studies, "WATCH", 0.0)
     told = []
 

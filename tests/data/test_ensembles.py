@@ -1,4 +1,4 @@
-"""Ensemble files: what goes in comes out, and damage is found."""
+"""Ensemble files: round trips, and detection of damage."""
 
 import hashlib
 import shutil
@@ -39,7 +39,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def paths(saved, tmp_path):
-    """Copies, to be damaged."""
+    """Copies that may be damaged."""
     return {name: shutil.copy(path, tmp_path / path.name) for name, path in saved.items()}
 
 
@@ -82,7 +82,7 @@ def test_turns_and_sweeps():
 
 
 def test_any_hdf5_library_reads_the_file(saved):
-    """From version 1.10 on: filters that each has, and the file behind no other bytes."""
+    """From version 1.10 on: standard filters, and no bytes before the HDF5 data."""
     with h5py.File(saved["opened"]) as file:
         for name in all_names(file):
             if isinstance(file[name], h5py.Dataset):
@@ -117,14 +117,14 @@ def test_not_an_ensemble(tmp_path):
 
 
 def seal(path):
-    """Give a file a checksum of its own."""
+    """Append a valid checksum to a file."""
     content = path.read_bytes()
     path.write_bytes(content + hdf5.MARK + hashlib.sha256(content).hexdigest().encode())
 
 
 @contextmanager
 def changed(path):
-    """A file to change, with a checksum as if it had been made like this."""
+    """A file that may be changed; it then gets a valid checksum."""
     with h5py.File(path, "r+") as file:
         yield file
     seal(path)
@@ -195,12 +195,12 @@ READS = (open_ensemble, read_series, lambda path: open_ensemble(path, 1))
 
 
 def test_every_byte_counts(tmp_path):
-    """HDF5 never sees a damaged file, on which it may crash, or find another value of mu."""
+    """HDF5 never reads a damaged file, which could crash it or give another value of mu."""
     path = tmp_path / "e.h5"
     save_ensemble(path, small_ensembles.closed(1, n=8))
     whole = path.read_bytes()
     for i, content in enumerate(damages(whole)):
-        path.unlink()  # some disks sync a file that is written over
+        path.unlink()  # some disks sync overwritten files
         path.write_bytes(content)
         with pytest.raises(InputError) as failed:
             READS[i % len(READS)](path)
@@ -241,7 +241,7 @@ def test_every_part_of_the_origin_counts(change):
 
 
 def test_blocks_of_any_size_make_one_file(tmp_path):
-    """Empty ones too: chunks are made when there is enough for one, or nothing more to come."""
+    """Empty blocks as well: a chunk is written when it is full, or at the end."""
     made = small_ensembles.closed(1)
     save_ensemble(tmp_path / "whole.h5", made)
     parts = [replace(joined([made], 0)), *(block(made, i, i + 3) for i in range(0, 40, 3))]
@@ -259,7 +259,7 @@ def block(ensemble, first, stop):
 
 
 def test_a_long_file_has_chunks_of_many_rows(tmp_path, monkeypatch):
-    """HDF5 keeps something of every chunk in memory: a million chunks of one row take gigabytes."""
+    """HDF5 keeps some memory per chunk: a million chunks of one row take gigabytes."""
     made = small_ensembles.closed(1)
     monkeypatch.setattr(ensembles, "CHUNK_BYTES", 10 * made.configurations[0].nbytes)
     save_blocks(tmp_path / "a.h5", [joined([made], 0), *(block(made, i, i + 4) for i in range(0, 40, 4))])
@@ -282,7 +282,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
 @full_disks.needed
 @pytest.mark.parametrize("n", [8, 4000])
 def test_a_full_disk(tmp_path, n):
-    """HDF5 itself would crash at the end of the process. Sizes are of the last bytes, and of many blocks."""
+    """HDF5 itself would crash at exit. The sizes cover the last bytes, and many blocks."""
     made = small_ensembles.closed(1, n=8)
     blocks = [block(made, i, i + 1) for i in range(8)] * (n // 8)
     save_blocks(tmp_path / "e.h5", blocks)
@@ -300,7 +300,7 @@ def test_a_full_disk(tmp_path, n):
 
 
 def test_a_signal_while_hdf5_writes(tmp_path, monkeypatch):
-    """HDF5 does not hear of it either; it is raised as soon as that has ended."""
+    """It is hidden from HDF5 too, and raised as soon as HDF5 has finished."""
 
     class StoppedError(BaseException):
         pass
@@ -321,7 +321,7 @@ def test_a_signal_while_hdf5_writes(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["hops", "rng", "tally"])
 @pytest.mark.parametrize("change", [lambda a: a.astype(np.float64), lambda a: a[0], lambda a: a[:1]])
 def test_the_state_of_other_chains_is_refused(tmp_path, name, change):
-    """Right checksums, but chains that cannot go on."""
+    """Valid checksums, but chains that cannot be continued."""
     ensemble = small_ensembles.closed(1)
     state = ensemble.state._replace(**{name: change(getattr(ensemble.state, name))})
     save_ensemble(tmp_path / "e.h5", replace(ensemble, state=state))
@@ -343,7 +343,7 @@ def twice(theory, configurations):
 
 
 def test_measured_functions():
-    """Under their own names, beside those of the registry."""
+    """Under their own names, together with those of the registry."""
     ensemble = small_ensembles.closed(1)
     found = ensemble.measure("n", twice)
     assert found["twice"].value == pytest.approx(2 * found["n"].value)
@@ -365,7 +365,7 @@ def test_a_theory_that_is_not_here(paths):
 
 @dataclass(frozen=True)
 class Seeded(FluxTheory):
-    """A theory with a coupling that has the name of an attribute of files."""
+    """A theory with a coupling named like an attribute of the files."""
 
     seed: float = 1.0
 

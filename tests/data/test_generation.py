@@ -1,4 +1,4 @@
-"""Ensembles made in one go, in halves, and after a kill: one and the same."""
+"""Ensembles made in one go, in two halves, and after a kill are identical."""
 
 import shutil
 from contextlib import contextmanager
@@ -31,22 +31,22 @@ BLOCK = 2 * 4 * 2 * 8  # bytes of one turn of all chains
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    """Two turns of the chains between two checkpoints."""
+    """Two turns of the chains between checkpoints."""
     monkeypatch.setattr(generation, "PART_BYTES", 2 * BLOCK)
 
 
 @pytest.fixture(scope="module")
 def once():
-    """The same in memory, in one block."""
+    """The same ensemble in memory, in one block."""
     return small_ensembles.arrays(fluxeq.sample(THEORY, (4, 2), 23, chains=4, seed=1))
 
 
 class Killed(BaseException):
-    """What ends a process at some point."""
+    """Stands for the death of the process."""
 
 
 def killer(n):
-    """A progress that ends the process at its n-th call after the thermalisation."""
+    """A progress function that ends the process at its n-th call after thermalisation."""
     calls = []
 
     def progress(done, total, remark):
@@ -75,7 +75,7 @@ def test_a_file_is_what_is_made_in_memory(once, tmp_path):
 
 @pytest.mark.parametrize("first", [1, 8, 10, 20, 22])
 def test_half_and_half_are_one_run(once, tmp_path, first):
-    """Also where the first part is not divisible by the number of chains."""
+    """Also if the first part is not divisible by the number of chains."""
     path = tmp_path / "e.h5"
     assert sample_to_file(path, SETTINGS._replace(n_configurations=first))
     assert len(open_ensemble(path)) == first
@@ -93,14 +93,14 @@ def test_a_killed_run_goes_on_to_the_same_file(once, tmp_path, call):
     assert (tmp_path / "e.h5.parts").is_dir()
     seen = []
     assert sample_to_file(path, SETTINGS, progress=lambda done, total, remark: seen.append(done))
-    assert seen[0] == (0, 8, 16, 20)[call - 1]  # nothing is made twice
+    assert seen[0] == (0, 8, 16, 20)[call - 1]  # nothing is sampled twice
     assert content(path) == once
 
 
 @pytest.mark.parametrize("name", ["000000000-tuned.h5", "000000000.h5", "000000002.h5"])
 @pytest.mark.parametrize("change", ["damaged", "missing"])
 def test_a_damaged_part_and_later_ones_are_made_again(once, tmp_path, caplog, name, change):
-    """Said in one line; what is before it stays. The first is not missed: the next has all it needs."""
+    """Reported in one line; earlier parts are kept. If only the tuned start is missing, the next part suffices."""
     path = tmp_path / "e.h5"
     with pytest.raises(Killed):
         sample_to_file(path, SETTINGS, progress=killer(4))
@@ -131,7 +131,7 @@ def test_a_killed_extension_goes_on_to_the_same_file(once, tmp_path):
 
 @pytest.mark.parametrize("n", [10, 9, 2])
 def test_a_kill_before_the_parts_are_removed(once, tmp_path, monkeypatch, n):
-    """The file is complete and its parts are still there: the same command removes them, an extension uses no other."""
+    """The file is complete, but its parts still exist: the same command removes them; an extension works either way."""
     path = tmp_path / "e.h5"
     with monkeypatch.context() as patched:
         patched.setattr(checkpoints, "remove", lambda path: (_ for _ in ()).throw(Killed))
@@ -253,7 +253,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_any_number_of_chains(name):
-    """Fewer chains than pilots need are the first of those that they need; more are as many as there are."""
+    """Fewer chains than pilots need are the first of those needed; more are all used."""
     theory, shape = SHAPES[name]
     made = {
         n: fluxeq.sample(theory, shape, 2 * n, chains=n, seed=3) for n in ((1, 3) if shape[0] > 9 else (1, 2, 3, 5, 33))
@@ -277,7 +277,7 @@ def test_fewer_configurations_than_chains(tmp_path, configurations):
 
 @pytest.fixture(scope="module")
 def lone_chains():
-    """n of ensembles of one chain each, with seeds of their own."""
+    """n of ensembles of one chain each, with different seeds."""
     return [fluxeq.sample(DILUTE, (4, 2), 400, chains=1, seed=seed).n.mean() for seed in range(16)]
 
 
@@ -286,7 +286,7 @@ DILUTE = Theory(4.01, 1, 1.05)
 
 @pytest.mark.parametrize(("shift", "agrees"), [(0.0, True), (0.1, False)], ids=["exact", "power"])
 def test_one_chain_is_at_rest(lone_chains, shift, agrees):
-    """Chains with seeds of their own: their spread is the error."""
+    """The error is the spread of chains with different seeds."""
     z = z_score(lone_chains, exact.solve(replace(DILUTE, mu=DILUTE.mu + shift), (4, 2)).n)
     assert abs(z) < 4 if agrees else abs(z) > 6
 
@@ -337,7 +337,7 @@ def test_more_threads_than_processors(once):
 
 
 def test_two_processes_do_not_make_one_file(tmp_path):
-    """The second leaves at once, and the first goes on; a lock that was left by a kill holds nobody up."""
+    """The second exits immediately, and the first continues; a lock file left by a killed process does not block."""
     path = tmp_path / "e.h5"
     folder = tmp_path / "e.h5.parts"
     with claimed(folder / "lock", "is at work"):
@@ -355,7 +355,7 @@ def test_two_processes_do_not_make_one_file(tmp_path):
 
 
 def test_a_lock_that_was_removed(tmp_path, monkeypatch):
-    """Another process has just finished and removed it: nobody holds it who could keep a third one out."""
+    """Another process has just finished and removed the file: the lock on it would not exclude a third process."""
 
     @contextmanager
     def removed(path, *, wait):
@@ -379,7 +379,7 @@ def test_a_file_system_without_locks(once, tmp_path, monkeypatch):
 
 
 def test_an_output_that_is_a_link(once, tmp_path):
-    """The file that it points to is made and extended; the link stays."""
+    """The target file is made and extended; the link is kept."""
     (tmp_path / "far").mkdir()
     link, there = tmp_path / "e.h5", tmp_path / "far" / "there.h5"
     link.symlink_to(there)
@@ -394,7 +394,7 @@ GOAL_SETTINGS = SETTINGS._replace(n_configurations=40000)
 
 
 def test_until_an_error_is_reached(tmp_path, monkeypatch):
-    """It stops at the first look at which the error is small enough; killed on the way, it makes the same file."""
+    """It stops at the first check with a sufficiently small error; after a kill it makes the same file."""
     monkeypatch.setattr(generation, "PART_BYTES", 50 * BLOCK)
     path, goal = tmp_path / "e.h5", Goal("n", 0.02)
     assert sample_to_file(path, GOAL_SETTINGS, goals=[goal])
@@ -420,7 +420,7 @@ def test_until_is_bounded(tmp_path):
 
 
 def test_a_warm_start(tmp_path):
-    """Chains begin with the last configurations of others, but with random numbers of their own."""
+    """Chains start from the last configurations of other chains, but with their own random numbers."""
     source, path = tmp_path / "source.h5", tmp_path / "e.h5"
     sample_to_file(source, SETTINGS)
     start = open_ensemble(source, 1)
@@ -440,7 +440,7 @@ def test_a_warm_start(tmp_path):
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path):
-    """Of this file; what others are writing stays. Two links that name each other are a place that cannot be."""
+    """Only those of this file; temporary files of others are kept. A circular link is refused."""
     left, other = tmp_path / ".e.0123abcd.unfinished.h5", tmp_path / ".e2.0123abcd.unfinished.h5"
     for path in (left, other):
         path.write_bytes(b"half")

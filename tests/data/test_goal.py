@@ -1,4 +1,4 @@
-"""When an error is small enough, and how many configurations it takes: error^2 falls like 1 / N."""
+"""When an error is small enough, and how many configurations that requires: error^2 falls as 1 / N."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from fluxeq.statistics import estimate
 SHAPE = (6, 4)
 RNG = np.random.default_rng(1)
 SERIES = [RNG.normal(size=500) for _ in range(4)]
-"""Of unit variance, so that the error is 1 / sqrt(2000) = 0.022."""
+"""Unit variance, hence an error of 1 / sqrt(2000) = 0.022."""
 
 
 def test_an_error_that_is_reached():
@@ -21,7 +21,7 @@ def test_an_error_that_is_reached():
 
 
 def test_as_many_as_it_takes_are_enough():
-    """A tenth of the error takes about 100 times as many configurations, and with these it is reached."""
+    """A tenth of the error requires about 100 times as many configurations, and these suffice."""
     goal = Goal("n", 0.1 * estimate(SERIES).error)
     needed = goal.needed(SERIES, SHAPE)
     assert needed == pytest.approx(100 * 2000)
@@ -32,7 +32,7 @@ def test_as_many_as_it_takes_are_enough():
 
 
 def test_an_error_that_cannot_be_trusted_is_not_reached():
-    """Chains that together span less than 100 tau_int: it takes at least as many."""
+    """Chains shorter than 100 tau_int in total: at least that many are required."""
     slow = [np.cumsum(RNG.normal(size=100)) for _ in range(4)]
     found = estimate(slow)
     assert found.status == "short"
@@ -58,7 +58,7 @@ def test_errors_beyond_reach(error):
 
 @pytest.mark.parametrize(("shape", "step"), [((6, 4), 1 / 4), ((6,), 1.0), ((3, 2, 5), 1 / 10)])
 def test_a_constant_density(shape, step):
-    """Good to what one configuration in all would change, had it one particle more."""
+    """Its error is the change of the mean if one configuration had one more particle."""
     constant = [np.zeros(50)] * 4
     assert Goal("n", 1.001 * step / 200).reached(constant, shape)
     missed = Goal("n", 0.5 * step / 200)
@@ -74,7 +74,7 @@ def test_a_constant_field():
 
 
 def test_other_observables():
-    """Where nothing is known of their steps: as large as they are, or 1."""
+    """The size of their steps is unknown: their absolute value is used, or 1."""
     assert Goal("own", 0.5).needed([np.zeros(50)] * 4, SHAPE) == 2
     assert Goal("own", 0.5).needed([np.full(50, -4.0)] * 4, SHAPE) == 8
 

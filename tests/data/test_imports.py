@@ -1,4 +1,4 @@
-"""Configurations of others: read in any convention, and refused if anything in them cannot be."""
+"""Configurations from elsewhere: any convention is read, and invalid ones are refused."""
 
 from dataclasses import replace
 
@@ -63,7 +63,7 @@ def test_time_last(tmp_path, ensemble):
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_what_was_exported(tmp_path, ensemble, opened):
-    """It comes back the same, labels and chains included."""
+    """It comes back unchanged, including labels and chains."""
     there = open_worms(ensemble, [0, 2]) if opened else ensemble
     save_ensemble(tmp_path / "e.h5", there)
     assert export(tmp_path / "e.h5", tmp_path / "e.npz") == 20
@@ -132,7 +132,7 @@ def test_what_cannot_be_configurations(tmp_path, ensemble, message):
 
 
 def test_wrong_labels(tmp_path, ensemble):
-    """Of other couplings, another sign, another number."""
+    """From other couplings, with the opposite sign, or in a wrong number."""
     x = ensemble.configurations
     for arrays, message in (
         ({"n": -ensemble.n}, "k has the opposite sign in the file"),

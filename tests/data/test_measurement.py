@@ -1,4 +1,4 @@
-"""Measured means as people and programs read them, also of ensembles in which nothing fluctuates."""
+"""Measured means in text and JSON, including ensembles without fluctuations."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ def of_file(path):
 
 
 def test_an_ensemble_in_which_nothing_fluctuates(tmp_path):
-    """n = 0 is a result: said in words to people, and as a status to programs."""
+    """n = 0 is a valid result: described in words in the text, and by a status in JSON."""
     vacuum = Theory(1000, 1, 0)
     sample_to_file(tmp_path / "e.h5", Settings(vacuum, (4, 4), 40, 4, 1))
     found = of_file(tmp_path / "e.h5")
@@ -48,7 +48,7 @@ def test_too_few_to_tell(tmp_path):
 
 
 def test_nothing_to_measure(tmp_path):
-    """What a killed run leaves behind has no configurations yet."""
+    """A killed run leaves a part without configurations."""
 
     class Killed(BaseException):
         pass
@@ -65,7 +65,7 @@ def test_nothing_to_measure(tmp_path):
 
 
 def test_chains_of_several_files(tmp_path):
-    """Those of one theory and lattice are joined; others, and open worms, stand beside."""
+    """Those of the same theory and lattice are combined; others, and open worms, are separate."""
     paths = [tmp_path / name for name in ("a.h5", "b.h5", "w.h5", "c.h5")]
     a, b = small_ensembles.closed(1), small_ensembles.closed(2)
     for path, ensemble in zip(paths, (a, b, small_ensembles.opened(1)), strict=False):
@@ -76,7 +76,7 @@ def test_chains_of_several_files(tmp_path):
     assert joined.estimates["n"].value == pytest.approx((a.n.mean() + b.n.mean()) / 2)
     assert (joined.n_configurations, joined.n_chains, joined.state.worms.shape) == (80, 8, (8,))
     assert opened.state is None
-    save_ensemble(tmp_path / "d.h5", replace(small_ensembles.closed(3), state=None))  # as an imported one
+    save_ensemble(tmp_path / "d.h5", replace(small_ensembles.closed(3), state=None))  # like an imported one
     [mixed] = measured([paths[0], tmp_path / "d.h5"], ["n"])
     assert (mixed.n_chains, mixed.state) == (8, None)
 
@@ -91,7 +91,7 @@ def test_chains_of_several_files(tmp_path):
 
 
 def test_the_same_chains_twice(tmp_path):
-    """Under another name, or a part of them."""
+    """Under another name, or part of them."""
     save_ensemble(tmp_path / "a.h5", small_ensembles.closed(1))
     save_ensemble(tmp_path / "b.h5", small_ensembles.closed(1, 20))
     with pytest.raises(InputError, match=r"b\.h5: has the same chains as .*a\.h5; leave one of them out"):

@@ -1,4 +1,4 @@
-"""Open worms in closed ensembles: as many as asked, dealt at random, and never in the same configuration twice."""
+"""Open worms in closed ensembles: in the requested numbers, distributed at random, never twice in a configuration."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_worms_are_dealt_in_equal_shares(numbers):
 
 
 def test_every_configuration_is_used_once():
-    """Those without a worm are what they were; the others differ along their worms alone, and in their own place."""
+    """Those without a worm are unchanged; the others differ only along their worms, and keep their place."""
     closed, opened = small_ensembles.closed(1), small_ensembles.opened(1, (0, 1))
     np.testing.assert_array_equal(opened.chain, closed.chain)
     np.testing.assert_array_equal(opened.sweep, closed.sweep)
@@ -40,7 +40,7 @@ def test_every_configuration_is_used_once():
 
 
 def test_worms_are_dealt_at_random():
-    """Not in turns, which would put one kind into every second chain."""
+    """Not alternately, which would give every second chain only one kind."""
     n_worms = [open_worms(small_ensembles.closed(1), (0, 1), seed=seed).n_worms for seed in (1, 1, 2)]
     np.testing.assert_array_equal(n_worms[0], n_worms[1])
     assert (n_worms[0] != n_worms[2]).any()
@@ -64,7 +64,7 @@ def test_worms_that_cannot_be(numbers, message):
 
 
 def test_worms_where_there_are_no_hops():
-    """They would take for ever."""
+    """They would take forever."""
     vacuum = fluxeq.sample(Theory(1e7, 1, 0), (4, 4), 4, seed=1)
     with pytest.raises(InputError, match=r"eta 10000000\.0, .*: open worms need hops, of which one in 3e\+06 is"):
         open_worms(vacuum, (0, 1), seed=1)

@@ -1,4 +1,4 @@
-"""A few cases of every kind; ``python -m verification.faults`` tries thousands of them."""
+"""A few cases of every kind; ``python -m verification.faults`` runs thousands of them."""
 
 from itertools import islice
 
@@ -13,7 +13,7 @@ N_CASES = {"arguments": 40, "damage": 16, "chains": 10, "couplings": 12, "studie
 N_CASES |= {"runners": 2, "environments": 3, "streams": 3, "disks": 2, "couples": 2, "signals": 4}
 
 SLOW = {"reproduce", "report"}
-"""Commands that take seconds, and are left to the long run."""
+"""Commands that take seconds, left to the long run."""
 
 
 @pytest.fixture(scope="module")

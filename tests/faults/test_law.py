@@ -1,4 +1,4 @@
-"""The law for commands, with controls: commands that break it must be found out."""
+"""The rules for commands, with controls: violations must be detected."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from verification.faults.contents import contents, differences
 from verification.faults.law import MEMORY, leftovers, offences
 from verification.faults.trial import environment
 
-IMPATIENT = 0.1  # of the usual time
+IMPATIENT = 0.1  # of the usual time limits
 START = "import os, signal, sys, time, warnings"
 BAD = {
     "a traceback": ("raise ValueError('no')", "said 'ValueError: no'"),

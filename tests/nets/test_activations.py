@@ -1,4 +1,4 @@
-"""Activations apart from what surrounds them are what they are within, to all orders, and on a CPU they stay apart."""
+"""Separately compiled activations agree with plain ones to all orders, and remain separate on a CPU."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ def plain(name, x, bias):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_values_and_derivatives(name):
-    """Forward, reverse, and reverse of reverse."""
+    """Forward mode, reverse mode, and second derivatives."""
     for one in (lambda f: f, lambda f: jax.vmap(f, (0, None)), lambda f: jax.vmap(f, (1, None), 1), jax.jit):
         found, expected = (one(lambda x, bias, f=f: f(name, x, bias)) for f in (activated, plain))
         np.testing.assert_allclose(found(X, BIAS), expected(X, BIAS), rtol=1e-6, atol=1e-7)
@@ -30,7 +30,7 @@ def test_values_and_derivatives(name):
 
 
 def test_a_bias_for_each_network():
-    """Instances that learn together."""
+    """For instances that are trained together."""
     x, biases = jnp.stack([X[0], -X[0]]), jnp.stack([BIAS, 2 * BIAS])
     found = jax.vmap(lambda x, bias: activated("gelu", x, bias))(x, biases)
     expected = jnp.stack([plain("gelu", *pair) for pair in zip(x, biases, strict=True)])
@@ -38,7 +38,7 @@ def test_a_bias_for_each_network():
 
 
 def test_they_stay_apart():
-    """Without this, all is right and slow."""
+    """Otherwise the results are right, but slow."""
     compiled = jax.jit(jax.vmap(lambda x, bias: activated("gelu", x, bias) @ jnp.ones((4, 4)), (0, None)))
     text = compiled.lower(X, BIAS).compile().as_text()
     apart = [line for line in text.splitlines() if " call(" in line]

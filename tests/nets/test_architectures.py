@@ -1,4 +1,4 @@
-"""The laws that every architecture of the registry obeys."""
+"""The requirements on every architecture in the registry."""
 
 from contextlib import nullcontext
 
@@ -16,7 +16,7 @@ from small_ensembles import TARGETS
 
 SHAPE = (8, 6)
 
-# Every field of the config, with another value than BASE has. A field that is not here, or reaches nothing, is a bug.
+# Every field of the config, with a value other than in BASE. A field that is missing here, or has no effect, is a bug.
 BLOCKS = [{"channels": 3, "kernel": 2, "pooling": 2}, {"channels": 4, "kernel": 2}]
 STRIDED = [{"channels": 3, "kernel": 2, "pooling": 2, "stride": 2}, {"channels": 4, "kernel": 2}]
 BASE = {
@@ -42,7 +42,7 @@ def build(name, shape=SHAPE, **settings):
 
 
 def differ(name, settings, changed, shape=SHAPE):
-    """Whether two settings build something else: other shapes of the parameters, or else another output."""
+    """Whether two settings build different networks: different shapes of the parameters, or a different output."""
     shapes, outputs = [], []
     for fields, lattice in ((settings, shape), (changed, changed.get("shape", shape))):
         net = configured(name, fields, lattice).build(len(lattice), TARGETS[:2], np.random.default_rng(7))
@@ -76,7 +76,7 @@ def test_flattening_breaks_all_translations(stride):
     ],
 )
 def test_a_stride_of_st_breaks_something(last, pooling, global_pooling, accepted):
-    """What is refused is exactly what would be invariant."""
+    """Exactly those networks are refused that would be invariant."""
     blocks = (Block(channels=3, kernel=2), Block(channels=4, kernel=2, **last))
     settings = {"blocks": blocks, "pooling": pooling, "global_pooling": global_pooling}
     with nullcontext() if accepted else pytest.raises(InputError, match="makes the only stride ineffective"):
@@ -89,7 +89,7 @@ def test_a_stride_of_st_breaks_something(last, pooling, global_pooling, accepted
 @pytest.mark.parametrize(("stride", "symmetric"), [(4, True), (2, False)])
 def test_strides_multiply(stride, symmetric):
     blocks = [{"channels": 3, "kernel": 2, "stride": 2}, {"channels": 3, "kernel": 2, "pooling": 2, "stride": 2}]
-    net = build("ST", (8, 4), blocks=blocks, pooling="maximum")  # an average over all averages would be one over all
+    net = build("ST", (8, 4), blocks=blocks, pooling="maximum")  # the average of averages would be that over all sites
     error = translation_error(net, random_configuration((8, 4)), stride)
     assert error < 1e-12 if symmetric else error > 1e-4
 
@@ -114,7 +114,7 @@ def test_three_dimensions(name):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_field_is_covered(name):
-    """A new field, or a new architecture, has to be added to OTHER."""
+    """A new field, or a new architecture, must be added to OTHER."""
     assert set(OTHER[name]) == set(ARCHITECTURES[name].model_fields)
     assert set(OTHER_BLOCK) == set(Block.model_fields)
 
@@ -137,7 +137,7 @@ def test_every_field_of_a_block_changes_what_is_built(name, field):
 
 
 def test_the_same_seed_builds_the_same_network():
-    """The control of the two tests above: equal settings are equal, other weights are seen."""
+    """Control of the two tests above: equal settings are found equal, and other weights different."""
     assert not differ("EQ", BASE["EQ"], BASE["EQ"])
     config = configured("EQ", BASE["EQ"], SHAPE)
     one, other = (jax.tree.leaves(config.build(2, TARGETS[:2], np.random.default_rng(seed))) for seed in (1, 2))
@@ -157,7 +157,7 @@ def test_number_of_parameters(name, expected):
 
 
 def test_only_weights_are_parameters_of_any_module():
-    """Not functions, nor numbers that a module holds beside its arrays."""
+    """Not functions, nor numbers that a module holds besides its arrays."""
     key = jax.random.key(0)
     layers = [eqx.nn.Conv2d(4, 3, 1, key=key), eqx.nn.PReLU(), eqx.nn.Lambda(jax.nn.relu), eqx.nn.Dropout(0.5)]
     assert n_parameters(eqx.nn.Sequential(layers)) == 4 * 3 + 3 + 1
@@ -173,7 +173,7 @@ def test_stride_and_receptive_field():
 
 @pytest.mark.parametrize("kernels", [(2, 3), (3, 1)])
 def test_receptive_field_is_what_a_network_sees(kernels):
-    """A change at a site moves as many feature sites in each direction as the field is wide."""
+    """A change at one site changes as many feature sites in each direction as the field is wide."""
     blocks = [{"channels": 4, "kernel": kernel} for kernel in kernels]
     net, x = build("EQ", blocks=blocks, activation="tanh"), random_configuration(SHAPE)
     changed = x.copy()

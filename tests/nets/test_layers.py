@@ -1,4 +1,4 @@
-"""Layers against loops over sites, and what they do to a translated lattice."""
+"""Layers against loops over sites, and their behaviour under translations."""
 
 import itertools
 
@@ -20,12 +20,12 @@ def random_lattice(d, channels, seed=0):
 
 
 def promoted(layer):
-    """The layer with its weights in float64."""
+    """The layer with weights in float64."""
     return jax.tree.map(lambda leaf: leaf.astype(np.float64), layer)
 
 
 def windows(x, kernel, stride):
-    """Every output site, with the part of the lattice that it sees: ``(kernel, ..., kernel, channels)``."""
+    """Every output site, with the part of the lattice in its window: ``(kernel, ..., kernel, channels)``."""
     shape = x.shape[:-1]
     for site in itertools.product(*(range(extent // stride) for extent in shape)):
         rows = [[(stride * s + step) % extent for step in range(kernel)] for s, extent in zip(site, shape, strict=True)]
@@ -127,7 +127,7 @@ def test_stride_2_keeps_translations_by_2_alone(name):
 @pytest.mark.parametrize("extent", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["average", "maximum"])
 def test_windows_of_any_stride_are_periodic(kind, extent, stride):
-    """ceil(L / s) windows in a direction, against windows taken one by one."""
+    """ceil(L / s) windows per direction, against windows taken one by one."""
     x = np.random.default_rng(0).normal(size=(7, 3))
     found = np.asarray(PeriodicPooling(1, extent, stride, kind)(jax.numpy.asarray(x)))
     combine = {"average": np.mean, "maximum": np.max}[kind]

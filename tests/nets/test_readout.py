@@ -1,4 +1,4 @@
-"""What the readout makes of densities: right on every lattice by construction, where nothing is added behind it."""
+"""The readout of densities: correct on every lattice by construction if nothing is added after it."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def configuration(shape=(6, 4)):
 
 @pytest.mark.parametrize(("readout", "exact"), [(None, True), ("local", True), ("pooled", False)])
 def test_two_copies_of_a_lattice(readout, exact):
-    """A density stays, a number doubles, a maximum stays; a pooled readout adds its constant once only."""
+    """Densities and maxima are unchanged, numbers double; a pooled readout adds its constant only once."""
     x = configuration()
     twice = np.concatenate([x, x], axis=2)
     for targets, factor in (((TARGETS[0],), 1), ((TARGETS[1],), 2), ((TARGETS[2],), 1)):
@@ -57,12 +57,12 @@ def test_an_average_is_the_same_before_and_behind_a_linear_layer():
 
 @pytest.mark.parametrize(("shape", "windows"), [((6, 4), (3, 2)), ((7, 5), (4, 3)), ((3, 2), (2, 1))])
 def test_strides_take_every_lattice(shape, windows):
-    """ceil(L / s) windows in each direction; the last one goes on periodically."""
+    """ceil(L / s) windows per direction; the last one is continued periodically."""
     x = configuration(shape)
     network = built("ST", shape, blocks=STRIDED)
     maps = np.asarray(network.feature_maps(x))
     assert maps.shape[1:] == windows
-    beyond = np.concatenate([x, x[:, :2]], axis=1)  # what lies behind the end is what lies at the beginning
+    beyond = np.concatenate([x, x[:, :2]], axis=1)  # periodic continuation beyond the end
     reference = np.asarray(built("ST", shape, blocks=[{**STRIDED[0]}]).feature_maps(np.roll(x, -2, axis=1)))
     assert np.isfinite(reference).all()
     last = np.asarray(network.feature_maps(beyond[:, 2 * (windows[0] - 1) : 2 * (windows[0] - 1) + 3]))
@@ -71,7 +71,7 @@ def test_strides_take_every_lattice(shape, windows):
 
 
 def test_what_is_left_of_the_symmetry():
-    """Multiples of the stride where it divides the lattice; nothing where it does not."""
+    """Translations by multiples of the stride if it divides the extents; none otherwise."""
     for shape, kept in (((6, 4), True), ((7, 5), False)):
         network = built("ST", shape, blocks=STRIDED)
         assert (translation_error(network, configuration(shape), 2) < 1e-9) == kept

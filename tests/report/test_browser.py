@@ -18,7 +18,7 @@ NAME = "<b>x</b>"
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """The report of a made-up run whose name is markup; every figure has its numbers, and one picture for all."""
+    """The report of a synthetic run whose name is markup; all figures have their numbers and the same image."""
     made = synthetic_run.tables()
     made.study = made.study.replace('"synthetic"', f'"{NAME}"')
     run = made.write(tmp_path_factory.mktemp("browser") / "run")
@@ -41,7 +41,7 @@ def page(tmp_path_factory):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 640, 1280])
 def test_it_fits_the_window_and_asks_for_nothing(page, report, width, scheme):
-    """640 pixels are 1280 at double zoom."""
+    """640 pixels correspond to 1280 at a zoom of 200 %."""
     page.show(report, width, prefers_color_scheme=scheme)
     assert page.value("document.documentElement.scrollWidth") == width
     assert page.value("document.querySelectorAll('details').forEach(d => d.open = true)") is None
@@ -53,7 +53,7 @@ def test_it_fits_the_window_and_asks_for_nothing(page, report, width, scheme):
 
 
 def test_text_is_legible_in_the_light_and_in_the_dark(page, report):
-    """Contrast of 4.5 and more, as WCAG AA wants it, of all that has a colour of its own."""
+    """Contrast of at least 4.5, as WCAG AA requires, for all text with a colour of its own."""
     for scheme in ("light", "dark"):
         page.show(report, 1280, prefers_color_scheme=scheme)
         for selector in ("body", "a", ".quiet", ".yes", "figcaption", "summary"):
@@ -65,7 +65,7 @@ def test_text_is_legible_in_the_light_and_in_the_dark(page, report):
 
 
 def contrast(*colours: str) -> float:
-    """Of two colours such as rgb(0, 0, 0)."""
+    """Contrast of two colours such as rgb(0, 0, 0)."""
     low, high = sorted(map(luminance, colours))
     return (high + 0.05) / (low + 0.05)
 
@@ -90,7 +90,7 @@ def test_every_claim_is_there_under_both_protocols(page, report):
     ]
     assert {n for _, n in rows} == {2}
     assert page.value("[...document.querySelectorAll('th')].every(cell => cell.scope)")
-    assert page.value("document.querySelector('.claims td').offsetLeft") < 30  # below each other in a narrow window
+    assert page.value("document.querySelector('.claims td').offsetLeft") < 30  # stacked in a narrow window
 
 
 def test_every_picture_says_what_is_seen_with_numbers(page, report):
@@ -105,7 +105,7 @@ def test_every_picture_says_what_is_seen_with_numbers(page, report):
 
 
 def test_names_in_pictures_have_the_room_they_need(page, report):
-    """None begins left of its picture."""
+    """None starts to the left of its image."""
     page.show(report, 1280)
     beyond = (
         "[...document.querySelectorAll('.chart .name')].map(t => t.getBBox()).filter(b => b.x < 0 || b.width > 164)"

@@ -1,4 +1,4 @@
-"""Pictures of figures as files."""
+"""Figures as image files."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from fluxeq.report.figures.canvas import save
 
 @pytest.mark.parametrize("suffix", ["png", "pdf"])
 def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch, suffix):
-    """By the system's own error, and with nothing left behind."""
+    """With the error of the operating system, and without leftover files."""
 
     def full(path, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,4 +1,4 @@
-"""The small pictures of claims."""
+"""The small charts of claims."""
 
 import math
 
@@ -31,7 +31,7 @@ def test_an_axis_with_zero_on_it_is_linear():
 
 
 def test_ticks_say_different_things():
-    """Also where all numbers are the same, so that the axis is very short."""
+    """Also if all numbers are equal, so that the axis is very short."""
     found = chart([bound(1.0, 1.0, 1.0)], logarithmic=False)
     assert [text for _, text in found.ticks] == ["1"]
     assert [text for _, text in chart([bound(0.5, 0.25, 1.0)], logarithmic=False).ticks] == ["0.4", "0.6", "0.8", "1"]

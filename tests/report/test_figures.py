@@ -43,7 +43,7 @@ def numbers_of(name: str, run: Path) -> pd.DataFrame:
 
 
 def lay_out(run: Path, name: str) -> None:
-    """Draw a figure up to the point where only pixels are missing."""
+    """Draw a figure without rendering it."""
     figure = FIGURES[name].draw(FIGURES[name].numbers(run))
     figure.draw_without_rendering()
 
@@ -195,7 +195,7 @@ def test_panels_of_figure_2(made_up_run):
 
 
 def test_families_that_look_alike_have_one_name_in_the_legend(made_up_run):
-    """That without augmentation."""
+    """It is the name of the family without augmentation."""
     figure = FIGURES["fig2"].draw(numbers_of("fig2", made_up_run))
     names = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in figure.axes if axes.get_legend()]
     assert names == [["EQ, fixed", "ST, fixed", "FL, fixed"], ["EQ", "ST", "FL"]]
@@ -237,7 +237,7 @@ def test_figure_5b_shows_the_selected_channel_first(made_up_run):
 
 
 def test_figure_5b_outlines_what_the_farthest_site_sees(tables, tmp_path):
-    """As far as the network is known, here that with the default layers of EQ; on both sides of a boundary."""
+    """If the network is known, here with the default layers of EQ; across both boundaries."""
     numbers = numbers_of("fig5b", tables.write(tmp_path / "run"))
     fields = numbers.groupby("family")["receptive_field"].first()
     assert fields["EQ, fixed"] == 2
@@ -253,7 +253,7 @@ def test_figure_5b_outlines_what_the_farthest_site_sees(tables, tmp_path):
     tables.study = tables.study.replace("[tasks.detection]\n", "[tasks.detection]\nsearches = 2\n")
     fields = numbers_of("fig5b", tables.write(tmp_path / "two")).groupby("family")["receptive_field"].first()
     assert fields["EQ, fixed"] == 2
-    assert pd.isna(fields["EQ"])  # its instances have two winners
+    assert pd.isna(fields["EQ"])  # its instances use two winners
 
 
 def test_figure_6a_is_about_the_training_lattice(made_up_run):
@@ -305,7 +305,7 @@ def test_a_search_that_is_not_one_is_named(tables, tmp_path):
     [(0, "validation", "chosen", "1.05"), (1, "elsewhere", "chosen_elsewhere", "0.97")],
 )
 def test_what_each_validation_set_chooses_has_a_star(made_up_run, panel, loss, choice, place):
-    """In every search, the largest for the best of an architecture; hollow markers have a hidden dense layer."""
+    """In every search, largest for the best of an architecture; hollow markers have a hidden dense layer."""
     numbers = numbers_of("selection", made_up_run)
     assert numbers.groupby("search")[choice].sum().tolist() == [1] * 6
     axes = FIGURES["selection"].draw(numbers).axes[panel]
@@ -342,7 +342,7 @@ def test_two_sections_that_look_elsewhere_are_two_rows(tables, tmp_path):
 
 
 def test_some_searches_of_a_run(made_up_run):
-    """As a study draws them that is not finished."""
+    """As drawn for an unfinished study."""
     folders = [made_up_run / "searches" / f"{name}" for name in ("regression-FL", "regression-ST-2", "counting-EQ")]
     sections, place = Results(made_up_run).study.tasks, made_up_run / "figures"
     write_searches(folders, "selection", sections, place)
@@ -363,11 +363,11 @@ def test_values_of_mu_that_agree_to_six_digits_are_two(tables, tmp_path):
     assert accuracy[near] == 0 < accuracy[1.5]
     axis = FIGURES["fig6a"].draw(numbers).axes[-1].xaxis
     assert list(axis.get_ticklocs()) == [1.0, 1.25, 1.5, near]
-    assert [text.get_text() for text in axis.get_ticklabels()] == ["1", "1.25", "", "1.500000001"]  # no room for all
+    assert [text.get_text() for text in axis.get_ticklabels()] == ["1", "1.25", "", "1.500000001"]  # no space for all
 
 
 def meaning_of(figure) -> list[str]:
-    """What the legend below the panels names."""
+    """The entries of the legend below the panels."""
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
@@ -379,7 +379,7 @@ SPREAD_OF_MANY = ["best to worst instance", "95 % interval of the median", "mean
     [
         (1, ["single instance"]),
         (2, ["median of 2 instances", "best to worst instance"]),
-        (3, ["median of 3 instances", "best to worst instance", "mean"]),  # the interval reaches from end to end
+        (3, ["median of 3 instances", "best to worst instance", "mean"]),  # the interval covers the whole range
         (10, ["median of 10 instances", *SPREAD_OF_MANY]),
     ],
 )
@@ -405,7 +405,7 @@ def test_what_was_trained_at_is_marked(made_up_run, name, trained):
 
 
 def test_families_of_one_place_stand_apart(made_up_run):
-    """And all of them nearer to it than to the next."""
+    """All of them are nearer to their own point than to the next."""
     numbers = numbers_of("fig2", made_up_run)
     figure = FIGURES["fig2"].draw(numbers)
     figure.draw_without_rendering()
@@ -449,7 +449,7 @@ def test_figure_1_of_networks_that_are_not_known_here(tables, tmp_path):
 
 
 def test_what_is_seen_is_told_with_numbers(made_up_run):
-    """Of every figure, in words for those who cannot see it."""
+    """For every figure, in words, for those who cannot see it."""
     for name in FIGURES:
         told = FIGURES[name].seen(pd.read_csv(write_figure(made_up_run, name)[0]))
         assert re.search(r"\d", told), name
@@ -522,7 +522,7 @@ MINE = Figure("mine", "A line.", "", lambda study: True, lambda run: pd.DataFram
 
 
 def test_a_figure_of_somebody_else(made_up_run):
-    """By the place where it is; the files have its own name."""
+    """By its location; the files are named after the figure."""
     table, *_ = write_figure(made_up_run, f"{__name__}:MINE")
     assert table.read_text() == "a\n1\n2\n"
     assert table.name == "mine.csv"
@@ -549,7 +549,7 @@ def test_figures_that_show_scores_only():
 
 @pytest.mark.parametrize("name", OF_SCORES)
 def test_a_figure_of_tables_has_the_numbers_of_the_run(made_up_run, tmp_path, name):
-    """Also if they are in two tables; only what was trained on beside the lattice is not known."""
+    """Also from two tables; only the couplings and numbers of the training set are unknown."""
     numbers = FIGURES[name].numbers(made_up_run)
     scores = pd.read_csv(made_up_run / "metrics.csv")
     shape = named(Results(made_up_run).section(FIGURES[name].numbers.section).shape)
@@ -567,7 +567,7 @@ def test_a_figure_of_tables_has_the_numbers_of_the_run(made_up_run, tmp_path, na
 
 @pytest.fixture
 def scores(made_up_run):
-    """A table as it is made without a run: without protocols, of the first family of each architecture."""
+    """A table made without a run: no protocols, the first family of each architecture."""
     table = pd.read_csv(made_up_run / "metrics.csv").assign(protocol="")
     return table[table["family"] == table["architecture"]]
 
@@ -582,7 +582,7 @@ def drawn_from(table, folder, name="fig4", shape=None):
 def test_scores_without_a_protocol(scores, tmp_path, name):
     found = drawn_from(scores[scores["shape"].isin(["60x4", "8x8"])], tmp_path, name)
     assert set(found["protocol"]) == {""}
-    assert "trained" not in found or not found["trained"].any()  # nobody has said so
+    assert "trained" not in found or not found["trained"].any()  # it is unknown here
     write_scores([tmp_path / "scores.csv"], name, tmp_path / "figure.pdf")
 
 

@@ -1,4 +1,4 @@
-"""Cards of networks, with losses target by target, also of an architecture from outside."""
+"""Model cards, with losses per target, also for an external architecture."""
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ def test_the_best_network_of_a_family_gets_a_card(tables: synthetic_run.Tables, 
     pd.concat([tables.metrics, rows.assign(model=files[1].name)]).to_csv(run / "metrics.csv", index=False)
     (made,) = write_cards(run, {"regression": {"Mine, linear": [path.name for path in files]}}, tmp_path / "best")
     assert made.name == "regression-Mine-linear.safetensors"
-    assert describe(made).instance == 1  # of the lower validation loss
+    assert describe(made).instance == 1  # the one with the lower validation loss
     card = made.with_suffix(".md").read_text()
     assert "untrained:Linear, 8 parameters, scale 2.0 |" in card
     assert "| predicts | n and phi2 of a configuration |" in card

@@ -1,4 +1,4 @@
-"""The report: every figure that the study shows, with its words, and the numbers of spreads."""
+"""The report: all figures of a study with their text, and the numbers of spreads."""
 
 import json
 import re
@@ -19,7 +19,7 @@ SPREAD = "quantity,family,architecture,augmentation,mu,lowest,median_low,mean\nl
 
 @pytest.fixture
 def run(tables, tmp_path):
-    """A run whose figures are no pictures."""
+    """A run with placeholder images."""
     run = tables.write(tmp_path / "run")
     write_claims(run)
     provenance = {"machine": {"processors": 2}, "seconds_of_work": {"train": 30.0, "sample": 10.0}}
@@ -49,7 +49,7 @@ def test_all_figures_and_claims_are_there(run):
 
 
 def test_a_claim_shows_its_number_its_interval_and_what_is_wanted(run):
-    """The number that is nearest to its threshold is the large one."""
+    """The number nearest to its threshold is the large one."""
     text = write_report(run).read_text()
     row = text[text.index('<tr id="R1">') : text.index('<tr id="R2">')]
     numbers = re.findall(r'<span class="number">([^<]+)</span> (\[.+?\]) (.+), required at least 10', row)

@@ -1,4 +1,4 @@
-"""What the works of a run do, beside whole runs."""
+"""The works of a run, apart from whole runs."""
 
 import small_ensembles
 from fluxeq.runs.jobs import Examples, Search, Train
@@ -9,7 +9,7 @@ from fluxeq.training.models import describe
 
 
 def test_instances_take_their_networks(tmp_path):
-    """Winners and fixed ones in one batch, with what each wants of the recipe."""
+    """Winners and fixed networks in one batch, each with its own changes to the recipe."""
     made = {"training": small_ensembles.closed(1), "validation": small_ensembles.closed(2)}
     files = small_ensembles.save(tmp_path, made)
     networks = [FixedNetwork(config={"blocks": [{"channels": 2, "kernel": 1, "stride": stride}]}) for stride in (2, 4)]
@@ -31,7 +31,7 @@ def test_instances_take_their_networks(tmp_path):
 
 
 def test_a_search_is_scored_on_what_it_observes(tmp_path):
-    """And finds the same without."""
+    """Its result is the same without."""
     made = {str(i): small_ensembles.closed(i, n, mu=mu) for i, n, mu in ((1, 40, 1.5), (2, 40, 1.5), (3, 12, 1.0))}
     files = {name: path.name for name, path in small_ensembles.save(tmp_path, made).items()}
     space = {"layers": (1, 1), "kernels": (1, 2), "channels": (2,), "dense_layers": (0, 0)}

@@ -1,4 +1,4 @@
-"""The jobs of a study: their order, their fingerprints, and that nothing meant to be independent shares a seed."""
+"""The jobs of a study: order and fingerprints, and no shared seed where independence is intended."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ def study(request):
 
 
 def elsewhere():
-    """That, with a second validation set for the search of the regression."""
+    """The study quick, with a second validation set for the search of the regression."""
     quick = plain_quick()
     return changed(quick, "regression", search=quick.tasks["regression"].search.model_dump() | ELSEWHERE)
 
@@ -40,7 +40,7 @@ def quick():
 
 
 def plain_quick():
-    """The study quick with one searched family of each architecture, and nothing that is asked for beside."""
+    """The study quick with one searched family per architecture, and no optional parts."""
     study = load_study("quick")
     for name in ("regression", "detection", "counting"):
         families = {architecture: {} for architecture in ("EQ", "ST", "FL")}
@@ -56,7 +56,7 @@ def plain_quick():
 
 
 def changed(study, section, **settings):
-    """A study with other settings of one section, validated."""
+    """A study with changed settings in one section, validated."""
     content = study.model_dump()
     content["tasks"][section] |= settings
     return type(study).model_validate(content)
@@ -81,7 +81,7 @@ def test_each_place_has_one_job(jobs):
 
 
 def test_each_file_that_is_read_is_made_by_a_job_that_is_needed(jobs):
-    """Of what a job builds on, directly or not."""
+    """The job is among the direct or indirect dependencies."""
     maker = {path: job.name for job in jobs for path in job.outputs}
     below = {}
     for job in jobs:
@@ -162,19 +162,19 @@ def test_the_tests_of_other_lattices_are_for_the_largest_training_set(quick):
 
 
 def redone(before, after):
-    """Names of the jobs whose fingerprint is another one, or that are new."""
+    """Names of jobs that are new or have a different fingerprint."""
     old, new = fingerprints(plan(before)), fingerprints(plan(after))
     return {name for name in new if old.get(name) != new[name]}
 
 
 SHOWN = {"metrics", "measurements", "model_cards", "claims", "report", *(f"figures/{name}" for name in FIGURES)}
-SHOWN -= {"figures/selection"}  # of which quick shows nothing
+SHOWN -= {"figures/selection"}  # not shown by quick
 
 
 def test_a_setting_changes_its_job_and_all_that_builds_on_it(quick):
     recipe = quick.tasks["detection"].recipe.model_copy(update={"epochs": 7})
     found = redone(quick, changed(quick, "detection", recipe=recipe.model_dump()))
-    assert SHOWN - {"figures/search"} == found & SHOWN  # which shows nothing but the searches
+    assert SHOWN - {"figures/search"} == found & SHOWN  # it shows only the searches
     assert {name.split("/")[0] for name in found - SHOWN} == {"train", "evaluate"}
     assert all("detection" in name for name in found - SHOWN)
 
@@ -215,7 +215,7 @@ def test_fingerprints_see_every_part_of_a_job(quick):
 
 
 def test_what_a_study_does_not_ask_for_leaves_no_trace():
-    """And what it asks for does: pruning is of one section alone."""
+    """What it does ask for does: here, pruning affects one section only."""
     laptop = load_study("laptop")
     settings = next(work for work in works(plan(laptop), Search)).model_dump(mode="json")["settings"]
     assert set(settings) == {"space", "trials", "repeats", "n_training", "recipe", "elsewhere"}
@@ -228,7 +228,7 @@ def test_what_a_study_does_not_ask_for_leaves_no_trace():
 
 
 def test_a_search_that_looks_elsewhere(quick):
-    """A validation set of its own, as large as the first, and all tests on the lattice of the training."""
+    """A validation set of its own, as large as the first, and all tests on the training lattice."""
     after = elsewhere()
     before, jobs = ({job.name: job for job in plan(each)} for each in (quick, after))
     name = "sample/regression-elsewhere-60x4-eta4.01-lam1-mu0.97"
@@ -236,7 +236,7 @@ def test_a_search_that_looks_elsewhere(quick):
     sampled, work = jobs[name].work, jobs["search/regression-EQ"].work
     assert sampled.n_configurations == 250 // 10
     assert sampled.seed not in {job.work.seed for job in before.values() if job.kind == "sample"}
-    tests = jobs["evaluate/regression-EQ-100"].work.tests  # of the training lattice alone
+    tests = jobs["evaluate/regression-EQ-100"].work.tests  # on the training lattice only
     assert work.observed == {"elsewhere": [(sampled.output, 25)], "test": tests}
     assert {job.outputs[0] for job in jobs.values() if job.name in jobs["search/regression-EQ"].needs} >= {
         file for group in work.observed.values() for file, _ in group
@@ -334,7 +334,7 @@ def test_a_part_of_a_study_is_what_the_scores_of_a_section_need(study, jobs):
 
 
 def test_the_order_of_the_work():
-    """Scores as soon as they can be had, then data, searches, the largest training sets, and small ones."""
+    """Scores as soon as possible, then data, searches, the largest training sets, and small ones."""
     weight = {job.name.removesuffix("/000"): job.weight for job in plan(load_study("laptop"))}
     ordered = [
         "evaluate/regression-FL-100",
@@ -354,7 +354,7 @@ def test_the_order_of_the_work():
 
 
 def test_measurements_wait_for_what_they_measure_alone(quick):
-    """Neither for small training sets nor for augmented ones, and come before these."""
+    """Neither small nor augmented training sets, which come later."""
     jobs = {job.name: job for job in plan(quick)}
     needs = jobs["measurements"].needs
     trained = {"regression": 500, "detection": 4000, "counting": 4000}

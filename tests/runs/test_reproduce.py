@@ -1,4 +1,4 @@
-"""A whole run of the smallest study that there can be: its files, its resumption, and what it refuses."""
+"""A whole run of a minimal study: its files, its resumption, and what it refuses."""
 
 import json
 import os
@@ -101,7 +101,7 @@ def study(tmp_path_factory):
 
 
 def start(study, run, *where):
-    """A process of its own, the leader of a group, that does the study."""
+    """A process that runs the study, as the leader of a process group."""
     command = "from fluxeq.__main__ import main; main()"
     where = where or ("--workers", str(N_WORKERS))
     return subprocess.Popen(
@@ -114,7 +114,7 @@ def start(study, run, *where):
 
 
 def finish(study, run):
-    """Do the study to its end; what it printed."""
+    """Run the study to its end; returns the output."""
     process = start(study, run)
     printed, _ = process.communicate(timeout=600)
     assert process.returncode == 0, printed
@@ -122,7 +122,7 @@ def finish(study, run):
 
 
 def log(run):
-    """What has been written about jobs that are done, a line each."""
+    """The log of finished jobs, one line each."""
     return (run / "log.jsonl").read_text() if (run / "log.jsonl").exists() else ""
 
 
@@ -131,7 +131,7 @@ def n_logged(run):
 
 
 def until(happened, process):
-    """Wait until something has happened to a run that goes on."""
+    """Wait until something has happened in a running process."""
     while not happened():
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.01)
@@ -139,7 +139,7 @@ def until(happened, process):
 
 @pytest.fixture(scope="module")
 def stopped(study, tmp_path_factory):
-    """A run that was told, all processes at once, that its time is up; to be finished by one test only."""
+    """A run whose processes were all told to stop; only one test may finish it."""
     run = tmp_path_factory.mktemp("runs") / "tiny"
     process = start(study, run)
     until(lambda: n_logged(run) >= 2, process)
@@ -155,13 +155,13 @@ def stopped(study, tmp_path_factory):
 
 
 def n_processes(group):
-    """How many processes of a group are left."""
+    """Number of remaining processes in a group."""
     return subprocess.run(["pgrep", "--pgroup", str(group)], capture_output=True, text=True).stdout.count("\n")
 
 
 @pytest.fixture(scope="module")
 def killed(stopped, study):
-    """A run, all processes of which were killed at a job drawn at random, and finished later; not to be changed."""
+    """A run with all processes killed at a random job, and finished later; not to be changed."""
     run, jobs = stopped, plan(load_study(study))
     killed_at = random.Random(5).randrange(n_logged(run) + 2, n_numbers(jobs) - 4)
     process = start(study, run)
@@ -173,12 +173,12 @@ def killed(stopped, study):
     assert not (run / "metrics.csv").exists()
     printed = finish(study, run)
     n_now = int(printed.rsplit("complete, ", 1)[1].split()[0])
-    assert len(jobs) - n_done - N_WORKERS <= n_now <= len(jobs) - n_done  # one a worker may be done and not yet logged
+    assert len(jobs) - n_done - N_WORKERS <= n_now <= len(jobs) - n_done  # one per worker may be done, but not logged
     return run
 
 
 def n_numbers(jobs):
-    """How many jobs it takes to make metrics.csv."""
+    """Number of jobs up to metrics.csv."""
     return [job.name for job in jobs].index("metrics") + 1
 
 
@@ -191,24 +191,24 @@ def test_a_killed_run_ends_with_the_numbers_of_one_left_in_peace(killed, study, 
 
 
 def test_a_cluster_that_loses_a_worker_ends_with_the_same_numbers(killed, study, tmp_path):
-    """The one that dies is at work on a job, which another one then does; the run is stopped after its last number."""
+    """It is killed while it runs a job, which another one repeats; the run is stopped after its last number."""
     run, jobs = tmp_path / "tiny", plan(load_study(study))
     with dask.scheduler(tmp_path) as address, dask.worker(address, tmp_path), dask.worker(address, tmp_path) as victim:
         process = start(study, os.path.relpath(run), "--executor", "dask", "--scheduler", address)
         until(lambda: n_logged(run) >= n_numbers(jobs) // 2, process)
-        assert dask.kill(victim, address) >= 1  # jobs that it had
+        assert dask.kill(victim, address) >= 1  # jobs assigned to it
         until(lambda: '"job": "metrics"' in log(run), process)
         process.send_signal(signal.SIGTERM)
         printed, _ = process.communicate(timeout=60)
     assert (process.returncode, printed.splitlines()[-1].split(";")[0]) == (75, "fluxeq: terminated"), printed
     assert (run / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
-    in_the_end = ("best", "figures", "measurements", "tiny")  # where the worker may be when it is ended
+    in_the_end = ("best", "figures", "measurements", "tiny")  # where the worker may be when it is terminated
     assert {path.parent.name for path in run.rglob("*.unfinished*")} <= {*in_the_end}
 
 
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
-    """What a job script finds in an allocation, as far as it uses it; the file in which requeued jobs are noted."""
+    """The part of an allocation that a job script uses; returns the file in which requeued jobs are noted."""
     commands, requeued = tmp_path / "commands", tmp_path / "requeued"
     commands.mkdir()
     for name, line in {"srun": 'exec "$@"', "scontrol": f'echo "$@" >> {requeued}'}.items():
@@ -220,7 +220,7 @@ def slurm(tmp_path, monkeypatch):
 
 
 def test_the_job_script_of_a_cluster(slurm, study, tmp_path):
-    """It passes the signal on, ends all that it started, and asks to be started again."""
+    """It forwards the signal, ends all that it started, and asks to be requeued."""
     run = tmp_path / "run"
     command = ["bash", str(SCRIPTS / "reproduce.sh"), str(study), str(run)]
     with (tmp_path / "printed").open("w") as printed:
@@ -239,7 +239,7 @@ def test_the_job_script_of_a_cluster(slurm, study, tmp_path):
 
 @pytest.mark.parametrize(("code", "asked"), [(75, "requeue 7_3\n"), (0, ""), (2, "")])
 def test_the_job_script_of_one_command(slurm, tmp_path, monkeypatch, code, asked):
-    """Only 75 asks for another start."""
+    """Only exit code 75 requests a requeue."""
     fluxeq = tmp_path / "commands" / "fluxeq"
     fluxeq.write_text(f"#!/bin/bash\ntrap 'exit {code}' USR1\necho $*; for i in {{1..600}}; do sleep 0.1; done\n")
     fluxeq.chmod(0o755)
@@ -277,7 +277,7 @@ def test_the_files_of_the_contract(killed, study):
     assert all(0 <= line.get("compiling", 0) < line["seconds"] for line in lines)
     assert (
         len(logged) == len(set(logged)) >= len(jobs) - N_WORKERS
-    )  # one a worker may have been done when it was killed
+    )  # one per worker may have been done when it was killed
     assert set(logged) <= {job.name for job in jobs}
     assert all((run / output).exists() for job in jobs for output in job.outputs)
 
@@ -292,13 +292,13 @@ def test_nothing_is_pickled_or_half_written(killed):
 def test_the_table_of_scores(killed):
     table = pd.read_csv(killed / "metrics.csv", keep_default_na=False, na_values=[""])
     rows = table.groupby(["task", "family", "architecture", "augmentation"]).size().to_dict()
-    assert rows == {  # a row for each target and mu, or for each number of worms
-        ("regression", "EQ", "EQ", False): 6,  # one of them at one mu on a farther lattice
+    assert rows == {  # one row per target and mu, or per number of worms
+        ("regression", "EQ", "EQ", False): 6,  # one of them at one mu on a larger lattice
         ("regression", "FL", "FL", False): 4,
         ("regression", "FL, augmented", "FL", True): 4,
         ("detection", "EQ", "EQ", False): 2,
         ("detection", "ST", "ST", False): 2,
-        ("counting", "EQ", "EQ", False): 6,  # two instances, each of its own winner
+        ("counting", "EQ", "EQ", False): 6,  # two instances, each with its own winner
         ("zhou", "Zhou", "FL", False): 2,
     }
     assert table["loss"].notna().all()
@@ -317,7 +317,7 @@ def test_the_report_holds_everything(killed):
 
 
 def test_the_best_are_chosen_without_test_data(killed, tmp_path):
-    """Of two instances the one with the lower validation loss is taken, whatever its test loss; its card says so."""
+    """Of two instances, that with the lower validation loss is chosen, whatever its test loss; its card says so."""
     assert {path.stem for path in (killed / "best").glob("*.safetensors")} == BEST
     run = shutil.copytree(killed, tmp_path / "run")
     folder = run / "models" / "detection-ST-20"
@@ -376,7 +376,7 @@ def test_status(killed, study):
 
 @pytest.fixture
 def copied(killed, tmp_path):
-    """A copy of the run, to be damaged."""
+    """A copy of the run that may be damaged."""
     return shutil.copytree(killed, tmp_path / "run")
 
 
@@ -390,7 +390,7 @@ def test_what_is_not_done_is_told(copied, study):
 
 
 def test_what_has_been_built_on_may_be_missing(copied, study):
-    """Without ensembles a finished run is finished, and one that lacks scores samples only what these need."""
+    """A finished run without ensembles is still finished; if scores are missing, only their ensembles are sampled."""
     shutil.rmtree(copied / "ensembles")
     assert reproduce(study, copied, no_executor, no_report) == 0
     (copied / "scores" / "counting-EQ-20.csv").unlink()
@@ -444,7 +444,7 @@ def test_a_run_that_another_process_works_on(copied, study):
 
 
 class Notes(Executor):
-    """Leaves the files of jobs without doing them; notes what it was given."""
+    """Creates the output files of jobs without running them; records what it is given."""
 
     def __init__(self):
         self.given = []
@@ -461,7 +461,7 @@ class Notes(Executor):
 
 @pytest.mark.parametrize("together", [1, 9])
 def test_a_job_that_could_not_begin_waits_for_a_heavier_one(study, tmp_path, together):
-    """Scores come right after their training, and all instances of it before."""
+    """Scores come directly after their training, and after all of its instances."""
     jobs, notes = plan(load_study(study)), Notes()
     one = Workers(notes, 1, together)
     n = reproduce(study, tmp_path / "run", lambda: nullcontext(Fleet(one, one)), lambda event: None)
@@ -487,7 +487,7 @@ def test_a_figure_is_drawn_again_from_the_numbers(copied):
 
 
 def test_the_report_of_an_unfinished_run(copied):
-    """With the claims that its scores are enough for; the others are open, and figures without numbers go."""
+    """Claims with sufficient scores are judged, the others are not run, and figures without numbers are removed."""
     assert is_whole(copied, open_run(copied))
     for name in ("metrics", "evaluate.counting-EQ-20"):
         record = copied / ".jobs" / f"{name}.json"
@@ -517,7 +517,7 @@ def test_the_report_says_what_is_of_other_settings(copied):
 
 @pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning")
 def test_one_task_alone(copied, study, capsys, monkeypatch):
-    """Only what it needs is done; the report is that of an unfinished run, and the rest can follow."""
+    """Only its dependencies run; the report is that of an unfinished run, and the rest can follow."""
     records = {task: copied / ".jobs" / f"evaluate.{task}-EQ-20.json" for task in ("regression", "counting")}
     above = [copied / ".jobs" / f"{name}.json" for name in ("metrics", "claims", "report")]
     for record in (*above, *(copied / ".jobs").glob("figures.*.json"), *records.values()):
@@ -539,7 +539,7 @@ def test_one_task_alone(copied, study, capsys, monkeypatch):
 
 
 def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
-    """Its networks do not ship, and what it lacks is not run."""
+    """Its networks are not shipped, and claims without data are not run."""
     keep = runpy.run_path(str(Path(__file__).parents[2] / "results" / "keep.py"))
     record = copied / ".jobs" / "metrics.json"
     record.write_text(record.read_text().replace("true", "false"))
@@ -549,7 +549,7 @@ def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
     large = Path("models", "large.checkpoint")
     (copied / large).write_bytes(bytes(2**23 + 1))
     link = tmp_path / "link"
-    link.symlink_to(copied)  # what is behind it is packed
+    link.symlink_to(copied)  # its target is packed
     keep["keep"](link, tmp_path, with_state=True)
     kept = tmp_path / "results" / "tiny"
     assert read_json(kept / "status.json")["evaluate"] == {"done": 6, "jobs": 7}
@@ -565,7 +565,7 @@ def test_an_unfinished_run_is_kept_and_marked(copied, tmp_path):
 
 
 def undone(run):
-    """The jobs that are to be done; ensembles are made where they are needed."""
+    """The unfinished jobs, without ensembles, which are made on demand."""
     jobs = plan(open_run(run))
     found = fingerprints(jobs)
     return {job.name for job in jobs if not job.work.intermediate and not is_done(run, job, found[job.name])}

@@ -1,4 +1,4 @@
-"""Instances in processes side by side: as one process trains them, and stopped with nothing left behind."""
+"""Instances in parallel processes: the same as in one process, and stopped without leftovers."""
 
 import re
 
@@ -24,7 +24,7 @@ def examples(tmp_path_factory):
 
 
 def train(examples, output, n_workers, seen=None, **changes):
-    """Three instances of a tiny network."""
+    """Three instances of a small network."""
     network = FixedNetwork(config={"blocks": [{"channels": 2, "kernel": 2}]})
     recipe = Recipe(**{"epochs": 50, "patience": 2, "learning_rate": 0.3, "levenberg_marquardt": 1} | changes)
     note = (lambda *told: seen.append(told)) if seen is not None else lambda *told: None
@@ -44,7 +44,7 @@ def test_whichever_process_trains_them(examples, tmp_path):
     assert [path.stat().st_mtime_ns for path in paths] == before
 
     half = tmp_path / "two" / ".EQ-001.0a1b2c3d.unfinished.safetensors"
-    half.touch()  # as from a process that was killed while it wrote
+    half.touch()  # as left by a process that was killed while writing
     with pytest.raises(InputError, match=r"EQ-00[012]\.safetensors: trained with recipe = .*; choose another output"):
         train(examples, tmp_path / "two", 2, epochs=4)
     assert not half.exists()
@@ -58,7 +58,7 @@ def test_others_are_trained_before_it_is_said_that_one_diverged(examples, tmp_pa
 
 
 def test_losses_are_told_while_they_are_trained(examples, tmp_path, monkeypatch):
-    """By the processes, now and then; nothing is left of it."""
+    """By the processes, now and then; no temporary files are left."""
     monkeypatch.setattr(module, "TOLD", 0.1)
     seen = []
     train(examples, tmp_path, 2, seen, epochs=5000, patience=5000, learning_rate=1e-3, levenberg_marquardt=0)

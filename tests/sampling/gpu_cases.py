@@ -1,6 +1,6 @@
 """Chains on a GPU against the plain moves, bit for bit. ``test_gpu.py`` runs this file in Numba's simulator.
 
-On a machine with a GPU: ``python -m pytest tests/sampling/gpu_cases.py`` runs it there.
+On a machine with a GPU, ``python -m pytest tests/sampling/gpu_cases.py`` runs it there.
 """
 
 from functools import partial
@@ -21,11 +21,11 @@ from fluxeq.theory import Theory, weight_ratio
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning"),  # imported by pyerrors
-    pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning"),  # random numbers, in the simulator
+    pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning"),  # of random numbers, in the simulator
 ]
 
 DENSE, SHAPE = Theory(4.01, 1, 1.5), (4, 2)
-LAYOUTS = {  # names of kernels' constants, and what they are set to
+LAYOUTS = {  # values for constants of ``kernels``
     "in shared memory": {},
     "in blocks of five": {"WARP": 5, "FEWEST_SHARED": 1},
     "in global memory": {"FEWEST_SHARED": 2**20},
@@ -34,7 +34,7 @@ LAYOUTS = {  # names of kernels' constants, and what they are set to
 
 @pytest.fixture(autouse=True)
 def _fresh_kernels():
-    """Kernels are kept from launch to launch, but not from one test to the next, which may compile other moves."""
+    """Kernels are cached between launches, but not between tests, which may compile other moves."""
     for made in (backends.gpu, kernels.thread, kernels.kernel, kernels.unpack):
         made.cache_clear()
 
@@ -51,7 +51,7 @@ def assert_equal(first, second):
 @pytest.mark.parametrize("name", LAYOUTS)
 @pytest.mark.parametrize("n_chains", [3, 33])
 def test_layouts(monkeypatch, name, n_chains):
-    """Blocks that are full and blocks that are not; the memory that is meant is the one that is used."""
+    """Full and partial blocks; the intended memory is used."""
     for constant, value in LAYOUTS[name].items():
         monkeypatch.setattr(kernels, constant, value)
     found = kernels.layout(SHAPE)
@@ -72,7 +72,7 @@ def test_dimensions(theory, shape):
 
 
 def test_a_wrong_move_is_found_out(monkeypatch):
-    """The control: an entry that is accepted a little too often on the GPU, and its chains are others."""
+    """The control: a slightly higher acceptance of entries on the GPU gives different chains."""
     started = chains.empty_chains(SHAPE, 3, seed=3)
     plain = plain_record(DENSE, started, 3, 3)
 
@@ -84,7 +84,7 @@ def test_a_wrong_move_is_found_out(monkeypatch):
 
 
 def test_buffers(monkeypatch):
-    """Configurations that do not fit into one buffer: two turns at a time, and one that is left over."""
+    """Configurations that exceed one buffer: two turns at a time, and one remaining turn."""
     started = chains.empty_chains(SHAPE, 3, seed=1)
     once = gpu.record(DENSE, started, 5, 1)
     monkeypatch.setattr(gpu, "BUFFER_BYTES", 2 * 3 * 8 * 8)
@@ -93,18 +93,18 @@ def test_buffers(monkeypatch):
 
 
 def test_half_a_run_and_half_a_run_are_one_run():
-    """The second half on a processor."""
+    """The second half runs on the CPU."""
     started = chains.empty_chains(SHAPE, 3, seed=1)
     middle, first = gpu.record(DENSE, started, 3, 2)
     end, second = plain_record(DENSE, middle, 2, 2)
     assert_equal((end, np.concatenate([first, second], axis=1)), gpu.record(DENSE, started, 5, 2))
-    assert not started.hops.any()  # the start is not changed by what follows it
+    assert not started.hops.any()  # the start is not modified by the run
     for one, other in zip(gpu.record(DENSE, middle, 0, 2)[0], middle, strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
 
 
 def test_tables_grow(monkeypatch):
-    """A table that is always too short gives what a long one gives."""
+    """A table that is always too short gives the same result as a long one."""
     theory, started, asked = Theory(4.01, 1, 2.0), chains.empty_chains((3, 2), 3, seed=1), []
 
     def shortest(theory, p):
@@ -118,7 +118,7 @@ def test_tables_grow(monkeypatch):
 
 
 def test_overflow_names_the_link():
-    """One of three chains is not to be stored: an error, never a wrap, on a processor as on the GPU."""
+    """One of three chains cannot be stored: an error, never an overflow, on the CPU and on the GPU."""
     started = chains.empty_chains((2, 2), 3, seed=1)
     started.hops[1, 0, 0, :, 1] = 128, 130  # a line around the lattice in time; hardly any worm enters
     for record in (gpu.record, plain_record):
@@ -138,7 +138,7 @@ def test_what_cannot_be(monkeypatch):
 
 
 def test_ensembles(monkeypatch, tmp_path):
-    """In memory and in a file that was killed on the GPU and went on there: what a processor makes."""
+    """In memory, and in a file that was killed and resumed on the GPU: the same as on the CPU."""
 
     def hasty(theory, state, record, report):
         return record(theory, state, 1, 4, entry=1.0)[0], Tuning(spacing=3, thermalisation=4, tau_int=1.5, entry=1.0)

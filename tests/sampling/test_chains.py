@@ -1,4 +1,4 @@
-"""Independent chains against exact n and |phi|^2, and that nothing but the seed decides what they are."""
+"""Independent chains against exact n and |phi|^2; they depend on the seed only."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -30,7 +30,7 @@ POINTS = {  # theory, shape, worms between configurations
 
 
 def means(theory, shape, n_configurations, spacing, *, n_chains=N_CHAINS, moves=None, entry=1.0):
-    """n and |phi|^2 of each of the chains, after a tenth of the run to thermalise."""
+    """n and |phi|^2 of each chain, after thermalisation for a tenth of the run."""
     started = chains.empty_chains(shape, n_chains, seed=5)
     wait = n_configurations * spacing // 10
     thermal, _ = chains.record(theory, started, 1, wait, n_threads=N_THREADS, moves=moves, entry=entry)
@@ -56,7 +56,7 @@ def oracle(theory, shape, shift=0.0):
 @pytest.mark.parametrize("observable", ["n", "phi2"])
 @pytest.mark.parametrize("name", POINTS)
 def test_against_the_oracle(name, observable, shift, agrees):
-    """Within 4 standard errors, told by the spread of independent chains; below 1 %, so that a bias would show."""
+    """Within 4 standard errors, from the spread of independent chains; errors are below 1 %, so a bias would show."""
     values, expected = point(name)[observable], getattr(oracle(*POINTS[name][:2], shift), observable)
     assert values.std(ddof=1) / np.sqrt(N_CHAINS) < 0.01 * expected
     z = z_score(values, expected)
@@ -65,7 +65,7 @@ def test_against_the_oracle(name, observable, shift, agrees):
 
 @pytest.mark.parametrize(("entry", "spacing"), [(0.5, 120), (30.0, 15)])
 def test_weight_of_entering_is_arbitrary(entry, spacing):
-    """At 0.5 most entries are refused, at 30 most attempts to leave; both are steps of the chain."""
+    """At 0.5 most entries are rejected, at 30 most attempts to leave; both are steps of the chain."""
     theory, shape = Theory(4.25, 1, 1.25), (6, 2)
     expected, values = oracle(theory, shape), means(theory, shape, 1000, spacing, entry=entry)
     for observable in ("n", "phi2"):
@@ -75,7 +75,7 @@ def test_weight_of_entering_is_arbitrary(entry, spacing):
 
 @cache
 def plain_densities(theory, shape):
-    """n of each chain from the plain moves, which go on from where the compiled ones have thermalised."""
+    """n of each chain from the plain moves, continued from chains thermalised with the compiled ones."""
     thermal, _ = chains.record(theory, chains.empty_chains(shape, N_CHAINS, seed=5), 1, 500)
     _, run = chains.record(theory, thermal, 10, 1, moves=backends.reference())
     return observables.n(theory, run.reshape(-1, 4, *shape)).reshape(N_CHAINS, -1).mean(axis=1)
@@ -83,7 +83,7 @@ def plain_densities(theory, shape):
 
 @pytest.mark.parametrize(("shift", "agrees"), [(0.0, True), (-0.4, False)], ids=["exact", "power"])
 def test_plain_python_against_the_oracle(shift, agrees):
-    """A dense point, where 160 worms give n to 6 %; bit for bit the compiled moves, held to more above."""
+    """A dense point, where 160 worms give n to 6 %; bitwise the compiled moves, tested more strictly above."""
     theory, shape = Theory(4.01, 1, 1.5), (8, 2)
     values, expected = plain_densities(theory, shape), oracle(theory, shape, shift).n
     assert values.std(ddof=1) / np.sqrt(N_CHAINS) < 0.06 * oracle(theory, shape).n
@@ -114,11 +114,11 @@ def test_half_a_run_and_half_a_run_are_one_run():
     middle, first = chains.record(THEORY, started, 12, 7)
     end, second = chains.record(THEORY, middle, 8, 7)
     assert_equal((end, np.concatenate([first, second], axis=1)), chains.record(THEORY, started, 20, 7))
-    assert not started.hops.any()  # the start is not changed by what follows it
+    assert not started.hops.any()  # the start is not modified by the run
 
 
 def test_streams_differ():
-    """Between chains, and between seeds; the same seed gives the same."""
+    """Between chains, and between seeds; equal seeds give equal chains."""
     runs = [chains.record(THEORY, chains.empty_chains(SHAPE, 2, seed), 20, 20)[1] for seed in (1, 1, 2)]
     np.testing.assert_array_equal(runs[0], runs[1])
     for one, other in ((runs[0][0], runs[0][1]), (runs[0], runs[2])):
@@ -136,7 +136,7 @@ def test_configurations_are_closed(shape):
 
 
 def test_hops_and_fluxes_belong_together():
-    """The last configuration is the state; hops of it give it back, and the powers are those of the observables."""
+    """The last configuration is the state, its hops are recovered from it, and powers agree with the observables."""
     end, run = chains.record(THEORY, chains.empty_chains(SHAPE, 4, seed=2), 5, 50)
     last = run[:, -1]
     np.testing.assert_array_equal(chains.hops_of(last), end.hops)
@@ -146,7 +146,7 @@ def test_hops_and_fluxes_belong_together():
 
 
 def test_tables_grow(monkeypatch):
-    """A table that is always too short gives what a long one gives, and what the real one does; f is beyond 64."""
+    """A table that is always too short gives the same result as a long one and as the real one; f exceeds 64."""
     theory, started, asked = Theory(4.01, 1, 2.0), chains.empty_chains((4, 2), 2, seed=1), []
 
     def shortest(theory, p):
@@ -164,7 +164,7 @@ def test_tables_grow(monkeypatch):
 
 
 def test_overflow_names_the_link():
-    """mu = 4.5 drives k_t beyond 127: an error, never a wrap; the tables grow on the way."""
+    """mu = 4.5 drives k_t beyond 127: an error, never an overflow; the tables grow on the way."""
     message = r"^\|k_t\| = [1-9]\d\d on the link from site \(\d, \d\) of chain 0: .*int8"
     with pytest.raises(FluxOverflowError, match=message):
         chains.record(Theory(4.01, 1, 4.5), chains.empty_chains((2, 2), 1, seed=1), 50, 5)
@@ -180,7 +180,7 @@ def test_overflow_of_a_link_in_space():
 
 @pytest.mark.parametrize("shape", [SHAPE, (3,), (2, 2, 2)])
 def test_more_chains_begin_like_fewer(shape):
-    """So that one chain is the first of four."""
+    """One chain is therefore the first of four."""
     for one, other in zip(chains.empty_chains(shape, 1, 7), chains.empty_chains(shape, 4, 7), strict=True):
         np.testing.assert_array_equal(one, other[:1])
 
@@ -222,7 +222,7 @@ def test_what_is_refused_beforehand_does_overflow(theory):
 
 
 def test_tally():
-    """Worms, acceptance and length are those of the moves; a kind never tried has no acceptance."""
+    """Worms, acceptance and length follow from the moves; a kind never attempted has no acceptance."""
     started = chains.empty_chains(SHAPE, 3, seed=1)
     assert np.isnan(started.acceptance["add"])
     assert np.isnan(started.worm_length)
@@ -232,7 +232,7 @@ def test_tally():
     assert (end.worms == 200).all()
     assert end.acceptance["enter"] == entered / end.tally[:, 0].sum()
     assert end.worm_length == end.tally[:, 2:].sum() / left
-    # Hops are made as often as they are undone, but for those that are there.
+    # Hops made minus hops undone are those present.
     assert end.tally[:, 3, 1].sum() - end.tally[:, 2, 1].sum() == end.hops.sum()
 
 
@@ -246,7 +246,7 @@ def test_impossible_starts(shape, n_chains, seed, named):
 
 
 def test_a_runaway_link_ends_the_chain():
-    """Hops pile up at a large mu; the chain stops with an error long before they could wrap."""
+    """Hops pile up at large mu; the chain stops with an error long before counts overflow."""
     with pytest.raises(FluxOverflowError, match="the maximum stored flux is 127"):
         chains.record(Theory(2.0, 0.01, 6.0), chains.empty_chains((2, 2), 1, seed=1), 1, 100000)
 

@@ -1,4 +1,4 @@
-"""Chains on a GPU: the cases of ``gpu_cases.py`` in Numba's simulator, and where a layout puts the state of a chain."""
+"""Chains on a GPU: the cases of ``gpu_cases.py`` in Numba's simulator, and the memory layout of the states."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ CASES = Path(__file__).with_name("gpu_cases.py")
 
 
 def test_in_the_simulator():
-    """Numba chooses between simulator and GPU when it is imported, so this is another process."""
+    """Numba selects simulator or GPU on import, hence the separate process."""
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(CASES)]
     done = subprocess.run(command, env=environment, cwd=CASES.parents[2], capture_output=True, text=True)
@@ -25,7 +25,7 @@ def test_in_the_simulator():
 @pytest.mark.parametrize(
     ("shape", "is_shared", "n_threads", "n_words"),
     [
-        ((60, 4), True, 21, 240),  # 1920 bytes a chain: 21 of them and the steps, five times on a processor
+        ((60, 4), True, 21, 240),  # 1920 bytes a chain: 21 of them and the steps fit, five times per multiprocessor
         ((8, 8), True, 31, 64),
         ((100, 5), False, 32, 500),  # too few of them would fit
         ((2, 2, 2, 2), True, 32, 32),
@@ -38,7 +38,7 @@ def test_layout(shape, is_shared, n_threads, n_words):
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4])
 def test_shared_memory_is_enough(d):
-    """No layout asks a block for more than there is, or has sites that its integers cannot name."""
+    """No layout exceeds the shared memory of a block, or has more sites than its integers can number."""
     n_shared = 0
     for n_sites in range(2, 2000):
         found = kernels.layout((n_sites, *(1,) * (d - 1)))

@@ -14,20 +14,20 @@ from fluxeq.theory import Theory, log_weight
 
 SCRIPTED, SCRIPT = backends.bind(lambda function: function), []
 SCRIPTED.enter.__globals__["uniform"] = lambda rng, c: SCRIPT.pop(0)
-PLAIN = backends.bind(np.errstate(over="ignore"))  # the random numbers wrap on purpose
-ENTRY = 0.7  # so that entering and leaving are both refused at times
-N_PAIRS = 200  # of states, for each move
+PLAIN = backends.bind(np.errstate(over="ignore"))  # the random numbers overflow on purpose
+ENTRY = 0.7  # so that entering and leaving are both rejected at times
+N_PAIRS = 200  # pairs of states, for each move
 THEORY = Theory(1.5, 0.8, 0.6)
 
 
 def scripted(*numbers):
-    """The moves with given numbers in place of the random ones."""
+    """The moves with given numbers in place of random ones."""
     SCRIPT[:] = numbers
     return SCRIPTED
 
 
 def random_state(rng, shape):
-    """Hops along a random walk of the head, up to 25 steps, often until it meets its tail; its ends."""
+    """Hops along a random walk of the head, up to 25 steps, often until it meets the tail; and the ends."""
     d, n_sites, table = len(shape), math.prod(shape), neighbours(shape)
     hops, ends = np.zeros((2, d, n_sites), dtype=np.uint16), np.full(2, rng.integers(n_sites))
     closed, n_steps = rng.random() < 0.4, rng.integers(25)
@@ -41,7 +41,7 @@ def random_state(rng, shape):
 
 
 def powers(hops, ends, shape):
-    """f at every site: hops that touch it, and one for each end."""
+    """f at every site: the hops that touch it, and one for each end."""
     total = np.zeros(shape, dtype=int)
     for nu in range(len(shape)):
         both = hops.reshape(2, len(shape), *shape)[:, nu].sum(axis=0, dtype=int)
@@ -51,7 +51,7 @@ def powers(hops, ends, shape):
 
 
 def state_of(hops, ends, shape):
-    """One chain in that state; without random numbers, since they are scripted."""
+    """One chain in this state, without random numbers, which are scripted."""
     arrivals, tally = chains.arrivals_of(hops.reshape(1, 2, len(shape), *shape)), np.zeros((4, 2, 1), dtype=int)
     state = State(arrivals, ends[:, None].copy(), np.zeros(1, np.int32), None, tally, *chains.workspace(1))
     if ends[1] >= 0:
@@ -65,7 +65,7 @@ def log_weights(theory):
 
 
 def log_probability(theory, hops, ends, shape):
-    """ln of the weight of a state, from its definition; an open one has the weight ENTRY L / V besides."""
+    """ln of the weight of a state, from its definition; an open one has the additional factor ENTRY L / V."""
     f = powers(hops, ends, shape)
     time = theory.mu * (hops[0, 0].sum(dtype=int) - hops[1, 0].sum(dtype=int))
     weights = theory.hop_weights(len(shape))
@@ -75,7 +75,7 @@ def log_probability(theory, hops, ends, shape):
 
 
 def acceptance(accepted):
-    """Largest random number with which a move is accepted, by bisection: the probability that it is."""
+    """The acceptance probability of a move: by bisection, the largest random number with which it is accepted."""
     if accepted(1 - 1e-14):
         return 1.0
     low, high = 0.0, 1.0
@@ -92,7 +92,7 @@ def long_tables(theory, shape):
 
 
 def number_for(state, choice, shape):
-    """A random number with which the head aims at this choice, and the probability that one does; 0 if none does."""
+    """A random number for which the head selects this choice, and the probability of that; 0 if it is impossible."""
     direction, head, found = choice // 2, int(state.ends[0, 0]), long_tables(THEORY, shape)
     if choice & 1:
         edges = [0.0, *found.edges, 1.0]
@@ -103,7 +103,7 @@ def number_for(state, choice, shape):
 
 
 def shifted(hops, ends, shape, choice, chance):
-    """The state after the given choice of a step of the head, whether it was accepted, and how often it is proposed."""
+    """The state after a given choice of the head, whether it was accepted, and the probability of its proposal."""
     state, found = state_of(hops, ends, shape), long_tables(THEORY, shape)
     state.numbers[0], proposed = number_for(state, choice, shape)
     state.chance[0], state.adds[0] = chance, choice & 1
@@ -126,16 +126,16 @@ def shifted(hops, ends, shape, choice, chance):
 
 
 def probability_of_step(hops, ends, shape, choice):
-    """That a step of the head is proposed and accepted."""
+    """The probability that a step of the head is proposed and accepted."""
     proposed = shifted(hops, ends, shape, choice, 0.0)[2]
     return proposed * acceptance(lambda chance: shifted(hops, ends, shape, choice, chance)[1])
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 2), (4, 2), (3, 2, 4), (2, 2, 2, 3)])
 def test_steps_of_the_head_balance(shape):
-    """P(A) P(A to B) = P(B) P(B to A) for every step; the step back undoes the hop, or makes it again.
+    """P(A) P(A to B) = P(B) P(B to A) for every step; the reverse step undoes the hop, or makes it again.
 
-    The step and the one back belong to heads that make hops and that undo them; where one is refused, that turns.
+    One of the two steps belongs to a head that adds hops, the other to one that removes them; a rejection switches.
     """
     d, rng = len(shape), np.random.default_rng(1)
     compared = 0
@@ -143,7 +143,7 @@ def test_steps_of_the_head_balance(shape):
         before, choice = random_state(rng, shape), int(rng.integers(4 * d))
         after, moved, proposed = shifted(*before, shape, choice, 0.0)
         if not moved:
-            assert not choice & 1  # only undoing a hop that is not there is impossible
+            assert not choice & 1  # only undoing a hop that does not exist is impossible
             assert not proposed
             continue
         back = choice ^ 1  # the same hop, undone or made
@@ -156,7 +156,7 @@ def test_steps_of_the_head_balance(shape):
 
 @pytest.mark.parametrize("shape", [(3,), (4, 2), (3, 2, 4)])
 def test_whatever_arrives_is_drawn_alike(shape):
-    """Each of the hops that arrive at the head has one share of the numbers, and so has the tail."""
+    """Each hop that arrives at the head has an equal share of the numbers, and so has the tail."""
     rng, found, tails = np.random.default_rng(3), long_tables(THEORY, shape), 0
     for _ in range(N_PAIRS):
         state = state_of(*random_state(rng, shape), shape)
@@ -171,7 +171,7 @@ def test_whatever_arrives_is_drawn_alike(shape):
 
 
 def test_the_tail_is_no_hop():
-    """With the last number the tail is drawn: the head stays where it is, and the worm is to leave."""
+    """The last number selects the tail: the head stays where it is, and the worm attempts to leave."""
     shape, ends = (4, 2), np.array([3, 3])
     state, found = state_of(np.zeros((2, 2, 8), np.uint16), ends, shape), long_tables(THEORY, (4, 2))
     state.numbers[0], state.chance[0], before = 0.9999, 0.0, state.arrivals.copy()
@@ -188,7 +188,7 @@ def test_the_tail_is_no_hop():
 
 @pytest.mark.parametrize("number", [0.0, 0.4, 0.8])
 def test_a_closed_configuration_that_waits_is_left_alone(number):
-    """Also where undoing a hop is accepted with certainty, 1 / g being above 2."""
+    """Also if undoing a hop would always be accepted, with 1 / g above 2."""
     theory, shape = Theory(12.0, 0, 0.7), (4, 2)
     found = tables(theory, shape, np.array([100]), ENTRY)
     assert found.site[1, 0] > 2
@@ -208,7 +208,7 @@ def test_a_closed_configuration_that_waits_is_left_alone(number):
 @np.errstate(over="ignore")
 @pytest.mark.parametrize("shape", [(3,), (4, 2), (3, 2, 2)])
 def test_entering_and_leaving_balance(shape):
-    """A closed chain enters at one of V sites; where head and tail meet, one of p numbers leaves."""
+    """A closed chain enters at one of V sites; where head and tail meet, one of p numbers lets the worm leave."""
     rng, n_sites = np.random.default_rng(2), math.prod(shape)
     found = long_tables(THEORY, shape)
     for _ in range(N_PAIRS):
@@ -235,7 +235,7 @@ def test_entering_and_leaving_balance(shape):
 
 
 def test_random_numbers():
-    """xoroshiro128++ from the state 1, 2, against whole numbers of any size; each chain has a stream of its own."""
+    """xoroshiro128++ from the state 1, 2, against arbitrary-precision integers; each chain has its own stream."""
     mask, first, second, expected = 2**64 - 1, 1, 2, []
     for _ in range(20):
         total = (first + second) & mask
@@ -247,12 +247,12 @@ def test_random_numbers():
     assert [int(PLAIN.random_bits(state, 1)) for _ in expected] == expected
     assert [PLAIN.uniform(state, 2) for _ in expected] == [(value >> 11) * 2.0**-53 for value in expected]
     assert (state[:, 0] == 7).all()
-    assert expected[:2] == [393217, 669327710093319]  # as other implementations publish
+    assert expected[:2] == [393217, 669327710093319]  # as published for other implementations
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 5])
 def test_words_hold_the_hops(d):
-    """Hops on links go into the words of a state and come back."""
+    """Hops on links are packed into the words of a state, and recovered."""
     shape = (3, 2, 4, 2, 2)[:d]
     hops = np.random.default_rng(d).integers(0, 255, (3, 2, d, *shape)).astype(np.uint16)
     state = chains.state_of(chains.Chains(hops, np.zeros((3, 2), np.uint64), np.zeros((3, 4, 2), int)))
@@ -279,7 +279,7 @@ def test_store_fluxes():
 
 
 def drawn_worm(rng, shape, longest):
-    """Moves made and wanted by one open worm in an empty lattice, and its ends."""
+    """Moves made and requested for one open worm in an empty lattice, and its ends."""
     heads, tails, done = np.full(1, -1), np.full(1, -1), np.zeros(3, dtype=np.int64)
     state = state_of(np.zeros((2, len(shape), math.prod(shape)), np.uint16), np.full(2, -1), shape)._replace(rng=rng)
     assert PLAIN.add_worms(state, 0, long_tables(THEORY, shape), done, longest, heads, tails) == drivers.DONE
@@ -287,7 +287,7 @@ def drawn_worm(rng, shape, longest):
 
 
 def test_length_and_place_of_open_worms():
-    """Lengths wanted and tails are uniform (chi^2 within 4 widths); longer only where the head met the tail."""
+    """Requested lengths and tails are uniform (chi^2 within 4 sigma); longer only if the head met the tail."""
     rng, shape, longest, n_worms = np.array([[1], [2]], dtype=np.uint64), (4, 2), 6, 1200
     worms = [drawn_worm(rng, shape, longest) for _ in range(n_worms)]
     made, wanted, heads, tails = np.array(worms).T

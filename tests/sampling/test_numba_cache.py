@@ -1,4 +1,4 @@
-"""Functions that are compiled once on a machine: loaded where nothing has changed, and compiled where it has."""
+"""Functions are compiled once per machine: loaded if nothing has changed, and compiled otherwise."""
 
 import threading
 
@@ -22,7 +22,7 @@ def not_to_be_compiled(x):
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """A file that the function is said to depend on; the cache is empty."""
+    """A file on which the function supposedly depends; the cache is empty."""
     monkeypatch.setenv("FLUXEQ_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "source.py"
     path.write_text("a")
@@ -30,7 +30,7 @@ def source(tmp_path, monkeypatch):
 
 
 def loaded(source):
-    """How often a fresh copy of the function is loaded and compiled when it is called for two types of numbers."""
+    """How often a fresh copy of the function is loaded and compiled in calls for two types of numbers."""
     function = disk_cached(numba.njit(doubled), (source,))
     assert [function(2), function(1.5), function(4)] == [4, 3.0, 8]
     stats = function.function.stats
@@ -82,7 +82,7 @@ def test_others_wait_for_the_one_who_compiles(source, tmp_path):
 
 
 def test_moves_that_were_loaded_are_those_that_were_compiled():
-    """All that is called from Python, on two lattices."""
+    """All functions called from Python, on two lattices."""
     started = {shape: chains.empty_chains(shape, 3, seed=1) for shape in ((4, 2), (5,))}
 
     def made():
@@ -90,7 +90,7 @@ def test_moves_that_were_loaded_are_those_that_were_compiled():
         return [chains.record(Theory(4.01, 1, 1.5), start, 5, 3) for start in started.values()]
 
     first, second = made(), made()
-    assert set(vars(backends.cpu())) == set(backends.CALLED)  # others have no way in from Python
+    assert set(vars(backends.cpu())) == set(backends.CALLED)  # others cannot be called from Python
     assert backends.cpu().record.function.stats.cache_hits.total() == 2
     for (state, configurations), (state_2, configurations_2) in zip(first, second, strict=True):
         np.testing.assert_array_equal(configurations, configurations_2)

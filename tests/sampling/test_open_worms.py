@@ -1,4 +1,4 @@
-"""Open worms: as many as asked, with ends of their own, drawn into configurations that stay what they were."""
+"""Open worms: in the requested numbers, with distinct ends, drawn into otherwise unchanged configurations."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def closed(shape, n_configurations, theory=THEORY):
 
 @pytest.mark.parametrize("shape", [(8, 8), (7, 5), (20,), (4, 3, 5)])
 def test_number_and_ends(shape):
-    """As many worms as asked: +1 at every tail, -1 at every head, nothing elsewhere, no site used twice."""
+    """The requested number of worms: +1 at every tail, -1 at every head, 0 elsewhere, no site used twice."""
     theory = Theory(8.0, 1, 1.5)
     n_worms = np.arange(60) % 6
     drawn = open_worms.draw(theory, closed(shape, 60, theory), n_worms, seed=3)
@@ -39,7 +39,7 @@ def test_number_and_ends(shape):
 
 
 def test_without_worms_nothing_changes():
-    """The partner is left alone, and so is the array that was given."""
+    """The partner is unchanged, and so is the array that was passed."""
     before = closed((6, 4), 10)
     given = before.copy()
     drawn = open_worms.draw(THEORY, given, np.array([0, 3] * 5), seed=1)
@@ -55,7 +55,7 @@ def test_without_worms_nothing_changes():
 def test_only_the_worm_differs():
     """Each move changes one hop by one: at least as many as separate head and tail, and hardly more than were drawn.
 
-    On even extents moves and distance are both even or both odd.
+    For even extents, moves and distance have the same parity.
     """
     before = closed((8, 8), 200)
     drawn = open_worms.draw(THEORY, before, np.ones(200, dtype=int), seed=2)
@@ -66,7 +66,7 @@ def test_only_the_worm_differs():
     assert (changed >= distance).all()
     assert ((changed - distance) % 2 == 0).all()
     assert np.mean(changed <= 16) > 0.9
-    assert 4 < changed.mean() < 6  # of 8.5 moves, less what is undone
+    assert 4 < changed.mean() < 6  # of 8.5 moves, less those undone
 
 
 def test_the_seed_decides():
@@ -86,7 +86,7 @@ def test_plain_python_is_compiled_bit_for_bit():
 
 
 def test_tables_grow(monkeypatch):
-    """A table that is always too short gives what a long one gives."""
+    """A table that is always too short gives the same result as a long one."""
     nothing, n_worms, asked = np.zeros((20, 4, 4, 4), dtype=np.int8), np.full(20, 4), []
 
     def shortest(theory, p):
@@ -101,7 +101,7 @@ def test_tables_grow(monkeypatch):
 
 
 def test_overflow_names_the_link():
-    """Configurations at the edge of int8: the worm that goes beyond it is an error, never a wrap."""
+    """Configurations at the limit of int8: a worm that exceeds it is an error, never an overflow."""
     full = np.zeros((30, 4, 2, 2), dtype=np.int8)
     full[:, 0] = 127
     with pytest.raises(FluxOverflowError, match=r"^\|k_t\| = 12[89] on the link from site \(\d, \d\) of chain \d+:"):

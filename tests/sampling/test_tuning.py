@@ -1,4 +1,4 @@
-"""Waiting times and the weight of entering, chosen by pilots."""
+"""Thermalisation, spacing and open-sector weight, determined by pilots."""
 
 from contextlib import nullcontext
 from functools import partial
@@ -18,7 +18,7 @@ THEORY, SHAPE = Theory(4.01, 1, 1.05), (4, 2)
 
 
 def test_tune():
-    """Waiting times are positive, those of the seed alone, and those of a longer run."""
+    """Thermalisation and spacing are positive, and depend on the seed only."""
     started = chains.empty_chains(SHAPE, 4, seed=1)
     lines = []
     thermal, found = tuning.tune(THEORY, started, report=lines.append)
@@ -39,7 +39,7 @@ def test_tune():
     [(THEORY, SHAPE), (Theory(4.01, 1, -1.5), (8, 2)), (Theory(4.25, 1, 0.9), (5, 2)), (Theory(4.8, 0, 0.65), (5, 3))],
 )
 def test_chains_begin_on_both_sides(theory, shape):
-    """Every other lattice is closed and denser than it will be, and the others are empty."""
+    """Every other lattice is closed and denser than in equilibrium, and the others are empty."""
     begun = tuning.dispersed(theory, chains.empty_chains(shape, 5, seed=1))
     _, stored = chains.record(theory, begun, 0, 1)
     k = begun.hops[:, 0].astype(int) - begun.hops[:, 1]
@@ -54,7 +54,7 @@ def test_chains_begin_on_both_sides(theory, shape):
 
 @pytest.mark.parametrize("is_dispersed", [True, False], ids=["both sides", "control"])
 def test_chains_whose_density_is_stuck_are_not_at_rest(monkeypatch, is_dispersed):
-    """All but n fluctuates, as before a first worm winds around; lattices that are all empty would pass for at rest."""
+    """All but n fluctuates, as before the first worm winds around; empty lattices alone would appear thermalised."""
     rng = np.random.default_rng(1)
 
     def stuck(theory, state, n, spacing, *, entry):
@@ -70,7 +70,7 @@ def test_chains_whose_density_is_stuck_are_not_at_rest(monkeypatch, is_dispersed
 
 def test_tuned_configurations_are_nearly_independent():
     """At the chosen spacing of 2 tau_int, rho(1) is near e^-2 and below 0.3; after one worm it is near 1."""
-    theory, shape = Theory(4.25, 1, 0.5), (8, 8)  # dilute, so that worms are short
+    theory, shape = Theory(4.25, 1, 0.5), (8, 8)  # dilute, hence short worms
     thermal, found = tuning.tune(theory, chains.empty_chains(shape, 8, seed=1))
     rho = {}
     for spacing in (found.spacing, 1):
@@ -82,14 +82,14 @@ def test_tuned_configurations_are_nearly_independent():
 
 
 def test_each_chain_comes_to_rest():
-    """Many chains span many tau_int together long before any of them has left its start behind."""
+    """Many chains span many tau_int together long before any of them has forgotten its start."""
     _, found = tuning.tune(Theory(4.25, 1, 0.5), chains.empty_chains((8, 8), 256, seed=1))
     assert found.thermalisation >= 20 * found.tau_int
 
 
 @pytest.mark.parametrize("n_chains", [1, 2, 3])
 def test_too_few_chains_are_refused(n_chains):
-    """They would never span 400 tau_int: 64 configurations each are 128 tau_int at most."""
+    """They would never span 400 tau_int: 64 configurations each are at most 128 tau_int."""
     assert 3 * tuning.PILOT_LENGTH / 0.5 < tuning.PILOT_TAU < tuning.FEWEST_CHAINS * tuning.PILOT_LENGTH / 0.5
     with pytest.raises(InputError, match=f"chains of a pilot = {n_chains}: must be an integer of at least 4"):
         tuning.tune(THEORY, chains.empty_chains(SHAPE, n_chains, seed=1))
@@ -100,7 +100,7 @@ VACUUM = Theory(1e4, 1, 0)
 
 @pytest.mark.parametrize("shape", [(2,), (4, 4), (30, 2), (2, 3, 2)])
 def test_where_nothing_fluctuates(shape):
-    """Every site is where many worms begin, then the pilot counts; the start, of which half was filled, is gone."""
+    """A pilot counts after several worms per site; the start, half of which was filled, is forgotten."""
     lines = []
     thermal, found = tuning.tune(VACUUM, chains.empty_chains(shape, 4, seed=1), report=lines.append)
     assert found.spacing >= tuning.WORMS_A_SITE * np.prod(shape)
@@ -111,7 +111,7 @@ def test_where_nothing_fluctuates(shape):
 
 
 def constant(n_of_chains, n_of_last=None):
-    """A sampler whose chains keep a density of their own, or two, one after the other."""
+    """A sampler whose chains each keep a density of their own, or have two in succession."""
 
     def record(theory, state, n, spacing, *, entry):
         made = np.zeros((len(state.hops), n, 4, *SHAPE), dtype=np.int8)
@@ -139,11 +139,11 @@ def constant(n_of_chains, n_of_last=None):
 def test_constant_chains_are_at_rest_if_they_agree(record, is_at_rest):
     with nullcontext() if is_at_rest else pytest.raises(InputError, match="do not thermalise"):
         _, found = tuning.tune(THEORY, chains.empty_chains(SHAPE, 4, seed=1), record=record)
-        assert found.spacing == tuning.WORMS_A_SITE * 8  # not before every site had its worms
+        assert found.spacing == tuning.WORMS_A_SITE * 8  # not before several worms per site
 
 
 def test_pilots_fit_into_memory(monkeypatch):
-    """Configurations are made few at a time, with the same result."""
+    """Configurations are made in small portions, with the same result."""
     started = chains.empty_chains(SHAPE, 4, seed=1)
     whole = tuning.tune(THEORY, started)
     monkeypatch.setattr(tuning, "PILOT_MEMORY", 5 * 4 * 4 * 8)

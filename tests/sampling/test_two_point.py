@@ -1,4 +1,4 @@
-"""The two-point function from the worm, against the free field and |phi|^2; and that it advances chains as usual."""
+"""The two-point function from the worm, against the free field; and that it advances chains like ``record``."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ FREE, SHAPE = Theory(4.8, 0, 0.3), (6, 3)
 
 @pytest.fixture(scope="module")
 def correlator():
-    """One row a chain."""
+    """One row per chain."""
     thermal, _ = chains.record(FREE, chains.empty_chains(SHAPE, N_CHAINS, seed=3), 1, 3000)
     return two_point(FREE, thermal, 60000, n_threads=2)[1]
 

@@ -1,4 +1,4 @@
-"""Data for searches whose trainings are made up."""
+"""Data for searches with synthetic trainings."""
 
 import numpy as np
 

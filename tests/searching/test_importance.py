@@ -1,4 +1,4 @@
-"""Which choices decide, on settings whose values are known to come from one of them."""
+"""Importance of choices, for settings whose values are known to depend on one of them."""
 
 import numpy as np
 import optuna
@@ -10,7 +10,7 @@ from fluxeq.searching.suggestion import suggest
 
 
 def choices(space, n):
-    """What random trials chose for EQ."""
+    """The choices of random trials for EQ."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     for _ in range(n):
         trial = study.ask()
@@ -20,7 +20,7 @@ def choices(space, n):
 
 @pytest.mark.parametrize("decisive", ["kernel_0", "kernel_2", "activation"])
 def test_the_decisive_choice_is_the_most_important_one(decisive):
-    """Also one that only settings with a third layer have; among the others nothing decides."""
+    """Also if only settings with a third layer have it; among the others nothing matters."""
     made = list(choices(Space(layers=(1, 3)), 120))
     rng = np.random.default_rng(1)
     good = [chosen.get(decisive) in (2, "gelu") for chosen in made]

@@ -1,4 +1,4 @@
-"""A journal outlives full disks, killed writers and programs that append to half a record; nothing else is touched."""
+"""A journal survives full disks, killed writers and partial records of other programs; other files are not touched."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ from fluxeq.searching.journal import Journal
 
 
 def values(path):
-    """The values of the trials that are there, as Optuna itself reads them too."""
+    """The values of the stored trials, also as read by Optuna itself."""
     found = [trial.value for trial in optuna.load_study(storage=Journal(path), study_name="s").trials]
     plain = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
     assert found == [trial.value for trial in optuna.load_study(storage=plain, study_name="s").trials]
@@ -39,7 +39,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("n_bytes", [1, 5, 11, 50])
 @pytest.mark.parametrize("zeros", [0, 100], ids=["", "zeros"])
 def test_half_a_record_at_the_end_is_dropped(whole, tmp_path, caplog, n_bytes, zeros):
-    """Zeros stand there after a loss of power. It is said in one line, once."""
+    """Zeros occur after a power failure. It is reported once, in one line."""
     path = tmp_path / "j.log"
     path.write_bytes(b"".join(whole) + whole[-1][:n_bytes] + bytes(zeros))
     assert values(path) == [0, 1, 2, 3, 4]
@@ -48,7 +48,7 @@ def test_half_a_record_at_the_end_is_dropped(whole, tmp_path, caplog, n_bytes, z
 
 
 def test_records_behind_half_a_record_are_kept(whole, tmp_path, caplog):
-    """In their places, which other processes remember."""
+    """At their positions, which other processes remember."""
     path, half = tmp_path / "j.log", whole[2][:40]
     path.write_bytes(b"".join([*whole[:3], half, *whole[3:]]))
     with pytest.raises(ValueError, match=r"Extra data|Expecting"):
@@ -59,7 +59,7 @@ def test_records_behind_half_a_record_are_kept(whole, tmp_path, caplog):
 
 
 def test_half_a_record_is_dropped_before_more_is_appended(whole, tmp_path):
-    """Also if it has come while others were at work, which go on."""
+    """Also if it appears while other processes are working, which continue."""
     path = tmp_path / "j.log"
     path.write_bytes(b"".join(whole))
     one, two = (optuna.load_study(storage=Journal(path), study_name="s") for _ in range(2))
@@ -104,7 +104,7 @@ def test_an_empty_file_is_an_empty_journal(tmp_path, content):
 
 
 def test_any_other_damage_is_said_and_left_as_it_is(whole, tmp_path):
-    """Records have no checksum: other values go unnoticed, but no damage ends in anything but a line."""
+    """Records have no checksum: changed values go unnoticed, but any other damage gives a one-line error."""
     path, content = tmp_path / "j.log", b"".join(whole)
     middle = len(b"".join(whole[:3])) + 20
     path.write_bytes(content[:middle] + bytes(8) + content[middle + 8 :])
@@ -124,7 +124,7 @@ def add_without_end(study):
 
 @full_disks.needed
 def test_a_full_disk(tmp_path):
-    """A record is there or not; when there is room again, the search goes on."""
+    """A record is stored completely or not at all; with free space the search continues."""
     with full_disks.of(tmp_path / "disk", "32k") as disk:
         study = optuna.create_study(storage=Journal(disk / "j.log"), study_name="s")
         with pytest.raises(OSError, match="No space left on device"):
@@ -139,7 +139,7 @@ def test_a_full_disk(tmp_path):
 
 
 def test_the_lock_of_a_killed_process_is_not_waited_for(whole, tmp_path):
-    """Optuna itself waits for half a minute, without a word."""
+    """Optuna itself waits for half a minute, without a message."""
     path = tmp_path / "j.log"
     path.write_bytes(b"".join(whole))
     os.symlink(path, f"{path}.lock")

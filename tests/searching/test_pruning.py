@@ -1,4 +1,4 @@
-"""Settings are given up only when they have lost: the winner is the one of a search without pruning."""
+"""Settings are pruned only if they cannot win any more: the winner is that of a search without pruning."""
 
 import numpy as np
 import optuna
@@ -19,7 +19,7 @@ LOSSES = st.lists(st.lists(st.floats(-8, 1).map(lambda x: 10**x), min_size=3, ma
 
 
 class MeansSoFar(optuna.pruners.BasePruner):
-    """The control: it gives up whatever has a worse mean at the moment, noise or not."""
+    """The control: it prunes whatever has a worse mean so far, noise or not."""
 
     def __init__(self, repeats):
         self._repeats = repeats
@@ -30,7 +30,7 @@ class MeansSoFar(optuna.pruners.BasePruner):
 
 
 def winner(losses, pruner):
-    """The setting that wins, and how many trainings it took; a setting is a row of losses."""
+    """The winning setting and the number of trainings; a setting is a row of losses."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study, n_trainings = optuna.create_study(pruner=pruner), 0
 
@@ -63,7 +63,7 @@ def test_the_winner_is_the_one_without_pruning(losses):
     ids=["exact", "control"],
 )
 def test_a_bad_start_is_not_yet_a_loss(pruner, best, n):
-    """0.2 alone is worse than a mean of 0.1, but two good repeats may follow; 0.31 cannot be made up for."""
+    """0.2 alone is worse than a mean of 0.1, but two good repeats may follow; 0.31 cannot be compensated."""
     losses = [[0.1, 0.1, 0.1], [0.2, 1e-3, 1e-3], [0.31, 1e-3, 1e-3], [0.05, 0.2, 1e-9], [0.1, 0.9, 0.1]]
     assert winner(losses, pruner) == (best, n)
 

@@ -1,4 +1,4 @@
-"""The budget, the duplicates and the resumption of a search; most of them without the trainings."""
+"""Budget, duplicates and resumption of a search; mostly without trainings."""
 
 import json
 from contextlib import suppress
@@ -29,11 +29,11 @@ WIDE = Space(layers=(1, 2), dense_layers=(0, 1), start={"layers": 1, "channels_0
 
 
 class Killed(BaseException):
-    """What ends a process in the middle of a trial."""
+    """Stands for the death of a process during a trial."""
 
 
 class Trainings:
-    """Stands for the trainings: a value from the fields alone, and a list of what was asked for."""
+    """Replaces the trainings: a value computed from the fields, and a list of the requested settings."""
 
     def __init__(self, fatal=None):
         self.asked, self.fatal = [], fatal
@@ -68,7 +68,7 @@ def test_the_budget_counts_different_settings(monkeypatch):
     pairs = [(setting.config["blocks"][0]["channels"], setting.config["blocks"][0]["kernel"]) for setting in found]
     assert sorted(pairs) == [(2, 1), (2, 2), (3, 1), (3, 2)]
     assert len(trainings.asked) == 4
-    assert n_stored(storage) > 4  # some were proposed twice: this seed is a test of the duplicates
+    assert n_stored(storage) > 4  # some were proposed twice: with this seed, duplicates are tested
     assert [setting.value for setting in found] == sorted(setting.value for setting in found)
 
 
@@ -144,7 +144,7 @@ def trained():
 def test_the_value_is_the_mean_of_the_best_losses(trained):
     for setting in trained:
         assert setting.value == pytest.approx(np.mean(setting.losses))
-        assert len(set(setting.losses)) == 2  # two starts
+        assert len(set(setting.losses)) == 2  # two random starts
     assert trained[0].value < trained[1].value
     first = next(s for s in trained if s.config["blocks"][0] == {"channels": 2, "kernel": 2, "pooling": 1})
     assert first.n_parameters == (4 * 4 + 1) * 2 + (2 + 1) * 2
@@ -186,7 +186,7 @@ def test_some_trainings_that_diverge_do_not_matter(monkeypatch, tmp_path):
 
 
 def test_what_a_search_leaves_behind_is_checked(trained, tmp_path):
-    """Every byte of the best setting counts, or does not change it; an edited one is meant if it has no digest."""
+    """Every byte of the best setting is protected, or has no effect; without a digest, edits are accepted."""
     save_results(tmp_path, "regression", "EQ", trained, budget(Recipe(epochs=2), 40, 2, 2))
     path, n_read = tmp_path / "best.json", 0
     whole, best = path.read_bytes(), read_json(path)
@@ -234,12 +234,12 @@ def test_results(trained, tmp_path):
     assert best == {"task": "regression", "architecture": "EQ", **trials[0], "budget": allowed}
     assert [trial["value"] for trial in trials] == sorted(setting.value for setting in trained)
     settings = json.loads(json.dumps(asdict(trained[0])))
-    assert trials[0] == {name: value for name, value in settings.items() if name != "observed"}  # there is none
+    assert trials[0] == {name: value for name, value in settings.items() if name != "observed"}  # nothing was observed
 
 
 @pytest.fixture(scope="module")
 def observed():
-    """Data at another coupling, and at two of them: groups of different sizes."""
+    """Data at another coupling, and at two of them: groups of different size."""
     data = [dataset("regression", small_ensembles.closed(seed, n, mu=mu)) for seed, n, mu in OTHERS]
     return {"elsewhere": data[:1], "test": data[1:]}
 
@@ -255,7 +255,7 @@ def searched(storage, observed=None, n_trials=4):
 
 
 def trials_of(storage):
-    """All that a storage knows of the trials, but for the time and what was observed."""
+    """Everything stored on the trials, except times and what was observed."""
     found = storage.get_all_trials(storage.get_study_id_from_name("s"))
     attributes = [
         {name: value for name, value in trial.user_attrs.items() if name != "observed"} | trial.system_attrs
@@ -266,7 +266,7 @@ def trials_of(storage):
 
 
 def test_what_is_observed_chooses_nothing(observed):
-    """Neither what is tried, nor when it is given up, nor any value: the same trials, bit for bit."""
+    """Neither the settings, nor their pruning, nor any value: the same trials, bit for bit."""
     alone, beside = in_memory(), in_memory()
     expected, found = searched(alone), searched(beside, observed)
     assert trials_of(alone) == trials_of(beside)
@@ -280,7 +280,7 @@ def test_what_is_observed_chooses_nothing(observed):
 
 
 def test_the_observed_loss_is_the_mean_over_all_configurations(observed, monkeypatch):
-    """Of each group, by the network that training keeps, as evaluation scores it."""
+    """For each group, with the network that training keeps, as computed by evaluation."""
     networks, fit = [], module.Trainer.fit
 
     def keep(trainer, seed):
@@ -297,7 +297,7 @@ def test_the_observed_loss_is_the_mean_over_all_configurations(observed, monkeyp
 
 
 def test_what_was_observed_is_kept(observed, tmp_path):
-    """In the storage, where a search goes on, and in the files."""
+    """In the storage, from which a search resumes, and in the files."""
     url = str(tmp_path / "journal.log")
     expected = searched(in_memory(), observed)
     searched(open_storage(url), observed, n_trials=2)
@@ -316,7 +316,7 @@ def test_observed_losses_that_are_no_numbers(tmp_path):
 
 
 def test_trials_that_observed_other_data_are_not_mixed_in(observed):
-    """Or none, or some where none are asked for."""
+    """Including trials with observations if none are requested."""
     first, storage = {"elsewhere": observed["elsewhere"]}, in_memory()
     searched(storage, first, n_trials=1)
     for other in ({}, observed, {"elsewhere": observed["test"]}, {"test": observed["test"]}):
@@ -341,7 +341,7 @@ def test_what_cannot_be_observed_is_refused(observed):
 
 
 def test_lines_of_the_budget():
-    """Equal for all architectures: nothing in it depends on one."""
+    """Equal for all architectures: no part of it depends on one."""
     assert str(budget(Recipe(epochs=10, batch_size=7), 40, 5, 3)) == (
         "5 settings, 3 trainings each, at most 50 steps per training; 750 steps in total"
     )

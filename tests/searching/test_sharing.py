@@ -1,4 +1,4 @@
-"""Several workers in one study: what counts, and what becomes of the trial of a killed one."""
+"""Several workers in one study: which trials count, and what happens to the trial of a killed worker."""
 
 import errno
 import subprocess
@@ -32,7 +32,7 @@ COMPLETE, RUNNING, WAITING, FAIL = TrialState.COMPLETE, TrialState.RUNNING, Tria
 
 
 def in_turn(fields):
-    """Stands for the trainings: 1.0, 2.0, ... in turn; ``fields`` keeps what was asked for."""
+    """Replaces the trainings: values 1.0, 2.0, ... in turn; ``fields`` collects the requested settings."""
 
     def train(problem, config, chosen, is_lost):
         fields.append(config)
@@ -50,7 +50,7 @@ def states(study):
 
 
 def test_only_the_first_settings_by_number_count(monkeypatch, tmp_path):
-    """A rival begins first and ends last: its setting is within the budget, and the last one of this worker is not."""
+    """A rival starts first and ends last: its setting is within the budget, and the last one of this worker is not."""
     trained, storage = [], open_storage(str(tmp_path / "journal.log"))
     study = optuna.create_study(storage=storage, study_name="s")
     monkeypatch.setattr(module, "_train", in_turn(trained))
@@ -65,13 +65,13 @@ def test_only_the_first_settings_by_number_count(monkeypatch, tmp_path):
 
 
 def test_a_worker_alone_takes_up_what_a_killed_one_left(monkeypatch, tmp_path):
-    """With the setting that had been chosen; while another one works it is left alone."""
+    """With the setting that had been chosen; while another worker is active, it is left alone."""
     storage, trained = open_storage(str(tmp_path / "journal.log")), []
     study = optuna.create_study(storage=storage, study_name="s")
     killed = study.ask()
     fields = suggest(killed, "EQ", Space())
     killed.set_user_attr("config", fields)
-    study.ask()  # had not chosen
+    study.ask()  # no setting chosen yet
     monkeypatch.setattr(module, "_train", in_turn(trained))
     with locked(tmp_path / "journal.log.0.lock"):
         searched(storage, 1)
@@ -83,7 +83,7 @@ def test_a_worker_alone_takes_up_what_a_killed_one_left(monkeypatch, tmp_path):
 
 
 def test_a_full_disk_is_told_as_such(monkeypatch, tmp_path):
-    """And the search goes on when there is room."""
+    """With free space the search continues."""
     storage, trained = open_storage(str(tmp_path / "journal.log")), []
 
     def fill(problem, config, chosen, is_lost):
@@ -112,7 +112,7 @@ def test_a_setting_that_kills_its_workers_is_given_up():
 
 
 def test_a_worker_that_was_taken_for_dead_is_not_counted_twice(monkeypatch, tmp_path):
-    """It comes back with a value for a trial that has failed: the setting is trained again, by whoever is next."""
+    """It returns with a value for a trial that has failed: the setting is trained again, by the next worker."""
     trained, storage = [], open_storage(str(tmp_path / "journal.log"))
     train = in_turn(trained)
 
@@ -133,9 +133,9 @@ def database():
         yield url
 
 
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # filters are those of the process
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # filters apply to the whole process
 def test_workers_that_begin_together_on_an_empty_database(database):
-    """Without a lock, all but one would find the tables half made."""
+    """Without a lock, all but one would find incomplete tables."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("CREATE DATABASE empty")
     url, together = database.replace("/postgres?", "/empty?"), threading.Barrier(6)
@@ -159,7 +159,7 @@ def storage(request, tmp_path):
 
 
 class Crowd:
-    """Workers in processes of their own, and what they wrote to their common log."""
+    """Workers in separate processes, and their common log."""
 
     def __init__(self, url: str, log: Path) -> None:
         self._url, self._log, self._processes = url, log, []
@@ -173,7 +173,7 @@ class Crowd:
         return process
 
     def settings(self, event: str) -> list[str]:
-        """The settings whose training has begun, or ended, each with the seed of the worker."""
+        """The settings whose training has started, or ended, each with the seed of the worker."""
         lines = self._log.read_text().splitlines() if self._log.exists() else []
         return [line.split(" ", 1)[1] for line in lines if line.startswith(event)]
 
@@ -199,7 +199,7 @@ def crowd(storage, tmp_path):
 
 
 def stored(url):
-    """All trials, from a connection that is closed again."""
+    """All trials, from a connection that is closed afterwards."""
     storage = open_storage(url)
     trials = optuna.load_study(storage=storage, study_name="s").trials
     if isinstance(storage, optuna.storages.RDBStorage):
@@ -209,7 +209,7 @@ def stored(url):
 
 
 def test_three_workers_one_of_which_is_killed(crowd, storage):
-    """Nobody waits for it; its setting is tried again as soon as it is known, if the budget is not used by then."""
+    """Nobody waits for it; its setting is tried again once this is noticed, if the budget is not used up by then."""
     stalled = crowd.start(seed=1, stall=2)
     crowd.wait_until(lambda: len(crowd.settings("begun")) == 2)
     (killed,) = set(crowd.settings("begun")) - set(crowd.settings("ended"))
@@ -223,8 +223,8 @@ def test_three_workers_one_of_which_is_killed(crowd, storage):
 
     trials = stored(storage)
     complete = {str(found.user_attrs["config"]) for found in trials if found.state == COMPLETE}
-    assert N_TRIALS <= len(complete) <= N_TRIALS + 1  # what the other one was training when the budget was used
+    assert N_TRIALS <= len(complete) <= N_TRIALS + 1  # including one that was being trained when the budget was used up
     assert complete == {setting.split(" ", 1)[1] for setting in crowd.settings("ended")}
     retried = [found for found in trials if found.system_attrs.get("retry_history")]
     assert all(str(found.user_attrs["config"]) == killed.split(" ", 1)[1] for found in retried)
-    assert retried or "postgresql" in storage  # where the budget may be used before its heart is missed
+    assert retried or "postgresql" in storage  # there the budget may be used up before the missing heartbeat is noticed

@@ -1,4 +1,4 @@
-"""Which addresses of storages are taken."""
+"""Accepted addresses of storages."""
 
 import optuna
 import pytest
@@ -26,7 +26,7 @@ def test_a_journal_is_kept_in_a_file(tmp_path, scheme):
 
 
 def test_no_server_is_one_line():
-    """Whether a driver is installed or not: nothing listens at port 1."""
+    """Whether a driver is installed or not: nothing listens on port 1."""
     with pytest.raises(InputError, match="PostgreSQL does not answer") as failed:
         open_storage("postgresql://nobody@127.0.0.1:1/none")
     assert "\n" not in str(failed.value)

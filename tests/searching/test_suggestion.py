@@ -1,4 +1,4 @@
-"""What trials propose: settings that can be built, from all of the space and nothing else."""
+"""Proposals of trials: settings that can be built, from the whole space and nothing else."""
 
 import numpy as np
 import optuna
@@ -47,7 +47,7 @@ def test_the_whole_space_is_proposed():
 
 
 def test_strides_are_not_undone():
-    """Pooling of the strided layer at the very end takes maxima; elsewhere averages are proposed too."""
+    """If the last layer is strided and pooled, it takes maxima; elsewhere averages are proposed as well."""
     at_the_end = {one["pooling"] for one, _ in proposed("ST") if one["blocks"][-1].get("stride") and "pooling" in one}
     assert at_the_end >= {"maximum"}
     for one, _ in proposed("ST"):
@@ -70,7 +70,7 @@ def test_a_single_choice_is_no_parameter():
     fields, params = proposed("ST", space, 1)[0]
     assert set(params) <= {"layers", "strided_layer", "dense_layers"}
     assert fields["activation"] == "relu"
-    assert "global_pooling" not in fields  # by the nature of the target
+    assert "global_pooling" not in fields  # it follows from the nature of the target
 
 
 def test_an_unknown_architecture():
@@ -79,7 +79,7 @@ def test_an_unknown_architecture():
 
 
 class Unsearchable(Frozen):
-    """An architecture from outside that does not say how a trial chooses its fields."""
+    """An external architecture that does not define how a trial chooses its fields."""
 
     @property
     def stride(self):
@@ -129,7 +129,7 @@ def test_settings_of_the_optimiser_are_the_same_for_all_architectures():
 
 
 def test_by_default_the_optimiser_is_not_searched_nor_written_down():
-    """The fingerprints of studies from before there was a choice stay what they were."""
+    """Fingerprints of studies older than this choice do not change."""
     trial = optuna.create_study().ask()
     assert suggest_recipe(trial, SPACE) == {}
     assert trial.params == {}
@@ -140,7 +140,7 @@ def test_by_default_the_optimiser_is_not_searched_nor_written_down():
 
 
 def extreme(architecture, space, shape, largest):
-    """The number of parameters of the smallest, or the largest, network of a space."""
+    """The number of parameters of the smallest or the largest network of a space."""
     choose = max if largest else min
 
     class Extreme:
@@ -182,7 +182,7 @@ def test_a_space_that_cannot_be(fields):
 
 
 def test_all_choices_can_be_the_start():
-    """By the names that trials use."""
+    """By their names in the trials."""
     space = SPACE.model_copy(update={"learning_rates": (0.1, 0.2), "batch_sizes": (5, 6)})
     for architecture in ARCHITECTURES:
         for _, chosen in proposed(architecture, space, 10):

@@ -1,6 +1,6 @@
-"""A worker of a search whose trainings are made up: ``worker.py URL LOG N_TRIALS SEED [STALL]``.
+"""A worker of a search with synthetic trainings: ``worker.py URL LOG N_TRIALS SEED [STALL]``.
 
-Every training writes a line to the log when it begins and when it ends; number ``STALL`` never ends.
+Every training writes a line to the log when it starts and when it ends; number ``STALL`` never ends.
 """
 
 import sys
@@ -23,7 +23,7 @@ def main(url: str, log: str, n_trials: str, seed: str, stall: str = "0") -> None
     n_begun = 0
 
     def write(event: str, fields: object) -> None:
-        with Path(log).open("a") as file:  # one short line: whole, also between processes
+        with Path(log).open("a") as file:  # one short line is written as a whole, also by concurrent processes
             file.write(f"{event} {seed} {fields}\n")
 
     def train(problem, fields, chosen, is_lost):

@@ -1,4 +1,4 @@
-"""Families that sections share."""
+"""Families shared by sections."""
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_what_is_no_table_is_left_to_the_validation(content):
 
 
 def test_a_study_that_extends_one_with_shared_families(tmp_path):
-    """Its own families stand beside them, and the text stands by itself."""
+    """Its own families are added to them, and the resulting text is complete."""
     path = tmp_path / "mine.toml"
     families = '"ST, last" = false\nmine = { architecture = "EQ" }\n'
     path.write_text(f'name = "mine"\nextends = "quick"\n[tasks.detection.families]\n{families}')

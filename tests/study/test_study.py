@@ -1,4 +1,4 @@
-"""The study file: whatever stands in it, there is a plan that can be worked off, or one line that says why not."""
+"""The study file: any content gives a plan that can be run, or one line with the reason why not."""
 
 import datetime
 import json
@@ -23,7 +23,7 @@ QUICK = with_shared_families(tomllib.loads(study_text("quick")))
 
 
 def text_with(*changes):
-    """The study file quick, with other values at some dotted places."""
+    """The study file quick, with other values at the given dotted paths."""
     study = json.loads(json.dumps(QUICK))
     for place, value in changes:
         *way, last = place.split(".")
@@ -36,7 +36,7 @@ def text_with(*changes):
 
 @pytest.fixture
 def study_with(tmp_path):
-    """Load such a study."""
+    """Load a study with changes."""
 
     def load(*changes):
         path = tmp_path / "mine.toml"
@@ -158,7 +158,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(study_with, place, value, me
 
 
 def test_the_same_number_of_another_type_is_the_same(study_with):
-    """Whole numbers as couplings, and whole floats as counts, fit where they are equal."""
+    """Integers as couplings, and integer floats as counts, are accepted."""
     changed = study_with(("tasks.regression.couplings.lam", 1), ("tasks.regression.shape", [60.0, 4]))
     assert fingerprints(plan(changed)) == fingerprints(plan(load_study("quick")))
     test = study_with(("tasks.detection.test.couplings.mu", [0, 1, 1.5])).tasks["detection"].test
@@ -190,7 +190,7 @@ TWICE = [{"eta": 4.01, "mu": 1.5}, {"eta": 4.01, "mu": 1.5 + NEAR}]
     ids=range(7),
 )
 def test_couplings_that_agree_to_six_digits_share_nothing(study_with, changes):
-    """Neither name, nor file, nor seed; and what is measured on them has been made."""
+    """Neither names, nor files, nor seeds; and the ensembles for measurements are sampled."""
     study = study_with(*((f"tasks.{place}", value) for place, value in changes))
     jobs = plan(study)
     assert any("000000" in job.name for job in jobs if job.kind == "sample")
@@ -204,7 +204,7 @@ def test_couplings_that_agree_to_six_digits_share_nothing(study_with, changes):
 
 
 def unique_outputs(jobs):
-    """All outputs, none of them of two jobs; nor has a job the name of another."""
+    """All outputs; no output or name is shared by two jobs."""
     outputs = Counter(output for job in jobs for output in job.outputs)
     assert set(outputs.values()) == {1}
     assert len({job.name for job in jobs}) == len(jobs)
@@ -221,7 +221,7 @@ def test_each_section_is_measured_on_a_lattice_of_its_own(study_with):
 
 @pytest.mark.parametrize(("task", "n"), [("counting", 4016), ("detection", 77), ("counting", 40)])
 def test_the_validation_set_is_as_large_as_trainings_ask(study_with, task, n):
-    """A tenth of the training, whatever the numbers of couplings and worms divide."""
+    """A tenth of the training set, even if couplings and numbers of worms do not divide it."""
     study = study_with((f"tasks.{task}.n_training", [n]), (f"tasks.{task}.search.n_training", 10))
     jobs = {job.name: job for job in plan(study)}
     training = jobs[f"train/{task}-EQ-{n}/000"].work
@@ -234,7 +234,7 @@ def test_the_validation_set_is_as_large_as_trainings_ask(study_with, task, n):
 
 
 def test_the_search_looks_elsewhere(study_with):
-    """What it gives takes the place of couplings of the section and of its first training, on the training lattice."""
+    """Its values replace couplings of the section and of its first training point, on the training lattice."""
     section = study_with(("tasks.zhou.search", SEARCH | {"elsewhere": {"mu": 1, "lam": 0.5}})).tasks["zhou"]
     assert section.elsewhere.couplings == {"eta": 4.01, "lam": 0.5, "mu": 1.0}
     assert section.training_points[0].couplings == {"eta": 4.01, "lam": 1.0, "mu": 0.91}
@@ -243,7 +243,7 @@ def test_the_search_looks_elsewhere(study_with):
 
 
 def test_sections_share_closed_tests(study_with):
-    """Those of one point are as large as the largest test there; a task without worms takes its own number of them."""
+    """Those of one point are as large as the largest test there; a task without worms uses its own number."""
     grid = {"couplings": {"mu": [1.05, 1.5]}, "shapes": [[60, 4], [8, 8]], "configurations": 5}
     jobs = {job.name: job for job in plan(study_with(("tasks.regression.test", grid)))}
     assert jobs["sample/test-8x8-eta4.01-lam1-mu1.5"].work.n_configurations == 8 * 7
@@ -354,7 +354,7 @@ def test_a_mark_before_the_text_and_other_ends_of_lines_change_nothing(tmp_path)
 
 
 def places_in(value, way=()):
-    """All places in the study file, sections included."""
+    """All paths in the study file, including sections."""
     if way:
         yield ".".join(way)
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -391,7 +391,7 @@ def test_any_value_anywhere_gives_a_plan_or_one_line(study_with, place, value):
 
 
 def outcome(load):
-    """A study, or why there is none."""
+    """A study, or the error that it gives."""
     try:
         return load()
     except InputError as refusal:

@@ -1,4 +1,4 @@
-"""What does not fit into this machine is said beforehand; what may fit is left alone."""
+"""What exceeds this machine is reported beforehand; what may fit is accepted."""
 
 import pytest
 

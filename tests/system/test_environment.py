@@ -1,4 +1,4 @@
-"""Commands do what their arguments say, whatever notebooks, containers and batch systems leave in the environment."""
+"""Commands depend on their arguments, not on variables of notebooks, containers and batch systems."""
 
 import os
 import shlex
@@ -19,7 +19,7 @@ PLOT = ["measure", "c.h5", "--plot", "c.png"]
 
 
 def run(words, folder, **environment):
-    """Run a command there with these variables; None takes one away."""
+    """Run a command in the folder with these variables; None removes one."""
     variables = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
     command = [sys.executable, "-m", "fluxeq", *words]
     return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=300)
@@ -27,7 +27,7 @@ def run(words, folder, **environment):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """An ensemble, with what the commands make of it in an ordinary environment."""
+    """An ensemble, with the results of the commands in an ordinary environment."""
     found = tmp_path_factory.mktemp("environment")
     save_ensemble(found / "c.h5", small_ensembles.closed(1))
     for words in (SAMPLE, PREDICT):
@@ -62,7 +62,7 @@ def test_variables_change_nothing(folder, variables):
 
 
 def test_help_on_a_terminal_of_one_column(folder):
-    """Laid out for a wider one: tables in one column take minutes."""
+    """Laid out for a wider terminal: tables in one column would take minutes."""
     shown = run(["sample", "--help"], folder, COLUMNS="1")
     assert shown.returncode == 0
     assert max(map(len, shown.stdout.splitlines())) > 20

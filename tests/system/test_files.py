@@ -1,4 +1,4 @@
-"""Files that are whole or not there, fingerprints and seeds."""
+"""Atomic file writes, fingerprints and seeds."""
 
 import errno
 import fcntl
@@ -60,7 +60,7 @@ def test_the_content_is_synced_before_it_gets_its_name(tmp_path, monkeypatch):
 
 
 def test_a_link_stays_and_its_file_is_replaced(tmp_path):
-    """Also over several links, on another disk, or where the file is not there yet."""
+    """Also for a chain of links, into another folder, or if the file does not exist yet."""
     (tmp_path / "there").mkdir()
     file, link, another = tmp_path / "there" / "a.txt", tmp_path / "link", tmp_path / "another.txt"
     link.symlink_to(another)
@@ -75,7 +75,7 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path):
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path):
-    """As root, it would be, and nobody would have a /dev/null any more; a pipe stands for it here."""
+    """Root would replace /dev/null; a pipe stands for it here."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(InputError, match="is not a file; choose another place"):
@@ -104,7 +104,7 @@ def test_the_mode_follows_the_umask(tmp_path):
 
 
 def test_a_folder_that_vanishes(tmp_path):
-    """The error names the file that was asked for, not its temporary name."""
+    """The error names the requested file, not its temporary name."""
 
     def vanish():
         with whole(tmp_path / "a" / "b.txt") as temporary:
@@ -118,7 +118,7 @@ def test_a_folder_that_vanishes(tmp_path):
 
 @full_disks.needed
 def test_a_full_disk(tmp_path):
-    """What was there stays, nothing half-written is left, and there is an OSError that names the file."""
+    """The old content is kept, no temporary file is left, and there is an OSError that names the file."""
     with full_disks.of(tmp_path / "disk", "64k") as disk:
         write_text(disk / "a.txt", "old")
         for write in (write_text, write_json):
@@ -178,7 +178,7 @@ def test_digest():
     assert digest(content) == digest({"b": [1.5, None], "a": 1}) == digest({"a": 1, "b": (1.5, None)})
     others = [{"a": 2, "b": [1.5, None]}, {"a": 1, "b": [None, 1.5]}, {"a": 1}, {"a": "1", "b": [1.5, None]}]
     assert len({digest(content), *map(digest, others)}) == 5
-    assert digest({}) == "44136fa355b3678a"  # of all runs that were ever made: changing it makes them all unfinished
+    assert digest({}) == "44136fa355b3678a"  # in all existing runs: changing it makes all of them unfinished
 
 
 def test_derived_seed():
@@ -197,7 +197,7 @@ def test_remove(tmp_path):
 
 
 def test_locks(tmp_path):
-    """They end with their block."""
+    """They are released at the end of the block."""
     path = tmp_path / "a.lock"
     with locked(path) as first, locked(path, wait=False) as second:
         assert (first, second) == (True, False)
@@ -250,7 +250,7 @@ def test_a_read_only_folder(tmp_path, monkeypatch):
     ids=["dot", "long"],
 )
 def test_what_is_being_written_beside_is_left_alone(tmp_path, name, other):
-    """Two processes, each of which removes what was left of its own file, when the other has just begun."""
+    """Two processes, each removing temporary files of its own output, while the other has just started."""
     with whole(tmp_path / other) as temporary:
         temporary.write_bytes(b"half")
         remove_unfinished_of(tmp_path / name)

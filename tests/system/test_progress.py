@@ -1,4 +1,4 @@
-"""Signs of life: lines where nobody can see a bar, and never long silence."""
+"""Progress: lines where no bar can be shown, and never a long silence."""
 
 import os
 import pty
@@ -12,7 +12,7 @@ from fluxeq.system import progress as shown
 
 
 def test_lines(monkeypatch, capsys):
-    """The first and the last, and the last one again with the time, when nothing has been said for long."""
+    """The first and the last, and the last one again, with the time, after a long silence."""
     monkeypatch.setattr(shown, "LONGEST", 0.1)
     with shown.progress("sampling") as advance:
         advance(1, 3, "pilot")
@@ -53,11 +53,11 @@ def test_a_bar_only_where_a_terminal_can_draw_one(term, is_bar):
 
 
 def test_time_left(monkeypatch):
-    """From what was done since the first time; unknown until some work has been seen."""
+    """From the work done since the first call; unknown until some work has been observed."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     rate = shown.Rate()
-    assert rate.seconds_left(500, 1000) is None  # what was there at the start took no time
+    assert rate.seconds_left(500, 1000) is None  # the work done before the start took no time
     now += 1
     assert rate.seconds_left(510, 1000) is None
     now += 9

@@ -1,4 +1,4 @@
-"""Labels, losses and metrics of the tasks, by hand."""
+"""Labels, losses and metrics of the tasks, computed by hand."""
 
 import math
 from dataclasses import replace
@@ -79,7 +79,7 @@ def test_labels():
 
 @pytest.mark.parametrize("n", [4, 12, 30])
 def test_any_first_part_holds_all_ensembles_alike(n):
-    """One ensemble is twice as long as the other; they can be told by their size of n."""
+    """One ensemble is twice as long as the other; they are distinguished by the size of n."""
     dense, dilute = small_ensembles.closed(1, n=40), small_ensembles.closed(3, n=20, mu=1.0)
     assert dense.n.min() > dilute.n.max()
     labels = dataset(REGRESSION, [dense, dilute]).first(n).labels[:, 0]

@@ -1,4 +1,4 @@
-"""Trainings in step against the same ones alone: equal to rounding, in any groups, and each stops by itself."""
+"""Trainings in step against the same ones alone: equal to rounding, in any grouping, and each stops independently."""
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from fluxeq.training.recipe import Recipe
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
 
 SEEDS = (1, 2, 3, 4)
-TOLERANCE = 1e-4  # of losses and weights of order 1: float32, rounded otherwise in some hundred steps; measured 4e-6
+TOLERANCE = 1e-4  # for losses and weights of order 1: float32 rounding over some hundred steps; measured 4e-6
 
 
 def trainer(task="regression", architecture="EQ", augmentation=False, **recipe):
@@ -27,7 +27,7 @@ def trainer(task="regression", architecture="EQ", augmentation=False, **recipe):
 
 @pytest.fixture(scope="module")
 def noisy():
-    """A rate so high that the validation loss soon rises, at another epoch for each seed."""
+    """A learning rate so high that the validation loss soon rises, at a different epoch for each seed."""
     return trainer(epochs=40, patience=3, learning_rate=0.1, batch_size=8)
 
 
@@ -37,7 +37,7 @@ def in_step(noisy):
 
 
 def by_itself(made, seed, training=None):
-    """A training of the same problem from its start, or from where it is, to its end without others."""
+    """Complete a training of the same problem alone, from its start or from a given state."""
     alone = Trainer(
         small_ensembles.data(made.problem.task.name), made.problem._config, made.recipe, made.problem.augmentation
     )
@@ -45,7 +45,7 @@ def by_itself(made, seed, training=None):
 
 
 def agree(made, one, other):
-    """Whether two trainings have the same learning curve and best weights, to rounding."""
+    """Whether two trainings have the same learning curve and best weights, up to rounding."""
     (network, curve), (network_2, curve_2) = (made.result(training) for training in (one, other))
     if curve.validation.shape != curve_2.validation.shape or curve.best_epoch != curve_2.best_epoch:
         return False
@@ -55,7 +55,7 @@ def agree(made, one, other):
 
 
 def test_any_patience():
-    """Also one that a device cannot count to."""
+    """Also a number that exceeds the integers of a device."""
     made = trainer(epochs=2, patience=10**30)
     assert dict(made.epochs({1: made.begin(1)}))[1].n_epochs == 2
 
@@ -63,7 +63,7 @@ def test_any_patience():
 def test_the_same_results_as_alone_to_rounding(noisy, in_step):
     alone = {seed: by_itself(noisy, seed) for seed in SEEDS}
     n_epochs = [alone[seed].n_epochs for seed in SEEDS]
-    assert len(set(n_epochs)) > 1  # some stop before others, within a call and between two of them
+    assert len(set(n_epochs)) > 1  # some stop before others, within a call and between two calls
     assert any(n % module.EPOCHS_A_CALL for n in n_epochs)
     for seed in SEEDS:
         assert agree(noisy, alone[seed], in_step[seed])
@@ -98,7 +98,7 @@ def test_all_architectures_and_levenberg_marquardt_after_it(task, architecture, 
 
 
 def test_what_is_seen_on_the_way(noisy):
-    """How far each is, and trainings from which one can go on alone."""
+    """The progress of each, and trainings that can be continued alone."""
     seen, points = [], []
 
     def watch(reached, trainings):
@@ -114,7 +114,7 @@ def test_what_is_seen_on_the_way(noisy):
 
 @pytest.mark.parametrize("architecture", ["EQ", "ST", "FL"])
 def test_products_are_in_full_float32_on_a_gpu(architecture):
-    """The call as it is lowered for a GPU, for which none is needed: products that do not say so would be rounded."""
+    """The call lowered for a GPU, without needing one: products without explicit precision would be rounded."""
     made = trainer(architecture=architecture, augmentation=architecture != "EQ")
     states = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), made.begin(1).state, made.begin(2).state)
     call = jax.jit(Batched(made.problem).several_epochs)

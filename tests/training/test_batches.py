@@ -1,4 +1,4 @@
-"""Blocks of one size for any number of examples, and rooms that many numbers of examples share."""
+"""Blocks of fixed size for any number of examples, and padded sizes shared by many numbers of examples."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_blocks_have_one_size_and_their_results_are_those_of_all(n):
 
 
 def test_examples_of_several_arrays_and_results_of_whole_blocks():
-    """Rows that fill a block up are zeros in all arrays."""
+    """Rows that pad the last block are zero in all arrays."""
     x, weights = np.arange(10.0).reshape(5, 2), np.ones(5)
     total = in_blocks(lambda block: (block[0] * block[1][:, None]).sum(axis=0)[None], (x + 1, weights), 3)
     np.testing.assert_array_equal(total, [(x[:3] + 1).sum(axis=0), (x[3:] + 1).sum(axis=0)])
@@ -38,5 +38,5 @@ def test_rows_within():
     [(1, 960, 32768), (32768, 960, 32768), (32769, 960, 65536), (3, 2**24, 4), (3, 2**30, 4), (1, 2**30, 1)],
 )
 def test_room(n, n_bytes, room):
-    """60x4 has 960 bytes; a lattice that fills the room alone is filled up to a power of two."""
+    """60x4 has 960 bytes; if one lattice fills the minimum size, the number is rounded up to a power of two."""
     assert room_for(n, n_bytes) == room

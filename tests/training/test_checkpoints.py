@@ -1,4 +1,4 @@
-"""Trainings that were stopped anywhere go on to the same weights, bit for bit."""
+"""Trainings stopped at any point resume to bitwise identical weights."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def to_its_end(trainer, training, *watch):
 
 
 def bits(training):
-    """All that a training holds, as bytes."""
+    """The complete state of a training, as bytes."""
     state = training.state._replace(key=jax.random.key_data(training.state.key))
     return (
         [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)],
@@ -56,7 +56,7 @@ def bits(training):
 
 
 def require_the_same_wherever_it_is_stopped(trainer, folder):
-    """At every epoch and step; the training that was not stopped."""
+    """Stop at every epoch and step; returns the uninterrupted training."""
     in_peace = to_its_end(trainer, trainer.begin(1))
     assert (in_peace.n_epochs, in_peace.n_levenberg_marquardt) == (6, 4)
     for k in range(1, 10):
@@ -143,7 +143,7 @@ def test_they_are_written_by_the_clock(tmp_path, monkeypatch, trainer):
     assert not checkpoint.due
     now[0] = 60.0
     assert checkpoint.due
-    checkpoint.read(trainer.begin(1).state)  # one that had to wait for others before it began
+    checkpoint.read(trainer.begin(1).state)  # one that had to wait for others before it started
     assert not checkpoint.due
 
 
@@ -157,7 +157,7 @@ def train(folder, together=False, seed=1, **recipe):
 
 
 def killed(folder, together):
-    """Train in a process of its own that writes checkpoints all the time, and kill it half-way."""
+    """Train in a separate process that writes checkpoints continually, and kill it halfway."""
     code = f"""
 import sys
 sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]}
@@ -180,7 +180,7 @@ test_checkpoints.train(Path({str(folder)!r}), {together})
 
 @pytest.fixture(scope="module")
 def in_peace(tmp_path_factory):
-    """The models, made here, one after another and together; a short training leaves no checkpoint."""
+    """Models trained here, one after another and together; a short training leaves no checkpoint."""
     found = {}
     for together in (False, True):
         folder = tmp_path_factory.mktemp("models")
@@ -203,7 +203,7 @@ def test_killed_and_started_again(in_peace, tmp_path, together):
 
 @pytest.fixture
 def noisy(monkeypatch):
-    """How to run four trainings, compiled once; two of them stop early and leave the others in a group of two."""
+    """A function that runs four trainings, compiled once; two stop early and leave the others in a group of two."""
     config, data = configured("EQ", SETTINGS, small_ensembles.SHAPE), small_ensembles.data("regression")
     recipe = Recipe(epochs=60, patience=3, learning_rate=0.1, batch_size=8)
     made = [Trainer(data, config, recipe, together=together) for together in (False, True)]
@@ -217,7 +217,7 @@ def noisy(monkeypatch):
 
 
 def stop_at(monkeypatch, k):
-    """Stop whatever replaces its k-th file, before or after that; the files so far."""
+    """Stop at the k-th file replacement, alternately before and after it; returns the files replaced so far."""
     seen = []
 
     def replace(source, target, replaced=os.replace):
@@ -234,7 +234,7 @@ def stop_at(monkeypatch, k):
 
 @pytest.mark.parametrize(("seconds", "most"), [(0.0, 4), (1e9, 2)], ids=["often", "rarely, in two groups"])
 def test_trainings_that_go_together_are_stopped_at_any_file(noisy, tmp_path, monkeypatch, seconds, most):
-    """Also where some of a group have their model and others do not, or a checkpoint is older than a model."""
+    """Also if only some of a group have their model, or a checkpoint is older than a model."""
     monkeypatch.setattr(module, "SECONDS", seconds)
     monkeypatch.setattr(Batched, "most", most)
     in_peace = noisy(tmp_path / "in peace")
@@ -262,7 +262,7 @@ def test_trainings_that_go_together_are_stopped_at_any_file(noisy, tmp_path, mon
 
 
 def test_trainings_that_went_together_go_on_alone(noisy, tmp_path, monkeypatch):
-    """From where they were, and nothing is left behind when all are done."""
+    """They continue from where they were, and nothing is left when all are done."""
     monkeypatch.setattr(module, "SECONDS", 0.0)
     with monkeypatch.context() as patched:
         stop_at(patched, 3)

@@ -1,4 +1,4 @@
-"""The cache of compiled functions: it is used, changes no result, keeps to its size, and is not needed."""
+"""The cache of compiled functions: it is used, does not change results, stays within its size, and is optional."""
 
 import hashlib
 import os
@@ -33,14 +33,14 @@ print(test_compiled.trained(), len(hits))
 
 
 def trained():
-    """A fingerprint of the weights after a short training."""
+    """A hash of the weights after a short training."""
     config = configured("EQ", {"blocks": [{"channels": 3, "kernel": 2}]}, small_ensembles.SHAPE)
     network, _ = Trainer(small_ensembles.data("regression"), config, Recipe(epochs=3, batch_size=8)).fit(1)
     return hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(network))).hexdigest()
 
 
 def test_the_weights_are_the_same_with_and_without_it(tmp_path):
-    """Without it here; then in processes that find it empty and filled."""
+    """Without it here; then in processes that find it empty, and filled."""
     found = []
     for _ in range(2):
         environment = {**os.environ, "FLUXEQ_CACHE": str(tmp_path)}
@@ -53,7 +53,7 @@ def test_the_weights_are_the_same_with_and_without_it(tmp_path):
 
 
 def test_the_stopwatch_counts_what_is_compiled_within_it():
-    """A function that is compiled before, within, and after; the second call of one compiles nothing."""
+    """A function compiled before, within, and after; the second call compiles nothing."""
 
     def function(x):
         return jax.numpy.sin(x) @ x
@@ -78,7 +78,7 @@ def test_it_keeps_to_its_size(tmp_path):
         os.utime(path, ns=(i, i))
     compiled.trim(tmp_path, 100)
     assert len(list(tmp_path.iterdir())) == 10
-    compiled.trim(tmp_path, 99)  # the oldest go
+    compiled.trim(tmp_path, 99)  # the oldest are removed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["6", "7", "8", "9"]
 
 

@@ -1,4 +1,4 @@
-"""Training and validation examples from files, and the proof that they come from different chains."""
+"""Training and validation examples from files, verified to come from different chains."""
 
 import shutil
 
@@ -86,7 +86,7 @@ def test_both_purposes_need_one_lattice(paths, tmp_path):
     "names", [("one", "one"), ("one", "copy"), ("one", "longer one"), ("two", "longer one", "one")]
 )
 def test_configurations_are_not_counted_twice(paths, tmp_path, names):
-    """Neither a file that is named twice, nor a copy, nor a longer one of the same chains."""
+    """A file given twice, a copy, or a longer file of the same chains."""
     copy = shutil.copy(paths["one"], tmp_path / "copy.h5")
     named, other = [{**paths, "copy": copy}[name] for name in names], [paths["small"]]
     for training, validation in ((named, other), (other, named)):

@@ -1,4 +1,4 @@
-"""Scores against plain NumPy: exact means over configurations, whatever the batches."""
+"""Scores against plain NumPy: exact means over configurations, for any batch size."""
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:Deprec
 
 
 class Described:
-    """As much of a description as a score needs."""
+    """The part of a description that a score needs."""
 
     def __init__(self, task, architecture, shape=small_ensembles.SHAPE):
         self.task, self.architecture, self.shape = task, architecture, shape
@@ -63,7 +63,7 @@ def test_accuracy_of_counting():
 
 
 def test_accuracy_and_bias_of_detection():
-    """The bias is one of probabilities, not of logits."""
+    """The bias is that of probabilities, not of logits."""
     found = score(
         TASKS["detection"], np.float32([[np.log(3)], [-np.log(3)], [50]]), np.float32([[1], [1], [0]]), np.zeros(3)
     )
@@ -74,7 +74,7 @@ def test_accuracy_and_bias_of_detection():
 
 
 def test_the_error_is_that_of_independent_chains():
-    """Configurations that repeat each other in a chain do not lower the error; in one chain nothing else is known."""
+    """Repeated configurations within a chain do not lower the error; for one chain they are taken as independent."""
     few, many = np.float32([[1], [2], [4]]), np.repeat(np.float32([[1], [2], [4]]), 50, axis=0)
     chains = np.repeat(np.arange(3), 50)
     wanted = np.std([1, 4, 16], ddof=1) / np.sqrt(3)

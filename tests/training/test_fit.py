@@ -1,4 +1,4 @@
-"""Trainings of tiny networks: what is kept, what decides the result, what is refused."""
+"""Trainings of small networks: what is kept, what the result depends on, what is refused."""
 
 import itertools
 
@@ -24,7 +24,7 @@ SETTINGS = {"blocks": [{"channels": 3, "kernel": 2}]}
 SHORT = Recipe(epochs=2, learning_rate=1e-3, levenberg_marquardt=3)
 
 
-SMALLEST = {"blocks": [{"channels": 1, "kernel": 2}]}  # 21 parameters: steps begin with 21 of 40 configurations
+SMALLEST = {"blocks": [{"channels": 1, "kernel": 2}]}  # 21 parameters: steps start with 21 of 40 configurations
 
 
 def trainer(task="regression", architecture="EQ", augmentation=False, device=CPU, **recipe):
@@ -34,7 +34,7 @@ def trainer(task="regression", architecture="EQ", augmentation=False, device=CPU
 
 @pytest.fixture(scope="module")
 def noisy():
-    """A rate so high that the validation loss soon rises."""
+    """A learning rate so high that the validation loss soon rises."""
     return trainer(epochs=40, patience=3, learning_rate=0.1)
 
 
@@ -53,13 +53,13 @@ def test_the_seed_decides_and_nothing_else(noisy):
 
 @pytest.mark.parametrize("augmentation", [False, True])
 def test_a_batch_in_parts_trains_the_same_network(monkeypatch, augmentation):
-    """To rounding; with single examples as the least parts, and in one part on a GPU."""
+    """Up to rounding; with single examples as the smallest parts, and in one part on a GPU."""
     settings = {"epochs": 3, "batch_size": 12, "learning_rate": 1e-3}
     whole = trainer(augmentation=augmentation, **settings)
     network, curve = whole.fit(1)
     found = [leaves(network)]
     longest = max(array.size for array in jax.tree.leaves(whole.problem.kept_by_a_batch())) * 4
-    assert longest > 48 * whole.n_parameters  # so that it fits into what the weights need
+    assert longest > 48 * whole.n_parameters  # so that it fits into the memory of the weights
     for n_bytes, n_parts in ((longest / 3.5, 4), (4 * whole.n_parameters, 12), (4 * whole.n_parameters - 1, 1)):
         monkeypatch.setattr(problem, "CACHED", n_bytes)
         parted = trainer(augmentation=augmentation, **settings)
@@ -106,7 +106,7 @@ def test_the_epoch_is_compiled_once(noisy):
 
 
 def test_the_number_of_examples_is_no_part_of_what_is_compiled():
-    """Steps, outputs and derivatives of trainings on 40 and on 32 configurations are the same programs."""
+    """Steps, outputs and derivatives for 40 and 32 configurations are the same programs."""
 
     def programs(n):
         data, config = small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE)
@@ -133,7 +133,7 @@ def test_the_number_of_examples_is_no_part_of_what_is_compiled():
     [("constant", np.full(10, 1e-2)), ("cosine", 1e-2 * (1 + np.cos(np.pi * np.arange(10) / 10)) / 2)],
 )
 def test_rates(schedule, rates):
-    """Of Adam without memory every step is the rate, up or down; ten epochs of one step each."""
+    """For Adam without memory, every step is +- the learning rate; ten epochs of one step each."""
     recipe = {"epochs": 10, "patience": 10, "batch_size": 40, "betas": (0.0, 0.0), "amsgrad": False}
     made = trainer(learning_rate=1e-2, schedule=schedule, **recipe)
     training = made.begin(1)
@@ -154,7 +154,7 @@ def test_the_number_of_epochs_is_a_limit():
 
 
 def test_translations():
-    """Many copies of two configurations: each becomes a translation of itself, of its own, and all occur."""
+    """Many copies of two configurations: each is translated independently, and all translations occur."""
     shape, n = (3, 2), 150
     pair = np.random.default_rng(0).integers(-100, 100, (2, 4, *shape)).astype(np.int8)
     moved = np.asarray(jax.jit(translated)(np.repeat(pair, n, axis=0), jax.random.key(1)))
@@ -164,7 +164,7 @@ def test_translations():
         found = [configuration.tobytes() for configuration in moved[i * n : (i + 1) * n]]
         assert set(found) == set(turned)
         counts = np.array([found.count(one) for one in turned])
-        assert np.sum((counts - n / 6) ** 2) / (n / 6) < 25  # chi squared of 5: beyond with a probability of 1e-4
+        assert np.sum((counts - n / 6) ** 2) / (n / 6) < 25  # chi^2, 5 degrees of freedom: p = 1e-4
     assert moved.dtype == np.int8
 
 
@@ -178,7 +178,7 @@ def test_translations_in_three_dimensions():
 
 
 def test_augmentation_reaches_the_training():
-    """FL, whose weights know the sites, learns something else."""
+    """FL, whose weights depend on the site, learns something else."""
     plain, augmented = (
         trainer(architecture="FL", augmentation=augmentation, epochs=1, learning_rate=1e-2).fit(1)[1].validation[0]
         for augmentation in (False, True)
@@ -198,7 +198,7 @@ def test_more_steps_than_a_device_can_count():
 
 
 def test_levenberg_marquardt():
-    """After two epochs there is much left to gain, and the best weights are those of Levenberg-Marquardt."""
+    """After two epochs much remains to be gained, and the best weights are those of Levenberg-Marquardt."""
     made = trainer(epochs=2, learning_rate=1e-3, levenberg_marquardt=6, augmentation=True)
     network, curve = made.fit(1)
     assert len(curve.training) == 2 + 6
@@ -219,7 +219,7 @@ def test_levenberg_marquardt_is_for_squared_errors(task):
 
 
 def test_levenberg_marquardt_sums_over_parts_of_the_training_set(monkeypatch):
-    """Two configurations at a time give the steps of all at once; half of all would not."""
+    """Two configurations at a time give the same steps as all at once; half of all would not."""
     whole, half = (
         Trainer(small_ensembles.data("regression", n), configured("EQ", SETTINGS, small_ensembles.SHAPE), SHORT)
         for n in (40, 20)
@@ -240,14 +240,14 @@ def test_levenberg_marquardt_sees_more_when_it_has_used_up_what_it_sees(monkeypa
 
 
 def test_levenberg_marquardt_ends_without_patience_only_when_it_has_seen_all(monkeypatch):
-    """Steps that lead nowhere."""
+    """Steps without any progress."""
     monkeypatch.setattr("fluxeq.training.fit.USED_UP", np.inf)
     monkeypatch.setattr("fluxeq.training.fit.PATIENCE", 2)
     assert seen_by_steps(lambda step, at, *given: (at, 1.0), n_steps=6) == [21, 21, 40, 40]
 
 
 def seen_by_steps(change, augmentation=False, n_steps=4):
-    """How many configurations each step sees; ``change`` is given the step and what it is given."""
+    """The number of configurations in each step; ``change`` receives the step and its arguments."""
     config = configured("EQ", SMALLEST, small_ensembles.SHAPE)
     recipe = Recipe(epochs=2, learning_rate=1e-3, levenberg_marquardt=n_steps)
     made, found = Trainer(small_ensembles.data("regression"), config, recipe, augmentation), []

@@ -1,4 +1,4 @@
-"""Many instances: each depends on its number alone, and finished ones are kept."""
+"""Many instances: each depends only on its number, and finished ones are kept."""
 
 import equinox as eqx
 import jax
@@ -22,7 +22,7 @@ SETTINGS = {"blocks": [{"channels": 2, "kernel": 1}]}
 def train(
     folder, instances, *, seed=1, task="regression", settings=SETTINGS, augmentation=False, together=False, **recipe
 ):
-    """What was trained, by instance and epoch, and the paths."""
+    """The epochs trained, by instance, and the paths."""
     trained, data = [], small_ensembles.data(task)
     config = configured("EQ", settings, small_ensembles.SHAPE)
     chosen = Recipe(**{"epochs": 2} | recipe)
@@ -36,7 +36,7 @@ def train(
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """The folder of two instances, not to be changed."""
+    """The folder of two instances; not to be changed."""
     folder = tmp_path_factory.mktemp("pair")
     return folder, train(folder, range(2))
 
@@ -95,7 +95,7 @@ def test_other_settings_are_refused(pair, changed, named):
 
 @pytest.mark.parametrize("together", [False, True])
 def test_one_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch, together):
-    """It is named when all others have been trained."""
+    """It is named after all others have been trained."""
     result, ended = Trainer.result, []
 
     def second_diverged(self, training):
@@ -121,7 +121,7 @@ def test_other_data_are_refused(pair, monkeypatch):
 
 
 class Linear(eqx.Module):
-    """A network of somebody else: the sum over sites of a linear function."""
+    """A user-defined network: the sum over sites of a linear function."""
 
     weight: np.ndarray
 
@@ -130,7 +130,7 @@ class Linear(eqx.Module):
 
 
 class OwnConfig:
-    """As much of a config as a training needs."""
+    """The part of a config that a training needs."""
 
     def build(self, d, targets, rng):
         return Linear(rng.normal(size=(len(targets), 2 * d)).astype(np.float32) / 100)
@@ -142,7 +142,7 @@ class OwnConfig:
 
 @pytest.mark.parametrize("together", [False, True])
 def test_networks_in_memory(pair, together):
-    """The same as in files, or of an own module; nothing is written."""
+    """The same as in files, or for a user-defined module; nothing is written."""
     data, config, recipe = small_ensembles.data("regression"), configured("EQ", SETTINGS, (4, 4)), Recipe(epochs=2)
     given = {"instances": range(2), "seed": 1, "together": together}
     found = {i: (network, curve) for i, network, curve in train_networks(data, config, recipe, **given)}

@@ -1,4 +1,4 @@
-"""The Levenberg-Marquardt steps: refused where they raise what is minimised, and else those that the docstring says."""
+"""Levenberg-Marquardt steps: rejected if they raise the objective, and otherwise as documented."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +8,12 @@ from fluxeq.training.levenberg_marquardt import FALL, RISE, LevenbergMarquardt
 
 
 def method_of(network, arrays):
-    """One for a network that acts on any number of examples."""
+    """The method for a network that acts on any number of examples."""
     return LevenbergMarquardt(network, lambda arrays, x: np.asarray(network(arrays, x)), arrays)
 
 
 def test_a_step_that_raises_the_loss_is_not_taken():
-    """Newton's steps to the zero of arctan diverge from 3; damping grows until one helps, and then falls."""
+    """Newton steps to the zero of arctan diverge from 3; damping increases until a step helps, and then decreases."""
     method = method_of(lambda arrays, x: jnp.arctan(arrays["p"]), {"p": jnp.zeros(1)})
     examples = np.zeros((5, 1)), np.zeros((5, 1))
     fit = method.start({"p": jnp.full(1, 3.0)}, 5, 1)._replace(damping=1e-6)
@@ -31,7 +31,7 @@ def test_a_step_that_raises_the_loss_is_not_taken():
 
 
 def linear_network(units, seed=1):
-    """Outputs that are linear in parameters measured in some units, on made-up data that they cannot reach."""
+    """Outputs linear in parameters with some units, on random data that they cannot fit."""
     n = len(units)
     inputs, labels = np.random.default_rng(seed).normal(size=(2, 3 * n, n)).astype(np.float32)
     method = method_of(lambda arrays, x: x * units @ arrays["p"][:, None], {"p": jnp.zeros(n)})
@@ -40,7 +40,7 @@ def linear_network(units, seed=1):
 
 @pytest.mark.parametrize(("n", "largest"), [(3, 12), (12, 48), (12, 47), (12, 4)])
 def test_all_ways_give_the_same_step(n, largest, monkeypatch):
-    """With fewer residuals than parameters, with the Jacobian of all kept, and in parts; also with a ridge."""
+    """With fewer residuals than parameters, with the full Jacobian in memory, and in parts; also with a ridge."""
     monkeypatch.setattr("fluxeq.training.levenberg_marquardt.LARGEST_JACOBIAN", largest)
     method, (x, labels) = linear_network(jnp.array([1.0, 3.0, 0.5, 2.0]))
     few = x[:n], labels[:n]
@@ -58,7 +58,7 @@ def test_all_ways_give_the_same_step(n, largest, monkeypatch):
 
 @pytest.mark.parametrize(("n", "largest"), [(1, 6), (6, 36), (6, 12)])
 def test_steps_bend_with_what_they_follow(n, largest, monkeypatch):
-    """An exponential: the second part of a step is what undoes the bending along the first."""
+    """An exponential: the second part of a step compensates the curvature along the first."""
     monkeypatch.setattr("fluxeq.training.levenberg_marquardt.LARGEST_JACOBIAN", largest)
     method = method_of(lambda arrays, x: x * jnp.exp(arrays["p"][:2]), {"p": jnp.zeros(3)})
     examples = np.ones((n, 1), np.float32), np.zeros((n, 2))
@@ -80,14 +80,14 @@ def test_parameters_that_nothing_depends_on_shrink_and_only_by_the_ridge():
 
 
 def ended(method, fit, examples, noise, n_steps=80):
-    """The parameters after many steps, the ridge made of the loss on other data."""
+    """The parameters after many steps; the ridge is computed from the loss on other data."""
     for _ in range(n_steps):
         fit, _ = method.step(fit, examples, noise(fit.parameters))
     return fit.parameters
 
 
 def test_what_the_data_hardly_fix_does_not_run_away():
-    """Labels with noise, and a parameter whose effect is a thousandth of that: it moves far without a ridge."""
+    """Noisy labels, and a parameter with an effect of a thousandth of the noise: without a ridge it moves far."""
     units = np.array([1.0, 1e-4])
     method, (x, noise) = linear_network(jnp.array(units), seed=5)
     labels = x[:, :1] + 0.1 * noise
@@ -99,7 +99,7 @@ def test_what_the_data_hardly_fix_does_not_run_away():
 
 
 def test_the_ridge_does_not_limit_what_can_be_reached():
-    """Labels without noise: the ridge falls with the loss, and the solution is exact to float32."""
+    """Labels without noise: the ridge decreases with the loss, and the solution is exact to float32."""
     method, (x, _) = linear_network(jnp.array([1.0, 0.3, 2.0]))
     truth = np.array([1.0, -2.0, 0.5])
     labels = (x * [1.0, 0.3, 2.0]) @ truth[:, None]
@@ -112,7 +112,7 @@ def test_the_ridge_does_not_limit_what_can_be_reached():
 
 
 def test_a_loss_that_is_known_is_not_computed_again():
-    """It is the same number; on other configurations it is not known."""
+    """It is the same number; on other configurations it is unknown."""
     method, (x, labels) = linear_network(jnp.array([1.0, 3.0, 0.5, 2.0]))
     after, loss = method.step(method.start({"p": jnp.full(4, 2.0)}, 6, 1), (x[:6], labels[:6]), 0.0)
     assert after.loss == loss

@@ -1,4 +1,4 @@
-"""Model files: what goes in comes out, and what is none is said to be none."""
+"""Model files: round trips, and errors for other files."""
 
 import json
 from contextlib import suppress
@@ -72,7 +72,7 @@ def test_every_field_of_the_description_is_in_the_header(tmp_path):
 
 
 def with_header(path, **changes):
-    """The same tensors under a changed header, as if they had been written like this."""
+    """The same tensors under a changed header, with valid checksums."""
     header, tensors = read_tensors(path)
     save_tensors(path, tensors, {name: value for name, value in (header | changes).items() if value is not ...})
 
@@ -97,7 +97,7 @@ NO_NETWORK = [{"task": "x"}, {"architecture": "XX"}, {"config": {"depth": 1}}, {
 
 @pytest.mark.parametrize("changes", NO_NETWORK)
 def test_a_header_that_describes_no_network(tmp_path, changes):
-    """Of another version, since it is not damaged."""
+    """As from another version, since the file is not damaged."""
     path = saved(tmp_path / "m.safetensors").path
     with_header(path, **changes)
     with pytest.raises(InputError, match=r"m\.safetensors: "):
@@ -144,7 +144,7 @@ def test_weights_that_are_not_finite(tmp_path, value):
 
 
 def test_every_byte_counts(tmp_path):
-    """A damaged file is refused, whatever is changed; only blanks at the end of the header do not matter."""
+    """A damaged file is refused, whatever byte is changed; only whitespace at the end of the header has no effect."""
     before, path = saved(tmp_path / "m.safetensors"), tmp_path / "damaged.safetensors"
     x, n_read = small_ensembles.closed(1).configurations[:5], 0
     for content in damages(before.path.read_bytes()):

@@ -1,4 +1,4 @@
-"""A varied recipe has the same budget, and without a change it is the same."""
+"""A varied recipe keeps its budget, and without changes it is the same."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,5 +1,4 @@
-"""What a cluster is asked for, and what is said when it is not there; whole runs on one are in
-tests/runs/test_reproduce.py."""
+"""Requests to a cluster, and errors if it is unavailable; whole runs on one are in tests/runs/test_reproduce.py."""
 
 import os
 import sys
@@ -23,7 +22,7 @@ def scheduler(tmp_path_factory):
 
 
 def test_a_job_finds_one_thread_and_no_trace_of_another(scheduler, tmp_path):
-    """As in a process of this machine; a worker that cannot give that is refused."""
+    """As in a local process; a worker that cannot guarantee this is refused."""
     with dask.worker(scheduler, tmp_path):
         with workers("dask", 1, scheduler) as (pool, *_):
             assert pool.submit(dask.environment).result() == ONE_THREAD
@@ -35,13 +34,13 @@ def test_a_job_finds_one_thread_and_no_trace_of_another(scheduler, tmp_path):
 
 
 def test_a_job_keeps_memory_for_the_next_step(scheduler, tmp_path):
-    """Dask has freed memory given back at once; with that, there are 256 pages for each array."""
+    """Dask has freed memory returned immediately; then there would be 256 page faults per array."""
     with dask.worker(scheduler, tmp_path), workers("dask", 1, scheduler) as (pool, *_):
         assert pool.submit(dask.pages_fetched).result() < 1000
 
 
 def test_a_job_that_kills_its_workers():
-    """Dask gives it away again some times, none here."""
+    """By default Dask submits it again several times, here never."""
     lost = pytest.raises(WorkerLostError, match="a worker process was killed")
     with config.set({"distributed.scheduler.allowed-failures": 0}), lost, workers("dask", 1) as (pool, *_):
         pool.submit(os._exit, 9).result(timeout=120)

@@ -1,4 +1,4 @@
-"""Jobs in a folder: who waits for whom, what is logged, and what becomes of errors."""
+"""Jobs in a folder: who waits for whom, what is logged, and how errors are passed on."""
 
 import errno
 import json
@@ -19,7 +19,7 @@ from fluxeq.workflow.records import is_done, lock, mark, missing, prepare
 
 
 class Noted(Work, kind="noted"):
-    """Leaves a file."""
+    """Creates a file."""
 
     name: str
 
@@ -51,7 +51,7 @@ def job(tmp_path):
 
 @pytest.mark.parametrize(("names", "at_once"), [("aa", 1), ("ab", 2)], ids=["copies", "others"])
 def test_copies_wait_for_each_other_and_others_do_not(job, tmp_path, monkeypatch, names, at_once):
-    """Two jobs are given away; how many work at the same time."""
+    """Two jobs are submitted; the number that run at the same time is counted."""
     working, seen = [], []
 
     def run(work, folder):
@@ -77,7 +77,7 @@ def test_a_job_that_has_got_other_settings_meanwhile(job, tmp_path):
 
 
 def test_a_job_of_another_version_that_is_still_at_work(job, tmp_path):
-    """Its files are not touched; once it has ended, they make way for those of this version."""
+    """Its files are not touched; once it has ended, they are removed for this version."""
     (tmp_path / "a").write_text("")
     (tmp_path / "a.parts").mkdir()
     changed = noted("a", byproducts=("a.parts",))
@@ -92,7 +92,7 @@ def test_a_job_of_another_version_that_is_still_at_work(job, tmp_path):
 
 
 def test_a_list_of_jobs(tmp_path):
-    """Done, marked, logged and told of, a group in one batch; and what is changed undoes what builds on it."""
+    """Run, marked, logged and reported, a group in one batch; a change affects all that depends on it."""
     jobs = [noted("a", kind=Intermediate), *(noted(name, "a", group="g") for name in ("b", "c")), noted("d", "b", "c")]
     found, told = fingerprints(jobs), []
     with ThreadPoolExecutor(1) as pool:
@@ -108,7 +108,7 @@ def test_a_list_of_jobs(tmp_path):
         ("c", found["c"], 2.0),
         ("d", found["d"], 4.0),
     ]
-    assert missing(tmp_path, jobs, found) == []  # though a is not there
+    assert missing(tmp_path, jobs, found) == []  # although a does not exist
     assert not is_done(tmp_path, jobs[0], found["a"])
     (tmp_path / "c").write_text("damaged")
     assert [job.name for job in missing(tmp_path, jobs, found)] == ["a", "c"]
@@ -119,7 +119,7 @@ def test_a_list_of_jobs(tmp_path):
 
 
 class StubbornError(Exception):
-    """Cannot be made again from what pickle keeps of it."""
+    """It cannot be reconstructed from its pickle."""
 
     def __init__(self, where, why):
         super().__init__(f"{why} in {where}")

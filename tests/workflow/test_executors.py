@@ -1,4 +1,4 @@
-"""Processes that do jobs, and what becomes of their errors."""
+"""Worker processes, and how their errors are passed on."""
 
 import os
 import pickle

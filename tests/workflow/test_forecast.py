@@ -1,4 +1,4 @@
-"""What is left of a list of jobs."""
+"""The remaining time of a list of jobs."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_costs_as_they_are():
 
 
 def test_what_was_measured_corrects_them():
-    """Within a section, else within a kind, else over all."""
+    """Within a section, else within a kind, else over all jobs."""
     found = Forecast(JOBS, {"costly/a-1": 30.0}, 1)
     assert found.seconds({}) == 3 * 31
     found.done(JOBS[1], 60.0)

@@ -1,11 +1,11 @@
-"""The log of what was done in a folder."""
+"""The log of finished jobs in a folder."""
 
 from fluxeq.workflow.job import Job, Spent, Work
 from fluxeq.workflow.log import append, entries
 
 
 def test_lines_that_were_cut(tmp_path):
-    """They are told apart from whole ones, and take no other with them."""
+    """They are recognised, and do not affect other lines."""
     assert entries(tmp_path) == []
     path = tmp_path / "log.jsonl"
     for i, damage in enumerate(

@@ -1,4 +1,4 @@
-"""The scheduler, on jobs of nothing: what is submitted when, in which batches, to whom."""
+"""The scheduler, on empty jobs: what is submitted when, in which batches, to whom."""
 
 import os
 from concurrent.futures import Executor, Future
@@ -21,7 +21,7 @@ class Learning(Work, kind="learning", learns=True):
 
 
 class Held(Executor):
-    """Keeps what it is given until it is told to end it."""
+    """Keeps submitted jobs until it is told to end them."""
 
     def __init__(self):
         self.given = []
@@ -51,7 +51,7 @@ def given(executor):
 
 
 def test_a_job_begins_when_all_that_it_needs_is_done():
-    """Here also what an earlier run has done."""
+    """Including those of an earlier run."""
     held = Held()
     workers = Workers(held)
     jobs = [job("a"), job("b"), job("c", "a", "b"), job("d", "c", "of an earlier run")]
@@ -65,7 +65,7 @@ def test_a_job_begins_when_all_that_it_needs_is_done():
 
 
 def test_of_those_that_could_begin_the_heaviest_does():
-    """One at a time; what has just become ready may come before what waits."""
+    """One at a time; a job that has just become ready may precede waiting ones."""
     held = Held()
     workers = Workers(held, 1)
     jobs = [
@@ -119,7 +119,7 @@ def environment():
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_one_process_has_the_gpu(monkeypatch, fails):
-    """With an environment of its own, until the block ends; the others see none."""
+    """With an environment of its own, until the end of the block; other processes do not see one."""
     for name in environment():
         monkeypatch.delenv(name, raising=False)
     gpu = {"JAX_PLATFORMS": "cuda,cpu", "PREALLOCATE": "false"}
