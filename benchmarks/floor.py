@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 from benchmarks.tables import keep, read
 from fluxeq.data.checkpoints import sample_to_file
 from fluxeq.data.generation import Settings
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.nets.architecture import configured
 from fluxeq.theory import Theory
 from fluxeq.training.datasets import load_data
 from fluxeq.training.recipe import Recipe
-from fluxeq.workflow.executors import keep_to_one_thread, processes
+from fluxeq.workflow.executors import processes, single_threaded
 
 ETA, LAM, MU, SHAPE = 4.01, 1.0, 1.05, (60, 4)
 TESTED_MU = (0.91, 0.93, 0.95, 0.97, 0.99, 1.01, 1.03, 1.05)
@@ -67,7 +67,7 @@ def main(n: str = "20000", n_instances: str = "5", folder: str = "") -> None:
     for shape in TESTED_SHAPES:
         for seed, mu in enumerate(TESTED_MU, 3):
             sample(tested_file(run, shape, mu), N_TESTED, mu, shape, seed)
-    keep_to_one_thread()  # for the worker processes
+    single_threaded()  # for the worker processes
     with processes(os.cpu_count() or 1) as (pool, *_):
         trainings: list[Future[Training]] = [
             pool.submit(trained, run, name, instance) for name in RECIPES for instance in range(int(n_instances))
@@ -91,7 +91,7 @@ def sample(path: Path, n: int, mu: float, shape: tuple[int, ...], seed: int) -> 
 
 def tested_file(run: Path, shape: tuple[int, ...], mu: float) -> Path:
     """Path of the test set of one lattice and mu."""
-    return run / f"tested-{named(shape)}-{mu:g}.h5"
+    return run / f"tested-{shape_name(shape)}-{mu:g}.h5"
 
 
 def trained(run: Path, name: str, instance: int) -> Training:
@@ -110,7 +110,7 @@ def trained(run: Path, name: str, instance: int) -> Training:
     model, losses = load_model(path), {}
     for shape in TESTED_SHAPES:
         test = dataset(data.task, [open_ensemble(tested_file(run, shape, mu)) for mu in TESTED_MU])
-        losses[named(shape)] = evaluate(model, test).loss
+        losses[shape_name(shape)] = evaluate(model, test).loss
     return Training(name, instance, model.description.validation_loss, losses)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from fluxeq.system.files import whole
+from fluxeq.system.files import atomic_write
 
 FOLDER = Path("results/benchmarks")
 
@@ -20,7 +20,7 @@ def keep(name: str, row: dict[str, Any], keys: int) -> pd.DataFrame:
     """Print a row and store it, replacing a row that agrees in the first ``keys`` columns; returns the whole table."""
     print(", ".join(f"{column} {shown(value)}" for column, value in row.items()), flush=True)
     table = pd.concat([read(name), pd.DataFrame([row])]).drop_duplicates([*row][:keys], keep="last")
-    with whole(FOLDER / f"{name}.csv") as temporary:
+    with atomic_write(FOLDER / f"{name}.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
     return table
 

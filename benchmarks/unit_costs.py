@@ -22,7 +22,7 @@ import optuna
 from benchmarks.tables import keep, read
 from fluxeq.data.ensembles import save_ensemble
 from fluxeq.data.generation import sample
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.nets.architecture import configured
 from fluxeq.searching.space import Space
 from fluxeq.searching.storage import open_storage
@@ -32,7 +32,7 @@ from fluxeq.training.datasets import load_data
 from fluxeq.training.evaluation import outputs
 from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe
-from fluxeq.workflow.executors import keep_to_one_thread
+from fluxeq.workflow.executors import single_threaded
 from fluxeq.workflow.selection import workers
 
 THEORY = Theory(4.01, 1.0, 1.05)
@@ -64,7 +64,7 @@ class Prices(NamedTuple):
 
 def main() -> None:
     """Measure, extrapolate, print and store."""
-    keep_to_one_thread()  # for all worker processes
+    single_threaded()  # for all worker processes
     with workers("local", 1) as (pool, *_):
         prices = pool.submit(measured).result()
     prices = prices._replace(task=task_overhead())  # last, since Dask leaves settings in the environment
@@ -152,7 +152,7 @@ def task_overhead() -> float:
 
 def rows(prices: Prices) -> Iterator[tuple[str, str]]:
     """The measured unit costs."""
-    yield f"a move of the worm, {named(SHAPE)}", quantity(prices.move)
+    yield f"a move of the worm, {shape_name(SHAPE)}", quantity(prices.move)
     for sites, seconds in prices.configuration.items():
         extent = math.isqrt(sites)
         yield f"an independent configuration, {extent}x{extent}", quantity(seconds)

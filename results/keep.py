@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from fluxeq.errors import InputError
-from fluxeq.runs.status import counts, is_whole, open_run, progress
+from fluxeq.runs.status import counts, is_complete, open_run, progress
 from fluxeq.study.family import PROTOCOLS, SAME_LAYERS, file_stem
 from fluxeq.system.files import read_json, remove, write_json, write_text
 
@@ -39,7 +39,7 @@ LARGE = 2**23
 def main() -> None:
     """Keep the run that the command line names."""
     run = Path(sys.argv[1])
-    needed = (*KEPT, *FINISHED) if is_whole(run, open_run(run)) else KEPT
+    needed = (*KEPT, *FINISHED) if is_complete(run, open_run(run)) else KEPT
     missing = [name for name in needed if not (run / name).exists()]
     if missing:
         way_out = "finish it with 'fluxeq reproduce', or let 'fluxeq report' write what there is"

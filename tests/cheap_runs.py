@@ -18,7 +18,7 @@ import synthetic_run
 from fluxeq.analysis import spread
 from fluxeq.analysis.claims import claim
 from fluxeq.analysis.tables import METRICS
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.report.figures import canvas, registry
 from fluxeq.report.figures import search as searches
 from fluxeq.runs import jobs
@@ -27,7 +27,7 @@ from fluxeq.study.study import load_study
 from fluxeq.system.files import derived_seed, digest
 from fluxeq.tasks.task import TASKS
 from fluxeq.workflow import selection
-from fluxeq.workflow.executors import Fleet, Workers
+from fluxeq.workflow.executors import WorkerPools, Workers
 
 RECIPE = "recipe = { epochs = 1, batch_size = 8 }"
 SEARCH = f"search = {{ trials = 1, repeats = 1, n_training = 8, {RECIPE} }}"
@@ -94,7 +94,7 @@ class Here(Executor):
 
 def fleet(*_):
     """Workers of this kind, as studies request them."""
-    return nullcontext(Fleet(WORKERS, WORKERS))
+    return nullcontext(WorkerPools(WORKERS, WORKERS))
 
 
 WORKERS = Workers(Here(), jobs_together=1)
@@ -184,7 +184,7 @@ def rows_of(run, work, path, file, n):
             about = {name: model[name] for name in ("architecture", "augmentation", "n_training", "instance")}
             yield about | {
                 **{"task": work.section, "family": work.family, "model": path, "n_parameters": 100},
-                **{"theory": "phi4", "shape": named(tuple(ensemble["shape"])), **ensemble["couplings"]},
+                **{"theory": "phi4", "shape": shape_name(tuple(ensemble["shape"])), **ensemble["couplings"]},
                 **{"n_worms": number, "configurations": 10, "target": target},
                 **{name: rng.random() for name in list(METRICS)[list(METRICS).index("loss") :]},
             }
@@ -219,6 +219,6 @@ FAKES = {
     jobs.Search: search,
     jobs.Train: train,
     jobs.Evaluate: evaluate,
-    jobs.Measure: measure,
+    jobs.MeasureNetworks: measure,
     jobs.ModelCards: model_cards,
 }

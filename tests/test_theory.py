@@ -197,7 +197,11 @@ def test_names_and_couplings():
         ("nothing", {}, "theory 'nothing': choose one of phi4, or give package.module:Name"),
         ("phi4", {"eta": 4, "lam": 1}, "theory 'phi4': its couplings are eta, lam, mu; eta, lam given"),
         ("phi4", {"eta": 4, "lam": 1, "mu": "x"}, "mu = 'x': a coupling must be a finite number"),
-        ("fluxeq.theory:written", {}, "theory 'fluxeq.theory:written': must be a frozen dataclass derived from"),
+        (
+            "fluxeq.theory:coupling_text",
+            {},
+            "theory 'fluxeq.theory:coupling_text': must be a frozen dataclass derived from",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             theory_of(name, couplings)

@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fluxeq.report.figures.canvas import STYLE, WIDTH, save
-from fluxeq.system.files import whole
+from fluxeq.system.files import atomic_write
 from fluxeq.theory import Theory
 from verification.sampled import chain_means
 from verification.verdicts import Verdict, number
@@ -50,7 +50,7 @@ def check(seed: int, device: str, folder: Path) -> Iterator[Verdict]:
         for mu, n in density.items():
             rows.append({"extent": extent, "mu": mu, "n": n.mean(), "error": n.std(ddof=1) / math.sqrt(len(n))})
     table = pd.DataFrame(rows)
-    with whole(folder / "silver_blaze.csv") as path:
+    with atomic_write(folder / "silver_blaze.csv") as path:
         table.to_csv(path, index=False, float_format="%.6g")
     save(drawn(table), folder / "silver_blaze.png")
 

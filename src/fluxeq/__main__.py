@@ -1,13 +1,13 @@
 """The command ``fluxeq``, also ``python -m fluxeq``. Other modules are imported under error and signal handling."""
 
-from fluxeq.cli.exit_codes import ended_well
+from fluxeq.cli.exit_codes import exit_on_error
 from fluxeq.system.environment import prepare
 
 
 def main() -> None:
     """Run a command; see ``cli.exit_codes`` for exit codes."""
     prepare()
-    with ended_well():
+    with exit_on_error():
         from fluxeq.cli.commands import app
 
         app(exit_on_error=False, print_error=False, result_action="return_value")

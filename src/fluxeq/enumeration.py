@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 
 from fluxeq.errors import InputError
 from fluxeq.exact import Exact
-from fluxeq.lattice import named, neighbours, require_shape
+from fluxeq.lattice import neighbours, require_shape, shape_name
 from fluxeq.theory import FluxTheory
 
 TRUNCATIONS = (2, 4, 6, 8, 12, 16, 20, 26, 34, 42, 50, 60, 80, 100, 130, 170)
@@ -55,7 +55,7 @@ def enumerated(theory: FluxTheory, shape: Sequence[int]) -> Exact:
             return Exact(float(found[0]), float(found[1]), change)
         before = found
     raise InputError(
-        f"{theory} on {named(shape)}: too many hops to enumerate; choose a smaller lattice, or "
+        f"{theory} on {shape_name(shape)}: too many hops to enumerate; choose a smaller lattice, or "
         f"{theory.fewer_hops.removeprefix('choose ')}"
     )
 

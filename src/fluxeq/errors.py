@@ -4,7 +4,7 @@ import os.path
 import traceback
 
 
-def as_fault(error: BaseException) -> str:
+def bug_message(error: BaseException) -> str:
     """The message for an unexpected exception, in one line with its location."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"a bug in fluxeq: {error!r} in {os.path.basename(where.filename)}:{where.lineno}; please report it"

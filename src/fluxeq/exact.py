@@ -37,7 +37,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fluxeq.errors import InputError
-from fluxeq.lattice import named, require_shape
+from fluxeq.lattice import require_shape, shape_name
 from fluxeq.system.capacity import require_memory
 from fluxeq.theory import Theory, log_weight
 
@@ -69,7 +69,7 @@ def solve(theory: Theory, shape: Sequence[int]) -> Exact:
     if len(shape) == 2 and shape[1] == 2:
         return transfer_matrix(theory, shape[0])
     raise InputError(
-        f"no exact solution for lam = {theory.lam:g} on {named(shape)}: there is one for lam = 0 on every "
+        f"no exact solution for lam = {theory.lam:g} on {shape_name(shape)}: there is one for lam = 0 on every "
         "lattice (free_field) and for every lam on N_t x 2 (transfer_matrix)"
     )
 
@@ -95,7 +95,7 @@ def _in_momenta(theory: Theory, shape: Sequence[int]) -> tuple[np.ndarray, np.nd
     if theory.lam != 0:
         raise InputError(f"lam = {theory.lam:g}: the free field has lam = 0; on N_t x 2 use transfer_matrix")
     theory.require_stable(len(shape))
-    require_memory(f"the momenta of {named(shape)}", 16 * (2 * len(shape) + 4) * math.prod(shape))
+    require_memory(f"the momenta of {shape_name(shape)}", 16 * (2 * len(shape) + 4) * math.prod(shape))
     momenta = [2 * np.pi * np.arange(extent) / extent for extent in shape]
     p_t, *p_space = np.meshgrid(momenta[0] - 1j * theory.mu, *momenta[1:], indexing="ij")
     return p_t, 1 / (theory.eta - 2 * np.cos(p_t) - sum(2 * np.cos(p) for p in p_space))

@@ -16,14 +16,14 @@ MOST_SITES = 2**31
 """Sites are counted with 32 bits."""
 
 
-def named(shape: Iterable[int]) -> str:
+def shape_name(shape: Iterable[int]) -> str:
     """The name of a lattice, as 60x4."""
     return "x".join(map(str, shape))
 
 
 def require_shape(shape: Sequence[int]) -> None:
     """Raise InputError unless every extent is at least 2 (on an extent of 1 a link would join a site to itself)."""
-    name = named(shape) or "empty"
+    name = shape_name(shape) or "empty"
     if not shape or any(not isinstance(extent, Integral) or extent < 2 for extent in shape):
         raise InputError(f"shape {name:.80}: every extent must be an integer of at least 2, time first")
     if math.prod(map(int, shape)) > MOST_SITES:

@@ -235,7 +235,7 @@ def _edge(relative: Callable[[np.ndarray], np.ndarray], direction: np.ndarray) -
     return direction * distance
 
 
-def written(value: float) -> str:
+def coupling_text(value: float) -> str:
     """A coupling as text, with six digits if these are exact, otherwise with as many as required."""
     value += 0.0  # -0.0 is 0.0
     short = f"{value:g}"

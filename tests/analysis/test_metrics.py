@@ -118,7 +118,7 @@ def test_a_function_stands_beside_networks(run, name, shapes):
     assert (of_n["loss"] < 1e-12).all()
     assert (table["n_training"] == 40).all()  # that of the networks it is compared with
     table.to_csv(run / "metrics.csv", index=False)
-    read = Results(run).final("mine")
+    read = Results(run).largest("mine")
     assert read["architecture"].unique().tolist() == [""]
     assert read["n_parameters"].isna().all()
 

@@ -10,14 +10,14 @@ import time
 import pytest
 
 from fluxeq import errors
-from fluxeq.cli.exit_codes import _told
+from fluxeq.cli.exit_codes import _code_and_message
 
 RUN = """
 import sys
-from fluxeq.cli.exit_codes import ended_well
+from fluxeq.cli.exit_codes import exit_on_error
 from fluxeq.system.environment import prepare
 prepare()
-with ended_well():
+with exit_on_error():
     {body}
 """
 
@@ -43,7 +43,7 @@ def ended(body, **options):
     ],
 )
 def test_every_error_has_a_code_and_a_line(error, code, line):
-    found, told = _told(error)
+    found, told = _code_and_message(error)
     assert found == code
     assert told.startswith(line)
 

@@ -330,14 +330,14 @@ def test_a_command_whose_time_is_up_is_gone_on_with(fluxeq, places, tmp_path, co
 
 LOST = """
 import gc, os, signal, time
-from fluxeq.cli.exit_codes import stoppable
+from fluxeq.cli.exit_codes import handle_signals
 
 def collected(phase, found):
     gc.callbacks.clear()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(0.01)  # what is raised now is printed and forgotten
 
-with stoppable():
+with handle_signals():
     gc.callbacks.append(collected)
     gc.collect()
     time.sleep(5)

@@ -11,7 +11,7 @@ import full_disks
 import small_ensembles
 from fluxeq.__main__ import main
 from fluxeq.system import progress
-from fluxeq.system.files import claimed, read_json
+from fluxeq.system.files import read_json, sole_owner
 from fluxeq.training.models import load_model
 
 pytestmark = [
@@ -152,7 +152,7 @@ def test_extremes_that_are_possible(command, tmp_path, changes, flags):
 
 def test_another_training_on_the_same_output(command, tmp_path):
     """It exits immediately; another architecture is not affected."""
-    with claimed(tmp_path / "out" / ".EQ.lock", "trains EQ"):
+    with sole_owner(tmp_path / "out" / ".EQ.lock", "trains EQ"):
         line = "fluxeq: out: another process trains EQ there; wait for it, or choose another output"
         assert command("train", TRAIN) == (2, [line])
         assert command("train", TRAIN, architecture="FL")[0] == 0
@@ -162,8 +162,8 @@ def test_another_training_on_the_same_output(command, tmp_path):
 @pytest.mark.parametrize("flags", [(), ("--together",)])
 def test_losses_are_shown_while_it_trains(command, tmp_path, capsys, monkeypatch, flags):
     """For one instance, or all of them in step."""
-    monkeypatch.setattr(progress, "SHORTEST", 0.0)
-    monkeypatch.setattr(progress, "SHARE", 0.0)
+    monkeypatch.setattr(progress, "MIN_INTERVAL", 0.0)
+    monkeypatch.setattr(progress, "INTERVAL_SHARE", 0.0)
     said = []
     monkeypatch.setattr(progress, "print", lambda text, **where: said.append(text), raising=False)
     n = 1 if not flags else 3

@@ -21,7 +21,7 @@ from fluxeq import errors
 from fluxeq.__main__ import main
 from fluxeq.cli import studies
 from fluxeq.runs.jobs import Sample, Train
-from fluxeq.runs.now import announced
+from fluxeq.runs.now import announce_activity
 from fluxeq.runs.reproduce import reproduce
 from fluxeq.searching.storage import open_storage
 from fluxeq.system.files import locked
@@ -578,7 +578,7 @@ def test_what_is_running(fluxeq, run, monkeypatch):
     journal = run / "searches" / "counting-EQ" / "journal.log"
     journal.unlink()
     optuna.create_study(storage=open_storage(str(journal))).optimize(lambda trial: 1.0, n_trials=1)
-    with announced(run) as announce:
+    with announce_activity(run) as announce:
         announce(event)
         out = fluxeq("status", run)[1]
         assert "left: about 2 h 00 min\nrunning: train/regression-EQ-20/001 for 65 s\n" in out
@@ -602,7 +602,7 @@ def gone(pid, signal):
 
 def test_watching(fluxeq, run, monkeypatch):
     """Until no process works on the run any more."""
-    monkeypatch.setattr(studies, "WATCH", 0.0)
+    monkeypatch.setattr(studies, "WATCH_INTERVAL", 0.0)
     told = []
 
     def sleep(seconds):
@@ -611,7 +611,7 @@ def test_watching(fluxeq, run, monkeypatch):
             (run / ".now.json").unlink()
 
     monkeypatch.setattr("time.sleep", sleep)
-    with announced(run) as announce:
+    with announce_activity(run) as announce:
         announce(Event(None, 1, 2, {}, 1.0))
         out = fluxeq("status", run, "--watch")[1]
     assert out.count("report ") == 4

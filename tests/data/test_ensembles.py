@@ -305,14 +305,14 @@ def test_a_signal_while_hdf5_writes(tmp_path, monkeypatch):
     class StoppedError(BaseException):
         pass
 
-    written = hdf5.Device.write
+    written = hdf5.DeferredErrors.write
 
     def write(self, data):
         if self.tell() > 3000 and self._error is None:
             self._error = StoppedError()
         return written(self, data)
 
-    monkeypatch.setattr(hdf5.Device, "write", write)
+    monkeypatch.setattr(hdf5.DeferredErrors, "write", write)
     with pytest.raises(StoppedError):
         save_ensemble(tmp_path / "e.h5", small_ensembles.closed(1))
     assert list(tmp_path.iterdir()) == []

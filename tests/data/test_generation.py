@@ -18,7 +18,7 @@ from fluxeq.data.goal import Goal
 from fluxeq.errors import FluxOverflowError, InputError, StabilityError
 from fluxeq.sampling import gpu
 from fluxeq.system import capacity, files
-from fluxeq.system.files import claimed
+from fluxeq.system.files import sole_owner
 from fluxeq.testing import z_score
 from fluxeq.theory import Theory
 
@@ -340,7 +340,7 @@ def test_two_processes_do_not_make_one_file(tmp_path):
     """The second exits immediately, and the first continues; a lock file left by a killed process does not block."""
     path = tmp_path / "e.h5"
     folder = tmp_path / "e.h5.parts"
-    with claimed(folder / "lock", "is at work"):
+    with sole_owner(folder / "lock", "is at work"):
         for _ in range(2):
             with pytest.raises(InputError, match=r"e\.h5\.parts: another process is making the ensemble there"):
                 sample_to_file(path, SETTINGS)

@@ -12,7 +12,7 @@ import pytest
 import synthetic_run
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.report.figures import fig1, fig5b, looks, points
 from fluxeq.report.figures.figure import Figure, OfScores
 from fluxeq.report.figures.registry import FIGURES, write_figure, write_scores, write_searches
@@ -153,7 +153,7 @@ def test_further_families_stand_beside_the_first_with_a_look_of_their_own(tables
     tables.metrics = pd.concat([metrics, *further, eq.assign(family="AC", augmentation=True), function])
     run = tables.write(tmp_path / "run")
     numbers = numbers_of("fig4", run)
-    shown = looks.looks_of(numbers[numbers["protocol"] == "searched"])
+    shown = looks.styles_of(numbers[numbers["protocol"] == "searched"])
     assert list(shown) == ["EQ", "ST", "AB", "NA", "torch"]
     assert len(set(shown.values())) == len(shown)
     assert shown["EQ"] == looks.KNOWN["EQ"][0]
@@ -186,7 +186,7 @@ def test_panels_of_figure_2(made_up_run):
     numbers = numbers_of("fig2", made_up_run)
     for protocol, end in (("searched", ""), ("same layers", ", fixed")):
         rows = numbers[numbers["protocol"] == protocol]
-        shown = {panel: list(looks.looks_of(of)) for panel, of in rows.groupby("panel", sort=False)}
+        shown = {panel: list(looks.styles_of(of)) for panel, of in rows.groupby("panel", sort=False)}
         assert shown == {
             "no augmentation": [f"EQ{end}", f"ST{end}", f"FL{end}"],
             "ST with augmentation": [f"EQ{end}", f"ST, augmented{end}"],
@@ -375,7 +375,7 @@ SPREAD_OF_MANY = ["best to worst instance", "95 % interval of the median", "mean
 
 
 @pytest.mark.parametrize(
-    ("n_instances", "named"),
+    ("n_instances", "expected"),
     [
         (1, ["single instance"]),
         (2, ["median of 2 instances", "best to worst instance"]),
@@ -383,13 +383,13 @@ SPREAD_OF_MANY = ["best to worst instance", "95 % interval of the median", "mean
         (10, ["median of 10 instances", *SPREAD_OF_MANY]),
     ],
 )
-def test_a_legend_names_what_is_drawn(tmp_path, n_instances, named):
+def test_a_legend_names_what_is_drawn(tmp_path, n_instances, expected):
     made = synthetic_run.tables(scale=synthetic_run.Scale((100, 500), (0.91, 1.05), ("60x4", "200x10"), n_instances))
     run = made.write(tmp_path / "run")
-    assert meaning_of(FIGURES["fig2"].draw(numbers_of("fig2", run))) == [*named, "lines guide the eye"]
-    assert meaning_of(FIGURES["fig4"].draw(numbers_of("fig4", run))) == [*named, "in the training set"]
+    assert meaning_of(FIGURES["fig2"].draw(numbers_of("fig2", run))) == [*expected, "lines guide the eye"]
+    assert meaning_of(FIGURES["fig4"].draw(numbers_of("fig4", run))) == [*expected, "in the training set"]
     told = meaning_of(FIGURES["fig7a"].draw(numbers_of("fig7a", run)))
-    assert told[:-3] == named
+    assert told[:-3] == expected
     assert told[-3:] == ["95 % binomial error of 1000 configurations", "in the training set", "lines guide the eye"]
 
 
@@ -409,7 +409,7 @@ def test_families_of_one_place_stand_apart(made_up_run):
     numbers = numbers_of("fig2", made_up_run)
     figure = FIGURES["fig2"].draw(numbers)
     figure.draw_without_rendering()
-    axes, markers = figure.axes[0], {look.marker for looks_of in looks.KNOWN.values() for look in looks_of}
+    axes, markers = figure.axes[0], {look.marker for styles in looks.KNOWN.values() for look in styles}
     drawn = [line for line in axes.lines if line.get_marker() in markers]
     places = np.array([line.get_transform().transform(line.get_xydata())[:, 0] for line in drawn])
     assert len(places) == 3
@@ -552,7 +552,7 @@ def test_a_figure_of_tables_has_the_numbers_of_the_run(made_up_run, tmp_path, na
     """Also from two tables; only the couplings and numbers of the training set are unknown."""
     numbers = FIGURES[name].numbers(made_up_run)
     scores = pd.read_csv(made_up_run / "metrics.csv")
-    shape = named(Results(made_up_run).section(FIGURES[name].numbers.section).shape)
+    shape = shape_name(Results(made_up_run).section(FIGURES[name].numbers.section).shape)
     for part, rows in (("a", scores[: len(scores) // 2]), ("b", scores[len(scores) // 3 :])):
         rows.to_csv(tmp_path / f"{part}.csv", index=False)
     output = tmp_path / "numbers.csv"

@@ -26,12 +26,12 @@ from fluxeq.report.page import write_report
 from fluxeq.runs.partial_report import write_partial_report
 from fluxeq.runs.plan import plan
 from fluxeq.runs.reproduce import reproduce
-from fluxeq.runs.status import is_whole, open_run, progress
+from fluxeq.runs.status import is_complete, open_run, progress
 from fluxeq.study.study import load_study
 from fluxeq.system.files import locked, read_json
 from fluxeq.training.models import describe, load_model, save_model
-from fluxeq.workflow.execution import work_off
-from fluxeq.workflow.executors import Fleet, Workers, fleet, processes
+from fluxeq.workflow.execution import run_jobs
+from fluxeq.workflow.executors import WorkerPools, Workers, processes, worker_pools
 from fluxeq.workflow.job import Spent, fingerprints
 from fluxeq.workflow.records import is_done, missing, prepare
 
@@ -185,8 +185,8 @@ def n_numbers(jobs):
 def test_a_killed_run_ends_with_the_numbers_of_one_left_in_peace(killed, study, tmp_path):
     jobs = plan(load_study(study))
     shutil.copy(killed / "study.toml", tmp_path)
-    with fleet(processes(N_WORKERS)) as workers:
-        work_off(tmp_path, jobs[: n_numbers(jobs)], fingerprints(jobs), workers, jobs, lambda event: None)
+    with worker_pools(processes(N_WORKERS)) as workers:
+        run_jobs(tmp_path, jobs[: n_numbers(jobs)], fingerprints(jobs), workers, jobs, lambda event: None)
     assert (tmp_path / "metrics.csv").read_bytes() == (killed / "metrics.csv").read_bytes()
 
 
@@ -464,7 +464,7 @@ def test_a_job_that_could_not_begin_waits_for_a_heavier_one(study, tmp_path, tog
     """Scores come directly after their training, and after all of its instances."""
     jobs, notes = plan(load_study(study)), Notes()
     one = Workers(notes, 1, together)
-    n = reproduce(study, tmp_path / "run", lambda: nullcontext(Fleet(one, one)), lambda event: None)
+    n = reproduce(study, tmp_path / "run", lambda: nullcontext(WorkerPools(one, one)), lambda event: None)
     given = [name for names in notes.given for name in names]
     assert n == len(jobs) == len(given)
     assert sorted(given) == sorted(job.name for job in jobs)
@@ -488,11 +488,11 @@ def test_a_figure_is_drawn_again_from_the_numbers(copied):
 
 def test_the_report_of_an_unfinished_run(copied):
     """Claims with sufficient scores are judged, the others are not run, and figures without numbers are removed."""
-    assert is_whole(copied, open_run(copied))
+    assert is_complete(copied, open_run(copied))
     for name in ("metrics", "evaluate.counting-EQ-20"):
         record = copied / ".jobs" / f"{name}.json"
         record.write_text(record.read_text().replace("true", "false"))
-    assert not is_whole(copied, open_run(copied))
+    assert not is_complete(copied, open_run(copied))
     before = {(claim["id"], claim["protocol"]): claim for claim in read_json(copied / "claims.json")}
     text = write_partial_report(copied, open_run(copied)).read_text()
     assert "<strong>Unfinished.</strong> Jobs done: evaluate 6 of 7, collect 0 of 1" in text

@@ -109,8 +109,8 @@ def shifted(hops, ends, shape, choice, chance):
     state.chance[0], state.adds[0] = chance, choice & 1
     if not proposed:
         return (hops, ends), 0, 0.0
-    PLAIN.aim(state, 0, found)
-    PLAIN.choose(state, 0, found)
+    PLAIN.propose_addition(state, 0, found)
+    PLAIN.propose_removal(state, 0, found)
     assert state.choice[0] == choice
     assert not state.leaves[0]
     PLAIN.shift_head(state, 0, found)
@@ -175,8 +175,8 @@ def test_the_tail_is_no_hop():
     shape, ends = (4, 2), np.array([3, 3])
     state, found = state_of(np.zeros((2, 2, 8), np.uint16), ends, shape), long_tables(THEORY, (4, 2))
     state.numbers[0], state.chance[0], before = 0.9999, 0.0, state.arrivals.copy()
-    PLAIN.aim(state, 0, found)
-    PLAIN.choose(state, 0, found)
+    PLAIN.propose_addition(state, 0, found)
+    PLAIN.propose_removal(state, 0, found)
     PLAIN.shift_head(state, 0, found)
     PLAIN.count_step(state, 0)
     assert state.leaves[0]
@@ -197,7 +197,7 @@ def test_a_closed_configuration_that_waits_is_left_alone(number):
     before = state.arrivals.copy()
     PLAIN.draw(state)
     state.numbers[0] = number
-    for move in (PLAIN.aim, PLAIN.choose, PLAIN.shift_head):
+    for move in (PLAIN.propose_addition, PLAIN.propose_removal, PLAIN.shift_head):
         move(state, 0, found)
     PLAIN.count_step(state, 0)
     np.testing.assert_array_equal(state.arrivals, before)

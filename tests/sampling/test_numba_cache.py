@@ -90,7 +90,7 @@ def test_moves_that_were_loaded_are_those_that_were_compiled():
         return [chains.record(Theory(4.01, 1, 1.5), start, 5, 3) for start in started.values()]
 
     first, second = made(), made()
-    assert set(vars(backends.cpu())) == set(backends.CALLED)  # others cannot be called from Python
+    assert set(vars(backends.cpu())) == set(backends.ENTRY_POINTS)  # others cannot be called from Python
     assert backends.cpu().record.function.stats.cache_hits.total() == 2
     for (state, configurations), (state_2, configurations_2) in zip(first, second, strict=True):
         np.testing.assert_array_equal(configurations, configurations_2)

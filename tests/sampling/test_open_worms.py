@@ -23,7 +23,7 @@ def test_number_and_ends(shape):
     """The requested number of worms: +1 at every tail, -1 at every head, 0 elsewhere, no site used twice."""
     theory = Theory(8.0, 1, 1.5)
     n_worms = np.arange(60) % 6
-    drawn = open_worms.draw(theory, closed(shape, 60, theory), n_worms, seed=3)
+    drawn = open_worms.insert_worms(theory, closed(shape, 60, theory), n_worms, seed=3)
     np.testing.assert_array_equal(drawn.n_worms, n_worms)
     np.testing.assert_array_equal(observables.n_worms(drawn.configurations), n_worms)
     assert drawn.heads.shape == drawn.tails.shape == (60, 5, len(shape))
@@ -42,12 +42,12 @@ def test_without_worms_nothing_changes():
     """The partner is unchanged, and so is the array that was passed."""
     before = closed((6, 4), 10)
     given = before.copy()
-    drawn = open_worms.draw(THEORY, given, np.array([0, 3] * 5), seed=1)
+    drawn = open_worms.insert_worms(THEORY, given, np.array([0, 3] * 5), seed=1)
     np.testing.assert_array_equal(given, before)
     np.testing.assert_array_equal(drawn.configurations[::2], before[::2])
     assert drawn.configurations.dtype == np.int8
     assert (drawn.configurations[1::2] != before[1::2]).any(axis=(1, 2, 3)).all()
-    none = open_worms.draw(THEORY, given, np.zeros(10, dtype=int), seed=1)
+    none = open_worms.insert_worms(THEORY, given, np.zeros(10, dtype=int), seed=1)
     np.testing.assert_array_equal(none.configurations, before)
     assert none.heads.shape == (10, 0, 2)
 
@@ -58,7 +58,7 @@ def test_only_the_worm_differs():
     For even extents, moves and distance have the same parity.
     """
     before = closed((8, 8), 200)
-    drawn = open_worms.draw(THEORY, before, np.ones(200, dtype=int), seed=2)
+    drawn = open_worms.insert_worms(THEORY, before, np.ones(200, dtype=int), seed=2)
     difference = chains.hops_of(drawn.configurations).astype(int) - chains.hops_of(before)
     changed = np.abs(difference).reshape(200, -1).sum(axis=1)
     apart = np.abs(drawn.heads - drawn.tails)[:, 0]
@@ -71,7 +71,7 @@ def test_only_the_worm_differs():
 
 def test_the_seed_decides():
     before, n_worms = closed((6, 6), 20), np.full(20, 2)
-    first, same, other = (open_worms.draw(THEORY, before, n_worms, seed) for seed in (1, 1, 2))
+    first, same, other = (open_worms.insert_worms(THEORY, before, n_worms, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.configurations, same.configurations)
     np.testing.assert_array_equal(first.heads, same.heads)
     assert (first.configurations != other.configurations).any()
@@ -80,7 +80,7 @@ def test_the_seed_decides():
 def test_plain_python_is_compiled_bit_for_bit():
     before, n_worms = closed((4, 4), 20), np.arange(20) % 4
     plain = backends.bind(np.errstate(over="ignore"))
-    one, other = (open_worms.draw(THEORY, before, n_worms, seed=1, moves=moves) for moves in (plain, None))
+    one, other = (open_worms.insert_worms(THEORY, before, n_worms, seed=1, moves=moves) for moves in (plain, None))
     for name in ("configurations", "n_worms", "heads", "tails"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
@@ -93,9 +93,9 @@ def test_tables_grow(monkeypatch):
         asked.append(int(p.max()))
         return weight_ratio(theory, 2 * asked[-1] + 2)[::2].copy()
 
-    real = open_worms.draw(THEORY, nothing, n_worms, seed=1)
+    real = open_worms.insert_worms(THEORY, nothing, n_worms, seed=1)
     monkeypatch.setattr(tables, "ratios", shortest)
-    grown = open_worms.draw(THEORY, nothing, n_worms, seed=1)
+    grown = open_worms.insert_worms(THEORY, nothing, n_worms, seed=1)
     np.testing.assert_array_equal(grown.configurations, real.configurations)
     assert len(asked) > 1
 
@@ -105,14 +105,14 @@ def test_overflow_names_the_link():
     full = np.zeros((30, 4, 2, 2), dtype=np.int8)
     full[:, 0] = 127
     with pytest.raises(FluxOverflowError, match=r"^\|k_t\| = 12[89] on the link from site \(\d, \d\) of chain \d+:"):
-        open_worms.draw(Theory(4.01, 1, 6.0), full, np.ones(30, dtype=int), seed=1)
+        open_worms.insert_worms(Theory(4.01, 1, 6.0), full, np.ones(30, dtype=int), seed=1)
 
 
 @pytest.mark.parametrize(("shape", "most"), [((2, 2), 1), ((4, 4), 4), ((3, 3), 2)])
 def test_too_many_worms(shape, most):
     """At most half of all sites are ends."""
     nothing = np.zeros((3, 4, *shape), dtype=np.int8)
-    drawn = open_worms.draw(THEORY, nothing, np.full(3, most), seed=1)
+    drawn = open_worms.insert_worms(THEORY, nothing, np.full(3, most), seed=1)
     assert (observables.n_worms(drawn.configurations) == most).all()
     with pytest.raises(InputError, match=f"^{most + 1} worms on .*at most {most}$"):
-        open_worms.draw(THEORY, nothing, np.full(3, most + 1), seed=1)
+        open_worms.insert_worms(THEORY, nothing, np.full(3, most + 1), seed=1)

@@ -40,7 +40,7 @@ def test_tune():
 )
 def test_chains_begin_on_both_sides(theory, shape):
     """Every other lattice is closed and denser than in equilibrium, and the others are empty."""
-    begun = tuning.dispersed(theory, chains.empty_chains(shape, 5, seed=1))
+    begun = tuning.overdispersed(theory, chains.empty_chains(shape, 5, seed=1))
     _, stored = chains.record(theory, begun, 0, 1)
     k = begun.hops[:, 0].astype(int) - begun.hops[:, 1]
     full = np.concatenate([k, np.zeros_like(k)], axis=1)
@@ -62,7 +62,7 @@ def test_chains_whose_density_is_stuck_are_not_at_rest(monkeypatch, is_dispersed
         return state, np.concatenate([k, rng.integers(0, 2, k.shape)], axis=2).astype(np.int8)
 
     if not is_dispersed:
-        monkeypatch.setattr(tuning, "dispersed", lambda theory, state: state)
+        monkeypatch.setattr(tuning, "overdispersed", lambda theory, state: state)
     refused = pytest.raises(InputError, match="do not thermalise") if is_dispersed else nullcontext()
     with refused:
         tuning.tune(THEORY, chains.empty_chains(SHAPE, 4, seed=1), record=stuck)
@@ -103,9 +103,9 @@ def test_where_nothing_fluctuates(shape):
     """A pilot counts after several worms per site; the start, half of which was filled, is forgotten."""
     lines = []
     thermal, found = tuning.tune(VACUUM, chains.empty_chains(shape, 4, seed=1), report=lines.append)
-    assert found.spacing >= tuning.WORMS_A_SITE * np.prod(shape)
+    assert found.spacing >= tuning.WORMS_PER_SITE * np.prod(shape)
     assert found.spacing == 2 * found.tau_int
-    assert found.thermalisation < 300 * tuning.WORMS_A_SITE * np.prod(shape)
+    assert found.thermalisation < 300 * tuning.WORMS_PER_SITE * np.prod(shape)
     assert not thermal.hops.any()
     assert all(line.startswith("pilot: stride ") for line in lines)
 
@@ -139,7 +139,7 @@ def constant(n_of_chains, n_of_last=None):
 def test_constant_chains_are_at_rest_if_they_agree(record, is_at_rest):
     with nullcontext() if is_at_rest else pytest.raises(InputError, match="do not thermalise"):
         _, found = tuning.tune(THEORY, chains.empty_chains(SHAPE, 4, seed=1), record=record)
-        assert found.spacing == tuning.WORMS_A_SITE * 8  # not before several worms per site
+        assert found.spacing == tuning.WORMS_PER_SITE * 8  # not before several worms per site
 
 
 def test_pilots_fit_into_memory(monkeypatch):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from no_data import NO_DATA
 
 from fluxeq.searching import search as module
-from fluxeq.searching.pruning import PRUNED, LostPruner, best_value
+from fluxeq.searching.pruning import PRUNED, BoundPruner, best_value
 from fluxeq.searching.space import Space
 from fluxeq.training.recipe import Recipe
 
@@ -36,10 +36,10 @@ def winner(losses, pruner):
 
     def value(trial):
         nonlocal n_trainings
-        row, done, lost, is_lost = losses[trial.number], [], False, module._judge(trial)
+        row, done, lost, cannot_win = losses[trial.number], [], False, module._judge(trial)
         while len(done) < len(row) and not lost:
             done.append(row[len(done)])
-            lost = is_lost(done[-1])
+            lost = cannot_win(done[-1])
         n_trainings += len(done)
         said = {"config": {"number": trial.number}, "losses": done, "n_parameters": 1}
         for name, attribute in (said | {PRUNED: True} if lost else said).items():
@@ -52,14 +52,14 @@ def winner(losses, pruner):
 
 @given(LOSSES)
 def test_the_winner_is_the_one_without_pruning(losses):
-    best, n_trainings = winner(losses, LostPruner(3))
+    best, n_trainings = winner(losses, BoundPruner(3))
     assert best == np.argmin([np.mean(row) for row in losses])
     assert n_trainings <= 3 * len(losses)
 
 
 @pytest.mark.parametrize(
     ("pruner", "best", "n"),
-    [(LostPruner(3), 1, 3 + 3 + 1 + 2 + 2), (MeansSoFar(3), 0, 3 + 1 + 1 + 2 + 2)],
+    [(BoundPruner(3), 1, 3 + 3 + 1 + 2 + 2), (MeansSoFar(3), 0, 3 + 1 + 1 + 2 + 2)],
     ids=["exact", "control"],
 )
 def test_a_bad_start_is_not_yet_a_loss(pruner, best, n):

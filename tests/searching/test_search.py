@@ -38,7 +38,7 @@ class Trainings:
     def __init__(self, fatal=None):
         self.asked, self.fatal = [], fatal
 
-    def __call__(self, problem, fields, chosen, is_lost):
+    def __call__(self, problem, fields, chosen, cannot_win):
         self.asked.append(fields)
         if len(self.asked) == self.fatal:
             raise Killed
@@ -175,8 +175,8 @@ def test_a_training_that_diverges_is_the_worst(monkeypatch, tmp_path):
 def test_some_trainings_that_diverge_do_not_matter(monkeypatch, tmp_path):
     trainings = Trainings()
 
-    def train(problem, fields, chosen, is_lost):
-        found = trainings(problem, fields, chosen, is_lost)
+    def train(problem, fields, chosen, cannot_win):
+        found = trainings(problem, fields, chosen, cannot_win)
         return replace(found, value=np.inf, losses=(0.5, np.inf)) if len(trainings.asked) != 2 else found
 
     found = run(monkeypatch, in_memory(), train, 3)

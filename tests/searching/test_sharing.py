@@ -18,7 +18,7 @@ import postgresql
 from fluxeq.searching import search as module
 from fluxeq.searching.search import Setting
 from fluxeq.searching.space import Space
-from fluxeq.searching.storage import MOST_RETRIES, at_work, fail_stale, open_storage
+from fluxeq.searching.storage import MOST_RETRIES, fail_stale, open_storage, registered_worker
 from fluxeq.searching.suggestion import suggest
 from fluxeq.system.files import locked
 from fluxeq.training.recipe import Recipe
@@ -34,7 +34,7 @@ COMPLETE, RUNNING, WAITING, FAIL = TrialState.COMPLETE, TrialState.RUNNING, Tria
 def in_turn(fields):
     """Replaces the trainings: values 1.0, 2.0, ... in turn; ``fields`` collects the requested settings."""
 
-    def train(problem, config, chosen, is_lost):
+    def train(problem, config, chosen, cannot_win):
         fields.append(config)
         return Setting(config, float(len(fields)), (1.0,), 1)
 
@@ -54,7 +54,7 @@ def test_only_the_first_settings_by_number_count(monkeypatch, tmp_path):
     trained, storage = [], open_storage(str(tmp_path / "journal.log"))
     study = optuna.create_study(storage=storage, study_name="s")
     monkeypatch.setattr(module, "_train", in_turn(trained))
-    with at_work(study, storage):
+    with registered_worker(study, storage):
         rival = study.ask()
         assert [setting.config for setting in searched(storage)] == trained
         for name, value in {"config": {"a": "rival"}, "losses": [0.0], "n_parameters": 1}.items():
@@ -86,9 +86,9 @@ def test_a_full_disk_is_told_as_such(monkeypatch, tmp_path):
     """With free space the search continues."""
     storage, trained = open_storage(str(tmp_path / "journal.log")), []
 
-    def fill(problem, config, chosen, is_lost):
+    def fill(problem, config, chosen, cannot_win):
         patch.setattr(type(storage._backend), "append_logs", full)
-        return in_turn(trained)(problem, config, chosen, is_lost)
+        return in_turn(trained)(problem, config, chosen, cannot_win)
 
     def full(backend, logs):
         raise OSError(errno.ENOSPC, "No space left on device")

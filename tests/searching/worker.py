@@ -26,7 +26,7 @@ def main(url: str, log: str, n_trials: str, seed: str, stall: str = "0") -> None
         with Path(log).open("a") as file:  # one short line is written as a whole, also by concurrent processes
             file.write(f"{event} {seed} {fields}\n")
 
-    def train(problem, fields, chosen, is_lost):
+    def train(problem, fields, chosen, cannot_win):
         nonlocal n_begun
         n_begun += 1
         write("begun", fields)

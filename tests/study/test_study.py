@@ -266,7 +266,7 @@ NEEDS_CLASSES = [
 def test_what_cannot_be_built_is_told_before_anything_is_done(study_with, place, value, message):
     study = study_with((f"tasks.{place}", value))
     with pytest.raises(InputError, match=message) as refusal:
-        study.require_there()
+        study.require_importable()
     assert "\n" not in str(refusal.value)
 
 
@@ -278,7 +278,7 @@ def test_a_study_is_read_without_loading_jax():
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_all_can_be_built(name):
-    load_study(name).require_there()
+    load_study(name).require_importable()
 
 
 def test_families_have_names_of_their_own(study_with):

@@ -13,14 +13,14 @@ import pytest
 import full_disks
 from fluxeq.errors import InputError
 from fluxeq.system.files import (
+    atomic_write,
     derived_seed,
     digest,
     locked,
     read_json,
     remove,
-    remove_unfinished_of,
+    remove_temporary_of,
     require_writable,
-    whole,
     write_json,
     write_text,
 )
@@ -28,7 +28,7 @@ from fluxeq.system.files import (
 
 def test_a_file_appears_as_a_whole(tmp_path):
     path = tmp_path / "new" / "folder" / "a.csv"
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         assert temporary.parent == path.parent
         assert temporary.suffix == ".csv"
         temporary.write_text("1")
@@ -42,7 +42,7 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     path.write_text("old")
 
     def fail():
-        with whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("new")
             raise KeyboardInterrupt
 
@@ -107,7 +107,7 @@ def test_a_folder_that_vanishes(tmp_path):
     """The error names the requested file, not its temporary name."""
 
     def vanish():
-        with whole(tmp_path / "a" / "b.txt") as temporary:
+        with atomic_write(tmp_path / "a" / "b.txt") as temporary:
             temporary.write_text("1")
             shutil.rmtree(tmp_path / "a")
 
@@ -251,11 +251,11 @@ def test_a_read_only_folder(tmp_path, monkeypatch):
 )
 def test_what_is_being_written_beside_is_left_alone(tmp_path, name, other):
     """Two processes, each removing temporary files of its own output, while the other has just started."""
-    with whole(tmp_path / other) as temporary:
+    with atomic_write(tmp_path / other) as temporary:
         temporary.write_bytes(b"half")
-        remove_unfinished_of(tmp_path / name)
+        remove_temporary_of(tmp_path / name)
         assert temporary.exists()
-        remove_unfinished_of(tmp_path / other)
+        remove_temporary_of(tmp_path / other)
         assert not temporary.exists()
         temporary.write_bytes(b"whole")
     assert (tmp_path / other).read_bytes() == b"whole"

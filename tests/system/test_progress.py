@@ -13,7 +13,7 @@ from fluxeq.system import progress as shown
 
 def test_lines(monkeypatch, capsys):
     """The first and the last, and the last one again, with the time, after a long silence."""
-    monkeypatch.setattr(shown, "LONGEST", 0.1)
+    monkeypatch.setattr(shown, "MAX_SILENCE", 0.1)
     with shown.progress("sampling") as advance:
         advance(1, 3, "pilot")
         time.sleep(1)
@@ -26,8 +26,8 @@ def test_lines(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("shares", "fewest", "most"), [(0.0, 8, 21), (0.5, 3, 7)])
 def test_the_longer_it_takes_the_fewer_lines(monkeypatch, capsys, shares, fewest, most):
-    monkeypatch.setattr(shown, "SHORTEST", 0.05)
-    monkeypatch.setattr(shown, "SHARE", shares)
+    monkeypatch.setattr(shown, "MIN_INTERVAL", 0.05)
+    monkeypatch.setattr(shown, "INTERVAL_SHARE", shares)
     with shown.progress("training") as advance:
         for done in range(100):
             advance(done, 200)

@@ -41,7 +41,7 @@ def by_itself(made, seed, training=None):
     alone = Trainer(
         small_ensembles.data(made.problem.task.name), made.problem._config, made.recipe, made.problem.augmentation
     )
-    return dict(alone.ended({seed: training or alone.begin(seed)}))[seed]
+    return dict(alone.trained({seed: training or alone.begin(seed)}))[seed]
 
 
 def agree(made, one, other):
@@ -64,7 +64,7 @@ def test_the_same_results_as_alone_to_rounding(noisy, in_step):
     alone = {seed: by_itself(noisy, seed) for seed in SEEDS}
     n_epochs = [alone[seed].n_epochs for seed in SEEDS]
     assert len(set(n_epochs)) > 1  # some stop before others, within a call and between two calls
-    assert any(n % module.EPOCHS_A_CALL for n in n_epochs)
+    assert any(n % module.EPOCHS_PER_CALL for n in n_epochs)
     for seed in SEEDS:
         assert agree(noisy, alone[seed], in_step[seed])
         assert not agree(noisy, alone[seed], in_step[seed % 4 + 1])  # another seed
@@ -89,7 +89,7 @@ def test_all_architectures_and_levenberg_marquardt_after_it(task, architecture, 
     made = trainer(
         task, architecture, augmentation, epochs=3, learning_rate=1e-3, schedule="cosine", levenberg_marquardt=n_steps
     )
-    found = dict(made.ended({seed: made.begin(seed) for seed in (1, 2)}))
+    found = dict(made.trained({seed: made.begin(seed) for seed in (1, 2)}))
     for seed in (1, 2):
         alone, ended = by_itself(made, seed), found[seed]
         assert len(ended.losses) == 3 + n_steps

@@ -41,7 +41,7 @@ class StoppedError(Exception):
 
 
 def to_its_end(trainer, training, *watch):
-    return dict(trainer.ended({1: training}, *watch))[1]
+    return dict(trainer.trained({1: training}, *watch))[1]
 
 
 def bits(training):

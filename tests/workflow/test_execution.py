@@ -12,8 +12,8 @@ import pytest
 
 from fluxeq.errors import InputError, JobError
 from fluxeq.system.files import locked
-from fluxeq.workflow.execution import perform, work_off
-from fluxeq.workflow.executors import Fleet, Workers
+from fluxeq.workflow.execution import run_exclusively, run_jobs
+from fluxeq.workflow.executors import WorkerPools, Workers
 from fluxeq.workflow.job import Job, Work, fingerprints
 from fluxeq.workflow.records import is_done, lock, mark, missing, prepare
 
@@ -65,14 +65,14 @@ def test_copies_wait_for_each_other_and_others_do_not(job, tmp_path, monkeypatch
     monkeypatch.setattr(Noted, "run", run)
     mark(tmp_path, noted("b"), "f", done=False)
     with ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(perform, tmp_path, [noted(name)], ["f"]) for name in names]
+        futures = [pool.submit(run_exclusively, tmp_path, [noted(name)], ["f"]) for name in names]
         assert [future.result().parts for future in futures] == [{"thinking": 4.0}] * 2
     assert (len(seen), max(seen)) == (2, at_once)
 
 
 def test_a_job_that_has_got_other_settings_meanwhile(job, tmp_path):
     with pytest.raises(InputError, match="a: its settings have changed meanwhile"):
-        perform(tmp_path, [job], ["of an earlier start"])
+        run_exclusively(tmp_path, [job], ["of an earlier start"])
     assert not (tmp_path / "a").exists()
 
 
@@ -97,7 +97,7 @@ def test_a_list_of_jobs(tmp_path):
     found, told = fingerprints(jobs), []
     with ThreadPoolExecutor(1) as pool:
         workers = Workers(pool, 1, 9)
-        work_off(tmp_path, jobs[1:], found, Fleet(workers, workers), jobs, told.append)
+        run_jobs(tmp_path, jobs[1:], found, WorkerPools(workers, workers), jobs, told.append)
     done = [(event.job.name, event.n_done, event.n_jobs) for event in told if event.job]
     assert done == [("b", 2, 4), ("c", 3, 4), ("d", 4, 4)]
     assert [[*event.running] for event in told] == [["b", "c"], ["c"], [], ["d"], []]
@@ -146,7 +146,7 @@ def test_what_a_job_raises_comes_whole_out_of_its_process(job, tmp_path, monkeyp
 
     monkeypatch.setattr(Noted, "run", fail)
     with pytest.raises(kind, match=told) as found:
-        perform(tmp_path, [job], ["f"])
+        run_exclusively(tmp_path, [job], ["f"])
     again = pickle.loads(pickle.dumps(found.value))
     assert (type(again), str(again)) == (kind, str(found.value))
     assert "\n" not in str(again)

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from fluxeq.errors import InputError
-from fluxeq.workflow.executors import Fleet, Workers, fleet, processes
+from fluxeq.workflow.executors import WorkerPools, Workers, processes, worker_pools
 from fluxeq.workflow.job import Job, Work
 from fluxeq.workflow.scheduler import Scheduler
 
@@ -55,7 +55,7 @@ def test_a_job_begins_when_all_that_it_needs_is_done():
     held = Held()
     workers = Workers(held)
     jobs = [job("a"), job("b"), job("c", "a", "b"), job("d", "c", "of an earlier run")]
-    scheduler = Scheduler(jobs, Fleet(workers, workers), submit)
+    scheduler = Scheduler(jobs, WorkerPools(workers, workers), submit)
     for expected in ([["a"], ["b"]], [["b"]], [["c"]], [["d"]]):
         begin(scheduler)
         assert given(held) == expected
@@ -75,7 +75,7 @@ def test_of_those_that_could_begin_the_heaviest_does():
         job("equal"),
         job("heavy", weight=3.0),
     ]
-    scheduler, order = Scheduler(jobs, Fleet(workers, workers), submit), []
+    scheduler, order = Scheduler(jobs, WorkerPools(workers, workers), submit), []
     while len(order) < len(jobs):
         begin(scheduler)
         (names,) = given(held)
@@ -89,7 +89,9 @@ def test_of_those_that_could_begin_the_heaviest_does():
 def test_jobs_of_a_group_go_together_as_far_as_the_workers_take_them(together, batches):
     held = Held()
     workers = Workers(held, jobs_together=together)
-    scheduler = Scheduler([*(job(f"a{i}", group="a") for i in range(3)), job("b")], Fleet(workers, workers), submit)
+    scheduler = Scheduler(
+        [*(job(f"a{i}", group="a") for i in range(3)), job("b")], WorkerPools(workers, workers), submit
+    )
     begin(scheduler)
     assert [len(names) for names in given(held)] == batches
 
@@ -97,7 +99,7 @@ def test_jobs_of_a_group_go_together_as_far_as_the_workers_take_them(together, b
 def test_what_learns_goes_to_its_own_workers():
     gpu, others = Held(), Held()
     jobs = [job(name, learns=name < "c") for name in "abcde"]
-    scheduler = Scheduler(jobs, Fleet(Workers(others, 2), Workers(gpu, 1)), submit)
+    scheduler = Scheduler(jobs, WorkerPools(Workers(others, 2), Workers(gpu, 1)), submit)
     begin(scheduler)
     assert (given(gpu), given(others)) == ([["a"]], [["c"], ["d"]])
 
@@ -106,7 +108,7 @@ def test_what_learns_goes_to_its_own_workers():
 def test_what_a_job_refuses_is_told_with_its_name(n, named):
     held = Held()
     workers = Workers(held, jobs_together=9)
-    scheduler = Scheduler([job(f"a{i}", group="a") for i in range(n)], Fleet(workers, workers), submit)
+    scheduler = Scheduler([job(f"a{i}", group="a") for i in range(n)], WorkerPools(workers, workers), submit)
     begin(scheduler)
     held.end(InputError("too cold"))
     with pytest.raises(InputError, match=f"^{named}: too cold"):
@@ -123,7 +125,7 @@ def test_one_process_has_the_gpu(monkeypatch, fails):
     for name in environment():
         monkeypatch.delenv(name, raising=False)
     gpu = {"JAX_PLATFORMS": "cuda,cpu", "PREALLOCATE": "false"}
-    with pytest.raises(KeyboardInterrupt) if fails else nullcontext(), fleet(processes(1), gpu) as both:
+    with pytest.raises(KeyboardInterrupt) if fails else nullcontext(), worker_pools(processes(1), gpu) as both:
         found = [workers.executor.submit(environment).result() for workers in (both.learning, both.others)]
         [process] = both.learning.executor._processes.values()
         if fails:

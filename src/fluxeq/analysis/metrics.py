@@ -16,7 +16,7 @@ from fluxeq import statistics
 from fluxeq.analysis.tables import METRICS
 from fluxeq.data.ensembles import Ensemble, open_ensemble
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.nets.architecture import takes
 from fluxeq.study.family import FUNCTIONS
 from fluxeq.study.study import load_study
@@ -26,7 +26,7 @@ from fluxeq.training.evaluation import Score, checked_outputs, outputs, score
 from fluxeq.training.models import Model, load_model
 
 
-class Contender(NamedTuple):
+class ScoredFunction(NamedTuple):
     """A model or function to be scored: its table entries, the lattices it supports, and its outputs."""
 
     about: dict[str, Any]
@@ -88,17 +88,17 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
     return pandas.DataFrame(rows, columns=[*first, *couplings, *(name for name in METRICS if name not in first)])
 
 
-def _network(path: Path, model: Model, whose: dict[str, Any]) -> Contender:
+def _network(path: Path, model: Model, whose: dict[str, Any]) -> ScoredFunction:
     described = ("architecture", "augmentation", "n_training", "instance", "n_parameters")
     about = {**whose, **{name: getattr(model.description, name) for name in described}}
-    return Contender(
+    return ScoredFunction(
         {**about, "model": path.as_posix()},
         lambda shape: takes(model.config, shape),
         lambda configurations: outputs(model.network, configurations),
     )
 
 
-def _function(name: str, whose: dict[str, Any], task: Task) -> Contender:
+def _function(name: str, whose: dict[str, Any], task: Task) -> ScoredFunction:
     """An external function, listed with the networks of the largest training set."""
     call = FUNCTIONS[name]
 
@@ -122,7 +122,7 @@ def _function(name: str, whose: dict[str, Any], task: Task) -> Contender:
         return True
 
     about = {**whose, "architecture": "", "augmentation": False, "instance": 0, "n_parameters": None, "model": name}
-    return Contender(about, can, found)
+    return ScoredFunction(about, can, found)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class _TestSet:
     def of(cls, task: Task, ensemble: Ensemble) -> Self:
         """The test set of an ensemble."""
         data, labels, theory = dataset(task, ensemble), task.labels(ensemble), ensemble.theory
-        where = {"theory": theory.name, "shape": named(ensemble.shape), **theory.couplings}
+        where = {"theory": theory.name, "shape": shape_name(ensemble.shape), **theory.couplings}
         chosen = {number: ensemble.n_worms == number for number in np.unique(ensemble.n_worms).tolist()}
         return cls(data, where, chosen, {n: _truths(task, labels[of], ensemble.chain[of]) for n, of in chosen.items()})
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fluxeq import exact, statistics
 from fluxeq.data.ensembles import open_ensemble
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.tasks.task import TASKS
 from fluxeq.theory import FluxTheory, Theory
 
@@ -30,7 +30,7 @@ def references(task: str, ensembles: Iterable[Path], solved: Iterable[Point]) ->
 def _sampled(task: str, ensembles: Iterable[Path]) -> Iterator[dict[str, Any]]:
     for path in ensembles:
         ensemble = open_ensemble(path)
-        where = {**ensemble.theory.couplings, "shape": named(ensemble.shape)}
+        where = {**ensemble.theory.couplings, "shape": shape_name(ensemble.shape)}
         for target, values in zip(TASKS[task].target_names, TASKS[task].labels(ensemble).T, strict=True):
             found = statistics.estimate(statistics.by_chain(values, ensemble.chain))
             numbers = {"target": target, "value": found.value, "error": found.error}
@@ -43,4 +43,4 @@ def _solved(task: str, points: Iterable[Point]) -> Iterator[dict[str, Any]]:
         found = exact.solve(theory, shape)
         for target in TASKS[task].target_names:
             numbers = {"target": target, "value": getattr(found, target), "error": 0.0, "source": "exact"}
-            yield {**theory.couplings, "shape": named(shape), **numbers}
+            yield {**theory.couplings, "shape": shape_name(shape), **numbers}

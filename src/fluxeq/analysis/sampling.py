@@ -7,7 +7,7 @@ import pandas as pd
 
 from fluxeq.analysis.tables import n_sites
 from fluxeq.data.ensembles import read_series
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.statistics import estimate
 
 COLUMNS = (
@@ -40,7 +40,7 @@ def _row(path: Path) -> dict[str, Any] | None:
     n, tuning = observables["n"], head.tuning
     found = estimate(n)
     return {
-        **{"ensemble": path.stem, "shape": named(head.shape), **head.theory.couplings},
+        **{"ensemble": path.stem, "shape": shape_name(head.shape), **head.theory.couplings},
         **{"configurations": sum(map(len, n)), "chains": head.n_chains},
         **{"thermalisation": tuning.thermalisation, "spacing": tuning.spacing},
         **{"n": found.value, "error": found.error, "tau_int": found.tau_int, "r_hat": found.r_hat},

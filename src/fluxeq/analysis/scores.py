@@ -21,7 +21,7 @@ class Scores:
     """A table of scores, and the training of its networks."""
 
     rows: pd.DataFrame
-    final: pd.DataFrame
+    largest: pd.DataFrame
     """The rows of the largest training sets."""
     trained: Mapping[str, Sequence[Any]]
     """Training values of columns of the table, as far as known: lattice, couplings, numbers of worms."""
@@ -55,7 +55,7 @@ def of_run(run: Path, section: str) -> Scores:
     first, points = results.trained_at(section), [theory.couplings for theory in settings.training_points]
     trained = {name: [point[name] for point in points] for name in points[0]}
     trained |= {"shape": [first["shape"]], "n_worms": list(settings.n_worms)}
-    return Scores(results.scores(section), results.final(section), trained)
+    return Scores(results.scores(section), results.largest(section), trained)
 
 
 def of_tables(files: Sequence[Path], task: str, shape: str | None = None) -> Scores:

@@ -18,7 +18,7 @@ from fluxeq.analysis.tables import WAY_OUT
 from fluxeq.errors import InputError
 from fluxeq.study.section import Section
 from fluxeq.system.files import read_json
-from fluxeq.theory import written
+from fluxeq.theory import coupling_text
 
 COLUMNS = {
     **dict.fromkeys(("task", "architecture", "search", "trained_at", "elsewhere_at"), "str"),
@@ -99,7 +99,7 @@ def _places(section: Section) -> dict[str, str]:
 
 def _place(names: Iterable[str], *points: Mapping[str, float]) -> str:
     """In words, as mu = 1.05, or lam = 1, mu = 0.91 and 1.05."""
-    values = {name: dict.fromkeys(written(point[name]) for point in points) for name in names}
+    values = {name: dict.fromkeys(coupling_text(point[name]) for point in points) for name in names}
     return ", ".join(f"{name} = {' and '.join(several)}" for name, several in values.items())
 
 

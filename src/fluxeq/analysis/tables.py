@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.study.section import Section
 from fluxeq.study.study import Study, load_study
 
@@ -114,7 +114,7 @@ class Results:
         """The scores of a section. Raises InputError if there are none yet."""
         return select(self.metrics, task=section, **conditions)
 
-    def final(self, section: str, **conditions: Any) -> pd.DataFrame:
+    def largest(self, section: str, **conditions: Any) -> pd.DataFrame:
         """The scores for the largest training set."""
         return self.scores(section, n_training=self.section(section).n_training[-1], **conditions)
 
@@ -131,7 +131,7 @@ class Results:
     def trained_at(self, section: str) -> dict[str, Any]:
         """Lattice and couplings of the first training ensemble, by column of the scores."""
         settings = self.section(section)
-        return {"shape": named(settings.shape), **settings.couplings, **settings.training[0]}
+        return {"shape": shape_name(settings.shape), **settings.couplings, **settings.training[0]}
 
 
 def scores_of(run: Path) -> Path:

@@ -27,6 +27,8 @@ ENSEMBLES, NETWORKS, STUDIES, SETUP = map(Group.create_ordered, ("Ensembles", "N
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
 TaskName = Annotated[str, Parameter(metavar="NAME", help="regression, detection, counting, or package.module:NAME.")]
 ArchitectureName = Annotated[str, Parameter(metavar="NAME", help="EQ, ST, FL, or package.module:Class.")]
+Json = Annotated[str | None, Parameter(metavar="JSON")]
+"""A JSON object, or a file with one."""
 Coupling = Annotated[str | None, Parameter(metavar="NUMBER", allow_leading_hyphen=True)]
 """A number, possibly negative, or a range."""
 

@@ -1,5 +1,6 @@
-"""Parsing of command-line values and JSON option files."""
+"""Parsing of command-line values and JSON options."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ def parsed_theories(options: "TheoryOptions") -> "dict[str, FluxTheory]":
     mu0.91. Without a range, the only label is the empty string. Raises InputError for couplings that are missing,
     given twice or unknown to the theory, and for a second range.
     """
-    from fluxeq.theory import theory_of, written
+    from fluxeq.theory import coupling_text, theory_of
 
     name, texts = _given(options)
     values = {coupling: parsed_values(coupling, text) for coupling, text in texts.items()}
@@ -44,7 +45,7 @@ def parsed_theories(options: "TheoryOptions") -> "dict[str, FluxTheory]":
     if not ranges:
         return {"": theory_of(name, single)}
     [swept] = ranges
-    return {f"{swept}{written(value)}": theory_of(name, single | {swept: value}) for value in values[swept]}
+    return {f"{swept}{coupling_text(value)}": theory_of(name, single | {swept: value}) for value in values[swept]}
 
 
 def _given(asked: "TheoryOptions") -> tuple[str, dict[str, str]]:
@@ -109,46 +110,65 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
 
 
-def config_of(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of a config in a JSON file; from best.json of a search, also the recipe settings it selected."""
-    content = _fields(path)
+def load_config(given: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a config in JSON; from best.json of a search, also the recipe settings it selected."""
+    _, content = _fields("config", given)
     return content.get("config", content), content.get("recipe", {}) if "config" in content else {}
 
 
-def varied(recipe: "Recipe", n: int, changes: dict[str, Any], path: Path | None) -> "Recipe":
+def varied(recipe: "Recipe", n: int, changes: dict[str, Any], given: str | None) -> "Recipe":
     """The recipe with the ``changes`` a search selected, for ``n`` configurations. Raises InputError if invalid."""
     from pydantic import ValidationError
 
     from fluxeq.config import first_problem
 
     if not isinstance(changes, dict):
-        raise InputError(f"{path}: recipe = {changes!r:.80}: must be a JSON object")
+        raise InputError(f"{_place('config', given)}: recipe = {changes!r:.80}: must be a JSON object")
     try:
         return recipe.varied(n, changes)
     except ValidationError as error:
-        raise InputError(f"{path}: recipe.{first_problem(error)}") from None
+        raise InputError(f"{_place('config', given)}: recipe.{first_problem(error)}") from None
 
 
-def recipe_of(path: Path | None) -> "Recipe":
-    """The recipe from a JSON file with the fields that differ from the defaults. Raises InputError if invalid."""
+def recipe_of(given: str | None) -> "Recipe":
+    """The recipe from JSON with the fields that differ from the defaults. Raises InputError if invalid."""
     from fluxeq.config import validated
     from fluxeq.training.recipe import Recipe
 
-    return validated(Recipe, str(path), _fields(path))
+    return validated(Recipe, *_fields("recipe", given))
 
 
-def space_of(path: Path | None) -> "Space":
-    """The search space from a JSON file with the fields that differ from the defaults. Raises InputError if invalid."""
+def space_of(given: str | None) -> "Space":
+    """The search space from JSON with the fields that differ from the defaults. Raises InputError if invalid."""
     from fluxeq.config import validated
     from fluxeq.searching.space import Space
 
-    return validated(Space, str(path), _fields(path))
+    return validated(Space, *_fields("space", given))
 
 
-def _fields(path: Path | None) -> dict[str, Any]:
+def _fields(name: str, given: str | None) -> tuple[str, dict[str, Any]]:
+    """Where the fields of an option stand, for messages, and the fields, from JSON text or from a file."""
     from fluxeq.system.files import read_json
 
-    content = {} if path is None else read_json(path)
+    place = _place(name, given)
+    if given is None:
+        return place, {}
+    content = _parsed_json(name, given) if _is_text(given) else read_json(Path(given))
     if not isinstance(content, dict):
-        raise InputError(f"{path}: must be a JSON object with the fields that differ from the defaults")
-    return content
+        raise InputError(f"{place}: must be a JSON object with the fields that differ from the defaults")
+    return place, content
+
+
+def _parsed_json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} {text!r:.80}: not JSON ({error})") from None
+
+
+def _place(name: str, given: str | None) -> str:
+    return name if given is None or _is_text(given) else given
+
+
+def _is_text(given: str) -> bool:
+    return given.lstrip().startswith("{")

@@ -48,12 +48,12 @@ def import_(
     with progress("importing"):
         from fluxeq.data.ensembles import save_ensemble
         from fluxeq.data.imports import imported
-        from fluxeq.system.files import made_once
+        from fluxeq.system.files import new_file
 
         theories = parsed_theories(theory)
         if "" not in theories:
             raise InputError("couplings: an imported ensemble has one theory; give single values, not a range")
-        with made_once(output):
+        with new_file(output):
             asked = {"key": key, "time_last": time_last, "n_chains": chains, "with_worms": worms}
             ensemble, lines = imported(file, theories[""], **asked)  # type: ignore[arg-type]
             save_ensemble(output, ensemble)

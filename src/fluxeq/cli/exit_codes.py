@@ -21,15 +21,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
 
-from fluxeq.errors import ClusterLostError, InputError, as_fault
+from fluxeq.errors import ClusterLostError, InputError, bug_message
 from fluxeq.system.environment import debugging
-from fluxeq.system.files import remove_own_unfinished
+from fluxeq.system.files import remove_own_temporary
 
 if TYPE_CHECKING:
     from types import FrameType
 
 FAILED, WRONG, TRY_AGAIN, INTERRUPTED = 1, 2, 75, 130
-GO_ON = "run the same command again to resume"
+RESUME_HINT = "run the same command again to resume"
 
 
 class Stop(NamedTuple):
@@ -41,12 +41,12 @@ class Stop(NamedTuple):
     """Grace period in seconds for an orderly exit."""
 
 
-STOPS = {
-    signal.SIGINT: Stop(INTERRUPTED, f"stopped; {GO_ON}", 0.7),
-    signal.SIGTERM: Stop(TRY_AGAIN, f"terminated; {GO_ON}", 5.0),
+SIGNALS = {
+    signal.SIGINT: Stop(INTERRUPTED, f"stopped; {RESUME_HINT}", 0.7),
+    signal.SIGTERM: Stop(TRY_AGAIN, f"terminated; {RESUME_HINT}", 5.0),
 }
 if hasattr(signal, "SIGUSR1"):  # not on Windows; nor are the features below
-    STOPS[signal.SIGUSR1] = STOPS[signal.SIGTERM]
+    SIGNALS[signal.SIGUSR1] = SIGNALS[signal.SIGTERM]
 HAS_TIMERS, HAS_PIPES = hasattr(signal, "setitimer"), os.name != "nt"
 """Whether a swallowed exception can be raised again, and whether a thread can be notified of signals."""
 PLACES = {
@@ -55,7 +55,7 @@ PLACES = {
 }
 """Error numbers that indicate a bad path given by the user."""
 _leaving = threading.Lock()
-AGAIN = 0.01  # seconds until the exception is raised again, if a destructor swallowed it
+RERAISE_DELAY = 0.01  # seconds until the exception is raised again, if a destructor swallowed it
 
 
 class _Stopped(BaseException):
@@ -63,20 +63,20 @@ class _Stopped(BaseException):
 
 
 @contextmanager
-def ended_well() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Run a command in the main thread; if it fails, exit with the code from the table above."""
     try:
-        with stoppable():
+        with handle_signals():
             yield
             sys.stdout.flush()
-            _settle(sys.stderr)
+            _flush(sys.stderr)
     except Exception as error:
         if debugging():
             traceback.print_exc()
-        _end(*_told(error))
+        _exit(*_code_and_message(error))
 
 
-def _told(error: Exception) -> tuple[int, str]:
+def _code_and_message(error: Exception) -> tuple[int, str]:
     """The exit code and the message for an exception."""
     if isinstance(error, InputError) or type(error).__module__.startswith("cyclopts"):
         return WRONG, str(error)
@@ -89,30 +89,30 @@ def _told(error: Exception) -> tuple[int, str]:
     if isinstance(error, BrokenPipeError):
         return FAILED, "the output pipe was closed"
     if isinstance(error, OSError):
-        return WRONG if error.errno in PLACES else FAILED, _told_of_system(error)
-    return FAILED, f"{as_fault(error)}, with the traceback from FLUXEQ_DEBUG=1"
+        return WRONG if error.errno in PLACES else FAILED, _system_message(error)
+    return FAILED, f"{bug_message(error)}, with the traceback from FLUXEQ_DEBUG=1"
 
 
-def _told_of_system(error: OSError) -> str:
+def _system_message(error: OSError) -> str:
     """The message for an error of the operating system, with the way out."""
     place = f"{error.filename}: " if error.filename else ""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{place}{reason}; free some space, then {GO_ON}"
+        return f"{place}{reason}; free some space, then {RESUME_HINT}"
     return f"{place}{reason}{'; choose another place' if error.errno in PLACES else ''}"
 
 
-def _end(code: int, message: str) -> NoReturn:
+def _exit(code: int, message: str) -> NoReturn:
     """Print the message and exit; without waiting for threads that are still computing."""
-    _say(message)
-    _settle(sys.stdout)
-    _settle(sys.stderr)
+    _print_error(message)
+    _flush(sys.stdout)
+    _flush(sys.stderr)
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
         os._exit(code)
     sys.exit(code)
 
 
-def _settle(stream: TextIO) -> None:
+def _flush(stream: TextIO) -> None:
     """Flush a stream; if that fails, redirect it to /dev/null, lest Python's shutdown change the exit code."""
     try:
         stream.flush()
@@ -120,38 +120,38 @@ def _settle(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     with suppress(OSError):
         print("fluxeq:", " ".join(message.split()), file=sys.stderr, flush=True)
 
 
-def leave(stop: Stop) -> NoReturn:
+def exit_now(stop: Stop) -> NoReturn:
     """Print that the command was stopped, and exit without waiting for running computations."""
     if not _leaving.acquire(blocking=False):
         time.sleep(stop.patience)  # another thread is already exiting
-    remove_own_unfinished()
+    remove_own_temporary()
     if sys.stderr.isatty():
         with suppress(OSError):
             print("\r\x1b[K\x1b[?25h", end="", file=sys.stderr)  # a progress bar may have hidden the cursor
-    _say(stop.message)
+    _print_error(stop.message)
     with suppress(OSError):
         sys.stdout.flush()
     os._exit(stop.code)
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Stop the block when a signal in ``STOPS`` arrives: no partial files are left, worker processes end."""
+def handle_signals() -> Iterator[None]:
+    """Stop the block when a signal in ``SIGNALS`` arrives: no partial files are left, worker processes end."""
     first: list[Stop] = []
     before: dict[int, Any] = {}
     report = sys.unraisablehook
-    heard = (*STOPS, signal.SIGALRM) if HAS_TIMERS else tuple(STOPS)
+    heard = (*SIGNALS, signal.SIGALRM) if HAS_TIMERS else tuple(SIGNALS)
 
     def stop(number: int, frame: "FrameType | None") -> None:
         """Handle a signal: raise in the main thread and ignore further signals."""
-        if number in STOPS:
-            first.append(STOPS[signal.Signals(number)])
-        for each in STOPS:
+        if number in SIGNALS:
+            first.append(SIGNALS[signal.Signals(number)])
+        for each in SIGNALS:
             signal.signal(each, signal.SIG_IGN)
         raise _Stopped
 
@@ -159,18 +159,18 @@ def stoppable() -> Iterator[None]:
         """Handle an exception that Python would print and discard."""
         # raised while a destructor or similar was running
         if isinstance(unraisable.exc_value, _Stopped) and HAS_TIMERS:
-            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            signal.setitimer(signal.ITIMER_REAL, RERAISE_DELAY)
         else:
             report(unraisable)
 
     try:
-        with _ended_after_patience():  # first, so that a signal counts even if its exception is lost
+        with _exit_after_grace_period():  # first, so that a signal counts even if its exception is lost
             sys.unraisablehook = lost
             before |= {number: signal.signal(number, stop) for number in heard}
             yield
     except BaseException:
         if first:  # whatever exception it was turned into
-            leave(first[0])
+            exit_now(first[0])
         raise
     finally:
         if HAS_TIMERS:
@@ -181,7 +181,7 @@ def stoppable() -> Iterator[None]:
 
 
 @contextmanager
-def _ended_after_patience() -> Iterator[None]:
+def _exit_after_grace_period() -> Iterator[None]:
     """Exit if the main thread, which may be in compiled code, has not done so within the grace period of a signal."""
     if not HAS_PIPES:
         yield
@@ -192,9 +192,9 @@ def _ended_after_patience() -> Iterator[None]:
 
     def watch() -> None:
         while numbers := os.read(told, 1):
-            if stop := {int(number): stop for number, stop in STOPS.items()}.get(numbers[0]):
+            if stop := {int(number): stop for number, stop in SIGNALS.items()}.get(numbers[0]):
                 time.sleep(stop.patience)
-                leave(stop)
+                exit_now(stop)
 
     threading.Thread(target=watch, daemon=True).start()
     try:

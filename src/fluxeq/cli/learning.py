@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import NETWORKS, ArchitectureName, Device, Many, TaskName, app
-from fluxeq.cli.arguments import config_of, recipe_of, space_of, varied
+from fluxeq.cli.app import NETWORKS, ArchitectureName, Device, Json, Many, TaskName, app
+from fluxeq.cli.arguments import load_config, recipe_of, space_of, varied
 from fluxeq.errors import InputError
 from fluxeq.system.capacity import n_processors
 from fluxeq.system.progress import progress
@@ -35,8 +35,8 @@ def train(
     output: Path,
     instances: int = 1,
     seed: int = 0,
-    config: Path | None = None,
-    recipe: Path | None = None,
+    config: Json = None,
+    recipe: Json = None,
     augmentation: bool = False,
     device: Device = "cpu",
     together: bool = False,
@@ -62,10 +62,10 @@ def train(
     seed:
         The same seed gives the same instances.
     config:
-        JSON file with the fields of the architecture that differ from its defaults, or best.json of a search, which
-        also sets the optimiser settings it selected.
+        Fields of the architecture that differ from its defaults, as JSON or a file with it, or best.json of a search,
+        which also sets the optimiser settings it selected.
     recipe:
-        JSON file with the optimiser settings that differ from those of the original study.
+        Optimiser settings that differ from those of the original study, as JSON or a file with it.
     augmentation:
         Apply a random translation to every configuration in every epoch.
     device:
@@ -78,7 +78,7 @@ def train(
         from fluxeq.runs.jobs import Examples
         from fluxeq.runs.training import remove_unfinished_trainings, train_files
         from fluxeq.study.family import FixedNetwork
-        from fluxeq.system.files import claimed, model_file, require_writable
+        from fluxeq.system.files import model_file, require_writable, sole_owner
         from fluxeq.training.compiled import keep_compiled
         from fluxeq.training.datasets import load_data
         from fluxeq.training.device import Device as LearningDevice
@@ -91,14 +91,14 @@ def train(
         there = LearningDevice(device)
         there.use()
         keep_compiled()
-        (chosen, changes), general = config_of(config), recipe_of(recipe)
+        (chosen, changes), general = load_config(config), recipe_of(recipe)
         found = load_data(task, data, validation)
         built = configured(architecture, chosen, found.training.shape)
         the_recipe = varied(general, len(found.training), changes, config)
         in_step, n_workers = together or there.together, min(instances, n_processors())
         each = the_recipe.epochs + the_recipe.levenberg_marquardt
         complete = all((output / model_file(architecture, instance)).exists() for instance in range(instances))
-        with claimed(output / f".{architecture}.lock", f"trains {architecture}"):
+        with sole_owner(output / f".{architecture}.lock", f"trains {architecture}"):
             remove_unfinished_trainings(output, architecture)
             if in_step or n_workers == 1 or complete:
                 note = _watched(advance, instances, each)
@@ -281,8 +281,8 @@ def search(
     trials: int = 50,
     repeats: int = 3,
     seed: int | None = None,
-    space: Path | None = None,
-    recipe: Path | None = None,
+    space: Json = None,
+    recipe: Json = None,
     prune: bool = False,
     heartbeat: int = 60,
     device: Device = "cpu",
@@ -313,9 +313,9 @@ def search(
     seed:
         By default drawn for each process, since equal seeds propose equal settings.
     space:
-        JSON file with the ranges that differ from the defaults.
+        Ranges that differ from the defaults, as JSON or a file with it.
     recipe:
-        JSON file with the optimiser settings that differ from those of the original study.
+        Optimiser settings that differ from those of the original study, as JSON or a file with it.
     prune:
         Stop a setting as soon as its losses so far exclude that it wins.
     heartbeat:

@@ -61,21 +61,21 @@ def sample(
     """
     from fluxeq.data.ensembles import STORED
     from fluxeq.data.generation import Settings
-    from fluxeq.data.goal import goals_of
+    from fluxeq.data.goal import parse_goals
     from fluxeq.data.measurement import as_table, as_text, measured
     from fluxeq.system.files import derived_seed
 
-    theories, goals = parsed_theories(theory), goals_of(until)
+    theories, goals = parsed_theories(theory), parse_goals(until)
     extents, n_threads = parsed_shape(shape), n_processors() if threads is None else threads
-    found, missed = [], []
+    found, shortfall = [], []
     for name, one in theories.items():
         path = output / f"{name}.h5" if name else output
         settings = Settings(one, extents, configurations, chains, derived_seed(seed, name) if name else seed)
         made = _sampled(name, path, settings, goals, start, device, n_threads)
         [result] = measured([path], [*STORED, *(goal.observable for goal in goals)])
         found.append(result)
-        lines = [goal.missed(result.series[goal.observable], extents) for goal in goals]
-        missed += [f"{path}: {line}" if name else line for line in lines if line]
+        lines = [goal.shortfall(result.series[goal.observable], extents) for goal in goals]
+        shortfall += [f"{path}: {line}" if name else line for line in lines if line]
         says = "kept" if any(lines) else "complete" if made else "already complete"
         print(f"{path}: {says}, {result.n_configurations} configurations")
         start = path
@@ -83,8 +83,8 @@ def sample(
         print(as_table(found))
     elif goals:
         print(as_text(found[0]))
-    if missed:
-        raise GoalMissedError(missed[0])
+    if shortfall:
+        raise GoalMissedError(shortfall[0])
 
 
 def _sampled(
@@ -179,10 +179,10 @@ def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> Non
     with progress("opening worms"):
         from fluxeq.data.ensembles import open_ensemble, save_ensemble
         from fluxeq.data.generation import open_worms
-        from fluxeq.system.files import made_once
+        from fluxeq.system.files import new_file
 
         numbers = parsed_integers("number", number)
-        with made_once(output):
+        with new_file(output):
             opened = open_worms(open_ensemble(ensemble), numbers, seed=seed)
             save_ensemble(output, opened)
     print(f"{output}: {len(opened)} configurations with {number} open worms")

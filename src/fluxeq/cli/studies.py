@@ -15,7 +15,7 @@ from fluxeq.system.progress import progress
 if TYPE_CHECKING:
     from fluxeq.study.study import StudyText
 
-WATCH = 5.0
+WATCH_INTERVAL = 5.0
 """Seconds between two updates of ``status --watch``."""
 
 
@@ -58,10 +58,10 @@ def reproduce(
         are kept and reported as an error.
     """
     how = {"executor": executor, "scheduler": scheduler, "device": device, "workers": workers, "replace": replace}
-    _reported(output, task, _carried_out(study, output, task, **how))  # type: ignore[arg-type]
+    _print_report(output, task, _run_study(study, output, task, **how))  # type: ignore[arg-type]
 
 
-def _carried_out(
+def _run_study(
     study: "str | StudyText",
     output: Path,
     task: tuple[str, ...],
@@ -77,7 +77,7 @@ def _carried_out(
     from fluxeq.runs.reproduce import reproduce as run
     from fluxeq.training.device import Device as LearningDevice
     from fluxeq.workflow import selection
-    from fluxeq.workflow.executors import fleet
+    from fluxeq.workflow.executors import worker_pools
 
     selection.require_workers(executor, scheduler, workers)
     learning = LearningDevice(device)
@@ -86,7 +86,7 @@ def _carried_out(
         return run(
             study,
             output,
-            lambda: fleet(
+            lambda: worker_pools(
                 selection.workers(executor, workers or n_processors(), scheduler), learning.environment or None
             ),
             lambda event: advance(event.n_done, event.n_jobs, ", ".join(event.running), event.seconds_left),
@@ -96,7 +96,7 @@ def _carried_out(
         )
 
 
-def _reported(output: Path, task: tuple[str, ...], n: int) -> None:
+def _print_report(output: Path, task: tuple[str, ...], n: int) -> None:
     """Print that a run, or some of its sections, is complete after ``n`` jobs; write a report for sections, too."""
     from fluxeq.runs.partial_report import write_partial_report
     from fluxeq.runs.status import open_run
@@ -137,7 +137,7 @@ def data(
     from fluxeq.runs.data import write_index
     from fluxeq.study.study import load_study
 
-    n = _carried_out(study, output, task, workers=workers, data_only=True)
+    n = _run_study(study, output, task, workers=workers, data_only=True)
     path = write_index(output, load_study(study), task)
     print(f"{path}: {f'complete, {n} ensembles made now' if n else 'already complete'}")
 
@@ -174,8 +174,8 @@ def benchmark(
     """
     from fluxeq.study.benchmark import with_function
 
-    n = _carried_out(with_function(study, function, task), output, (task,), workers=workers)
-    _reported(output, (task,), n)
+    n = _run_study(with_function(study, function, task), output, (task,), workers=workers)
+    _print_report(output, (task,), n)
 
 
 @app.command(group=STUDIES, sort_key=11)
@@ -202,7 +202,7 @@ def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = F
         print(json.dumps(as_json(found), indent=2) if json_ else as_text(found), flush=True)
         if not watch or found.now is None:
             return
-        time.sleep(WATCH)
+        time.sleep(WATCH_INTERVAL)
         print()
 
 
@@ -250,12 +250,12 @@ def _drawn_of_run(run: Path, name: str) -> list[Path]:
 
 
 def _drawn_of_tables(tables: list[Path], name: str, output: Path, shape: str | None) -> list[Path]:
-    from fluxeq.lattice import named
+    from fluxeq.lattice import shape_name
     from fluxeq.report.figures.registry import write_scores
     from fluxeq.system.files import require_writable
 
     require_writable(output)
-    write_scores(tables, name, output, named(parsed_shape(shape)) if shape else None)
+    write_scores(tables, name, output, shape_name(parsed_shape(shape)) if shape else None)
     return [output]
 
 

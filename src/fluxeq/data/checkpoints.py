@@ -16,13 +16,13 @@ from fluxeq.data.ensembles import Ensemble, blocks_of, open_ensemble, read_serie
 from fluxeq.data.generation import (
     Progress,
     Settings,
-    last_turn,
-    nothing_yet,
+    empty_part,
+    incomplete_turn,
+    n_turns_done,
     parts,
     require_settings,
     silent,
-    thermalised,
-    turns_of,
+    thermalise,
 )
 from fluxeq.data.goal import Goal
 from fluxeq.errors import InputError
@@ -30,7 +30,7 @@ from fluxeq.sampling.chains import Chains, Recorder
 from fluxeq.sampling.devices import recorder
 from fluxeq.sampling.tuning import Tuning
 from fluxeq.system.capacity import require_disk
-from fluxeq.system.files import claimed, remove, remove_unfinished_of, require_writable
+from fluxeq.system.files import remove, remove_temporary_of, require_writable, sole_owner
 
 LOGGER = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ def sample_to_file(
     output = Path(os.path.realpath(output)) if output.is_symlink() else output
     folder = output.with_name(output.name + ".parts")
     try:
-        with claimed(folder / "lock", "is making the ensemble"):
-            remove_unfinished_of(output)
+        with sole_owner(folder / "lock", "is making the ensemble"):
+            remove_temporary_of(output)
             return _completed(output, folder, settings, goals, start, record, progress)
     finally:
         with suppress(OSError):  # the folder still has parts, or another process uses it
@@ -93,12 +93,12 @@ def _completed(
     state, tuning = _resume(folder, files, settings, found, start, record, progress)
     before = chained(blocks_of(output, n_whole) if n_whole else (), map(open_ensemble, list(files)))
     for part in parts(settings, state, tuning, goals, record, before, progress):
-        files.append(folder / f"{turns_of(state, tuning):09d}.h5")
+        files.append(folder / f"{n_turns_done(state, tuning):09d}.h5")
         save_blocks(files[-1], [part])
         assert part.state is not None
         state = part.state
     there = blocks_of(output, n_whole) if n_whole else ()
-    save_blocks(output, chained(there, map(open_ensemble, files), last_turn(settings, state, tuning, record)))
+    save_blocks(output, chained(there, map(open_ensemble, files), incomplete_turn(settings, state, tuning, record)))
     for path in folder.glob("*.h5"):
         remove(path)
     return True
@@ -136,9 +136,9 @@ def _resume(
     if last is not None and last.state is not None:
         _require_equal(folder, settings, last)
         return last.state, last.tuning
-    state, tuning = thermalised(settings, start, record, progress)
+    state, tuning = thermalise(settings, start, record, progress)
     files.append(folder / "000000000-tuned.h5")
-    save_blocks(files[-1], [nothing_yet(settings, state, tuning, record)])
+    save_blocks(files[-1], [empty_part(settings, state, tuning, record)])
     return state, tuning
 
 
@@ -158,7 +158,7 @@ def _part_files(folder: Path, first_turn: int) -> list[Path]:
             part = open_ensemble(path, 1)
             if int(path.name[:9]) != turn or part.state is None:
                 reason = reason or f"{path}: the part before it is missing"
-            turn = turns_of(part.state, part.tuning) if part.state else turn
+            turn = n_turns_done(part.state, part.tuning) if part.state else turn
         except InputError as error:
             reason = reason or str(error)
         if reason:

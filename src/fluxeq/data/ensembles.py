@@ -27,13 +27,13 @@ import numpy as np
 from fluxeq import __version__, observables
 from fluxeq.data.hdf5 import created, opened
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.observables import Observable
 from fluxeq.sampling.chains import Chains
 from fluxeq.sampling.open_worms import OpenWorms
 from fluxeq.sampling.tuning import Tuning
 from fluxeq.statistics import Estimate, by_chain, estimate
-from fluxeq.system.files import whole
+from fluxeq.system.files import atomic_write
 from fluxeq.theory import FluxTheory, theory_of
 
 FORMAT_VERSION = 5
@@ -94,7 +94,7 @@ class Ensemble:
     @property
     def origin(self) -> str:
         """Identifies the Markov chains: two ensembles of the same origin are not independent."""
-        return f"{self.theory}, {named(self.shape)}, seed {self.seed}"
+        return f"{self.theory}, {shape_name(self.shape)}, seed {self.seed}"
 
     def observable(self, observable: str | Observable) -> np.ndarray:
         """An observable of every configuration, by name or as a function; float64 ``(n,)``.
@@ -201,7 +201,7 @@ def require_storable(theory: FluxTheory) -> None:
 
 def save_blocks(path: Path, blocks: Iterable[Ensemble]) -> None:
     """Write consecutive parts of an ensemble to one file, one at a time; the state is that of the last."""
-    with whole(path) as temporary, created(temporary) as (file, device):
+    with atomic_write(path) as temporary, created(temporary) as (file, device):
         for block in _filling_chunks(blocks):
             if not file.attrs:
                 _write_attributes(file, block)

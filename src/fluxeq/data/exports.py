@@ -8,7 +8,7 @@ import numpy as np
 
 from fluxeq.data.ensembles import STORED, Ensemble, open_ensemble
 from fluxeq.errors import InputError
-from fluxeq.system.files import require_writable, whole
+from fluxeq.system.files import atomic_write, require_writable
 
 FORMATS = (".npz", ".csv")
 
@@ -24,7 +24,7 @@ def export(path: Path, output: Path, names: Sequence[str] = STORED) -> int:
     ensemble = open_ensemble(path)
     columns = {"chain": ensemble.chain, "sweep": ensemble.sweep}
     columns |= {name: ensemble.observable(name) for name in names} | {"n_worms": ensemble.n_worms}
-    with whole(output) as temporary:
+    with atomic_write(output) as temporary:
         (_write_csv if output.suffix == ".csv" else _write_npz)(temporary, ensemble, columns)
     return len(ensemble)
 

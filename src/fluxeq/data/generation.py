@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from fluxeq.data.ensembles import Ensemble, closed, joined, stored_observables
-from fluxeq.data.goal import Goal, goals_of
+from fluxeq.data.goal import Goal, parse_goals
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.sampling.chains import Chains, Recorder, empty_chains, require_chains, require_seed, require_whole
 from fluxeq.sampling.devices import recorder
-from fluxeq.sampling.open_worms import draw, require_drawable
+from fluxeq.sampling.open_worms import insert_worms, require_room_for_worms
 from fluxeq.sampling.tables import require_storable
 from fluxeq.sampling.tuning import FEWEST_CHAINS, Tuning, tune
 from fluxeq.system.capacity import require_memory
@@ -27,7 +27,7 @@ from fluxeq.theory import FluxTheory
 
 PART_BYTES = 2**25
 """Bytes of configurations between two checkpoints: the most that a kill can lose and that is in memory at once."""
-FIRST_TURNS = 64
+FIRST_CHECK = 64
 """Configurations per chain before the error is checked first; the number then grows by half each time."""
 
 Progress = Callable[[int, int, str], None]
@@ -77,16 +77,16 @@ def sample(
     unavailable device, FluxOverflowError if a flux exceeds int8.
     """
     settings = Settings(theory, tuple(shape), configurations, chains, seed, start.origin if start else "")
-    goals = goals_of(until)
+    goals = parse_goals(until)
     require_settings(settings)
     require_memory(f"configurations = {configurations}", int(configurations) * 2 * len(shape) * math.prod(shape))
     record = recorder(device, threads)
     with shown("sampling") if progress else nullcontext(silent) as advance:
-        state, tuning = thermalised(settings, start, record, advance)
+        state, tuning = thermalise(settings, start, record, advance)
         made = list(parts(settings, state, tuning, goals, record, [], advance))
     if made and made[-1].state:
         state = made[-1].state
-    return joined([*made, *last_turn(settings, state, tuning, record)])
+    return joined([*made, *incomplete_turn(settings, state, tuning, record)])
 
 
 def open_worms(ensemble: Ensemble, numbers: Sequence[int], *, seed: int = 0) -> Ensemble:
@@ -102,10 +102,10 @@ def open_worms(ensemble: Ensemble, numbers: Sequence[int], *, seed: int = 0) -> 
     if len(ensemble) < len(numbers):
         raise InputError(f"{len(ensemble)} configurations for {len(numbers)} numbers of worms: sample more")
     require_seed(seed)
-    require_drawable(ensemble.theory, ensemble.shape, max(numbers))
+    require_room_for_worms(ensemble.theory, ensemble.shape, max(numbers))
     dealt = np.resize(numbers, len(ensemble))
     np.random.default_rng(derived_seed(seed, "deal")).shuffle(dealt)
-    worms = draw(ensemble.theory, ensemble.configurations, dealt, seed)
+    worms = insert_worms(ensemble.theory, ensemble.configurations, dealt, seed)
     return replace(
         ensemble,
         configurations=worms.configurations,
@@ -136,13 +136,13 @@ def parts(
 
     Each part holds the state of the chains at its end.
     """
-    turn = turns_of(state, tuning)
+    turn = n_turns_done(state, tuning)
     made = {goal.observable: [np.empty(0)] for goal in goals}
     for block in before if goals else ():
         for name, values in made.items():
             values.append(block.observable(name))
     progress(turn * settings.n_chains, settings.n_configurations, "")
-    while turn < settings.n_turns and not (_next_look(turn - 1) == turn and are_reached(goals, made, settings)):
+    while turn < settings.n_turns and not (_next_check(turn - 1) == turn and are_reached(goals, made, settings)):
         stop = _next_stop(settings, goals, turn)
         part = _part(settings, state, tuning, stop - turn, record)
         for name, values in made.items():
@@ -163,28 +163,28 @@ def are_reached(goals: Sequence[Goal], made: Mapping[str, Sequence[np.ndarray]],
     return bool(goals) and all(goal.reached(series(goal.observable), settings.shape) for goal in goals)
 
 
-def last_turn(settings: Settings, state: Chains, tuning: Tuning, record: Recorder) -> list[Ensemble]:
+def incomplete_turn(settings: Settings, state: Chains, tuning: Tuning, record: Recorder) -> list[Ensemble]:
     """The incomplete last turn, if the number of configurations is not a multiple of the number of chains.
 
     Its state is the one before that turn, so that an extension repeats the turn in full.
     """
     n_kept = settings.n_configurations % settings.n_chains
-    if not n_kept or turns_of(state, tuning) < settings.n_turns:
+    if not n_kept or n_turns_done(state, tuning) < settings.n_turns:
         return []
     return [joined([_part(settings, state, tuning, 1, record)], n_kept, state)]
 
 
-def nothing_yet(settings: Settings, state: Chains, tuning: Tuning, record: Recorder) -> Ensemble:
+def empty_part(settings: Settings, state: Chains, tuning: Tuning, record: Recorder) -> Ensemble:
     """A part without configurations that stores the thermalised chains with their spacing and thermalisation."""
     return joined([_part(settings, state, tuning, 1, record)], 0, state)
 
 
-def turns_of(state: Chains, tuning: Tuning) -> int:
+def n_turns_done(state: Chains, tuning: Tuning) -> int:
     """Configurations made so far by each chain."""
     return (int(state.worms[0]) - tuning.thermalisation) // tuning.spacing
 
 
-def thermalised(
+def thermalise(
     settings: Settings, start: Ensemble | None, record: Recorder, progress: Progress
 ) -> tuple[Chains, Tuning]:
     """Thermalised chains and their tuning. Pilot runs may use more chains, of which the first are kept."""
@@ -203,7 +203,7 @@ def thermalised(
 def _continued(state: Chains, start: Ensemble) -> Chains:
     """Chains that start from the last configurations of another ensemble, with their own random streams."""
     if start.state is None or start.shape != state.shape:
-        raise InputError(f"start: {start.origin}: must be a closed ensemble on the lattice {named(state.shape)}")
+        raise InputError(f"start: {start.origin}: must be a closed ensemble on the lattice {shape_name(state.shape)}")
     there = start.state.hops
     return state._replace(hops=there[np.arange(len(state.hops)) % len(there)])
 
@@ -212,7 +212,7 @@ def _part(settings: Settings, state: Chains, tuning: Tuning, n_turns: int, recor
     """The next ``n_turns`` configurations of every chain, ordered by turn."""
     advanced, made = record(settings.theory, state, n_turns, tuning.spacing, entry=tuning.entry)
     configurations = np.swapaxes(made, 0, 1).reshape(-1, 2 * len(settings.shape), *settings.shape)
-    first = turns_of(state, tuning)
+    first = n_turns_done(state, tuning)
     return closed(settings.theory, settings.seed, tuning, configurations, first, advanced, settings.start_origin)
 
 
@@ -221,13 +221,13 @@ def _next_stop(settings: Settings, goals: Sequence[Goal], turn: int) -> int:
     bytes_of_turn = 2 * settings.n_chains * len(settings.shape) * math.prod(settings.shape)
     stop = turn + max(1, PART_BYTES // bytes_of_turn)
     if goals:
-        stop = min(stop, _next_look(turn))
+        stop = min(stop, _next_check(turn))
     return min(stop, settings.n_turns)
 
 
-def _next_look(turn: int) -> int:
+def _next_check(turn: int) -> int:
     """The first turn after this one at which the error is checked."""
-    look = FIRST_TURNS
+    look = FIRST_CHECK
     while look <= turn:
         look += look // 2
     return look

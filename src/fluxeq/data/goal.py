@@ -29,22 +29,22 @@ class Goal(NamedTuple):
 
     def reached(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> bool:
         """Whether the error is reliable and small enough, given one series per chain on a lattice."""
-        return self.needed(series, shape) <= sum(map(len, series))
+        return self.n_required(series, shape) <= sum(map(len, series))
 
-    def missed(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> str:
+    def shortfall(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> str:
         """One line on what it takes to reach the goal; empty if it is reached."""
-        needed, n = self.needed(series, shape), sum(map(len, series))
-        if needed <= n:
+        n_required, n = self.n_required(series, shape), sum(map(len, series))
+        if n_required <= n:
             return ""
-        if math.isnan(needed):
+        if math.isnan(n_required):
             way_out = "too few to estimate the number required; allow more"
-        elif needed > BEYOND_REACH:
+        elif n_required > BEYOND_REACH:
             way_out = "out of reach; choose a larger error"
         else:
-            way_out = f"about {_rounded_up(needed)} are required"
+            way_out = f"about {_rounded_up(n_required)} are required"
         return f"{self.observable}={self.error:g} is not reached with {n} configurations; {way_out}"
 
-    def needed(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> float:
+    def n_required(self, series: Sequence[np.ndarray], shape: Sequence[int]) -> float:
         """Estimated number of configurations required, given the series so far; nan if there is no estimate yet."""
         found, n = estimate(series), sum(map(len, series))
         if found.status == "constant":
@@ -56,7 +56,7 @@ class Goal(NamedTuple):
         return max(n * ratio * ratio, SHORTEST * found.tau_int)
 
 
-def goals_of(until: str | Mapping[str, float] | None) -> list[Goal]:
+def parse_goals(until: str | Mapping[str, float] | None) -> list[Goal]:
     """Parse goals such as n=0.001, or a mapping of observables to errors; InputError for anything else."""
     if until is None:
         return []

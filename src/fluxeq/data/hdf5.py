@@ -4,8 +4,8 @@ The checksum is verified before HDF5 opens the file, since damaged HDF5 metadata
 makes it request absurd amounts of memory. Any HDF5 reader can read the file; a program that changes it removes the
 checksum. The check takes less than a tenth of the time to read the arrays (benchmarks/ensembles.py).
 
-HDF5 crashes when it closes a file after a failed write. ``Device`` therefore hides write errors such as a full disk
-from HDF5, and reports them later.
+HDF5 crashes when it closes a file after a failed write. ``DeferredErrors`` therefore hides write errors such as a full
+disk from HDF5, and reports them later.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ BOUNDS = ("v110", "v110")
 """Files need HDF5 1.10 or newer: its chunk index takes a third of the bytes of earlier ones."""
 
 
-class Device(io.RawIOBase):
+class DeferredErrors(io.RawIOBase):
     """A file-like object for HDF5 that hides write errors; after the first, nothing more is written."""
 
     def __init__(self, file: io.FileIO) -> None:
@@ -73,13 +73,13 @@ class Device(io.RawIOBase):
 
 
 @contextmanager
-def created(path: Path) -> Iterator[tuple[h5py.File, Device]]:
+def created(path: Path) -> Iterator[tuple[h5py.File, DeferredErrors]]:
     """A new file and its device, whose ``require_written`` should be called regularly; ends by writing the checksum.
 
     Raises OSError if the disk is full.
     """
     with path.open("w+b", buffering=0) as raw:
-        device = Device(raw)
+        device = DeferredErrors(raw)
         with h5py.File(device, "w", libver=BOUNDS) as file:
             yield file, device
         device.require_written()

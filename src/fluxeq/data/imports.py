@@ -79,7 +79,7 @@ def imported(
     """
     arrays = _arrays(path)
     raw, name = _configurations(path, arrays, key)
-    convention, x = _understood(path, raw)
+    convention, x = _detect_convention(path, raw)
     if time_last:
         x = _time_first(x)
     chain = _chains(path, arrays, len(x), n_chains)
@@ -149,7 +149,7 @@ def _configurations(path: Path, arrays: Mapping[str, np.ndarray], key: str | Non
     return arrays[name], name
 
 
-def _understood(path: Path, raw: np.ndarray) -> tuple[Convention, np.ndarray]:
+def _detect_convention(path: Path, raw: np.ndarray) -> tuple[Convention, np.ndarray]:
     """The convention with the least violation of flux conservation, and the array in the convention of fluxeq."""
     d = raw.ndim - 2
     if d < 1 or 2 * d not in (raw.shape[1], raw.shape[-1]) or not raw.size:
@@ -236,11 +236,11 @@ def _require_label(path: Path, name: str, given: np.ndarray, ensemble: Ensemble)
     wrong = ~np.isclose(given, found, rtol=TOLERANCE, atol=TOLERANCE)
     if wrong.any():
         i = int(np.argmax(wrong))
-        hint = _hint(name, given, ensemble)
+        hint = _advice(name, given, ensemble)
         raise InputError(f"{path}: {name} of configuration {i} is {found[i]:g}, but its label is {given[i]:g}; {hint}")
 
 
-def _hint(name: str, given: np.ndarray, ensemble: Ensemble) -> str:
+def _advice(name: str, given: np.ndarray, ensemble: Ensemble) -> str:
     """The probable cause of a wrong label, and the way out."""
     others: dict[str, Callable[[], np.ndarray]] = {
         "time is the last axis: use --time-last": lambda: _time_first(ensemble.configurations),

@@ -11,17 +11,17 @@ import numpy as np
 
 from fluxeq.data.ensembles import Ensemble, Series, read_series
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.sampling.chains import Chains
 from fluxeq.statistics import SHORTEST, Estimate, estimate
-from fluxeq.theory import written
+from fluxeq.theory import coupling_text
 
 SYMBOLS = {"phi2": "|phi|^2"}
 """Printed names of observables."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """Observables of one theory on one lattice, from the chains of one or more files."""
 
     files: dict[Path, Ensemble]
@@ -52,7 +52,7 @@ class Measured:
     @property
     def title(self) -> str:
         """Theory and lattice."""
-        return f"{self.head.theory}, {named(self.head.shape)}"
+        return f"{self.head.theory}, {shape_name(self.head.shape)}"
 
     @property
     def state(self) -> Chains | None:
@@ -61,21 +61,21 @@ class Measured:
         return Chains(*map(np.concatenate, zip(*states, strict=True))) if len(states) == len(self.files) else None
 
 
-def measured(paths: Sequence[Path], names: Sequence[str]) -> list[Measured]:
+def measured(paths: Sequence[Path], names: Sequence[str]) -> list[Measurement]:
     """Measure observables of ensemble files, grouped and sorted by theory, lattice and couplings.
 
     Closed ensembles and open worms are separate groups; repeated names of observables count once.
 
     Raises InputError for an empty file, and for two files with the same chains.
     """
-    found: dict[tuple[Any, ...], Measured] = {}
+    found: dict[tuple[Any, ...], Measurement] = {}
     names = list(dict.fromkeys(names))
     for path in paths:
         series = read_series(path, names)
         _require_new(path, series, found)
         head = series.head
         group = found.setdefault(
-            (head.theory, head.shape, head.worms is None), Measured({}, {name: [] for name in names})
+            (head.theory, head.shape, head.worms is None), Measurement({}, {name: [] for name in names})
         )
         group.files[path] = head
         for name, chains in series.observables.items():
@@ -85,7 +85,7 @@ def measured(paths: Sequence[Path], names: Sequence[str]) -> list[Measured]:
     )
 
 
-def _require_new(path: Path, series: Series, found: dict[tuple[Any, ...], Measured]) -> None:
+def _require_new(path: Path, series: Series, found: dict[tuple[Any, ...], Measurement]) -> None:
     if not next(iter(series.observables.values())):
         raise InputError(f"{path}: has no configurations; sample it again")
     head = series.head
@@ -101,7 +101,7 @@ def missing(result: Estimate, n_configurations: int) -> int | None:
     return max(0, math.ceil(SHORTEST * result.tau_int) - n_configurations)
 
 
-def as_json(found: Measured) -> dict[str, Any]:
+def as_json(found: Measurement) -> dict[str, Any]:
     """The result in JSON types; unknown values are null, with the reason in ``status``."""
     values = {
         name: {
@@ -133,19 +133,19 @@ def as_json(found: Measured) -> dict[str, Any]:
     }
 
 
-def as_csv(found: Sequence[Measured]) -> str:
+def as_csv(found: Sequence[Measurement]) -> str:
     """A CSV table with one row each; unknown values are empty."""
     import pandas as pd
 
     return pd.DataFrame(map(_row, found)).to_csv(index=False)
 
 
-def _row(found: Measured) -> dict[str, Any]:
+def _row(found: Measurement) -> dict[str, Any]:
     heads = found.files.values()
     row = {
         "theory": found.head.theory.name,
         **found.head.theory.couplings,
-        "shape": named(found.head.shape),
+        "shape": shape_name(found.head.shape),
         "configurations": found.n_configurations,
         "chains": found.n_chains,
         "seeds": " ".join(str(head.seed) for head in heads),
@@ -159,7 +159,7 @@ def _row(found: Measured) -> dict[str, Any]:
     return row
 
 
-def as_table(found: Sequence[Measured]) -> str:
+def as_table(found: Sequence[Measurement]) -> str:
     """A table with one line each: couplings, lattice, and observables with errors."""
     rows = [_cells(one) for one in found]
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -168,9 +168,9 @@ def as_table(found: Sequence[Measured]) -> str:
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def _cells(found: Measured) -> dict[str, str]:
-    row = {name: written(value) for name, value in found.head.theory.couplings.items()}
-    row |= {"lattice": named(found.head.shape), "configurations": str(found.n_configurations)}
+def _cells(found: Measurement) -> dict[str, str]:
+    row = {name: coupling_text(value) for name, value in found.head.theory.couplings.items()}
+    row |= {"lattice": shape_name(found.head.shape), "configurations": str(found.n_configurations)}
     for name, result in found.estimates.items():
         row[SYMBOLS.get(name, name)] = str(result)
     tau_ints = [result.tau_int for result in found.estimates.values() if result.tau_int is not None]
@@ -181,7 +181,7 @@ def _cells(found: Measured) -> dict[str, str]:
     }
 
 
-def as_text(found: Measured) -> str:
+def as_text(found: Measurement) -> str:
     """The result as lines of text."""
     symbols = {SYMBOLS.get(name, name): result for name, result in found.estimates.items()}
     width = max(8, *map(len, symbols))

@@ -9,7 +9,7 @@ from pydantic import PositiveInt, field_validator
 
 from fluxeq.config import Frozen
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.nets.layers import Activation, Flatten
 from fluxeq.nets.network import Block, Network, assemble
 from fluxeq.nets.suggestion import suggested
@@ -57,8 +57,9 @@ class FL(Frozen):
     def require_shape(self, shape: tuple[int, ...]) -> None:
         """Raise InputError for any other lattice."""
         if tuple(shape) != self.shape:
+            own = shape_name(self.shape)
             raise InputError(
-                f"lattice {named(shape)}: this FL network is for {named(self.shape)} only; use that, or an EQ network"
+                f"lattice {shape_name(shape)}: this FL network is for {own} only; use that, or an EQ network"
             )
 
     def _sites_behind(self, extent: int) -> int:

@@ -43,7 +43,7 @@ class PeriodicConvolution(eqx.Module):
         """``(*shape, channels_in)`` to ``(*shape / stride, channels_out)``, rounded up; with an activation behind."""
         for axis in reversed(range(self.d)):
             copies = shifted(x, axis, self.kernel, self.stride)
-            x = copies[0] if len(copies) == 1 else apart(jnp.concatenate(copies, axis=-1))
+            x = copies[0] if len(copies) == 1 else barrier(jnp.concatenate(copies, axis=-1))
         return affine(x, self.weight, self.bias, activation)
 
 
@@ -59,7 +59,7 @@ class PeriodicPooling(eqx.Module):
         """``(*shape, channels)`` to ``(*shape / stride, channels)``, rounded up."""
         for axis in range(self.d):
             copies = shifted(x, axis, self.extent, self.stride)
-            x = copies[0] if len(copies) == 1 else apart(self._pooled(copies))
+            x = copies[0] if len(copies) == 1 else barrier(self._pooled(copies))
         return x
 
     def _pooled(self, copies: list[jax.Array]) -> jax.Array:
@@ -154,5 +154,5 @@ def _rolled_back(step: int, axis: int, _: None, gradient: jax.Array) -> tuple[ja
 
 rolled.defvjp(_rolled, _rolled_back)
 
-apart = jax.lax.optimization_barrier
+barrier = jax.lax.optimization_barrier
 """The same array, computed before its use: XLA compiles slowly if copies of copies are fused in one loop."""

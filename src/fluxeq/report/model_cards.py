@@ -13,11 +13,11 @@ import pandas as pd
 
 from fluxeq.analysis.spread import sizes
 from fluxeq.analysis.tables import Results, couplings_of
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.nets.architecture import takes
 from fluxeq.study.family import file_stem
-from fluxeq.system.files import whole, write_text
-from fluxeq.theory import written
+from fluxeq.system.files import atomic_write, write_text
+from fluxeq.theory import coupling_text
 from fluxeq.training.models import Model, describe, load_model
 
 
@@ -28,7 +28,7 @@ def write_cards(run: Path, models: dict[str, dict[str, list[str]]], output: Path
         for family, files in families.items():
             best = min((run / file for file in files), key=lambda path: describe(path).validation_loss)
             made.append(output / f"{section}-{file_stem(family)}.safetensors")
-            with whole(made[-1]) as temporary:
+            with atomic_write(made[-1]) as temporary:
                 shutil.copyfile(best, temporary)
             scores = results.scores(section, model=best.relative_to(run).as_posix())
             write_text(made[-1].with_suffix(".md"), card(load_model(made[-1]), scores, results.study.name, len(files)))
@@ -56,7 +56,7 @@ def card(model: Model, scores: pd.DataFrame, study: str, n_instances: int) -> st
             f"# {name}",
             f"| | |\n|---|---|\n{rows}",
             f"## Test\n\nOn chains that were not used in training or validation. {_tested(scores)}",
-            *_results(scores, named(about.shape)),
+            *_results(scores, shape_name(about.shape)),
             "## Limits\n\nNot tested outside these couplings and lattices. The input must be flux "
             "configurations in the conventions of fluxeq, with channels k_t, k_x, ..., l_t, l_x, ....",
             f"## Use\n\n```sh\nfluxeq predict {model.path.name} --data e.h5 --output p.csv\n```\n",
@@ -78,7 +78,7 @@ def layers(config: Any) -> str:
 
 def _lattices(model: Model) -> str:
     shape = model.description.shape
-    return "all" if takes(model.config, tuple(extent + 1 for extent in shape)) else f"{named(shape)} only"
+    return "all" if takes(model.config, tuple(extent + 1 for extent in shape)) else f"{shape_name(shape)} only"
 
 
 def _tested(scores: pd.DataFrame) -> str:
@@ -89,8 +89,8 @@ def _tested(scores: pd.DataFrame) -> str:
 def _values(column: pd.Series) -> str:
     values = sorted(column.unique())
     if len(values) > 3:
-        return f"{written(values[0])} ... {written(values[-1])} ({len(values)} values)"
-    return ", ".join(map(written, values))
+        return f"{coupling_text(values[0])} ... {coupling_text(values[-1])} ({len(values)} values)"
+    return ", ".join(map(coupling_text, values))
 
 
 def _results(scores: pd.DataFrame, trained: str) -> list[str]:

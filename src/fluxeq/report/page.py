@@ -17,16 +17,16 @@ from markupsafe import Markup
 from fluxeq.analysis.claims.claim import CLAIMS, WORDS, Judgement, numbers_of
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.report.chart import chart, short, worst_first
 from fluxeq.report.figures.figure import Figure
 from fluxeq.report.figures.registry import FIGURES
-from fluxeq.report.tasks import glances
+from fluxeq.report.tasks import task_summaries
 from fluxeq.study.family import PROTOCOLS
 from fluxeq.study.section import Section
 from fluxeq.study.study import load_study, study_text
 from fluxeq.system.files import read_json, write_text
-from fluxeq.theory import written
+from fluxeq.theory import coupling_text
 
 TEMPLATES = Environment(
     loader=PackageLoader("fluxeq.report"),
@@ -68,7 +68,7 @@ def write_report(run: Path, unfinished: str = "") -> Path:
         "missing": [figure.name for figure in shown if not _picture(run, figure).is_file()],
         "protocols": PROTOCOLS,
         "summary": [(protocol, _counts(claims, protocol)) for protocol in PROTOCOLS],
-        "tasks": glances(results),
+        "tasks": task_summaries(results),
         "claims": _judged(claims, results),
         "figures": groups,
         "times": times,
@@ -192,18 +192,18 @@ def _times(provenance: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _settings(name: str, section: Section) -> dict[str, str]:
     """Training and test data of a section, in words."""
-    points = "; ".join(_plain({key: written(x) for key, x in point.items()}) for point in section.training)
+    points = "; ".join(_plain({key: coupling_text(x) for key, x in point.items()}) for point in section.training)
     shapes = [shape for test in section.tests for shape in test.shapes]
     return {
         "task": name,
-        "couplings": _plain({key: written(value) for key, value in section.couplings.items()}),
+        "couplings": _plain({key: coupling_text(value) for key, value in section.couplings.items()}),
         "trained at": points,
-        "lattice": named(section.shape),
+        "lattice": shape_name(section.shape),
         "configurations": ", ".join(map(str, section.n_training)),
         "worms": ", ".join(map(str, section.n_worms)),
         "instances": str(section.instances),
         "families": ", ".join(section.families),
-        "tested on": ", ".join(map(named, shapes)),
+        "tested on": ", ".join(map(shape_name, shapes)),
         "configurations of a test": str(section.test.configurations),
     }
 

@@ -9,14 +9,14 @@ from fluxeq.analysis.claims.bound import Bound
 from fluxeq.analysis.spread import Interval, instance_scores, interval, median
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.report.chart import Chart, chart, short
 from fluxeq.study.family import PROTOCOLS
 from fluxeq.tasks.task import TASKS
 
 
 @dataclass(frozen=True)
-class Glance:
+class TaskSummary:
     """Summary of a task: text, and a chart for each protocol."""
 
     title: str
@@ -25,7 +25,7 @@ class Glance:
     charts: dict[str, Chart | None]
 
 
-def glances(results: Results) -> list[Glance]:
+def task_summaries(results: Results) -> list[TaskSummary]:
     """All tasks of a study that have scores."""
     found = []
     for section in results.study.tasks:
@@ -36,15 +36,15 @@ def glances(results: Results) -> list[Glance]:
     return found
 
 
-def _glance(results: Results, section: str) -> Glance:
+def _glance(results: Results, section: str) -> TaskSummary:
     settings = results.section(section)
-    shape, task = named(settings.shape), TASKS[settings.task]
-    rows = results.final(section, shape=shape, augmentation=False)
+    shape, task = shape_name(settings.shape), TASKS[settings.task]
+    rows = results.largest(section, shape=shape, augmentation=False)
     quantity = "accuracy" if rows["accuracy"].notna().any() else "loss"
     numbers = {protocol: _medians(rows[rows["protocol"] == protocol], quantity) for protocol in PROTOCOLS}
     told = [f"{protocol}: {_ranked(bounds, quantity)}" for protocol, bounds in numbers.items() if bounds]
     n, first = rows["n_training"].iloc[0], "; ".join(told)
-    return Glance(
+    return TaskSummary(
         f"{section.capitalize()}: {task.predicts}",
         f"Trained on {n} configurations on {shape}, tested there at all couplings. {first[:1].upper()}{first[1:]}.",
         f"median test {quantity}",

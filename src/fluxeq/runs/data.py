@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.runs.ensembles import closed_tests, data_of
 from fluxeq.study.study import Study
 from fluxeq.system.files import write_text
@@ -33,7 +33,7 @@ def _rows(study: Study, name: str) -> list[dict[str, Any]]:
             "purpose": purpose,
             "file": ensemble.file,
             "configurations": ensemble.n,
-            "shape": named(ensemble.point[1]),
+            "shape": shape_name(ensemble.point[1]),
             **ensemble.point[0].couplings,
         }
         for purpose, some in (("training", found.training), ("validation", found.validation), ("test", found.tests))

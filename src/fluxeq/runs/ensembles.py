@@ -7,13 +7,13 @@ import math
 from typing import NamedTuple
 
 from fluxeq.analysis.reference import has_exact_means
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.runs.jobs import OpenWorms, Sample
 from fluxeq.runs.weights import Weight
 from fluxeq.study.family import file_stem
 from fluxeq.study.section import Section, Test
 from fluxeq.study.study import Study
-from fluxeq.theory import FluxTheory, written
+from fluxeq.theory import FluxTheory, coupling_text
 from fluxeq.workflow.job import Job
 
 Point = tuple[FluxTheory, tuple[int, ...]]
@@ -115,8 +115,8 @@ def _sampled(study: Study, purpose: str, point: Point, n: int) -> Ensemble:
     """An ensemble of closed configurations."""
     theory, shape = point
     kind = () if theory.name == Section.model_fields["theory"].default else (file_stem(theory.name),)
-    couplings = (f"{coupling}{written(value)}" for coupling, value in theory.couplings.items())
-    name = "-".join((purpose, *kind, named(shape), *couplings))
+    couplings = (f"{coupling}{coupling_text(value)}" for coupling, value in theory.couplings.items())
+    name = "-".join((purpose, *kind, shape_name(shape), *couplings))
     output = f"ensembles/{name}.h5"
     work = Sample(
         theory=theory.name,

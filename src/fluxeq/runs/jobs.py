@@ -12,7 +12,7 @@ from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.study.family import FixedNetwork
 from fluxeq.study.section import SearchSettings
-from fluxeq.system.files import model_file, read_json, together_file, whole
+from fluxeq.system.files import atomic_write, joint_checkpoint_file, model_file, read_json
 from fluxeq.training.recipe import Recipe
 from fluxeq.workflow.job import Work
 
@@ -37,7 +37,7 @@ class NetworkWork(Work):
         spent["compiling"] = sum(stages.values())
 
 
-class Sample(Work, kind="sample", costly="ensembles", large=True, intermediate=True):
+class Sample(Work, kind="sample", output_kind="ensembles", self_checked=True, intermediate=True):
     """Sample one ensemble of closed configurations."""
 
     theory: str
@@ -64,7 +64,7 @@ class Sample(Work, kind="sample", costly="ensembles", large=True, intermediate=T
         sample_to_file(folder / self.output, settings)
 
 
-class OpenWorms(Work, kind="worms", large=True, intermediate=True):
+class OpenWorms(Work, kind="worms", self_checked=True, intermediate=True):
     """Insert open worms into an ensemble."""
 
     source: str
@@ -96,7 +96,7 @@ class Examples(Frozen):
         return load_data(self.task, _within(folder, self.training), _within(folder, self.validation), n_training)
 
 
-class Search(NetworkWork, kind="search", learns=True, costly="searches"):
+class Search(NetworkWork, kind="search", learns=True, output_kind="searches"):
     """Search the hyperparameters of one architecture; results are in ``best.json`` and ``trials.json``."""
 
     section: str
@@ -147,7 +147,7 @@ class Search(NetworkWork, kind="search", learns=True, costly="searches"):
         save_results(folder / self.output, self.section, self.architecture, found, allowed)
 
 
-class Train(NetworkWork, kind="train", learns=True, costly="trained models", large=True):
+class Train(NetworkWork, kind="train", learns=True, output_kind="trained models", self_checked=True):
     """Train one instance of an architecture, with a fixed network or the best network of a search."""
 
     examples: Examples
@@ -176,7 +176,7 @@ class Train(NetworkWork, kind="train", learns=True, costly="trained models", lar
     @property
     def byproducts(self) -> tuple[str, ...]:
         """Other files of a training; the checkpoint of a group belongs to its first instance."""
-        shared = (f"{self.output}/{together_file(self.architecture)}",) if self.instance == 0 else ()
+        shared = (f"{self.output}/{joint_checkpoint_file(self.architecture)}",) if self.instance == 0 else ()
         stem = self.model.removesuffix(".safetensors")
         return (f"{stem}.csv", f"{stem}.checkpoint", *shared)
 
@@ -254,7 +254,7 @@ class Evaluate(NetworkWork, kind="evaluate"):
         _save(folder / self.output, score_table(folder, self.section, self.family, models, self.function, self.tests))
 
 
-class Refer(Work, kind="reference", shown=True):
+class ReferenceMeans(Work, kind="reference", shown=True):
     """Compute reference means for a section that are independent of its test sets."""
 
     section: str
@@ -275,7 +275,7 @@ class Refer(Work, kind="reference", shown=True):
         _save(folder / self.output, references(self.task, files, points))
 
 
-class Collect(Work, kind="collect", shown=True):
+class CollectScores(Work, kind="collect", shown=True):
     """Collect all scores in one table."""
 
     scores: Files
@@ -296,7 +296,7 @@ class Collect(Work, kind="collect", shown=True):
         _save(folder / "metrics.csv", pandas.concat(found, ignore_index=True))
 
 
-class Measure(NetworkWork, kind="measure", shown=True):
+class MeasureNetworks(NetworkWork, kind="measure", shown=True):
     """Measure network properties other than losses: translation errors, responses, an example with feature maps."""
 
     models: ByFamily
@@ -389,5 +389,5 @@ def _within(folder: Path, paths: Sequence[str]) -> list[Path]:
 
 
 def _save(path: Path, table: Any) -> None:
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False)

@@ -21,7 +21,7 @@ LATEST = 3
 """Number of latest trainings whose losses are shown."""
 
 
-class Now(NamedTuple):
+class Activity(NamedTuple):
     """The activity of a process."""
 
     where: str
@@ -34,7 +34,7 @@ class Now(NamedTuple):
 
 
 @contextmanager
-def announced(run: Path) -> Iterator[Callable[[Event], None]]:
+def announce_activity(run: Path) -> Iterator[Callable[[Event], None]]:
     """Announce the activity of this process in a run until the block ends."""
     me = {"host": platform.node(), "pid": os.getpid(), "since": time.time()}
 
@@ -50,7 +50,7 @@ def announced(run: Path) -> Iterator[Callable[[Event], None]]:
             remove(run / FILE)
 
 
-def now_of(run: Path) -> Now | None:
+def current_activity(run: Path) -> Activity | None:
     """The current activity; None if no process works on the run, or it has died."""
     try:
         found: Any = read_json(run / FILE)
@@ -60,12 +60,12 @@ def now_of(run: Path) -> Now | None:
         now = time.time()
         running = {str(name): max(0.0, now - begun) for name, begun in found["running"].items()}
         left = max(0.0, found["seconds_left"] - (now - found["at"]))
-        return Now(f"process {found['pid']} on {found['host']}", now - found["since"], running, left)
+        return Activity(f"process {found['pid']} on {found['host']}", now - found["since"], running, left)
     except (InputError, OSError, AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def details(run: Path, jobs: list[Job], now: Now | None) -> dict[str, str]:
+def details(run: Path, jobs: list[Job], now: Activity | None) -> dict[str, str]:
     """Progress of running searches and losses of the latest trainings, by job name."""
     known = {job.name: job.work for job in jobs}
     found: dict[str, str] = {}

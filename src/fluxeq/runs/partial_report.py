@@ -12,9 +12,9 @@ from typing import NamedTuple, Self
 from fluxeq.errors import InputError
 from fluxeq.report.figures.registry import FIGURES, write_figure
 from fluxeq.report.page import write_report
-from fluxeq.runs.jobs import Collect, DrawFigure, Evaluate, JudgeClaims, Report
+from fluxeq.runs.jobs import CollectScores, DrawFigure, Evaluate, JudgeClaims, Report
 from fluxeq.runs.plan import figure_files, plan
-from fluxeq.runs.reproduce import withdraw
+from fluxeq.runs.reproduce import remove_outdated
 from fluxeq.runs.status import is_archived, progress
 from fluxeq.study.study import Study
 from fluxeq.system.files import remove
@@ -36,7 +36,7 @@ class Version(NamedTuple):
         jobs = plan(study)
         found = cls(run, study, {job.name: job for job in jobs}, fingerprints(jobs))
         if (run / FOLDER).is_dir():
-            withdraw(run, jobs, found.fingerprints)
+            remove_outdated(run, jobs, found.fingerprints)
         if not any(map(found.has_done, jobs)):
             raise InputError(f"{run}: no job is done yet; continue with 'fluxeq reproduce'")
         return found
@@ -81,7 +81,7 @@ def write_partial_report(run: Path, study: Study) -> Path:
     version = Version.of(run, study)
     for job in version.jobs.values():
         if job.work.shown:
-            dispensable = not isinstance(job.work, (Collect, JudgeClaims, Report))
+            dispensable = not isinstance(job.work, (CollectScores, JudgeClaims, Report))
             with suppress(InputError) if dispensable else nullcontext():
                 _make(version, job, anew=isinstance(job.work, Report))
     return run / "report.html"
@@ -124,15 +124,15 @@ def _make(version: Version, job: Job, *, anew: bool = False) -> None:
             mark(run, job, fingerprint, done=True)
 
 
-FROM_TABLES = (Collect, DrawFigure, JudgeClaims, Report)
+FROM_TABLES = (CollectScores, DrawFigure, JudgeClaims, Report)
 """Works that only read outputs of other jobs, but no ensembles or networks, which may have been deleted."""
 
 
 def _do(version: Version, job: Job) -> None:
     run = version.run
     match job.work:
-        case Collect() if scores := version.done(job):
-            Collect(scores=scores).run(run)
+        case CollectScores() if scores := version.done(job):
+            CollectScores(scores=scores).run(run)
         case DrawFigure(searches=()) | JudgeClaims():
             job.work.run(run)
         case DrawFigure(name=name) if searches := version.done(job):

@@ -11,15 +11,15 @@ from fluxeq.report.figures.registry import FIGURES
 from fluxeq.runs.ensembles import Ensemble, SectionData, closed_tests, data_of, references
 from fluxeq.runs.jobs import (
     ByFamily,
-    Collect,
+    CollectScores,
     DrawFigure,
     Evaluate,
     Examples,
     JudgeClaims,
-    Measure,
+    MeasureNetworks,
     ModelCards,
     OpenWorms,
-    Refer,
+    ReferenceMeans,
     Report,
     Search,
     Train,
@@ -50,7 +50,9 @@ def part(jobs: list[Job], sections: Collection[str]) -> list[Job]:
     """The jobs required for scores and references of some sections, in the same order; all jobs if none are given."""
     if not sections:
         return jobs
-    wanted = {job.name for job in jobs if isinstance(job.work, (Evaluate, Refer)) and job.work.section in sections}
+    wanted = {
+        job.name for job in jobs if isinstance(job.work, (Evaluate, ReferenceMeans)) and job.work.section in sections
+    }
     for job in reversed(jobs):
         if job.name in wanted:
             wanted.update(job.needs)
@@ -163,7 +165,7 @@ def _references(study: Study, name: str, section: Section) -> list[Job]:
     sampled, solved = references(study, name, section)
     if not sampled and not solved:
         return []
-    work = Refer(
+    work = ReferenceMeans(
         section=name,
         task=section.task,
         ensembles=tuple(ensemble.file for ensemble in sampled),
@@ -193,12 +195,12 @@ def _scored(name: str, family: str, section: Section, trained: list[Job], tests:
 def _shown(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> list[Job]:
     """The jobs whose outputs are shown: tables, measurements, figures, claims, best networks and report."""
     scores = [job for job in jobs if isinstance(job.work, Evaluate)]
-    collect = Collect(scores=tuple(job.outputs[0] for job in scores))
+    collect = CollectScores(scores=tuple(job.outputs[0] for job in scores))
     metrics = Job("metrics", collect, ("metrics.csv",), tuple(job.name for job in scores))
     measurements = _measured(study, jobs, data)
-    assert isinstance(measurements.work, Measure)
+    assert isinstance(measurements.work, MeasureNetworks)
     cards = Job("model_cards", ModelCards(models=measurements.work.models, output="best"), ("best",), (metrics.name,))
-    tables = (metrics.name, measurements.name, *(job.name for job in jobs if isinstance(job.work, Refer)))
+    tables = (metrics.name, measurements.name, *(job.name for job in jobs if isinstance(job.work, ReferenceMeans)))
     figures = [_drawn(name, study, jobs, tables) for name in FIGURES if FIGURES[name].shows(study)]
     claims = Job("claims", JudgeClaims(), ("claims.json",), tables)
     made = [metrics, measurements, cards, *figures, claims]
@@ -231,7 +233,9 @@ def _measured(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> Jo
             models[work.section][work.family] = list(work.models)  # larger sets come later
     tests = {name: _first_test(section, data[name]) for name, section in study.tasks.items()}
     closed = {name: test.work.source for name, test in tests.items() if isinstance(test.work, OpenWorms)}
-    measure = Measure(models=models, tests={name: test.outputs[0] for name, test in tests.items()}, closed=closed)
+    measure = MeasureNetworks(
+        models=models, tests={name: test.outputs[0] for name, test in tests.items()}, closed=closed
+    )
     used = {file for of_family in models.values() for files in of_family.values() for file in files}
     used |= {*measure.tests.values(), *closed.values()}
     makers = tuple(job.name for job in jobs if not used.isdisjoint(job.outputs))

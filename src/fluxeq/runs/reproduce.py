@@ -13,25 +13,25 @@ from pathlib import Path
 from fluxeq.errors import InputError
 from fluxeq.report.figures.registry import FIGURES
 from fluxeq.runs.jobs import OpenWorms, Sample
-from fluxeq.runs.now import announced
+from fluxeq.runs.now import announce_activity
 from fluxeq.runs.plan import figure_files, part, plan
 from fluxeq.runs.status import is_archived, open_run
 from fluxeq.study.study import Study, StudyText, load_study, study_text
-from fluxeq.system.files import locked, remove, remove_unfinished, require_writable, write_text
-from fluxeq.workflow.execution import Event, work_off
-from fluxeq.workflow.executors import Fleet
+from fluxeq.system.files import locked, remove, remove_temporary, require_writable, write_text
+from fluxeq.workflow.execution import Event, run_jobs
+from fluxeq.workflow.executors import WorkerPools
 from fluxeq.workflow.job import Job, fingerprints
 from fluxeq.workflow.records import FOLDER, missing, prepare, prepared_as, record
 
 DATA = (Sample, OpenWorms)
 """Works that make ensembles."""
-LEAVE = "confirm with --replace, or choose another --output"
+CONFIRM = "confirm with --replace, or choose another --output"
 
 
 def reproduce(
     study: str | Path | StudyText,
     run: Path,
-    fleet: Callable[[], AbstractContextManager[Fleet]],
+    worker_pools: Callable[[], AbstractContextManager[WorkerPools]],
     report: Callable[[Event], None],
     sections: Collection[str] = (),
     *,
@@ -54,33 +54,33 @@ def reproduce(
     changed, to_do = _text_of(run) != text, missing(run, jobs, found, data_only)
     if not to_do and not changed:
         return 0
-    asked.require_there()
+    asked.require_importable()
     require_writable(run / "study.toml")
     if not replace:
-        _require_nothing_lost(run, to_do, found)
-    opened = fleet()  # may raise, so before anything is written
+        _require_no_data_loss(run, to_do, found)
+    opened = worker_pools()  # may raise, so before anything is written
     run.mkdir(parents=True, exist_ok=True)
     with _locked(run):
-        remove_unfinished(run)
+        remove_temporary(run)
         if changed:
             record(run, planned[-1].name).unlink(missing_ok=True)  # the report contains the study file
-        withdraw(run, planned, found)
+        remove_outdated(run, planned, found)
         write_text(run / "study.toml", text)
         to_do = missing(run, jobs, found, data_only)
         try:
-            with opened as workers, announced(run) as announce:
+            with opened as workers, announce_activity(run) as announce:
 
                 def told(event: Event) -> None:
                     announce(event)
                     report(event)
 
-                work_off(run, to_do, found, workers, jobs, told)
+                run_jobs(run, to_do, found, workers, jobs, told)
         finally:
-            remove_unfinished(run)  # left by killed workers
+            remove_temporary(run)  # left by killed workers
     return len(to_do)
 
 
-def withdraw(run: Path, planned: list[Job], found: dict[str, str]) -> None:
+def remove_outdated(run: Path, planned: list[Job], found: dict[str, str]) -> None:
     """Remove tables, figures and reports of another version of the study, given all jobs of this one."""
     for job in planned:
         if job.work.shown:
@@ -91,18 +91,18 @@ def withdraw(run: Path, planned: list[Job], found: dict[str, str]) -> None:
             remove(run / path)
 
 
-def _require_nothing_lost(run: Path, to_do: list[Job], found: dict[str, str]) -> None:
+def _require_no_data_loss(run: Path, to_do: list[Job], found: dict[str, str]) -> None:
     """Raise InputError if running these jobs would delete models, searches or ensembles of other settings."""
     if is_archived(run):
-        raise InputError(f"{run}: results without job records would be deleted; {LEAVE}")
+        raise InputError(f"{run}: results without job records would be deleted; {CONFIRM}")
     lost = Counter(
-        job.work.costly
+        job.work.output_kind
         for job in reversed(to_do)
-        if job.work.costly and prepared_as(run, job.name) != found[job.name] and _has_begun(run, job)
+        if job.work.output_kind and prepared_as(run, job.name) != found[job.name] and _has_begun(run, job)
     )
     if listed := ", ".join(f"{n} {called}" for called, n in lost.items()):
         raise InputError(
-            f"{run}: {listed} of another version of this study, or without a record, would be deleted; {LEAVE}"
+            f"{run}: {listed} of another version of this study, or without a record, would be deleted; {CONFIRM}"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from fluxeq.analysis.tables import scores_of
 from fluxeq.errors import InputError
-from fluxeq.runs.now import Now, details, now_of
+from fluxeq.runs.now import Activity, current_activity, details
 from fluxeq.runs.plan import plan
 from fluxeq.study.study import Study, load_study
 from fluxeq.system.files import read_json
@@ -35,7 +35,7 @@ def is_archived(run: Path) -> bool:
     return not (run / FOLDER).is_dir() and scores_of(run).exists()
 
 
-def is_whole(run: Path, study: Study) -> bool:
+def is_complete(run: Path, study: Study) -> bool:
     """Whether a run is complete, apart from ensembles, which may be deleted. Archived runs count as complete."""
     jobs = plan(study)
     return is_archived(run) or not missing(run, jobs, fingerprints(jobs))
@@ -65,14 +65,14 @@ class Report(NamedTuple):
     """Progress of a run, current activity, and details."""
 
     progress: list[Progress]
-    now: Now | None
+    now: Activity | None
     details: dict[str, str]
 
 
 def report(run: Path) -> Report:
     """The status of a run. Raises InputError if the folder is not a run."""
     study = open_run(run)
-    now = now_of(run)
+    now = current_activity(run)
     return Report(progress(run, study), now, details(run, plan(study), now))
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from fluxeq.errors import DivergedError
 from fluxeq.runs.jobs import Examples, Train
 from fluxeq.study.family import FixedNetwork
-from fluxeq.system.files import remove_unfinished_of, write_text
+from fluxeq.system.files import remove_temporary_of, write_text
 from fluxeq.training.epoch import Reached
 from fluxeq.training.recipe import Recipe
-from fluxeq.workflow.executors import Fleet, processes
+from fluxeq.workflow.executors import WorkerPools, processes
 from fluxeq.workflow.job import Job, Work
 from fluxeq.workflow.scheduler import Batch, Scheduler
 
@@ -60,7 +60,7 @@ def train_files(
     try:
         with processes(min(n_workers, n_instances)) as workers:
             tell = lambda n_done: progress(n_done, n_instances, in_words(_told(output, architecture)))  # noqa: E731
-            diverged = _work_off(jobs, Fleet(workers, workers), tell)
+            diverged = _work_off(jobs, WorkerPools(workers, workers), tell)
     except BaseException:  # the processes were killed at any point
         remove_unfinished_trainings(output, architecture)
         raise
@@ -85,12 +85,12 @@ def remove_unfinished_trainings(output: Path, architecture: str) -> None:
     """
     stem = architecture.rpartition(":")[2]
     for suffix in (".safetensors", ".csv", ".checkpoint"):
-        remove_unfinished_of(output / (stem + suffix), "-*")
+        remove_temporary_of(output / (stem + suffix), "-*")
     for path in _running(output, architecture):
         path.unlink(missing_ok=True)
 
 
-def _work_off(jobs: list[Job], fleet: Fleet, tell: Callable[[int], None]) -> list[DivergedError]:
+def _work_off(jobs: list[Job], pools: WorkerPools, tell: Callable[[int], None]) -> list[DivergedError]:
     """Run all jobs; returns the errors of diverged trainings. ``tell`` is called regularly with the number done."""
 
     def submit(executor: Executor, batch: Batch) -> Future[DivergedError | None]:
@@ -99,7 +99,7 @@ def _work_off(jobs: list[Job], fleet: Fleet, tell: Callable[[int], None]) -> lis
     n_done = 0
     diverged: list[DivergedError] = []
     with _repeated(lambda: tell(n_done)):
-        for n_done, (_, error) in enumerate(Scheduler(jobs, fleet, submit).results(), 1):
+        for n_done, (_, error) in enumerate(Scheduler(jobs, pools, submit).results(), 1):
             diverged += [error] if error else []
             tell(n_done)
     return diverged

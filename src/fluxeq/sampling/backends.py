@@ -19,7 +19,7 @@ from fluxeq.sampling.numba_cache import disk_cached
 MODULES = (random_numbers, packed_counts, moves, drivers)
 """Modules compiled in one namespace; each imports only from those before it."""
 
-CALLED = ("record", "correlate", "add_worms", "store_fluxes")
+ENTRY_POINTS = ("record", "correlate", "add_worms", "store_fluxes")
 """Functions that are called from Python, with all others inlined. Calling others from Python would crash."""
 
 
@@ -31,7 +31,7 @@ def reference() -> SimpleNamespace:
 
 @cache
 def cpu() -> SimpleNamespace:
-    """The moves in ``CALLED``, compiled for this processor; they release the global lock, so chains run in threads."""
+    """The moves in ``ENTRY_POINTS``, compiled for this processor; they release the global lock for threads."""
     import numba
 
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT, for debugging
@@ -42,9 +42,11 @@ def cpu() -> SimpleNamespace:
     held = numba.njit(  # type: ignore[call-overload]
         nogil=True, forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
     )
-    found = bind(lambda function: (called if function.__name__ in CALLED else held)(function))
+    found = bind(lambda function: (called if function.__name__ in ENTRY_POINTS else held)(function))
     sources = tuple(Path(str(module.__file__)) for module in MODULES)
-    return SimpleNamespace(**{name: disk_cached(getattr(found, name), (Path(__file__), *sources)) for name in CALLED})
+    return SimpleNamespace(
+        **{name: disk_cached(getattr(found, name), (Path(__file__), *sources)) for name in ENTRY_POINTS}
+    )
 
 
 @cache

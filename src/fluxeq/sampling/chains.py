@@ -15,7 +15,7 @@ import numpy as np
 
 from fluxeq import observables
 from fluxeq.errors import FluxOverflowError, InputError
-from fluxeq.lattice import named, require_shape
+from fluxeq.lattice import require_shape, shape_name
 from fluxeq.sampling import backends
 from fluxeq.sampling.drivers import LARGEST_FLUX, OVERFLOW, TABLE_TOO_SHORT
 from fluxeq.sampling.moves import ADD, ENTER, LEAVE, REMOVE, State
@@ -27,7 +27,7 @@ from fluxeq.theory import FluxTheory
 IN_STEP = 32
 """Chains that advance in step on one processor; fewer leave latency, more have no benefit."""
 
-BYTES_A_SITE, BYTES_A_CHAIN = 40, 2**15
+BYTES_PER_SITE, BYTES_PER_CHAIN = 40, 2**15
 """Minimum memory of chains during tuning: per site and direction, and per chain."""
 
 Moves = SimpleNamespace
@@ -84,8 +84,8 @@ def require_chains(shape: Sequence[int], n_chains: int, seed: int) -> None:
     require_shape(shape)
     require_whole("chains", n_chains, 1)
     require_seed(seed)
-    n_bytes = BYTES_A_CHAIN + BYTES_A_SITE * len(shape) * math.prod(map(int, shape))
-    require_memory(f"chains = {n_chains} on {named(shape)}", int(n_chains) * n_bytes)
+    n_bytes = BYTES_PER_CHAIN + BYTES_PER_SITE * len(shape) * math.prod(map(int, shape))
+    require_memory(f"chains = {n_chains} on {shape_name(shape)}", int(n_chains) * n_bytes)
 
 
 def require_seed(seed: int) -> None:

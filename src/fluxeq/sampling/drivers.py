@@ -6,7 +6,17 @@ take a step without branches. This hides the latency of a chain by the others, a
 
 import numpy as np
 
-from fluxeq.sampling.moves import aim, begin, choose, count_step, draw, enter, leave, shift_head, step
+from fluxeq.sampling.moves import (
+    begin,
+    count_step,
+    draw,
+    enter,
+    leave,
+    propose_addition,
+    propose_removal,
+    shift_head,
+    step,
+)
 from fluxeq.sampling.packed_counts import arrivals_at, hops
 from fluxeq.sampling.random_numbers import random_bits, uniform
 
@@ -60,9 +70,9 @@ def record(state, tables, done, spacing, stored):
             return DONE
         draw(state)
         for c in range(n_chains):
-            aim(state, c, tables)
+            propose_addition(state, c, tables)
         for c in range(n_chains):
-            choose(state, c, tables)
+            propose_removal(state, c, tables)
         highest = 0
         for c in range(n_chains):
             highest = max(highest, shift_head(state, c, tables))

@@ -51,7 +51,7 @@ def record(
     """
     theory.require_stable(len(chains.shape))
     n_chains, d, n_sites = len(chains.hops), len(chains.shape), math.prod(chains.shape)
-    n_turns = max(1, min(n_configurations, BUFFER_BYTES // (n_chains * bytes_a_site(d) * n_sites)))
+    n_turns = max(1, min(n_configurations, BUFFER_BYTES // (n_chains * bytes_per_site(d) * n_sites)))
     require_memory(n_chains, d, n_sites, n_turns)
     made = np.empty((n_configurations, n_chains, 2 * d, n_sites), dtype=np.int8)  # in the order of arrival
     buffers = [cuda.device_array((n_turns, *made.shape[1:]), np.int8) for _ in range(2)]
@@ -66,7 +66,7 @@ def record(
     return run.chains(), made.reshape(*made.shape[:3], *chains.shape).swapaxes(0, 1)
 
 
-def bytes_a_site(d: int) -> int:
+def bytes_per_site(d: int) -> int:
     """Bytes per site of the state of a chain, and of a packed configuration."""
     return 8 * words_for(2 * d)
 
@@ -81,7 +81,7 @@ def fetch(buffer: Any, made: np.ndarray) -> None:
 
 def require_memory(n_chains: int, d: int, n_sites: int, n_turns: int) -> None:
     """Raise InputError if the buffers and the state of the chains do not fit into the free memory of the GPU."""
-    needed = n_chains * n_sites * (2 * 2 * d * n_turns + bytes_a_site(d) * (n_turns + 1))
+    needed = n_chains * n_sites * (2 * 2 * d * n_turns + bytes_per_site(d) * (n_turns + 1))
     free = cuda.current_context().get_memory_info()[0]
     if needed > free:
         raise InputError(

@@ -105,7 +105,7 @@ def leave(state, c, tables):
         state.ends[1, c] = -1
 
 
-def aim(state, c, tables):
+def propose_addition(state, c, tables):
     """Draw the direction in which the head of chain c adds a hop, if it adds one."""
     direction = np.int32(0)
     for i in range(len(tables.edges)):
@@ -113,7 +113,7 @@ def aim(state, c, tables):
     state.choice[c] = state.adds[c] * (2 * direction + 1)
 
 
-def choose(state, c, tables):
+def propose_removal(state, c, tables):
     """Draw the hop that the head of chain c removes, if it removes one, among all arrivals there.
 
     If that is the tail, or nothing, ``leaves`` is set, and the choice is not carried out.
@@ -162,8 +162,8 @@ def step(state, c, tables):
     """One step of the head of chain c; returns p of the site concerned."""
     state.numbers[c] = uniform(state.rng, c)
     state.chance[c] = uniform(state.rng, c)
-    aim(state, c, tables)
-    choose(state, c, tables)
+    propose_addition(state, c, tables)
+    propose_removal(state, c, tables)
     p = shift_head(state, c, tables)
     count_step(state, c)
     return p

@@ -13,7 +13,7 @@ import numpy as np
 
 from fluxeq import observables
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.sampling import backends
 from fluxeq.sampling.chains import (
     Moves,
@@ -42,18 +42,18 @@ class OpenWorms:
     tails: np.ndarray  #: the same, divergence +1
 
 
-def draw(
+def insert_worms(
     theory: FluxTheory, configurations: np.ndarray, n_worms: np.ndarray, seed: int, *, moves: Moves | None = None
 ) -> OpenWorms:
     """Insert ``n_worms[i]`` open worms into the closed configuration i.
 
-    Raises InputError like ``require_drawable``, FluxOverflowError if a flux exceeds int8.
+    Raises InputError like ``require_room_for_worms``, FluxOverflowError if a flux exceeds int8.
     """
     if len(n_worms) != len(configurations):
         raise InputError(f"{len(n_worms)} numbers of worms for {len(configurations)} configurations: must be one each")
     shape = configurations.shape[2:]
     d, n_sites, most = len(shape), math.prod(shape), int(n_worms.max(initial=0))
-    require_drawable(theory, shape, most)
+    require_room_for_worms(theory, shape, most)
     arrivals = arrivals_of(hops_of(configurations))
     rng, tally = np.random.SeedSequence(seed).generate_state(2, np.uint64)[:, None], np.zeros((4, 2, 1), dtype=np.int64)
     heads, tails = (np.full((len(configurations), most), -1) for _ in range(2))
@@ -71,14 +71,14 @@ def draw(
     return OpenWorms(stored.reshape(configurations.shape), np.asarray(n_worms, dtype=np.int64), *sites)
 
 
-def require_drawable(theory: FluxTheory, shape: Sequence[int], most: int) -> None:
+def require_room_for_worms(theory: FluxTheory, shape: Sequence[int], most: int) -> None:
     """Raise InputError for more ends than half of the sites, or if hops are so rare that worms would hardly move."""
     if not most:
         return
     n_sites = math.prod(shape)
     if 2 * most > n_sites // 2:
         raise InputError(
-            f"{most} worms on {named(shape)}: their ends need different sites, at most half of all; "
+            f"{most} worms on {shape_name(shape)}: their ends need different sites, at most half of all; "
             f"draw at most {n_sites // 4}"
         )
     g = theory.hop_weights(len(shape)).sum() * weight_ratio(theory, 0)[0]  # for an empty site, see ``moves``

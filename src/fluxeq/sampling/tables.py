@@ -18,7 +18,7 @@ def tables(theory: FluxTheory, shape: Sequence[int], p: np.ndarray, entry: float
     """Tables for chains with these p at every site; they extend well beyond the largest p."""
     h = theory.hop_weights(len(shape))
     edges = tuple((np.cumsum(h)[:-1] / h.sum()).tolist())
-    g = h.sum() * vacancy(ratios(theory, p))
+    g = h.sum() * added_hop_weight(ratios(theory, p))
     site = np.stack([np.concatenate([[0.0], 1 / g[:-1]]), g], axis=1)
     return Tables(steps(tuple(shape)), site, edges, entry)
 
@@ -46,7 +46,7 @@ def ratios(theory: FluxTheory, p: np.ndarray) -> np.ndarray:
     return weight_ratio(theory, max(64, 2 * min(2 * int(p.max(initial=0)), MOST_ARRIVALS)))[::2].copy()
 
 
-def vacancy(ratio: np.ndarray) -> np.ndarray:
+def added_hop_weight(ratio: np.ndarray) -> np.ndarray:
     """r(2 p) / (p + 1) from r(2 p) for p = 0, 1, ..., the relative weight of one more hop at a site."""
     return ratio / np.arange(1, len(ratio) + 1)
 

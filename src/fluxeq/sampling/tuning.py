@@ -10,7 +10,7 @@ from fluxeq import observables, statistics
 from fluxeq.errors import InputError
 from fluxeq.sampling.chains import Chains, Recorder, record, require_whole
 from fluxeq.sampling.drivers import LARGEST_FLUX
-from fluxeq.sampling.tables import ratios, require_storable, vacancy
+from fluxeq.sampling.tables import added_hop_weight, ratios, require_storable
 from fluxeq.theory import FluxTheory, log_weight
 
 Report = Callable[[str], None]
@@ -20,7 +20,7 @@ PILOT_TAU = 400  # minimum total length of a pilot, all chains together, in auto
 FEWEST_CHAINS = math.ceil(PILOT_TAU / 2 / PILOT_LENGTH)  # fewer never reach it, since tau_int is at least 1/2
 LARGEST_R_HAT = 1.1  # exceeded even by chains that agree, if each is shorter than about 17 tau_int
 LONGEST_STRIDE = 2**22  # maximum number of worms between two configurations of a pilot
-WORMS_A_SITE = 4  # mean number that start between two configurations of a pilot; none on e^-4 of the sites
+WORMS_PER_SITE = 4  # mean number that start between two configurations of a pilot; none on e^-4 of the sites
 PILOT_MEMORY = 2**25  # maximum bytes of configurations of a pilot in memory
 
 
@@ -39,7 +39,7 @@ def tune(
 ) -> tuple[Chains, Tuning]:
     """Thermalise the chains and determine spacing and entry, by pilots of increasing length.
 
-    Empty chains get low- and high-density starts, see ``dispersed``, so that they cannot agree before they are
+    Empty chains get low- and high-density starts, see ``overdispersed``, so that they cannot agree before they are
     thermalised: above the onset, an empty lattice appears thermalised until the first worm winds around it.
 
     A pilot is accepted if all chains together are at least 400 tau_int of n, |phi|^2 and the mean of l long, and agree
@@ -57,11 +57,11 @@ def tune(
     require_storable(theory, len(chains.shape))
     require_whole("chains of a pilot", len(chains.hops), FEWEST_CHAINS)
     if not chains.hops.any():
-        chains = dispersed(theory, chains)
+        chains = overdispersed(theory, chains)
     stride, before, entry = 1, int(chains.worms[0]), 1.0
     while stride <= LONGEST_STRIDE:
         chains, series, g = _measured(theory, chains, stride, entry, record)
-        tau_int, r_hat = _judged(series, stride >= min(WORMS_A_SITE * math.prod(chains.shape), LONGEST_STRIDE))
+        tau_int, r_hat = _assess_pilot(series, stride >= min(WORMS_PER_SITE * math.prod(chains.shape), LONGEST_STRIDE))
         found = f"tau_int {tau_int * stride:.0f} worms, R-hat {r_hat:.3f}"
         report(f"pilot: stride {stride} worms, {found if tau_int < math.inf else 'no fluctuations yet'}")
         if len(chains.hops) * PILOT_LENGTH / tau_int >= PILOT_TAU and r_hat < LARGEST_R_HAT:
@@ -75,9 +75,9 @@ def tune(
     )
 
 
-def _judged(series: list[list[np.ndarray]], may_be_constant: bool) -> tuple[float, float]:
+def _assess_pilot(series: list[list[np.ndarray]], may_be_constant: bool) -> tuple[float, float]:
     """The largest tau_int, in steps of the series, and R-hat of several observables; infinite if unknown."""
-    if all(map(_ends_constant, series)):
+    if all(map(_is_constant_at_end, series)):
         return (0.5, 1.0) if may_be_constant else (math.inf, math.inf)
     why = [statistics.unknown(chains) for chains in series]
     if "frozen" in why:
@@ -87,12 +87,12 @@ def _judged(series: list[list[np.ndarray]], may_be_constant: bool) -> tuple[floa
     return tau_int, max((r_hat for r_hat in map(statistics.r_hat, fluctuating) if r_hat is not None), default=1.0)
 
 
-def _ends_constant(series: list[np.ndarray]) -> bool:
+def _is_constant_at_end(series: list[np.ndarray]) -> bool:
     """Whether all chains are constant and equal in the second half of a pilot."""
     return statistics.is_constant(np.concatenate([chain[len(chain) // 2 :] for chain in series]))
 
 
-def dispersed(theory: FluxTheory, chains: Chains) -> Chains:
+def overdispersed(theory: FluxTheory, chains: Chains) -> Chains:
     """High-density start of every other chain: filled with lines of the heavier hops in time, above equilibrium.
 
     If all p arrivals at a site were independent, they would have the weight L^p W(2 p) / p! (see ``moves``); the number
@@ -122,7 +122,7 @@ def _measured(
         chains, configurations = record(theory, chains, n, stride, entry=entry)
         flat = configurations.reshape(-1, 2 * d, *chains.shape)
         p = observables.field_powers(flat) // 2
-        g = weight * vacancy(ratios(theory, p))[p].reshape(len(flat), -1).mean(axis=1)
+        g = weight * added_hop_weight(ratios(theory, p))[p].reshape(len(flat), -1).mean(axis=1)
         values = observables.n(theory, flat), observables.phi2(theory, flat), observables.hop_pairs(flat), g
         parts.append(np.stack(values).reshape(4, len(chains.hops), n))
     *series, g = np.concatenate(parts, axis=2)

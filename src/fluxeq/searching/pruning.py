@@ -18,7 +18,7 @@ PRUNED = "pruned"
 """Attribute of a pruned trial."""
 
 
-class LostPruner(optuna.pruners.BasePruner):
+class BoundPruner(optuna.pruners.BasePruner):
     """Prunes a trial as soon as it can no longer have the lowest mean; each repeat reports its loss as a step."""
 
     def __init__(self, repeats: int) -> None:

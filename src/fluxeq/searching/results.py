@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fluxeq.errors import DivergedError
 from fluxeq.searching.search import Setting
-from fluxeq.system.files import remove, sealed, write_json
+from fluxeq.system.files import remove, with_checksum, write_json
 from fluxeq.training.recipe import Recipe
 
 
@@ -49,7 +49,7 @@ def save_results(folder: Path, task: str, architecture: str, settings: list[Sett
             "lower the learning rate"
         )
     named = {"task": task, "architecture": architecture, **rows[0], "budget": asdict(allowed)}
-    write_json(best, sealed(named))
+    write_json(best, with_checksum(named))
 
 
 def _plain(setting: Setting) -> dict[str, object]:

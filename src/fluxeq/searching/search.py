@@ -27,9 +27,9 @@ from optuna.trial import TrialState
 
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import configured
-from fluxeq.searching.pruning import PRUNED, LostPruner
+from fluxeq.searching.pruning import PRUNED, BoundPruner
 from fluxeq.searching.space import Space
-from fluxeq.searching.storage import at_work, is_taken_for_dead
+from fluxeq.searching.storage import registered_worker, was_declared_dead
 from fluxeq.searching.suggestion import require_searchable, suggest, suggest_recipe
 from fluxeq.system.files import derived_seed, digest
 from fluxeq.training.datasets import Data, Dataset
@@ -42,7 +42,7 @@ MOST_DUPLICATES = 20
 PROBLEM = "problem"
 """Attribute of an Optuna study that identifies the problem."""
 
-IsLost = Callable[[float], bool]
+CannotWin = Callable[[float], bool]
 """Called with the loss of each repeat; returns whether the setting can no longer win."""
 
 
@@ -139,10 +139,10 @@ def search(
     logging.getLogger("optuna").setLevel(logging.ERROR)  # errors of trials are raised anyway
     require_searchable(architecture)
     problem = Problem(data, architecture, space, recipe, n_trials, repeats, seed, device, observed or {})
-    pruner = LostPruner(repeats) if prune else optuna.pruners.NopPruner()
+    pruner = BoundPruner(repeats) if prune else optuna.pruners.NopPruner()
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, pruner=pruner)
     _require_same(study, problem)
-    with at_work(study, storage):
+    with registered_worker(study, storage):
         _work(problem, study, progress)
     found = sorted(islice(_tried(study).values(), n_trials), key=lambda setting: setting.rank)
     progress(n_trials, n_trials, found[0])
@@ -189,7 +189,7 @@ def _work(problem: Problem, study: optuna.Study, progress: Progress) -> None:
         try:
             study.optimize(partial(_value, problem), n_trials=1)
         except ValueError as error:
-            if not is_taken_for_dead(error):
+            if not was_declared_dead(error):
                 raise
         except AssertionError as error:  # raised by Optuna on errors of the storage, such as a full disk
             raise error.__context__ or error from None
@@ -227,15 +227,15 @@ def _value(problem: Problem, trial: optuna.Trial) -> float:
     return setting.value
 
 
-def _judge(trial: optuna.Trial) -> IsLost:
+def _judge(trial: optuna.Trial) -> CannotWin:
     """A function that reports losses of a trial to the study and asks its pruner whether to stop."""
     steps = iter(range(2**31))
 
-    def is_lost(loss: float) -> bool:
+    def cannot_win(loss: float) -> bool:
         trial.report(loss, next(steps))
         return trial.should_prune()
 
-    return is_lost
+    return cannot_win
 
 
 def _key_of(config: dict[str, Any], recipe: dict[str, Any]) -> str:
@@ -258,7 +258,7 @@ def _tried(study: optuna.Study) -> dict[str, Setting]:
     return found
 
 
-def _train(problem: Problem, fields: dict[str, Any], chosen: dict[str, Any], is_lost: IsLost) -> Setting:
+def _train(problem: Problem, fields: dict[str, Any], chosen: dict[str, Any], cannot_win: CannotWin) -> Setting:
     """Train one setting with several initialisations, or fewer if it is pruned."""
     shape, n = problem.data.training.shape, len(problem.data.training)
     config, recipe = configured(problem.architecture, fields, shape), problem.recipe.varied(n, chosen)
@@ -271,7 +271,7 @@ def _train(problem: Problem, fields: dict[str, Any], chosen: dict[str, Any], is_
         losses.append(loss)
         for name, mean in beside.items():
             observed[name].append(mean)
-        lost = is_lost(loss)
+        lost = cannot_win(loss)
     return Setting(
         fields,
         float(np.mean(losses)),

@@ -78,7 +78,7 @@ def _connected(url: str, heartbeat: int) -> RDBStorage:
 
 
 @contextmanager
-def at_work(study: optuna.Study, storage: BaseStorage) -> Iterator[None]:
+def registered_worker(study: optuna.Study, storage: BaseStorage) -> Iterator[None]:
     """Register this process as a worker of the study during the block, after recovering trials of killed workers."""
     if isinstance(storage, RDBStorage):
         yield
@@ -115,7 +115,7 @@ def fail_stale(study: optuna.Study) -> None:
         _try_again(study, trial)
 
 
-def is_taken_for_dead(error: ValueError) -> bool:
+def was_declared_dead(error: ValueError) -> bool:
     """Whether a worker could not finish its trial because it was considered dead."""
     return str(error) == f"Cannot tell a {TrialState.FAIL.name} trial."
 

@@ -71,7 +71,7 @@ class Family(Frozen):
         """How its networks are selected; a function counts as fixed."""
         return SEARCHED if self.searched else SAME_LAYERS
 
-    def require_there(self, shape: tuple[int, ...]) -> None:
+    def require_importable(self, shape: tuple[int, ...]) -> None:
         """Raise InputError for a function or class that cannot be imported or built; loads JAX."""
         from fluxeq.nets.architecture import configured
 

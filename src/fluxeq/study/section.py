@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from fluxeq.config import Frozen
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.searching.space import Space
 from fluxeq.study.family import Family, file_stem
 from fluxeq.study.values import Count, Coupling, Couplings, Different, NumberOfWorms, Shape, Some
@@ -236,11 +236,11 @@ class Section(Frozen):
         except InputError as error:
             raise ValueError(f"{place}: {error}") from None
 
-    def require_there(self) -> None:
+    def require_importable(self) -> None:
         """Raise InputError for classes and functions that cannot be imported, or networks that cannot be built."""
         for name, family in self.families.items():
             try:
-                family.require_there(self.shape)
+                family.require_importable(self.shape)
             except InputError as error:
                 raise InputError(f"families.{name}: {error}") from None
 
@@ -259,7 +259,7 @@ def _require_room(name: str, numbers: tuple[int, ...], shape: tuple[int, ...]) -
     """Raise ValueError for more open worms than a lattice can hold."""
     most = math.prod(shape) // 4
     if max(numbers) > most:
-        raise ValueError(f"{name}: {max(numbers)} worms on {named(shape)}: at most {most} there")
+        raise ValueError(f"{name}: {max(numbers)} worms on {shape_name(shape)}: at most {most} there")
 
 
 def _require_different_labels(task: Task, n_worms: tuple[int, ...]) -> None:

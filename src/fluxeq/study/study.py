@@ -66,11 +66,11 @@ class Study(Frozen):
         """The seed derived from these names; all seeds of a run are made here."""
         return derived_seed(self.seed, *names)
 
-    def require_there(self) -> None:
+    def require_importable(self) -> None:
         """Raise InputError for architectures and functions that cannot be imported or built; loads JAX."""
         for name, section in self.tasks.items():
             try:
-                section.require_there()
+                section.require_importable()
             except InputError as error:
                 raise InputError(f"tasks.{name}.{error}") from None
 

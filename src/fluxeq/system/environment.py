@@ -11,7 +11,7 @@ import shutil
 import sys
 import warnings
 
-NARROWEST = 40
+MIN_COLUMNS = 40
 """Minimum terminal width in columns for help texts; formatting them for one or two columns never ends."""
 
 
@@ -21,13 +21,13 @@ def prepare() -> None:
         del os.environ[name]  # the device is set by --device, the precision by the code
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
     os.environ.pop("SOURCE_DATE_EPOCH", None)  # read by libraries at import; fluxeq writes no dates
-    if shutil.get_terminal_size().columns < NARROWEST:
-        os.environ["COLUMNS"] = str(NARROWEST)
+    if shutil.get_terminal_size().columns < MIN_COLUMNS:
+        os.environ["COLUMNS"] = str(MIN_COLUMNS)
     _open_streams()
-    _say_what_is_ours()
+    _configure_messages()
 
 
-def _say_what_is_ours() -> None:
+def _configure_messages() -> None:
     """Print warnings of fluxeq's own loggers like other messages, and hide those of libraries."""
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter("fluxeq: %(message)s"))
@@ -47,13 +47,13 @@ def _open_streams() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
         if stream is None:
-            _take_number(number)
+            _reserve_descriptor(number)
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
         elif number > 0 and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _take_number(number: int) -> None:
+def _reserve_descriptor(number: int) -> None:
     """Open /dev/null as file descriptor ``number`` unless it is in use."""
     try:
         os.fstat(number)

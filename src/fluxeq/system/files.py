@@ -15,7 +15,7 @@ from fluxeq.errors import InputError
 
 LONGEST_STEM = 40
 """Maximum number of characters of a file name repeated in its temporary name."""
-_being_written: set[Path] = set()
+_temporary: set[Path] = set()
 """Temporary files of this process."""
 
 
@@ -24,7 +24,7 @@ class DamagedError(ValueError):
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file atomically: yield a temporary path, renamed to ``path`` on success and removed on failure.
 
     If ``path`` is a link, its target is replaced. Raises InputError if ``path`` exists and is not a regular file, and
@@ -36,7 +36,7 @@ def whole(path: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some writers derive the format from it. Process ids are not unique across machines.
     temporary = target.with_name(f".{_short(target.stem)}.{secrets.token_hex(4)}.unfinished{target.suffix}")
-    _being_written.add(temporary)
+    _temporary.add(temporary)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -49,7 +49,7 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the folder may have been deleted
             temporary.unlink(missing_ok=True)
-        _being_written.discard(temporary)
+        _temporary.discard(temporary)
 
 
 def _target(path: Path) -> Path:
@@ -59,7 +59,7 @@ def _target(path: Path) -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to the file atomically, as UTF-8."""
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -77,7 +77,7 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: is not a file")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return unsealed(content) if isinstance(content, dict) and "digest" in content else content
+        return verified(content) if isinstance(content, dict) and "digest" in content else content
     except DamagedError as error:
         raise InputError(f"{path}: {error}; regenerate it, or remove the digest if the change is intended") from None
     except FileNotFoundError:
@@ -88,12 +88,12 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not a JSON file ({error})") from None
 
 
-def sealed(content: dict[str, Any]) -> dict[str, Any]:
+def with_checksum(content: dict[str, Any]) -> dict[str, Any]:
     """The content with its checksum, for a JSON file."""
     return {**content, "digest": digest(content)}
 
 
-def unsealed(content: Any) -> dict[str, Any]:
+def verified(content: Any) -> dict[str, Any]:
     """The content without its checksum. Raises DamagedError if that is missing or does not match."""
     if not isinstance(content, dict) or "digest" not in content:
         raise DamagedError("no digest: from an earlier version or another program, or damaged")
@@ -118,7 +118,7 @@ def model_file(architecture: str, instance: int) -> str:
     return f"{architecture.rpartition(':')[2]}-{instance:03d}.safetensors"
 
 
-def together_file(architecture: str) -> str:
+def joint_checkpoint_file(architecture: str) -> str:
     """File name of the checkpoint of instances that are trained together."""
     return f"{architecture.rpartition(':')[2]}-together.checkpoint"
 
@@ -131,19 +131,19 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def remove_own_unfinished() -> None:
+def remove_own_temporary() -> None:
     """Remove the temporary files of this process, for use right before an immediate exit."""
-    for path in list(_being_written):
+    for path in list(_temporary):
         path.unlink(missing_ok=True)
 
 
-def remove_unfinished(folder: Path) -> None:
+def remove_temporary(folder: Path) -> None:
     """Remove temporary files left by killed processes, recursively; no process may be writing in the folder."""
     for path in folder.rglob(".*.unfinished*"):
         path.unlink(missing_ok=True)
 
 
-def remove_unfinished_of(path: Path, more: str = "") -> None:
+def remove_temporary_of(path: Path, more: str = "") -> None:
     """Remove temporary files of ``path`` left by killed processes; ``more`` is a glob pattern appended to its stem."""
     target = _target(path)
     # exactly eight characters: what follows a dot may belong to the name of another file
@@ -182,7 +182,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 @contextmanager
-def claimed(lock: Path, work: str) -> Iterator[None]:
+def sole_owner(lock: Path, work: str) -> Iterator[None]:
     """Hold a lock file that exists only during the block; its folder is created, and removed again if it stays empty.
 
     Raises InputError immediately, naming the ``work``, if another process holds the lock. On file systems without
@@ -209,16 +209,16 @@ def claimed(lock: Path, work: str) -> Iterator[None]:
 
 
 @contextmanager
-def made_once(output: Path) -> Iterator[None]:
+def new_file(output: Path) -> Iterator[None]:
     """Create a new file under a lock, after removing temporary files left by a killed process.
 
     Raises InputError if the file exists, cannot be created, or is being made by another process.
     """
     require_writable(output)
-    with claimed(output.with_name(f".{output.name}.lock"), f"is making {output.name}"):
+    with sole_owner(output.with_name(f".{output.name}.lock"), f"is making {output.name}"):
         if output.exists():
             raise InputError(f"{output}: exists; remove it or choose another output")
-        remove_unfinished_of(output)
+        remove_temporary_of(output)
         yield
 
 

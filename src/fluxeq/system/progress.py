@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 Advance = Callable[..., None]
 """Called with the number done, the total and optionally a remark and the seconds left (default: from the rate)."""
 
-SHORTEST, LONGEST = 2.0, 5.0
+MIN_INTERVAL, MAX_SILENCE = 2.0, 5.0
 """Minimum seconds between two lines, except for the last, and maximum, after which the last one is repeated."""
-SHARE, RAREST = 0.1, 60.0
+INTERVAL_SHARE, MAX_INTERVAL = 0.1, 60.0
 """Long work has fewer lines: their spacing is this fraction of the elapsed time, at most so many seconds."""
-FIRST = 3.0
+MIN_ELAPSED = 3.0
 """Seconds before a rate is estimated."""
 
 
@@ -36,7 +36,7 @@ class Rate:
         if self._first is None:
             self._first = now, done
         begun, before = self._first
-        if done <= before or now - begun < FIRST:
+        if done <= before or now - begun < MIN_ELAPSED:
             return None
         return (total - done) * (now - begun) / (done - before)
 
@@ -88,18 +88,18 @@ def _lines(title: str) -> Iterator[Advance]:
 
     def is_due(pause: float) -> bool:
         now = time.monotonic()
-        return now - printed >= max(pause, min(SHARE * (now - begun), RAREST))
+        return now - printed >= max(pause, min(INTERVAL_SHARE * (now - begun), MAX_INTERVAL))
 
     def advance(done: int, total: int, remark: str = "", seconds_left: float | None = None) -> None:
         """Print a line if it is due, and one at the end."""
         nonlocal text
         text = ", ".join(filter(None, (f"{done} of {total}", _left(rate, done, total, seconds_left), remark)))
-        if is_due(SHORTEST) or done == total:
+        if is_due(MIN_INTERVAL) or done == total:
             say()
 
     def repeat() -> None:
-        while not ended.wait(min(LONGEST, 1.0)):
-            if is_due(LONGEST):
+        while not ended.wait(min(MAX_SILENCE, 1.0)):
+            if is_due(MAX_SILENCE):
                 say()
 
     repeating = threading.Thread(target=repeat, daemon=True)

@@ -18,7 +18,7 @@ from fluxeq.training.epoch import Labelled, Losses, Parts, Reached, State, Train
 from fluxeq.training.problem import Problem
 
 EVALUATION_BATCH = 100
-EPOCHS_A_CALL = 10
+EPOCHS_PER_CALL = 10
 """Maximum number of epochs per call."""
 SHARE_OF_MEMORY = 0.25
 """Fraction of device memory for the known needs of a group; the compiler needs about as much in addition."""
@@ -91,12 +91,12 @@ class Batched:
         self, states: State, n_epochs: jax.Array, training: Labelled, validation: Labelled
     ) -> tuple[State, jax.Array, tuple[jax.Array, jax.Array]]:
         """Run several epochs: states, numbers of epochs, losses ``(epoch, training, 2)``, and which of these count."""
-        losses = jnp.zeros((EPOCHS_A_CALL, len(n_epochs), 2), jnp.float32)
-        ran = jnp.zeros((EPOCHS_A_CALL, len(n_epochs)), bool)
+        losses = jnp.zeros((EPOCHS_PER_CALL, len(n_epochs), 2), jnp.float32)
+        ran = jnp.zeros((EPOCHS_PER_CALL, len(n_epochs)), bool)
 
         def to_come(carry: tuple[Any, ...]) -> jax.Array:
             i, states, n_epochs, _, _ = carry
-            return (i < EPOCHS_A_CALL) & self._running(states, n_epochs).any()
+            return (i < EPOCHS_PER_CALL) & self._running(states, n_epochs).any()
 
         def advance(carry: tuple[Any, ...]) -> tuple[Any, ...]:
             i, before, n_epochs, losses, ran = carry

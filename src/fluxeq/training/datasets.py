@@ -10,7 +10,7 @@ import numpy as np
 
 from fluxeq.data.ensembles import Ensemble, open_ensemble, origins
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.tasks.task import TASKS, Task
 
 
@@ -28,7 +28,7 @@ class Dataset:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        return f"Dataset({self.task.name}, {len(self)} configurations of {named(self.shape)})"
+        return f"Dataset({self.task.name}, {len(self)} configurations of {shape_name(self.shape)})"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -65,7 +65,7 @@ def dataset(task: Task | str, ensembles: Ensemble | Sequence[Ensemble]) -> Datas
     _require_different([f"ensemble {i}" for i in range(1, len(several) + 1)], several)
     shapes = {ensemble.shape for ensemble in several}
     if len(shapes) != 1:
-        listed = ", ".join(map(named, sorted(shapes))) or "none"
+        listed = ", ".join(map(shape_name, sorted(shapes))) or "none"
         raise InputError(f"data of several shapes ({listed}): training data must be on one lattice")
     for ensemble in several:
         ensemble.verify()
@@ -112,7 +112,7 @@ def paired(training: Dataset, validation: Dataset, n_training: int | None = None
             f"training for {training.task.name}, validation for {validation.task.name}: the tasks must agree"
         )
     if training.shape != validation.shape:
-        shapes = " and ".join(named(part.shape) for part in (training, validation))
+        shapes = " and ".join(shape_name(part.shape) for part in (training, validation))
         raise InputError(f"training and validation on {shapes}: the lattices must agree")
     if len(training) > 1 and not np.ptp(training.labels, axis=0).any():
         names = ", ".join(training.task.target_names)

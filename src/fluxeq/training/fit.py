@@ -26,10 +26,10 @@ from fluxeq.training.problem import Problem
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.sequential import Sequential
 
-Watch = Callable[[dict[int, Reached], Callable[[], Trainings]], None]
+ProgressCallback = Callable[[dict[int, Reached], Callable[[], Trainings]], None]
 """Called regularly with the progress of some trainings, and a function that returns the current states of all trainings
 that have not been yielded yet."""
-Keep = Callable[[Trainings], None]
+CheckpointCallback = Callable[[Trainings], None]
 """Called with these states whenever a group has ended."""
 
 
@@ -79,14 +79,16 @@ class Trainer:
 
         Raises DivergedError if the validation loss was never finite.
         """
-        ((_, training),) = self.ended({0: self.begin(seed)}, lambda reached, now: on_epoch(reached[0].n))
+        ((_, training),) = self.trained({0: self.begin(seed)}, lambda reached, now: on_epoch(reached[0].n))
         return self.result(training)
 
     def begin(self, seed: int) -> Training:
         """A new training, determined by the seed."""
         return Training(start(self.problem, seed))
 
-    def ended(self, trainings: Trainings, watch: Watch = lambda reached, now: None) -> Iterator[tuple[int, Training]]:
+    def trained(
+        self, trainings: Trainings, watch: ProgressCallback = lambda reached, now: None
+    ) -> Iterator[tuple[int, Training]]:
         """Yield each training when it is complete, with its index."""
         for number, training in self.epochs(trainings, watch):
             yield number, self.finished(number, training, watch)
@@ -94,8 +96,8 @@ class Trainer:
     def epochs(
         self,
         trainings: Trainings,
-        watch: Watch = lambda reached, now: None,
-        keep: Keep = lambda trainings: None,
+        watch: ProgressCallback = lambda reached, now: None,
+        keep: CheckpointCallback = lambda trainings: None,
         places: Sequence[int] | None = None,
     ) -> Iterator[tuple[int, Training]]:
         """Yield each training after its last epoch, with its index; as many run at once as fit onto the device.
@@ -122,7 +124,9 @@ class Trainer:
                     yield from ((number, left.pop(number)) for number in group if number not in going_on)
                     group = going_on
 
-    def finished(self, number: int, training: Training, watch: Watch = lambda reached, now: None) -> Training:
+    def finished(
+        self, number: int, training: Training, watch: ProgressCallback = lambda reached, now: None
+    ) -> Training:
         """A training after its Levenberg-Marquardt steps."""
         while self._has_steps_to_come(training):
             training = self._after_step(training)

@@ -14,7 +14,7 @@ import equinox as eqx
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import Architecture
 from fluxeq.nets.network import n_parameters
-from fluxeq.system.files import derived_seed, digest, model_file, require_writable, together_file, write_text
+from fluxeq.system.files import derived_seed, digest, joint_checkpoint_file, model_file, require_writable, write_text
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.datasets import Data
 from fluxeq.training.device import CPU, Device
@@ -48,7 +48,7 @@ def train_networks(
     trainer = Trainer(data, config, recipe, augmentation, device, together)
     for group in [instances] if together else [[instance] for instance in instances]:
         begun = {instance: trainer.begin(derived_seed(seed, instance)) for instance in group}
-        for instance, training in trainer.ended(begun):
+        for instance, training in trainer.trained(begun):
             yield instance, *trainer.result(training)
 
 
@@ -78,7 +78,7 @@ def train_instances(
     missing = {i: own[i] for i, path in paths.items() if _is_missing(path, own[i], {**expected, "seed": seed})}
     if together and len(missing) > MOST_TOGETHER:
         raise InputError(f"{len(missing)} instances together: the maximum is {MOST_TOGETHER}; train fewer at once")
-    shared = Checkpoint(output / together_file(architecture), identities)
+    shared = Checkpoint(output / joint_checkpoint_file(architecture), identities)
     shared.require_same()
     diverged: dict[int, DivergedError] = {}
     if missing:

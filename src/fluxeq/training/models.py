@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from fluxeq import __version__
 from fluxeq.config import Frozen, first_problem
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 from fluxeq.nets.architecture import Architecture, configured
 from fluxeq.system.files import DamagedError
 from fluxeq.tasks.task import TASKS, Task
@@ -64,7 +64,7 @@ class Model:
 
     def __repr__(self) -> str:
         said = self.description
-        shape = named(said.shape)
+        shape = shape_name(said.shape)
         loss = f"validation loss {said.validation_loss:.3g}"
         return f"Model({said.architecture} for {said.task} on {shape}, {said.n_parameters} parameters, {loss})"
 
@@ -82,7 +82,7 @@ class Model:
         """Raise InputError for an unsupported lattice."""
         trained = self.description.shape
         if len(shape) != len(trained):
-            lattice = named(shape)
+            lattice = shape_name(shape)
             raise InputError(f"{lattice}: trained on {len(trained)} dimensions, the lattice has {len(shape)}")
         if self.description.architecture:
             self.config.require_shape(shape)

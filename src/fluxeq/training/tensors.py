@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from fluxeq.system.files import DamagedError, sealed, unsealed, whole
+from fluxeq.system.files import DamagedError, atomic_write, verified, with_checksum
 
 Tensors = Mapping[str, np.ndarray]
 About = dict[str, Any]
@@ -23,9 +23,9 @@ About = dict[str, Any]
 def save_tensors(path: Path, tensors: Tensors, about: About) -> None:
     """Write a file, atomically."""
     arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    header = json.dumps(sealed({**about, "tensors": _sha256(arrays)}))  # one entry: their order is random
+    header = json.dumps(with_checksum({**about, "tensors": _sha256(arrays)}))  # one entry: their order is random
     # not save_file, which would leave its own temporary file after a kill
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(arrays, metadata={"fluxeq": header}))
 
 
@@ -51,7 +51,7 @@ def _header(path: Path) -> tuple[About, str]:
     """The description in a file, and the checksum of the tensors."""
     try:
         with safe_open(path, framework="numpy") as file:
-            about = unsealed(json.loads((file.metadata() or {})["fluxeq"]))
+            about = verified(json.loads((file.metadata() or {})["fluxeq"]))
             return about, about.pop("tensors")
     except KeyError as error:
         raise DamagedError(f"no {error} in its header") from None

@@ -1,7 +1,7 @@
 """Jobs on a Dask cluster, an existing one or local processes. Needs ``fluxeq[dask]``.
 
 Dask resubmits a job when its worker dies, up to ``distributed.scheduler.allowed-failures`` times;
-``execution.perform`` prevents copies of a job from running at the same time.
+``execution.run_exclusively`` prevents copies of a job from running at the same time.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from fluxeq.errors import ClusterLostError, InputError, WorkerLostError
-from fluxeq.workflow.executors import LOST, ONE_THREAD, Workers, children_deaf_to_stops, keep_to_one_thread
+from fluxeq.workflow.executors import LOST, ONE_THREAD, Workers, children_ignore_signals, single_threaded
 
 SCHEDULER_PATIENCE = 10
 """Seconds to wait for an answer of the scheduler."""
@@ -72,7 +72,7 @@ def own(n_workers: int) -> AbstractContextManager[Workers]:
 
 @contextmanager
 def _started(distributed: Any, n_workers: int) -> Iterator[Workers]:
-    with children_deaf_to_stops():
+    with children_ignore_signals():
         cluster = distributed.LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
@@ -114,7 +114,7 @@ def on_worker(call: bytes) -> Any:
         raise InputError(f"worker {worker.address}: has {worker.state.nthreads} threads; start it with --nthreads 1")
     if "jax" in sys.modules and not ONE_THREAD.keys() <= os.environ.keys():
         raise InputError(f"worker {worker.address}: has used JAX with other settings; start a new one for this run")
-    keep_to_one_thread()
+    single_threaded()
     keep_memory()
     function, arguments, settings = pickle.loads(call)
     return function(*arguments, **settings)

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from fluxeq.errors import InputError, JobError, as_fault
+from fluxeq.errors import InputError, JobError, bug_message
 from fluxeq.system.files import locked
-from fluxeq.workflow.executors import Fleet
+from fluxeq.workflow.executors import WorkerPools
 from fluxeq.workflow.forecast import Forecast
 from fluxeq.workflow.job import Job, Spent
 from fluxeq.workflow.log import append, entries
@@ -29,18 +29,18 @@ class Event(NamedTuple):
     seconds_left: float
 
 
-def work_off(
+def run_jobs(
     folder: Path,
     jobs: Sequence[Job],
     fingerprints: Mapping[str, str],
-    fleet: Fleet,
+    pools: WorkerPools,
     planned: Sequence[Job],
     report: Callable[[Event], None],
 ) -> None:
     """Run these jobs, the unfinished ones of those ``planned``, each as soon as its dependencies are done."""
     folder = folder.absolute()  # workers may have been started in another folder
     begun: dict[str, float] = {}
-    left = forecast(folder, jobs, planned, fleet.n)
+    left = forecast(folder, jobs, planned, pools.n)
     n_jobs, n_done = len(planned), len(planned) - len(jobs)
 
     def told(job: Job | None) -> None:
@@ -53,9 +53,9 @@ def work_off(
             prepare(folder, job, fingerprints[job.name])
             begun[job.name] = time.monotonic()
         told(None)
-        return executor.submit(perform, folder, batch, [fingerprints[job.name] for job in batch])
+        return executor.submit(run_exclusively, folder, batch, [fingerprints[job.name] for job in batch])
 
-    for batch, spent in Scheduler(jobs, fleet, submit).results():
+    for batch, spent in Scheduler(jobs, pools, submit).results():
         each = spent.shared_by(len(batch))
         for job in batch:
             mark(folder, job, fingerprints[job.name], done=True)
@@ -73,7 +73,7 @@ def forecast(folder: Path, jobs: Sequence[Job], planned: Sequence[Job], n_worker
     return Forecast(planned, {job.name: seconds.get(job.name) for job in planned if job.name not in names}, n_workers)
 
 
-def perform(folder: Path, jobs: Sequence[Job], prepared_for: Sequence[str]) -> Spent:
+def run_exclusively(folder: Path, jobs: Sequence[Job], prepared_for: Sequence[str]) -> Spent:
     """Run jobs of one group that were prepared for these fingerprints, exclusively.
 
     An executor may resubmit a job although a disconnected worker is still running it. The second copy then waits here
@@ -95,5 +95,5 @@ def perform(folder: Path, jobs: Sequence[Job], prepared_for: Sequence[str]) -> S
     except (InputError, OSError, MemoryError):
         raise
     except Exception as error:
-        told = as_fault(error)
+        told = bug_message(error)
     raise JobError(told)  # not in the except clause: Dask also sends the exception's context, which may not pickle

@@ -47,7 +47,7 @@ class Workers(NamedTuple):
     """Maximum number of jobs of one group in a batch; large if each process compiles for itself."""
 
 
-class Fleet(NamedTuple):
+class WorkerPools(NamedTuple):
     """All workers of a run: those that train networks and those for other jobs, possibly the same."""
 
     others: Workers
@@ -68,7 +68,7 @@ def processes(
     Raises WorkerLostError, in the block, if one of them is killed.
     """
     context = multiprocessing.get_context("spawn")
-    with children_deaf_to_stops():
+    with children_ignore_signals():
         pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=partial(start_worker, dict(settings)))
     try:
         yield Workers(pool, n_workers, jobs_together)
@@ -83,18 +83,20 @@ def processes(
 
 
 @contextmanager
-def fleet(workers: AbstractContextManager[Workers], gpu: Mapping[str, str] | None = None) -> Iterator[Fleet]:
+def worker_pools(
+    workers: AbstractContextManager[Workers], gpu: Mapping[str, str] | None = None
+) -> Iterator[WorkerPools]:
     """Use these workers for all jobs; given the environment of a ``gpu``, one more process trains networks."""
     with workers as others:
         if gpu is None:
-            yield Fleet(others, others)
+            yield WorkerPools(others, others)
             return
         with processes(1, {**ONE_THREAD, **gpu, "XLA_FLAGS": ""}) as learning:  # the flags are for a CPU
-            yield Fleet(others, learning)
+            yield WorkerPools(others, learning)
 
 
 @contextmanager
-def children_deaf_to_stops() -> Iterator[None]:
+def children_ignore_signals() -> Iterator[None]:
     """Let processes and threads started in the block ignore SIGUSR1, which is handled by this process.
 
     Among them is Python's resource tracker, whose death causes a warning.
@@ -109,7 +111,7 @@ def children_deaf_to_stops() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
 
-def keep_to_one_thread(settings: Mapping[str, str] = ONE_THREAD) -> None:
+def single_threaded(settings: Mapping[str, str] = ONE_THREAD) -> None:
     """Prepare a process for its first job, before it imports NumPy or JAX."""
     prepare()
     for name, value in settings.items():
@@ -120,7 +122,7 @@ def start_worker(settings: Mapping[str, str] = ONE_THREAD) -> None:
     """Limit this process to one thread, and end it when its parent process ends for any reason."""
     for number in (signal.SIGINT, signal.SIGTERM, *({signal.SIGUSR1} if hasattr(signal, "SIGUSR1") else ())):
         signal.signal(number, signal.SIG_IGN)  # handled by the parent process
-    keep_to_one_thread(settings)
+    single_threaded(settings)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -21,8 +21,8 @@ class Work(BaseModel):
 
     kind: ClassVar[str]
     learns: ClassVar[bool]
-    costly: ClassVar[str]
-    large: ClassVar[bool]
+    output_kind: ClassVar[str]
+    self_checked: ClassVar[bool]
     intermediate: ClassVar[bool]
     shown: ClassVar[bool]
 
@@ -30,18 +30,18 @@ class Work(BaseModel):
         cls,
         kind: str = "",
         learns: bool = False,
-        costly: str = "",
-        large: bool = False,
+        output_kind: str = "",
+        self_checked: bool = False,
         intermediate: bool = False,
         shown: bool = False,
     ) -> None:
         """Properties of a kind of work.
 
-        ``learns``: can use a GPU. ``costly``: what its outputs are called, which are deleted only with the user's
-        consent. ``large``: outputs contain their own checksums. ``intermediate``: outputs are used by other jobs only.
-        ``shown``: outputs are read by the user, and must belong to the current plan.
+        ``learns``: can use a GPU. ``output_kind``: what its outputs are called, which are deleted only with the user's
+        consent. ``self_checked``: outputs contain their own checksums. ``intermediate``: outputs are used by other jobs
+        only. ``shown``: outputs are read by the user, and must belong to the current plan.
         """
-        cls.kind, cls.learns, cls.costly, cls.large = kind, learns, costly, large
+        cls.kind, cls.learns, cls.output_kind, cls.self_checked = kind, learns, output_kind, self_checked
         cls.intermediate, cls.shown = intermediate, shown
 
     @property

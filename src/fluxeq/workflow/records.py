@@ -111,7 +111,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _digest(path: Path, job: Job) -> str | None:
     """Checksum of a small output, file or folder; None for large ones."""
-    if job.work.large or not path.exists():
+    if job.work.self_checked or not path.exists():
         return None
     inside = sorted(path.iterdir()) if path.is_dir() else [path]
     found = hashlib.sha256()

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Generic, TypeVar
 
 from fluxeq.errors import InputError, JobError
-from fluxeq.workflow.executors import Fleet, Workers
+from fluxeq.workflow.executors import WorkerPools, Workers
 from fluxeq.workflow.job import Job
 
 Result = TypeVar("Result")
@@ -37,12 +37,14 @@ class Queue:
 class Scheduler(Generic[Result]):
     """Runs a list of jobs; ``submit`` passes a batch to an executor."""
 
-    def __init__(self, jobs: Sequence[Job], fleet: Fleet, submit: Callable[[Executor, Batch], Future[Result]]) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], pools: WorkerPools, submit: Callable[[Executor, Batch], Future[Result]]
+    ) -> None:
         self._jobs = {job.name: job for job in jobs}
         self._places = {job.name: i for i, job in enumerate(jobs)}
         self._submit = submit
-        self._others = Queue(fleet.others)
-        self._learning = self._others if fleet.learning is fleet.others else Queue(fleet.learning)
+        self._others = Queue(pools.others)
+        self._learning = self._others if pools.learning is pools.others else Queue(pools.learning)
         self._running: dict[Future[Result], Batch] = {}
         self._order = TopologicalSorter({job.name: [need for need in job.needs if need in self._jobs] for job in jobs})
         self._order.prepare()

@@ -10,7 +10,7 @@ from fluxeq.analysis.claims.medians import Scores, others, reference
 from fluxeq.analysis.spread import Interval, instance_scores, sizes
 from fluxeq.analysis.tables import Results, select
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 
 SECTION = "counting"
 
@@ -22,8 +22,8 @@ SMALL_NUMBERS = (1, 2, 3)
 
 def _counts_every_number(results: Results) -> Verdict:
     eq, broken = reference(results, SECTION), others(results, SECTION)
-    shape = named(results.section(SECTION).shape)
-    found = Scores.of(results.final(SECTION, shape=shape), "accuracy", "n_worms", (eq, *broken))
+    shape = shape_name(results.section(SECTION).shape)
+    found = Scores.of(results.largest(SECTION, shape=shape), "accuracy", "n_worms", (eq, *broken))
     small = found.table.index.isin(SMALL_NUMBERS)
     if not small.any():
         raise InputError(f"counting was not tested with {', '.join(map(str, SMALL_NUMBERS))} worms")
@@ -38,7 +38,7 @@ def _counts_every_number(results: Results) -> Verdict:
 
 def _counts_without_error(results: Results) -> Verdict:
     """Judges the given instances, so there is no interval."""
-    rows = select(results.final(SECTION), family=reference(results, SECTION))
+    rows = select(results.largest(SECTION), family=reference(results, SECTION))
     worst = instance_scores(rows, "accuracy", ["shape"]).groupby("shape")["accuracy"].min()
     worst = worst.sort_index(key=sizes)
     listed = ", ".join(f"{shape} {accuracy:.6g}" for shape, accuracy in worst.items())

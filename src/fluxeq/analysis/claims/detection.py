@@ -11,7 +11,7 @@ from fluxeq.analysis.claims.medians import Scores, others, reference
 from fluxeq.analysis.spread import interval, median
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
+from fluxeq.lattice import shape_name
 
 SECTION = "detection"
 
@@ -43,13 +43,13 @@ def _ignores_mu(results: Results) -> Verdict:
 
 
 def _over_mu(results: Results, families: Sequence[str]) -> Scores:
-    rows = results.final(SECTION, shape=named(results.section(SECTION).shape))
+    rows = results.largest(SECTION, shape=shape_name(results.section(SECTION).shape))
     return Scores.of(rows, "accuracy", "mu", families)
 
 
 def _suffers_from_size(results: Results) -> Verdict:
     families = [reference(results, SECTION), *others(results, SECTION, ("ST",))]
-    found = Scores.of(results.final(SECTION), "accuracy", "shape", families)
+    found = Scores.of(results.largest(SECTION), "accuracy", "shape", families)
     if len(found.table) < 2:
         raise InputError("EQ and ST were tested on one common lattice only; sizes need at least two")
     bounds = [found.bound(name, _loss_with_size, name, least=ABOVE_ZERO) for name in families]

@@ -17,8 +17,8 @@ from fluxeq.analysis.claims.medians import reference
 from fluxeq.analysis.spread import CONFIDENCE, Interval, best_instance
 from fluxeq.analysis.tables import Results, couplings_of, select
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
-from fluxeq.theory import written
+from fluxeq.lattice import shape_name
+from fluxeq.theory import coupling_text
 
 SECTION = "regression"
 
@@ -31,11 +31,11 @@ UNLIKELY = 0.01
 
 
 def _follows(results: Results) -> Verdict:
-    rows = select(results.final(SECTION), family=reference(results, SECTION))
+    rows = select(results.largest(SECTION), family=reference(results, SECTION))
     best = best_instance(rows, results.trained_at(SECTION))
     if best["truth"].isna().any():
         raise InputError(f"metrics.csv: truth is empty for some test sets of {best['model'].iloc[0]}")
-    bounds, largest = _differences(best), named(max(results.section(SECTION).test.shapes, key=math.prod))
+    bounds, largest = _differences(best), shape_name(max(results.section(SECTION).test.shapes, key=math.prod))
     truth, prediction, step = _onsets(select(best, shape=largest, target="n"))
     onset = "no onset" if prediction is None else f"onset at mu = {prediction:.4f}"
     agreement, agrees = _agreement(results, best)
@@ -63,7 +63,7 @@ def _differences(rows: pd.DataFrame) -> list[Bound]:
     """Bounds on the mean differences, in units of the Monte Carlo error."""
     tolerance = rows["truth_error"].where(rows["truth_error"] > 0, CONSTANT_SERIES)
     low, high = _intervals(rows)
-    names = rows["target"] + " on " + rows["shape"] + ", mu = " + rows["mu"].map(written)
+    names = rows["target"] + " on " + rows["shape"] + ", mu = " + rows["mu"].map(coupling_text)
     points = zip(
         names, low / tolerance, high / tolerance, rows["configurations"], rows["bias"] / tolerance, strict=True
     )
@@ -78,7 +78,7 @@ def _bias(rows: pd.DataFrame) -> str:
         worst = of.loc[of["bias"].abs().fillna(np.inf).idxmax()]
         couplings = couplings_of(of)
         varied = couplings.loc[worst.name, couplings.nunique() > 1]
-        where = ", ".join([worst["shape"], *(f"{name} = {written(value)}" for name, value in varied.items())])
+        where = ", ".join([worst["shape"], *(f"{name} = {coupling_text(value)}" for name, value in varied.items())])
         parts.append(
             f"{target} low at {(high[of.index] < 0).sum()} and high at {(low[of.index] > 0).sum()} of {len(of)}, "
             f"{worst['bias']:.1g} at most ({where})"

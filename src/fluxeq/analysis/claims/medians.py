@@ -13,7 +13,7 @@ from fluxeq.analysis.claims.bound import Bound
 from fluxeq.analysis.spread import Interval, instance_scores, interval, median, sizes
 from fluxeq.analysis.tables import Results, select
 from fluxeq.errors import InputError
-from fluxeq.theory import written
+from fluxeq.theory import coupling_text
 
 REFERENCE, BROKEN = "EQ", ("ST", "FL")
 """The symmetric architecture, and those that break the symmetry."""
@@ -88,7 +88,7 @@ class Scores(NamedTuple):
 
     def __str__(self) -> str:
         """The values, then the medians of each family with their intervals."""
-        places = (written(place) if isinstance(place, float) else str(place) for place in self.table.index)
+        places = (coupling_text(place) if isinstance(place, float) else str(place) for place in self.table.index)
         listed = (f"{name} {', '.join(self._listed(name))}" for name in self.families)
         return f"{', '.join(places)}: {'; '.join(listed)}"
 

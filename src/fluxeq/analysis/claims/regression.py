@@ -10,8 +10,8 @@ from fluxeq.analysis.claims.medians import factor, losses, others, reference
 from fluxeq.analysis.spread import instance_scores, shapes
 from fluxeq.analysis.tables import Results, select
 from fluxeq.errors import InputError
-from fluxeq.lattice import named
-from fluxeq.theory import written
+from fluxeq.lattice import shape_name
+from fluxeq.theory import coupling_text
 
 SECTION, PUBLISHED = "regression", "zhou"
 """The section of the claims, and that with the network of Zhou et al., Phys. Rev. D 100 (2019) 011501."""
@@ -30,8 +30,8 @@ TWO_ORDERS = 100
 
 def _beats(results: Results, *, augmentation: bool) -> Verdict:
     """EQ against all ST and FL, these with or without augmentation, on the training lattice."""
-    shape, eq = named(results.section(SECTION).shape), reference(results, SECTION)
-    rows = results.final(SECTION, shape=shape)
+    shape, eq = shape_name(results.section(SECTION).shape), reference(results, SECTION)
+    rows = results.largest(SECTION, shape=shape)
     own = losses(rows, eq)
     found = {name: losses(rows, name) for name in others(results, SECTION, augmentation=augmentation)}
     times = {name: factor(loss, own) for name, loss in found.items()}
@@ -46,7 +46,7 @@ def _gains(results: Results) -> Verdict:
     if not smaller:
         raise InputError(f"trained on {last} configurations only; a gain needs at least two sizes")
     first = next((n for n in smaller if n >= FROM_SIZE), smaller[0])
-    few, many = (results.scores(SECTION, shape=named(settings.shape), n_training=n) for n in (first, last))
+    few, many = (results.scores(SECTION, shape=shape_name(settings.shape), n_training=n) for n in (first, last))
     gains = {name: factor(losses(few, name), losses(many, name)) for name in (eq, *others(results, SECTION))}
     least = "" if first >= FROM_SIZE else f" (no size from {FROM_SIZE} on lies below the largest)"
     listed = ", ".join(f"{name} {gain}" for name, gain in gains.items())
@@ -56,7 +56,7 @@ def _gains(results: Results) -> Verdict:
 
 
 def _beats_at_every_size(results: Results) -> Verdict:
-    eq, rows = reference(results, SECTION), results.final(SECTION)
+    eq, rows = reference(results, SECTION), results.largest(SECTION)
     parts, bounds = [], []
     for name in others(results, SECTION, ("ST",)):
         tested = set(select(rows, family=name)["shape"])
@@ -73,14 +73,14 @@ def _beats_published_network(results: Results) -> Verdict:
     results.section(PUBLISHED)
     published = results.scores(PUBLISHED)
     shape, eq = published["shape"].iloc[0], reference(results, SECTION)
-    rows = select(results.final(SECTION), family=eq, shape=shape)
+    rows = select(results.largest(SECTION), family=eq, shape=shape)
     mu = np.intersect1d(rows["mu"], published["mu"])
     if not len(mu):
         raise InputError(f"{eq} and the published network were tested at no common mu on {shape}")
     own, other = (instance_scores(part[part["mu"].isin(mu)], "loss")["loss"].to_numpy() for part in (rows, published))
     times = factor(other, own)
     measured = (
-        f"{shape}, mu = {', '.join(map(written, mu))}: {eq} {np.median(own):.2g}, the network of Zhou et al. "
+        f"{shape}, mu = {', '.join(map(coupling_text, mu))}: {eq} {np.median(own):.2g}, the network of Zhou et al. "
         f"({published['n_parameters'].iloc[0]:.2g} parameters, {published['n_training'].iloc[0]} configurations) "
         f"{np.median(other):.2g}, {times} times as much"
     )

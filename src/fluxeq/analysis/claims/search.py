@@ -21,7 +21,7 @@ def _prefers_small_networks(results: Results) -> Verdict:
         searched = [name for name in names if settings.families[name].searched]
         if not searched:
             continue
-        rows = results.final(section)
+        rows = results.largest(section)
         found = {name: sorted(select(rows, family=name)["n_parameters"].unique()) for name in searched}
         bounds += [_bound(f"{section}, {name}", n) for name, several in found.items() for n in several]
         listed = (f"{name} {' and '.join(map(str, several))}" for name, several in found.items())

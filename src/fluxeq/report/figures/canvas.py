@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fluxeq.system.files import whole
+from fluxeq.system.files import atomic_write
 
 STYLE = ["default", "fluxeq.report.figures.fluxeq"]
 """Matplotlib's defaults, then ``fluxeq.mplstyle`` of this package."""
@@ -56,5 +56,5 @@ def save(figure: Figure, path: Path) -> None:
     kind, picture = path.suffix[1:], io.BytesIO()  # in memory: on a full disk matplotlib raises other errors
     with matplotlib.style.context(STYLE):
         figure.savefig(picture, format=kind, metadata=NO_DATES[kind])
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(picture.getvalue())

@@ -37,7 +37,7 @@ def comparison(
         )
 
     def numbers(scores: Scores) -> pd.DataFrame:
-        rows = scores.having(scores.final[~scores.final["augmentation"]], by)
+        rows = scores.having(scores.largest[~scores.largest["augmentation"]], by)
         rows = _any_size(scores, rows) if by == "shape" else scores.on_training_lattice(rows)
         table = pd.concat([spread(rows, quantity, by) for quantity in labels], ignore_index=True)
         return table.assign(trained=table[by].isin(scores.trained.get(by, [])))

@@ -11,7 +11,7 @@ from fluxeq.analysis.scores import Scores
 from fluxeq.analysis.spread import spread
 from fluxeq.report.figures import canvas, points
 from fluxeq.report.figures.figure import Figure, OfScores
-from fluxeq.report.figures.looks import looks_of
+from fluxeq.report.figures.looks import styles_of
 from fluxeq.study.study import Study
 
 SECTION, REFERENCE = "regression", "EQ"
@@ -41,7 +41,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
     titles, protocols = numbers["panel"].unique(), points.by_protocol(numbers)
     figure, panels = canvas.panels(len(titles), len(protocols), 2.1, sharey=True)
     for column, (_, rows) in zip(panels.T, protocols, strict=True):
-        looks = looks_of(rows)
+        looks = styles_of(rows)
         for axes, title in zip(column, titles, strict=True):
             axes.set(xscale="log", yscale="log")
             points.draw_points(axes, rows[rows["panel"] == title], "n_training", looks)

@@ -22,15 +22,15 @@ from fluxeq.analysis.spread import best_instance, sizes
 from fluxeq.analysis.tables import select
 from fluxeq.report.figures import canvas, points
 from fluxeq.report.figures.figure import Figure, OfScores
-from fluxeq.report.figures.looks import Look
+from fluxeq.report.figures.looks import Style
 from fluxeq.study.study import Study
-from fluxeq.theory import written
+from fluxeq.theory import coupling_text
 
 SECTION, ARCHITECTURE = "regression", "EQ"
 """The section and architecture shown: the first family of each protocol, without augmentation."""
 QUANTITIES = {"n": r"particle density $n$", "phi2": r"$|\phi|^2$"}
 MARKERS = "osD^vPX*"
-LOOKS = (Look("#000000", "o"), Look("#CC79A7", "s"))
+LOOKS = (Style("#000000", "o"), Style("#CC79A7", "s"))
 """Looks of the two quantities."""
 
 
@@ -43,7 +43,7 @@ def shows(study: Study) -> bool:
 
 def numbers(scores: Scores) -> pd.DataFrame:
     """True and predicted mean of both observables for each lattice and mu."""
-    rows = scores.having(scores.final[scores.final["target"].isin(QUANTITIES)], "mu")
+    rows = scores.having(scores.largest[scores.largest["target"].isin(QUANTITIES)], "mu")
     families = points.first_families(rows, ARCHITECTURE)
     scores.require(rows[rows["family"].isin(families)], f"of {ARCHITECTURE} without augmentation")
     trained_at = {name: scores.trained[name][0] for name in scores.trained if name != "n_worms"}
@@ -135,9 +135,8 @@ def seen(numbers: pd.DataFrame) -> str:
     parts, last = [], numbers[numbers["shape"] == numbers["shape"].iloc[-1]].sort_values("mu")
     for quantity, of in last.groupby("quantity", sort=False):
         first, end = of.iloc[0], of.iloc[-1]
-        course = (
-            f"from {first['truth']:.3g} at mu = {written(first['mu'])} to {end['truth']:.3g} at {written(end['mu'])}"
-        )
+        at = [coupling_text(one["mu"]) for one in (first, end)]
+        course = f"from {first['truth']:.3g} at mu = {at[0]} to {end['truth']:.3g} at {at[1]}"
         parts.append(f"{quantity} on {end['shape']} runs {course}")
     for protocol, of in points.by_protocol(numbers):
         n, far = of["deviation"].notna().sum(), (of["deviation"].abs() > 1).sum()

@@ -14,7 +14,7 @@ from fluxeq.analysis.tables import WAY_OUT, Results
 from fluxeq.errors import InputError
 from fluxeq.report.figures import canvas, points
 from fluxeq.report.figures.figure import Figure
-from fluxeq.report.figures.looks import looks_of
+from fluxeq.report.figures.looks import styles_of
 from fluxeq.study.study import Study
 
 KEYS = ["task", "protocol", "family", "architecture", "augmentation", "n_training", "instance", "model"]
@@ -47,7 +47,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
     tasks, protocols = list(numbers["task"].unique()), points.by_protocol(numbers)
     figure, panels = canvas.panels(len(tasks), len(protocols), 2.0, sharex=False)
     for column, (protocol, rows) in zip(panels.T, protocols, strict=True):
-        looks = looks_of(rows)
+        looks = styles_of(rows)
         for axes, task in zip(column, tasks, strict=True):
             of_task = rows[(rows["task"] == task) & (rows["validation_loss"] > 0)]
             for (family, _), curve in of_task.groupby(["family", "instance"], sort=False):

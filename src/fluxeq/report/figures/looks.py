@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 
-class Look(NamedTuple):
+class Style(NamedTuple):
     """Colour, marker and line style of a family."""
 
     colour: str
@@ -18,23 +18,23 @@ class Look(NamedTuple):
 
 
 KNOWN = {
-    "EQ": (Look("#0072B2", "o"), Look("#56B4E9", "P", (0, (8, 2)))),
-    "ST": (Look("#D55E00", "s", "--"), Look("#CC79A7", "D", "-."), Look("#E69F00", "v", (0, (4, 1, 1, 1, 1, 1)))),
-    "FL": (Look("#009E73", "^", ":"),),
+    "EQ": (Style("#0072B2", "o"), Style("#56B4E9", "P", (0, (8, 2)))),
+    "ST": (Style("#D55E00", "s", "--"), Style("#CC79A7", "D", "-."), Style("#E69F00", "v", (0, (4, 1, 1, 1, 1, 1)))),
+    "FL": (Style("#009E73", "^", ":"),),
 }
 """Looks of the first families of an architecture, with or without augmentation."""
 FURTHER = (
-    Look("#000000", "X", (0, (1, 3))),
-    Look("#999999", "*", (0, (5, 4))),
-    Look("#8C6D31", "p", (0, (9, 4))),
-    Look("#882255", "<", (0, (3, 3))),
-    Look("#332288", ">", (0, (7, 1, 1, 1))),
-    Look("#6F7B00", "h", (0, (2, 1))),
+    Style("#000000", "X", (0, (1, 3))),
+    Style("#999999", "*", (0, (5, 4))),
+    Style("#8C6D31", "p", (0, (9, 4))),
+    Style("#882255", "<", (0, (3, 3))),
+    Style("#332288", ">", (0, (7, 1, 1, 1))),
+    Style("#6F7B00", "h", (0, (2, 1))),
 )
 """Looks of all others, in turn."""
 
 
-def looks_of(numbers: pd.DataFrame) -> dict[str, Look]:
+def styles_of(numbers: pd.DataFrame) -> dict[str, Style]:
     """The look of each family of one protocol in the numbers of a figure, those without augmentation first."""
     families = numbers[["family", "architecture", "augmentation"]].drop_duplicates()
     families = families.sort_values("augmentation", kind="stable")
@@ -46,6 +46,6 @@ def looks_of(numbers: pd.DataFrame) -> dict[str, Look]:
     }
 
 
-def looks_of_architectures(numbers: pd.DataFrame) -> dict[str, Look]:
+def looks_of_architectures(numbers: pd.DataFrame) -> dict[str, Style]:
     """The look of each architecture in a table without families."""
-    return looks_of(numbers.assign(family=numbers["architecture"], augmentation=False))
+    return styles_of(numbers.assign(family=numbers["architecture"], augmentation=False))

@@ -22,9 +22,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from fluxeq.report.figures.looks import Look, looks_of
+from fluxeq.report.figures.looks import Style, styles_of
 from fluxeq.study.family import PROTOCOLS
-from fluxeq.theory import written
+from fluxeq.theory import coupling_text
 
 WIDE, NARROW, CAP = 5.0, 2.2, 1.8
 """Widths of the bars and half width of the caps, in points of 1/72 inch."""
@@ -38,7 +38,7 @@ LABEL = 9.5
 """Space along the axis for a rotated label, in points."""
 
 
-def draw_points(axes: Axes, numbers: pd.DataFrame, x: str, looks: dict[str, Look], shapes: Sequence[str] = ()) -> None:
+def draw_points(axes: Axes, numbers: pd.DataFrame, x: str, looks: dict[str, Style], shapes: Sequence[str] = ()) -> None:
     """Draw all families as a function of the numerical column ``x``, or of the lattices ``shapes`` in this order."""
     categories, there = x == "shape", set(numbers["family"])
     looks = {family: look for family, look in looks.items() if family in there}
@@ -67,7 +67,7 @@ def _distance(at: np.ndarray, scale: str, n_families: int) -> float:
 
 
 def _draw_family(
-    axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: Look, shown: set[str], *, line: bool, transform: Any
+    axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: Style, shown: set[str], *, line: bool, transform: Any
 ) -> None:
     style: dict[str, Any] = {"color": look.colour, "transform": transform}
     for name, low, high, width, opacity in (
@@ -101,7 +101,7 @@ def draw_quantity(axes: Axes, numbers: pd.DataFrame, quantity: str, x: str, shap
     rows = numbers[numbers["quantity"] == quantity]
     if quantity == "loss":
         axes.set_yscale("log")
-    draw_points(axes, rows, x, looks_of(rows), shapes)
+    draw_points(axes, rows, x, styles_of(rows), shapes)
     if quantity != "loss":
         lowest = rows[["lowest", "test_low"]].min(axis=None)
         lowest = min(lowest, MOST_DETAIL)
@@ -125,7 +125,7 @@ def ticks_at(axes: Axes, values: Iterable[float]) -> None:
         axes.set_xlim(at[0] - 0.4 * abs(at[0] or 1), at[0] + 0.4 * abs(at[0] or 1))
     places = np.log(at) if axes.get_xscale() == "log" else np.array(at)
     points = PANEL * (places - places[0]) / (np.ptp(places) or 1)
-    labels = [written(value) for value in at]
+    labels = [coupling_text(value) for value in at]
     widths = np.array([2 + 5 * len(label) for label in labels])
     turned = bool((np.diff(points) < (widths[1:] + widths[:-1]) / 2).any())
     last = np.inf
@@ -141,18 +141,18 @@ def ticks_at(axes: Axes, values: Iterable[float]) -> None:
 def legend(figure: Figure, top: Sequence[Axes], numbers: pd.DataFrame, *, lines: bool, trained: bool = False) -> None:
     """Put the names of the families of each protocol above its panels, and the meaning of the symbols below."""
     for axes, (protocol, rows) in zip(top, by_protocol(numbers), strict=True):
-        name_families(axes, protocol, looks_of(rows), lines=lines)
+        name_families(axes, protocol, styles_of(rows), lines=lines)
     meaning = _meaning(numbers, lines=lines, trained=trained)
     ncols = 2 if len(top) == 1 else 3
     figure.legend(handles=meaning, loc="outside lower center", ncols=ncols, columnspacing=1.4)
 
 
-def name_families(axes: Axes, protocol: str, looks: dict[str, Look], *, lines: bool, markers: bool = True) -> None:
+def name_families(axes: Axes, protocol: str, looks: dict[str, Style], *, lines: bool, markers: bool = True) -> None:
     """Put the names of the families of a protocol above a panel; augmented families have the same look."""
-    first: dict[Look, str] = {}
+    first: dict[Style, str] = {}
     for family, look in looks.items():
         first.setdefault(look, family)
-    drawn: dict[Look, dict[str, Any]] = {
+    drawn: dict[Style, dict[str, Any]] = {
         look: {"marker": look.marker * markers, "linestyle": look.line if lines else ""} for look in first
     }
     names = [Line2D([], [], color=look.colour, label=name, **drawn[look]) for look, name in first.items()]
@@ -193,7 +193,9 @@ def seen(numbers: pd.DataFrame, x: str) -> str:
         for place in places:
             here = rows[rows[x] == place].drop_duplicates("family")
             listed = ", ".join(f"{row.family} {row.median:.2g}" for row in here.itertuples())
-            parts.append(f"{protocol}, {quantity} at {written(place) if isinstance(place, float) else place}: {listed}")
+            parts.append(
+                f"{protocol}, {quantity} at {coupling_text(place) if isinstance(place, float) else place}: {listed}"
+            )
     return f"Median of the instances. {'; '.join(part for part in parts if not part.endswith(': '))}."
 
 

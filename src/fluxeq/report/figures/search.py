@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from fluxeq.analysis.tables import WAY_OUT
 from fluxeq.errors import InputError
 from fluxeq.report.figures.figure import Figure, OfSearches
-from fluxeq.report.figures.looks import Look, looks_of_architectures
+from fluxeq.report.figures.looks import Style, looks_of_architectures
 from fluxeq.study.section import Section
 from fluxeq.study.study import Study
 from fluxeq.system.files import read_json
@@ -116,14 +116,14 @@ def draw(numbers: pd.DataFrame) -> Picture:
     return figure
 
 
-def _draw_history(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
+def _draw_history(axes: Axes, rows: pd.DataFrame, look: Style) -> None:
     drawn = rows.replace(np.inf, np.nan)
     at = drawn["number"].to_numpy(dtype=float)
     axes.step(at, drawn["best_so_far"], where="post", color=look.colour)
     _draw_settings(axes, at, drawn, look)
 
 
-def _draw_sizes(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
+def _draw_sizes(axes: Axes, rows: pd.DataFrame, look: Style) -> None:
     name, drawn = rows["architecture"].iloc[0], rows.replace(np.inf, np.nan)
     _draw_settings(axes, drawn["n_parameters"].to_numpy(dtype=float), drawn, look, name)
     winner = drawn[drawn["winner"]]
@@ -131,7 +131,7 @@ def _draw_sizes(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
     axes.plot(winner["n_parameters"].astype(float), winner["value"], "*", **style, zorder=5)
 
 
-def _draw_settings(axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: Look, label: str = "") -> None:
+def _draw_settings(axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: Style, label: str = "") -> None:
     """Draw a marker for each setting, hollow if it was pruned."""
     pruned, value = rows["pruned"].to_numpy(), rows["value"].to_numpy()
     style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": "none", "alpha": 0.7}
@@ -139,7 +139,7 @@ def _draw_settings(axes: Axes, at: np.ndarray, rows: pd.DataFrame, look: Look, l
     axes.plot(at[pruned], value[pruned], markersize=4, fillstyle="none", **style)
 
 
-def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
+def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, Style]) -> None:
     """Draw bars for the choices that are most important for any architecture."""
     axes.set_xlabel("importance")
     if rows.empty:

@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator
 
 from fluxeq.analysis import selection
 from fluxeq.report.figures.figure import Figure, OfSearches
-from fluxeq.report.figures.looks import Look, looks_of_architectures
+from fluxeq.report.figures.looks import Style, looks_of_architectures
 from fluxeq.study.study import Study
 
 SYMBOLS = {"eta": r"$\eta$", "lam": r"$\lambda$", "mu": r"$\mu$"}
@@ -54,7 +54,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
     return figure
 
 
-def _draw_settings(axes: Axes, rows: pd.DataFrame, loss: str, look: Look) -> None:
+def _draw_settings(axes: Axes, rows: pd.DataFrame, loss: str, look: Style) -> None:
     """Draw a marker for each setting, hollow with a hidden dense layer."""
     for dense, some in rows.groupby("dense"):
         face = "none" if dense else look.colour
@@ -62,7 +62,7 @@ def _draw_settings(axes: Axes, rows: pd.DataFrame, loss: str, look: Look) -> Non
         axes.plot(some[loss], some["test"], markersize=5, markerfacecolor=face, **style)
 
 
-def _draw_choices(axes: Axes, rows: pd.DataFrame, loss: str, choice: str, look: Look) -> None:
+def _draw_choices(axes: Axes, rows: pd.DataFrame, loss: str, choice: str, look: Style) -> None:
     """Draw stars at the settings selected by this loss in each search, and the largest at the best of these."""
     chosen = rows[rows[choice]]
     for _, one in chosen.iterrows():
@@ -73,7 +73,7 @@ def _draw_choices(axes: Axes, rows: pd.DataFrame, loss: str, choice: str, look: 
         axes.plot(one[loss], one["test"], "*", markersize=size, zorder=above, **style)
 
 
-def _legend(part: Any, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
+def _legend(part: Any, rows: pd.DataFrame, looks: dict[str, Style]) -> None:
     """Put the selections of the two validation sets above the panels of a task."""
     first, second = (_symbols(rows[place].iloc[0]) for _, place in PANELS.values())
     gains = list(selection.gains(rows).itertuples())
