@@ -3,7 +3,8 @@
 ``python -m benchmarks.runaway [INSTANCES] [NETWORK ...]`` in the root of the repository, by default 1 and all nine.
 Trains the winners of the searches of ``laptop`` with its recipe on 2000 configurations of 60x4 at mu = 1.05, and tests
 them on independent chains, 200 configurations at each of five mu. One process; existing rows of the table
-(``results/benchmarks/runaway.csv``) are kept. Networks too large for the steps have only rows for AdamW.
+(``results/benchmarks/runaway.csv``) are kept; these are of the searches at commit f6a08d4. Networks too
+large for the steps have only rows for AdamW.
 """
 
 import json
