@@ -29,7 +29,7 @@ def chains(a, experiment, length=LENGTH):
 
 @pytest.mark.parametrize("a", [0.0, 0.5, 0.9])
 def test_autocorrelation_time_and_error(a):
-    """The spread of tau_int is near sqrt(4 tau_int W / N): 6 % of it at a = 0.9, 2 % for the mean of 10 experiments."""
+    """The spread of tau_int at a = 0.9 is 12 % (of 60 experiments), 4 % for the mean of ten."""
     tau_int = (1 + a) / (2 * (1 - a))
     error = math.sqrt(2 * tau_int / (N_CHAINS * LENGTH))
     estimates = [statistics.estimate(chains(a, experiment)) for experiment in range(10)]

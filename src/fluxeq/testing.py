@@ -48,7 +48,9 @@ def translation_error(net: Callable[[Any], Any], x: np.ndarray, stride: int = 1)
         raise InputError(f"stride = {stride}: must be an integer of at least 1")
     with jax.enable_x64(True):
         translations = [range(0, extent, stride) for extent in shape]
-        function, many = _of_many(net), min(rows_within(MANY, x), math.prod(map(len, translations)))
+        function, is_compiled = _of_many(net)
+        n = math.prod(shape if is_compiled else map(len, translations))  # one compilation serves all strides
+        many = min(rows_within(MANY, x), n)
         values = np.asarray(x, dtype=np.float64)
         expected = in_blocks(function, values[None], many)[0]
         scale = float(np.abs(expected).max())
@@ -65,8 +67,8 @@ def translation_error(net: Callable[[Any], Any], x: np.ndarray, stride: int = 1)
     return worst
 
 
-def _of_many(net: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
-    """A network as a function of many arrays, with weights in float64 if it is a module."""
+def _of_many(net: Callable[[Any], Any]) -> tuple[Callable[[np.ndarray], Any], bool]:
+    """A network as a function of many arrays, with weights in float64 if it is a module; and whether it is compiled."""
     import equinox as eqx
     import jax
 
@@ -76,8 +78,8 @@ def _of_many(net: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
         return leaf.astype(np.float64) if getattr(leaf, "dtype", None) == np.float32 else leaf
 
     if isinstance(net, eqx.Module):
-        return partial(of_many, jax.tree.map(promoted, net))
-    return lambda many: np.stack([np.asarray(net(x)) for x in many])
+        return partial(of_many, jax.tree.map(promoted, net)), True
+    return lambda many: np.stack([np.asarray(net(x)) for x in many]), False
 
 
 def z_score(chain_means: Sequence[float], expected: float) -> float:

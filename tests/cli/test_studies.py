@@ -350,8 +350,15 @@ def test_a_damaged_record_of_what_costs_discards_nothing_without_leave(run, flux
         record = run / ".jobs" / f"{name}.json"
         record.write_bytes(DAMAGE[damage](record.read_bytes()))
         before = content(run)
+        made = {
+            path: path.stat().st_mtime_ns
+            for path in run.rglob("*")
+            if path.name in ("EQ-000.safetensors", "trials.json")
+        }
         code, told = fluxeq(*command)
-        if code:
+        if not code:
+            assert made == {path: path.stat().st_mtime_ns for path in made}
+        else:
             assert (code, f"{named} of another version of this study, or without a record" in told) == (2, True)
             assert content(run) == before
             assert fluxeq(*command, "--replace")[0] == 0

@@ -63,11 +63,8 @@ def test_strides_take_every_lattice(shape, windows):
     maps = np.asarray(network.feature_maps(x))
     assert maps.shape[1:] == windows
     beyond = np.concatenate([x, x[:, :2]], axis=1)  # periodic continuation beyond the end
-    reference = np.asarray(built("ST", shape, blocks=[{**STRIDED[0]}]).feature_maps(np.roll(x, -2, axis=1)))
-    assert np.isfinite(reference).all()
     last = np.asarray(network.feature_maps(beyond[:, 2 * (windows[0] - 1) : 2 * (windows[0] - 1) + 3]))
-    if beyond.shape[1] >= 2 * (windows[0] - 1) + 3:
-        np.testing.assert_allclose(maps[:, -1], last[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(maps[:, -1], last[:, 0], rtol=1e-5)
 
 
 def test_what_is_left_of_the_symmetry():

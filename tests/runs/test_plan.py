@@ -275,6 +275,13 @@ def test_a_figure_of_searches_from_outside_needs_those_that_it_shows(quick, monk
     assert "metrics" in found["OWN"].needs
 
 
+@pytest.mark.parametrize(("name", "needed"), [("fig4", {"metrics"}), ("fig1", {"metrics", "measurements"})])
+def test_a_figure_of_scores_needs_their_table_alone(jobs, name, needed):
+    needs = next(job for job in jobs if job.name == f"figures/{name}").needs
+    assert {need for need in needs if not need.startswith("reference")} == needed
+    assert needs == ("metrics",) or "measurements" in needs
+
+
 def test_the_instances_share_the_winners_of_several_searches(quick):
     before, after = (
         {job.name: job for job in plan(each)} for each in (quick, changed(quick, "regression", searches=2))

@@ -138,4 +138,5 @@ def test_where_there_is_no_step_it_stays(scale):
         for examples in ((x * scale, labels), (x[:3] * scale, labels[:3])):
             start = method.start({"p": jnp.ones(4)}, len(examples[0]), 1)
             fit, _ = method.step(start, examples, 1.0)
-            assert np.array_equal(fit.parameters, start.parameters) or np.isfinite(fit.parameters).all()
+            stays = np.array_equal(fit.parameters, start.parameters)
+            assert stays or (np.isfinite(scale) and np.isfinite(fit.parameters).all())

@@ -20,7 +20,6 @@ READERS: dict[str, tuple[str, ...]] = {
     "one.h5": (
         "measure one.h5",
         "measure one.h5 --json",
-        "measure one.h5",
         "worms one.h5 --number 0,1 --output w.h5",
         "sample --eta 4.01 --lam 1 --mu 1.5 --shape 2x2 --configurations 24 --seed 1 --output one.h5",
         "sample --eta 4.01 --lam 1 --mu 1.4 --shape 2x2 --configurations 10 --seed 3 --start one.h5 --output e.h5",

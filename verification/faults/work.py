@@ -16,10 +16,10 @@ PREDICT = "predict models/EQ-000.safetensors --data one.h5 --output out/p.csv"
 SEARCH = f"search --task regression --architecture EQ {DATA} --space space.json --trials 2 --repeats 1 --seed 1"
 SEARCH += " --storage out/j.log --output out/found"
 REPRODUCE = "reproduce tiny.toml --output whole"
+CURVES = "curves models/EQ-000.safetensors --output out/c.png"
+SETS = "data tiny.toml --output out"
 NOTHING = ("--help", "--version", "sample --help", "train --help")
 READING = ("status whole", "status whole --json", "figure whole fig3", "figure whole search", "report whole")
-CURVES = "curves models/EQ-000.safetensors --output out/c.png"
-DATA = "data tiny.toml --output out"
 LOOKING = ("doctor", "doctor --json")
 EVERY = (
     SAMPLE,
@@ -36,6 +36,8 @@ EVERY = (
     PREDICT,
     SEARCH,
     REPRODUCE,
+    CURVES,
+    SETS,
     *NOTHING,
     *READING,
     *LOOKING,

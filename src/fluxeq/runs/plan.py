@@ -6,7 +6,7 @@ This module does not access files.
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from fluxeq.report.figures.figure import OfSearches
+from fluxeq.report.figures.figure import OfScores, OfSearches
 from fluxeq.report.figures.registry import FIGURES
 from fluxeq.runs.ensembles import Ensemble, SectionData, closed_tests, data_of, references
 from fluxeq.runs.jobs import (
@@ -210,13 +210,13 @@ def _shown(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> list[
 
 
 def _drawn(name: str, study: Study, jobs: list[Job], tables: tuple[str, ...]) -> Job:
-    """The job of a figure; a figure of searches depends on searches only."""
+    """The job of a figure; one of searches only depends on these, one of scores only on the first of ``tables``."""
     numbers, searches = FIGURES[name].numbers, []
     if isinstance(numbers, OfSearches):
         shown = {name for name, section in study.tasks.items() if numbers.shows(section)}
         searches = [job for job in jobs if isinstance(job.work, Search) and job.work.section in shown]
     work = DrawFigure(name=name, searches=tuple(job.outputs[0] for job in searches))
-    needs = tuple(job.name for job in searches) or tables
+    needs = tuple(job.name for job in searches) or (tables[:1] if isinstance(numbers, OfScores) else tables)
     return Job(f"figures/{name}", work, figure_files(name), needs)
 
 
