@@ -20,3 +20,9 @@ def test_disk(tmp_path):
     with pytest.raises(InputError, match=rf"^too much: more than the .* GiB of the disk of {tmp_path}; choose fewer$"):
         capacity.require_disk("too much", 10**400, new)
     assert not any(tmp_path.iterdir())
+
+
+def test_memory_is_released_where_the_library_can(monkeypatch):
+    capacity.release_memory()
+    monkeypatch.setattr(capacity.ctypes, "pythonapi", object())  # as on Windows or with musl
+    capacity.release_memory()

@@ -1,6 +1,8 @@
 """Trainings of small networks: what is kept, what the result depends on, what is refused."""
 
+import gc
 import itertools
+import weakref
 
 import jax
 import numpy as np
@@ -49,6 +51,21 @@ def test_the_seed_decides_and_nothing_else(noisy):
         assert (a != c).all()
     np.testing.assert_array_equal(first.training, second.training)
     assert not np.array_equal(first.validation[:3], third.validation[:3])
+
+
+def test_compiled_code_is_freed_with_its_trainer():
+    """No cycle of references keeps it until the garbage collector runs: a search compiles many networks."""
+    config = configured("EQ", SMALLEST, small_ensembles.SHAPE)
+    made = Trainer(small_ensembles.data("regression"), config, SHORT)
+    made.fit(1)
+    gc.collect()
+    gc.disable()
+    try:
+        kept = [weakref.ref(made.problem), weakref.ref(made.alone), weakref.ref(made)]
+        del made
+        assert [each() for each in kept] == [None] * len(kept)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("augmentation", [False, True])
@@ -102,7 +119,7 @@ def test_the_curve_has_every_epoch(noisy):
 def test_the_epoch_is_compiled_once(noisy):
     noisy.fit(1)
     noisy.fit(4)
-    assert noisy.alone._parts.steps._cache_size() == 1
+    assert noisy.alone._steps._cache_size() == 1
 
 
 def test_the_number_of_examples_is_no_part_of_what_is_compiled():
@@ -118,7 +135,7 @@ def test_the_number_of_examples_is_no_part_of_what_is_compiled():
         def watched(function):
             return lambda *given: (found.add(function.lower(*given).as_text()), function(*given))[1]
 
-        made.alone._parts = made.alone._parts._replace(steps=watched(made.alone._parts.steps))
+        made.alone._steps = watched(made.alone._steps)
         made.alone._outputs = watched(made.alone._outputs)
         made._method._linearised = watched(made._method._linearised)
         made.fit(1)

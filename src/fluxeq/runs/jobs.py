@@ -12,6 +12,7 @@ from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.study.family import FixedNetwork
 from fluxeq.study.section import SearchSettings
+from fluxeq.system.capacity import release_memory
 from fluxeq.system.files import atomic_write, joint_checkpoint_file, model_file, read_json
 from fluxeq.training.recipe import Recipe
 from fluxeq.workflow.job import Work
@@ -35,6 +36,7 @@ class NetworkWork(Work):
         with stopwatch() as stages:
             yield spent
         spent["compiling"] = sum(stages.values())
+        release_memory()
 
 
 class Sample(Work, kind="sample", output_kind="ensembles", self_checked=True, intermediate=True):

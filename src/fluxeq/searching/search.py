@@ -31,6 +31,7 @@ from fluxeq.searching.pruning import PRUNED, BoundPruner
 from fluxeq.searching.space import Space
 from fluxeq.searching.storage import registered_worker, was_declared_dead
 from fluxeq.searching.suggestion import require_searchable, suggest, suggest_recipe
+from fluxeq.system.capacity import release_memory
 from fluxeq.system.files import derived_seed, digest
 from fluxeq.training.datasets import Data, Dataset
 from fluxeq.training.device import CPU, Device
@@ -218,6 +219,7 @@ def _value(problem: Problem, trial: optuna.Trial) -> float:
         trial.set_user_attr("recipe", chosen)
     known = _tried(trial.study).get(_key_of(fields, chosen))
     setting = known or _train(problem, fields, chosen, _judge(trial))
+    release_memory()  # of what was compiled for it
     trial.set_user_attr("losses", setting.losses)
     trial.set_user_attr("n_parameters", setting.n_parameters)
     if setting.observed:

@@ -1,5 +1,6 @@
 """Memory, disk and processors of this machine, and early checks of requests that exceed them."""
 
+import ctypes
 import os
 import shutil
 from pathlib import Path
@@ -32,3 +33,9 @@ def memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return 0
+
+
+def release_memory() -> None:
+    """Return freed memory to the system, where the C library can; after compiling it keeps hundreds of MiB."""
+    if trim := getattr(ctypes.pythonapi, "malloc_trim", None):
+        trim(0)

@@ -93,11 +93,11 @@ class LevenbergMarquardt:
         outputs: Callable[[Any, np.ndarray], np.ndarray],
         arrays: Any,
     ) -> None:
-        _, self._unravel = ravel_pytree(arrays)
-        self._outputs = outputs
+        _, unravel = ravel_pytree(arrays)
+        self._unravel, self._outputs = unravel, outputs
 
         def network(parameters: jax.Array, x: jax.Array) -> jax.Array:
-            return apply(self._unravel(parameters), x)
+            return apply(unravel(parameters), x)
 
         def linearised(parameters: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
             outputs, back = jax.vjp(lambda parameters: network(parameters, x), parameters)

@@ -34,8 +34,7 @@ class Sequential:
     most = 1
 
     def __init__(self, problem: Problem) -> None:
-        self._problem, self._outputs = problem, jax.jit(problem.outputs)
-        self._parts = Parts(jax.jit(partial(steps, problem)), self._validation_loss, improved)
+        self._problem, self._outputs, self._steps = problem, jax.jit(problem.outputs), jax.jit(partial(steps, problem))
         n_bytes = BLOCK_BYTES[problem.device.name]
         self._block = rows_within(n_bytes, problem.data.training.configurations[0])
 
@@ -49,12 +48,13 @@ class Sequential:
 
     def epoch(self, state: State) -> tuple[State, Losses]:
         """Run one epoch."""
-        return epoch(self._problem, self._parts, state, self._training, self._validation)
+        parts = Parts(self._steps, self._validation_loss, improved)  # not kept: a cycle would keep compiled code
+        return epoch(self._problem, parts, state, self._training, self._validation)
 
     def judged(self, state: State) -> tuple[State, jax.Array]:
         """The state with updated best weights, and the validation loss."""
         loss = self._validation_loss(state.network, *self._validation)
-        return self._parts.improved(state, loss), loss
+        return improved(state, loss), loss
 
     def outputs(self, arrays: Any, x: np.ndarray) -> np.ndarray:
         """Outputs of the network with these weights, ``(n, n_targets)``."""
