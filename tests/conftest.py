@@ -8,26 +8,47 @@ import pytest
 
 import synthetic_run
 
-SLOW = (
-    *(
-        "cli",
-        "faults",
-        "report/test_browser.py",
-        "runs/test_reproduce.py",
-        "runs/test_training.py",
-        "sampling/test_chains.py",
-    ),
-    *("sampling/test_gpu.py", "searching/test_sharing.py", "searching/test_storage.py", "system/test_environment.py"),
-    *("test_public.py", "training/test_checkpoints.py", "training/test_compiled.py", "workflow/test_cluster.py"),
-)
-"""Tests that start processes or servers, compile much, or sample for long."""
+SLOW = [
+    "analysis/test_measurements.py",
+    "cli",
+    "faults",
+    "nets/test_activations.py",
+    "report/test_browser.py",
+    "runs/test_reproduce.py",
+    "runs/test_training.py",
+    "sampling/test_chains.py",
+    "sampling/test_gpu.py",
+    "searching/test_search.py",
+    "searching/test_sharing.py",
+    "searching/test_storage.py",
+    "system/test_environment.py",
+    "test_public.py",
+    "training/test_batched.py",
+    "training/test_checkpoints.py",
+    "training/test_compiled.py",
+    "training/test_fit.py",
+    "workflow/test_cluster.py",
+]
+"""Tests that start processes or servers, compile much, or sample long."""
+SLOW_TESTS = [
+    "test_a_search_is_scored_on_what_it_observes",
+    "test_a_study_with_one_point_of_each_kind_is_drawn",
+    "test_any_number_of_chains",
+    "test_any_value_anywhere_gives_a_plan_or_one_line",
+    "test_files_are_equal_for_equal_numbers",
+    "test_networks_in_memory",
+    "test_one_that_diverges_leaves_the_others_alone",
+    "test_steps_of_the_head_balance",
+    "test_textbook",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests."""
     here = Path(__file__).parent
     for item in items:
-        if any(item.path.is_relative_to(here / name) for name in SLOW):
+        name = getattr(item, "originalname", item.name)
+        if name in SLOW_TESTS or any(item.path.is_relative_to(here / path) for path in SLOW):
             item.add_marker(pytest.mark.slow)
 
 
