@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from fluxeq.analysis.claims.claim import CLAIMS, WORDS, Judgement, numbers_of
 from fluxeq.analysis.tables import Results
@@ -63,7 +62,6 @@ def write_report(run: Path, unfinished: str = "") -> Path:
     times = _times(provenance)
     content = {
         "study": study,
-        "style": _style(),
         "unfinished": unfinished,
         "missing": [figure.name for figure in shown if not _picture(run, figure).is_file()],
         "protocols": PROTOCOLS,
@@ -83,11 +81,6 @@ def write_report(run: Path, unfinished: str = "") -> Path:
     page = TEMPLATES.get_template("page.html").render(content, contents=contents)
     write_text(run / "report.html", page.lstrip() + "\n")
     return run / "report.html"
-
-
-def _style() -> Markup:
-    source, *_ = TEMPLATES.loader.get_source(TEMPLATES, "page.css")  # type: ignore[union-attr]
-    return Markup(source)
 
 
 def _is_claim(row: Any) -> bool:

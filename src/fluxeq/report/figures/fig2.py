@@ -12,15 +12,9 @@ from fluxeq.analysis.spread import spread
 from fluxeq.report.figures import canvas, points
 from fluxeq.report.figures.figure import Figure, OfScores
 from fluxeq.report.figures.looks import styles_of
-from fluxeq.study.study import Study
 
 SECTION, REFERENCE = "regression", "EQ"
 """The section shown, and the architecture whose first family is in every panel."""
-
-
-def shows(study: Study) -> bool:
-    """Whether the study has a regression."""
-    return SECTION in study.tasks
 
 
 def numbers(scores: Scores) -> pd.DataFrame:
@@ -54,18 +48,13 @@ def draw(numbers: pd.DataFrame) -> Picture:
     return figure
 
 
-def seen(numbers: pd.DataFrame) -> str:
-    """Medians of all families at the smallest and the largest training set, in words."""
-    return points.seen(numbers.sort_values("n_training", kind="stable"), "n_training")
-
-
 FIGURE = Figure(
     "fig2",
     "Figure 2. Test loss on the training lattice, over all mu of the test, as a function of the training-set size. "
     "Families are shifted horizontally for visibility.",
     "EQ lies far below ST and FL and improves with more data; ST and FL hardly do, augmented or not.",
-    shows,
+    lambda study: SECTION in study.tasks,
     OfScores(SECTION, numbers),
     draw,
-    seen,
+    lambda numbers: points.seen(numbers.sort_values("n_training", kind="stable"), "n_training"),
 )

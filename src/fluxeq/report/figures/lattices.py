@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 VIOLATIONS = {1: ("#D55E00", "+"), -1: ("#0072B2", "\N{MINUS SIGN}")}
 """Colours and signs of positive and negative divergence."""
 BOLD: dict[str, Any] = {"fontweight": "bold", "zorder": 6}
+RING: dict[str, Any] = {"markersize": 12, "color": "none", "markeredgewidth": 2, "zorder": 5, "clip_on": False}
 
 
 def frame(axes: Axes, sites: pd.DataFrame, margin: float) -> None:
@@ -34,17 +35,7 @@ def mark_violations(axes: Axes, sites: pd.DataFrame, *, rings: bool = False) -> 
         colour, sign = VIOLATIONS[int(np.sign(divergence))]
         text = f"{sign}{abs(divergence)}"
         if rings:
-            axes.plot(
-                x,
-                t,
-                "o",
-                markersize=12,
-                color="none",
-                markeredgecolor=colour,
-                markeredgewidth=2,
-                zorder=5,
-                clip_on=False,
-            )
+            axes.plot(x, t, "o", markeredgecolor=colour, **RING)
             outline = [withStroke(linewidth=2, foreground="white")]
             axes.annotate(text, (x, t), (8, 5), textcoords="offset points", color=colour, path_effects=outline, **BOLD)
         else:

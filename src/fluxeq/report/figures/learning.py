@@ -12,17 +12,11 @@ from matplotlib.ticker import MaxNLocator
 from fluxeq.analysis.curves import learning_curve
 from fluxeq.analysis.tables import WAY_OUT, Results
 from fluxeq.errors import InputError
-from fluxeq.report.figures import canvas, points
+from fluxeq.report.figures import canvas, fig1, points
 from fluxeq.report.figures.figure import Figure
 from fluxeq.report.figures.looks import styles_of
-from fluxeq.study.study import Study
 
 KEYS = ["task", "protocol", "family", "architecture", "augmentation", "n_training", "instance", "model"]
-
-
-def shows(study: Study) -> bool:
-    """Whether any networks are trained."""
-    return any(not family.function for section in study.tasks.values() for family in section.families.values())
 
 
 def numbers(run: Path) -> pd.DataFrame:
@@ -77,7 +71,7 @@ FIGURE = Figure(
     "Learning curves. Validation loss of every instance for the largest training sets without augmentation, including "
     "Levenberg-Marquardt steps. The model of an instance has the weights of its best epoch.",
     "",
-    shows,
+    fig1.shows,
     numbers,
     draw,
     seen,

@@ -4,8 +4,6 @@ tau_int of n in stored configurations, 1/2 for independent ones; R-hat of n over
 acceptance rate of each kind of move. A constant series has neither tau_int nor R-hat.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Picture
@@ -13,22 +11,11 @@ from matplotlib.ticker import MaxNLocator
 
 from fluxeq.analysis.sampling import sampling
 from fluxeq.report.figures.figure import Figure
-from fluxeq.study.study import Study
 
 PANELS = {"tau_int": r"$\tau_\mathrm{int}$ of $n$" + "\n(configurations)", "r_hat": r"$\hat R$ of $n$"}
 WANTED = {"tau_int": 0.5, "r_hat": 1.0}
 """Values for independent configurations from chains that agree."""
 MOVES = {"enter": "o", "leave": "s", "remove": "^", "add": "v"}
-
-
-def shows(study: Study) -> bool:
-    """Always true."""
-    return True
-
-
-def numbers(run: Path) -> pd.DataFrame:
-    """One row per existing ensemble of closed configurations."""
-    return sampling(run)
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
@@ -76,8 +63,8 @@ FIGURE = Figure(
     "time of n (dashed: independent configurations), R-hat of n (dashed: chains agree), and accepted moves of the "
     "worm.",
     "",
-    shows,
-    numbers,
+    lambda study: True,
+    sampling,
     draw,
     seen,
 )

@@ -19,7 +19,6 @@ from fluxeq.errors import InputError
 from fluxeq.report.figures.figure import Figure, OfSearches
 from fluxeq.report.figures.looks import Style, looks_of_architectures
 from fluxeq.study.section import Section
-from fluxeq.study.study import Study
 from fluxeq.system.files import read_json
 
 BARS = 0.7
@@ -36,11 +35,6 @@ COLUMNS = {
     "choice": "str",
     "importance": "float64",
 }
-
-
-def shows(study: Study) -> bool:
-    """Whether anything is searched."""
-    return any(section.searched for section in study.tasks.values())
 
 
 def numbers(folders: Sequence[Path], sections: Mapping[str, Section]) -> pd.DataFrame:
@@ -170,7 +164,7 @@ FIGURE = Figure(
     "Searches with equal budgets for all architectures. Left: all settings, and the best so far. Middle: the numbers "
     "of parameters; a star is the winner. Right: importance of the choices, by PED-ANOVA.",
     "Small and medium-sized networks were preferred, of 10^2 to 10^5 parameters.",
-    shows,
+    lambda study: any(section.searched for section in study.tasks.values()),
     OfSearches(numbers),
     draw,
     seen,

@@ -17,18 +17,12 @@ from matplotlib.ticker import LogLocator
 from fluxeq.analysis import selection
 from fluxeq.report.figures.figure import Figure, OfSearches
 from fluxeq.report.figures.looks import Style, looks_of_architectures
-from fluxeq.study.study import Study
 
 SYMBOLS = {"eta": r"$\eta$", "lam": r"$\lambda$", "mu": r"$\mu$"}
 PANELS = {"validation": ("chosen", "trained_at"), "elsewhere": ("chosen_elsewhere", "elsewhere_at")}
 """The loss on each horizontal axis, the column of its selection, and that of its couplings."""
 ONE, ALL = 9, 16
 """Sizes of the stars: selected in one search, and over all searches of an architecture."""
-
-
-def shows(study: Study) -> bool:
-    """Whether any search has a second validation set."""
-    return any(map(selection.is_observed, study.tasks.values()))
 
 
 def draw(numbers: pd.DataFrame) -> Picture:
@@ -136,7 +130,7 @@ FIGURE = Figure(
     "large ones in all searches of an architecture combined. Dotted: equal losses; a validation set does not detect "
     "how far a setting lies above that line.",
     "",
-    shows,
+    lambda study: any(map(selection.is_observed, study.tasks.values())),
     OfSearches(selection.settings, selection.is_observed),
     draw,
     seen,
