@@ -25,6 +25,15 @@ ENSEMBLES, NETWORKS, STUDIES, SETUP = map(Group.create_ordered, ("Ensembles", "N
 """Groups in the order of a typical workflow."""
 
 Many = Annotated[list[Path], Parameter(consume_multiple=True)]
+AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.")]
+Observables = Annotated[
+    tuple[str, ...],
+    Parameter(show_default=False, help="Additional observable: its name or package.module:function; can be repeated."),
+]
+StudyName = Annotated[str, Parameter(help="quick, laptop, paper, or the path of a TOML file.")]
+Run = Annotated[Path, Parameter(help="Folder of the run.")]
+Workers = Annotated[int | None, Parameter(help="Number of worker processes; by default the number of processors.")]
+Sections = Annotated[tuple[str, ...], Parameter(show_default=False)]
 TaskName = Annotated[str, Parameter(metavar="NAME", help="regression, detection, counting, or package.module:NAME.")]
 ArchitectureName = Annotated[str, Parameter(metavar="NAME", help="EQ, ST, FL, or package.module:Class.")]
 Json = Annotated[str | None, Parameter(metavar="JSON")]

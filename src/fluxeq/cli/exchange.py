@@ -1,11 +1,8 @@
 """Commands that exchange configurations with other programs."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from fluxeq.cli.app import ENSEMBLES, PHI4, TheoryOptions, app
+from fluxeq.cli.app import ENSEMBLES, PHI4, Observables, TheoryOptions, app
 from fluxeq.cli.arguments import parsed_theories
 from fluxeq.errors import InputError
 from fluxeq.system.progress import progress
@@ -66,7 +63,7 @@ def export(
     /,
     *,
     output: Path,
-    observable: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    observable: Observables = (),
 ) -> None:
     """Export an ensemble for other programs: all arrays as npz, or the observables of each configuration as CSV.
 
@@ -78,8 +75,6 @@ def export(
         An ensemble file.
     output:
         The file to write, .npz or .csv.
-    observable:
-        Additional observable: its name or package.module:function; can be repeated.
     """
     with progress("exporting"):
         from fluxeq.data.ensembles import STORED

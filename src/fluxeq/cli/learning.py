@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import NETWORKS, ArchitectureName, Device, Json, Many, TaskName, app
+from fluxeq.cli.app import NETWORKS, ArchitectureName, AsJson, Device, Json, Many, TaskName, app
 from fluxeq.cli.arguments import load_config, recipe_of, space_of, varied
 from fluxeq.errors import InputError
 from fluxeq.system.capacity import n_processors
@@ -47,10 +47,6 @@ def train(
 
     Parameters
     ----------
-    task:
-        What the networks learn.
-    architecture:
-        Symmetry of the networks: EQ keeps translations, ST weakens them by strides, FL breaks them.
     data:
         Training ensembles; several on the same lattice are mixed.
     validation:
@@ -136,7 +132,7 @@ def evaluate(
     output: Path | None = None,
     family: str | None = None,
     task: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    json_: Annotated[bool, Parameter(name="--json")] = False,
+    json_: AsJson = False,
 ) -> None:
     """Evaluate models or functions on labelled configurations: loss, accuracy and bias, averaged over all of them.
 
@@ -157,8 +153,6 @@ def evaluate(
         Family name in the table; by default the architecture, or the name of the function.
     task:
         Task of the functions: regression, detection, counting, or package.module:NAME.
-    json_:
-        Print JSON.
     """
     with progress("scoring") as advance:
         from fluxeq.analysis.metrics import as_table
@@ -294,10 +288,6 @@ def search(
 
     Parameters
     ----------
-    task:
-        What the networks learn.
-    architecture:
-        Symmetry of the networks: EQ keeps translations, ST weakens them by strides, FL breaks them.
     data:
         Training ensembles.
     validation:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import ENSEMBLES, PHI4, Device, TheoryOptions, app
+from fluxeq.cli.app import ENSEMBLES, PHI4, Device, Observables, TheoryOptions, app
 from fluxeq.cli.arguments import parsed_integers, parsed_shape, parsed_theories
 from fluxeq.errors import GoalMissedError, InputError
 from fluxeq.system.capacity import n_processors
@@ -107,7 +107,7 @@ def measure(
     ensembles: Annotated[list[Path], Parameter(name="ENSEMBLE")],
     /,
     *,
-    observable: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    observable: Observables = (),
     json_: Annotated[bool, Parameter(name="--json")] = False,
     csv: bool = False,
     plot: Path | None = None,
@@ -123,8 +123,6 @@ def measure(
     ----------
     ensembles:
         Ensemble files.
-    observable:
-        Additional observable: its name or package.module:function; can be repeated.
     json_:
         Print JSON: an object for one theory and lattice, a list for several.
     csv:

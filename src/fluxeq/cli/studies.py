@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import STUDIES, Device, app
+from fluxeq.cli.app import STUDIES, AsJson, Device, Run, Sections, StudyName, Workers, app
 from fluxeq.cli.arguments import parsed_shape
 from fluxeq.errors import InputError
 from fluxeq.system.capacity import n_processors
@@ -21,15 +21,15 @@ WATCH_INTERVAL = 5.0
 
 @app.command(group=STUDIES, sort_key=10)
 def reproduce(
-    study: str,
+    study: StudyName,
     /,
     *,
-    output: Path,
+    output: Run,
     executor: Literal["local", "dask"] = "local",
     scheduler: str | None = None,
     device: Device = "cpu",
-    workers: int | None = None,
-    task: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    workers: Workers = None,
+    task: Sections = (),
     replace: bool = False,
 ) -> None:
     """Run a whole study: sample, search, train, evaluate, plot, judge claims, report. Running it again resumes.
@@ -38,18 +38,12 @@ def reproduce(
 
     Parameters
     ----------
-    study:
-        quick, laptop, paper, or the path of a TOML file.
-    output:
-        Folder of the run.
     executor:
         Processes on this machine, or a Dask cluster.
     scheduler:
         Address of the Dask scheduler, as in tcp://host:8786; by default a cluster on this machine is started.
     device:
         cuda: train networks on a GPU, in one process; everything else stays on the CPU.
-    workers:
-        Number of worker processes; by default the number of processors.
     task:
         Do only what this section of the study needs, and report it; can be repeated.
         The same command without it does the rest.
@@ -109,14 +103,7 @@ def _print_report(output: Path, task: tuple[str, ...], n: int) -> None:
 
 
 @app.command(group=STUDIES, sort_key=14)
-def data(
-    study: str,
-    /,
-    *,
-    output: Path,
-    task: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
-    workers: int | None = None,
-) -> None:
+def data(study: StudyName, /, *, output: Run, task: Sections = (), workers: Workers = None) -> None:
     """Make the data sets of a study: ensembles, and data.csv, which lists what each is used for.
 
     The result is the same for everybody. The folder is that of a run, which reproduce can continue.
@@ -125,14 +112,8 @@ def data(
 
     Parameters
     ----------
-    study:
-        quick, laptop, paper, or the path of a TOML file.
-    output:
-        Folder of the run.
     task:
         Only the data of this section of the study; can be repeated.
-    workers:
-        Number of worker processes; by default the number of processors.
     """
     from fluxeq.runs.data import write_index
     from fluxeq.study.study import load_study
@@ -143,15 +124,7 @@ def data(
 
 
 @app.command(group=STUDIES, sort_key=15)
-def benchmark(
-    function: str,
-    study: str,
-    /,
-    *,
-    task: str,
-    output: Path,
-    workers: int | None = None,
-) -> None:
+def benchmark(function: str, study: StudyName, /, *, task: str, output: Path, workers: Workers = None) -> None:
     """Evaluate your own function on all test sets of a study; figures and report show it beside EQ, ST and FL.
 
     The function maps a NumPy batch of configurations, (n, 2 d, *shape), to (n, n_targets) and may call any framework.
@@ -163,14 +136,10 @@ def benchmark(
     ----------
     function:
         package.module:function.
-    study:
-        quick, laptop, paper, or the path of a TOML file.
     task:
         The section of the study whose targets the function predicts.
     output:
         Folder of the run; may be a finished run of this study.
-    workers:
-        Number of worker processes; by default the number of processors.
     """
     from fluxeq.study.benchmark import with_function
 
@@ -179,7 +148,7 @@ def benchmark(
 
 
 @app.command(group=STUDIES, sort_key=11)
-def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = False, watch: bool = False) -> None:
+def status(run: Path, /, *, json_: AsJson = False, watch: bool = False) -> None:
     """Show the progress of a run: finished and running jobs, time left, settings tried, latest losses.
 
     Example: fluxeq status runs/quick
@@ -188,8 +157,6 @@ def status(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json")] = F
     ----------
     run:
         Folder of a run.
-    json_:
-        Print JSON.
     watch:
         Update every five seconds while a process works on the run.
     """
@@ -237,26 +204,21 @@ def figure(
     if not of_run and output is None:
         raise InputError("--output: missing; required for figures of tables")
     with progress("drawing"):
-        paths = _drawn_of_run(places[0], name) if output is None else _drawn_of_tables(places, name, output, shape)
+        if output is None:
+            from fluxeq.runs.partial_report import draw
+            from fluxeq.runs.status import open_run
+
+            paths = draw(places[0], open_run(places[0]), name)
+        else:
+            from fluxeq.lattice import shape_name
+            from fluxeq.report.figures.registry import write_scores
+            from fluxeq.system.files import require_writable
+
+            require_writable(output)
+            write_scores(places, name, output, shape_name(parsed_shape(shape)) if shape else None)
+            paths = [output]
     for path in paths:
         print(path)
-
-
-def _drawn_of_run(run: Path, name: str) -> list[Path]:
-    from fluxeq.runs.partial_report import draw
-    from fluxeq.runs.status import open_run
-
-    return draw(run, open_run(run), name)
-
-
-def _drawn_of_tables(tables: list[Path], name: str, output: Path, shape: str | None) -> list[Path]:
-    from fluxeq.lattice import shape_name
-    from fluxeq.report.figures.registry import write_scores
-    from fluxeq.system.files import require_writable
-
-    require_writable(output)
-    write_scores(tables, name, output, shape_name(parsed_shape(shape)) if shape else None)
-    return [output]
 
 
 @app.command(group=STUDIES, sort_key=13)
