@@ -21,7 +21,6 @@ from fluxeq.data.generation import (
     n_turns_done,
     parts,
     require_settings,
-    silent,
     thermalise,
 )
 from fluxeq.data.goal import Goal
@@ -43,7 +42,7 @@ def sample_to_file(
     start: Ensemble | None = None,
     device: str = "cpu",
     threads: int = 1,
-    progress: Progress = silent,
+    progress: Progress = lambda done, total, remark: None,
 ) -> bool:
     """Sample to an ensemble file, resuming or extending it; False if it was already complete.
 

@@ -51,10 +51,6 @@ class Settings(NamedTuple):
         return self.n_configurations // self.n_chains
 
 
-def silent(done: int, total: int, remark: str) -> None:
-    """Show no progress."""
-
-
 def sample(
     theory: FluxTheory,
     shape: Sequence[int],
@@ -81,7 +77,7 @@ def sample(
     require_settings(settings)
     require_memory(f"configurations = {configurations}", int(configurations) * 2 * len(shape) * math.prod(shape))
     record = recorder(device, threads)
-    with shown("sampling") if progress else nullcontext(silent) as advance:
+    with shown("sampling") if progress else nullcontext(lambda *said: None) as advance:
         state, tuning = thermalise(settings, start, record, advance)
         made = list(parts(settings, state, tuning, goals, record, [], advance))
     if made and made[-1].state:

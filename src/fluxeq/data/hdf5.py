@@ -27,12 +27,10 @@ BOUNDS = ("v110", "v110")
 """Files need HDF5 1.10 or newer: its chunk index takes a third of the bytes of earlier ones."""
 
 
-class DeferredErrors(io.RawIOBase):
-    """A file-like object for HDF5 that hides write errors; after the first, nothing more is written."""
+class DeferredErrors(io.FileIO):
+    """A file for HDF5 that hides write errors; after the first, nothing more is written."""
 
-    def __init__(self, file: io.FileIO) -> None:
-        self._file = file
-        self._error: BaseException | None = None
+    _error: BaseException | None = None
 
     def require_written(self) -> None:
         """Raise the exception of a failed write: an OSError, or that of a signal."""
@@ -45,7 +43,7 @@ class DeferredErrors(io.RawIOBase):
         n_bytes = len(left)
         try:
             while left and self._error is None:
-                left = left[self._file.write(left) :]
+                left = left[super().write(left) :]
         except BaseException as error:
             self._error = error
         return n_bytes
@@ -54,22 +52,10 @@ class DeferredErrors(io.RawIOBase):
         """Resize the file, or record the exception."""
         try:
             if self._error is None:
-                self._file.truncate(size)
+                super().truncate(size)
         except BaseException as error:
             self._error = error
         return size or 0
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Read into a buffer."""
-        return self._file.readinto(buffer)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Change the position."""
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """The current position."""
-        return self._file.tell()
 
 
 @contextmanager
@@ -78,14 +64,13 @@ def created(path: Path) -> Iterator[tuple[h5py.File, DeferredErrors]]:
 
     Raises OSError if the disk is full.
     """
-    with path.open("w+b", buffering=0) as raw:
-        device = DeferredErrors(raw)
+    with DeferredErrors(path, "w+") as device:
         with h5py.File(device, "w", libver=BOUNDS) as file:
             yield file, device
         device.require_written()
-        raw.seek(0)
-        checksum = hashlib.file_digest(raw, "sha256").hexdigest().encode()
-        raw.seek(0, os.SEEK_END)
+        device.seek(0)
+        checksum = hashlib.file_digest(device, "sha256").hexdigest().encode()
+        device.seek(0, os.SEEK_END)
         device.write(MARK + checksum)
         device.require_written()
 

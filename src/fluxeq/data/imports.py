@@ -13,18 +13,18 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
+import pandas
 
 from fluxeq import observables
 from fluxeq.data.ensembles import Ensemble, stored_observables
 from fluxeq.errors import InputError
+from fluxeq.sampling.drivers import LARGEST_FLUX
 from fluxeq.sampling.open_worms import OpenWorms
 from fluxeq.sampling.tuning import Tuning
 from fluxeq.theory import FluxTheory
 
 UNKNOWN = Tuning(spacing=0, thermalisation=0, tau_int=np.nan, entry=np.nan)
 """The tuning of imported configurations is unknown."""
-LARGEST = 127
-"""Maximum flux of a link in int8."""
 TOLERANCE = 1e-5
 """Tolerance for labels, which may be float32."""
 
@@ -93,7 +93,7 @@ def imported(
         UNKNOWN,
         x,
         chain,
-        _places(chain),
+        pandas.Series(chain).groupby(chain).cumcount().to_numpy(),
         stored_observables(theory, x),
         worms,
         None if worms is None else 0,
@@ -158,8 +158,8 @@ def _detect_convention(path: Path, raw: np.ndarray) -> tuple[Convention, np.ndar
         )
     if raw.dtype.kind not in "iuf" or not np.isfinite(raw).all() or (raw != np.round(raw)).any():
         raise InputError(f"{path}: an array of {raw.dtype} with non-integer values: fluxes must be integers")
-    if np.abs(raw).max() > LARGEST:
-        raise InputError(f"{path}: a flux of {np.abs(raw).max():g}: the maximum is {LARGEST}")
+    if np.abs(raw).max() > LARGEST_FLUX:
+        raise InputError(f"{path}: a flux of {np.abs(raw).max():g}: the maximum is {LARGEST_FLUX}")
     x = raw.astype(np.int8)
     fitting = [(convention, convention.read(x)) for convention in _conventions(x)]
     right = [(convention, read) for convention, read in fitting if (read[:, d:] >= 0).all()]
@@ -192,13 +192,6 @@ def _chains(path: Path, arrays: Mapping[str, np.ndarray], n: int, n_chains: int)
     return np.repeat(np.arange(n_chains), n // n_chains)
 
 
-def _places(chain: np.ndarray) -> np.ndarray:
-    """The position of each configuration in its chain."""
-    places = np.empty_like(chain)
-    places[np.argsort(chain, kind="stable")] = np.concatenate([np.arange(n) for n in np.bincount(chain)])
-    return places
-
-
 def _open_worms(path: Path, x: np.ndarray, asked: bool, labelled: bool) -> OpenWorms | None:
     """The ends of open worms, if they are expected; None if every configuration is closed."""
     created = observables.divergence(x)
@@ -209,14 +202,10 @@ def _open_worms(path: Path, x: np.ndarray, asked: bool, labelled: bool) -> OpenW
         i = int(np.argmax(n_worms > 0))
         raise InputError(
             f"{path}: {np.count_nonzero(n_worms)} of {len(x)} configurations have open ends, e.g. configuration {i} at "
-            f"{_first_site(created[i])}, in every convention tried; use --worms if this is intended"
+            f"{tuple(map(int, np.argwhere(created[i])[0]))}, in every convention tried; use --worms if this is intended"
         )
     heads, tails = (_sites(created, sign, int(n_worms.max())) for sign in (-1, 1))
     return OpenWorms(x, n_worms, heads, tails)
-
-
-def _first_site(created: np.ndarray) -> tuple[int, ...]:
-    return tuple(map(int, np.argwhere(created)[0]))
 
 
 def _sites(created: np.ndarray, sign: int, n_most: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -104,15 +104,7 @@ def missing(result: Estimate, n_configurations: int) -> int | None:
 def as_json(found: Measurement) -> dict[str, Any]:
     """The result in JSON types; unknown values are null, with the reason in ``status``."""
     values = {
-        name: {
-            "value": result.value,
-            "error": result.error,
-            "tau_int": result.tau_int,
-            "tau_int_error": result.tau_int_error,
-            "r_hat": result.r_hat,
-            "status": result.status,
-            "missing": missing(result, found.n_configurations),
-        }
+        name: {**asdict(result), "missing": missing(result, found.n_configurations)}
         for name, result in found.estimates.items()
     }
     moves, state = None, found.state
@@ -152,10 +144,8 @@ def _row(found: Measurement) -> dict[str, Any]:
         "spacing": " ".join(str(head.tuning.spacing) for head in heads),
     }
     for name, result in found.estimates.items():
-        row[name] = result.value
-        row |= {
-            f"{name}_{key}": getattr(result, key) for key in ("error", "tau_int", "tau_int_error", "r_hat", "status")
-        }
+        known = asdict(result)
+        row |= {name: known.pop("value")} | {f"{name}_{key}": value for key, value in known.items()}
     return row
 
 
