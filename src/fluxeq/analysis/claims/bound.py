@@ -22,6 +22,10 @@ class Bound(NamedTuple):
     value: float = math.nan
     """The number, from all instances."""
 
+    def __str__(self) -> str:
+        """The number with its interval."""
+        return f"{self.value:.3g}{self.interval}"
+
     @property
     def wanted(self) -> str:
         """The required range in words; empty if unbounded."""

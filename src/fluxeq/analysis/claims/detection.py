@@ -27,8 +27,14 @@ def _ranks(results: Results) -> Verdict:
     eq, strided = reference(results, SECTION), others(results, SECTION, ("ST",))
     flattened = others(results, SECTION, ("FL",))
     found = _over_mu(results, (eq, *strided, *flattened))
-    bounds = [found.bound(name, _least_lead, eq, name, least=ABOVE_ZERO) for name in flattened]
-    bounds += [found.bound(name, _largest_distance, eq, name, most=CLOSE) for name in strided]
+    bounds = [
+        found.bound(name, lambda own, other: np.min(own - other, axis=-1), eq, name, least=ABOVE_ZERO)
+        for name in flattened
+    ]
+    bounds += [
+        found.bound(name, lambda own, other: np.max(np.abs(own - other), axis=-1), eq, name, most=CLOSE)
+        for name in strided
+    ]
     return verdict(f"median accuracy at mu = {found}", bounds)
 
 
@@ -52,21 +58,11 @@ def _suffers_from_size(results: Results) -> Verdict:
     found = Scores.of(results.largest(SECTION), "accuracy", "shape", families)
     if len(found.table) < 2:
         raise InputError("EQ and ST were tested on one common lattice only; sizes need at least two")
-    bounds = [found.bound(name, _loss_with_size, name, least=ABOVE_ZERO) for name in families]
+    bounds = [
+        found.bound(name, lambda medians: medians[..., 0] - medians[..., -1], name, least=ABOVE_ZERO)
+        for name in families
+    ]
     return verdict(f"median accuracy on {found}", bounds)
-
-
-def _least_lead(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.min(one - other, axis=-1)
-
-
-def _largest_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.max(np.abs(one - other), axis=-1)
-
-
-def _loss_with_size(medians: np.ndarray) -> np.ndarray:
-    """Accuracy on the smallest lattice minus that on the largest."""
-    return medians[..., 0] - medians[..., -1]
 
 
 def _is_one_sided(results: Results) -> Verdict:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fluxeq.analysis.claims.bound import Bound
-from fluxeq.analysis.spread import Interval, instance_scores, interval, median, sizes
+from fluxeq.analysis.spread import instance_scores, interval, median, sizes
 from fluxeq.analysis.tables import Results, select
 from fluxeq.errors import InputError
 from fluxeq.theory import coupling_text
@@ -44,25 +44,10 @@ def losses(rows: pd.DataFrame, family: str) -> np.ndarray:
     return instance_scores(select(rows, family=family), "loss")["loss"].to_numpy()
 
 
-class Factor(NamedTuple):
-    """Ratio of two losses."""
-
-    value: float
-    interval: Interval
-    n: int
-    """Number of instances of the smaller sample."""
-
-    def __str__(self) -> str:
-        return f"{self.value:.3g}{self.interval}"
-
-    def bound(self, name: str, *, least: float = -np.inf, most: float = np.inf) -> Bound:
-        """The bound on the ratio required by a claim."""
-        return Bound(name, self.interval, self.n, least, most, self.value)
-
-
-def factor(larger: np.ndarray, smaller: np.ndarray) -> Factor:
-    """The ratio of two medians over instances; infinite over zero, and NaN if both are 0 or infinite."""
-    return Factor(float(_ratio(larger, smaller)), interval(_ratio, larger, smaller), min(len(larger), len(smaller)))
+def factor(name: str, larger: np.ndarray, smaller: np.ndarray, **wanted: float) -> Bound:
+    """The bound on the ratio of two medians over instances; infinite over zero, and NaN if both are 0 or infinite."""
+    n, value = min(len(larger), len(smaller)), float(_ratio(larger, smaller))
+    return Bound(name, interval(_ratio, larger, smaller), n, **wanted, value=value)
 
 
 def _ratio(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:

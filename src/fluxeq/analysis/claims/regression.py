@@ -34,10 +34,10 @@ def _beats(results: Results, *, augmentation: bool) -> Verdict:
     rows = results.largest(SECTION, shape=shape)
     own = losses(rows, eq)
     found = {name: losses(rows, name) for name in others(results, SECTION, augmentation=augmentation)}
-    times = {name: factor(loss, own) for name, loss in found.items()}
+    times = {name: factor(name, loss, own, least=CLEARLY) for name, loss in found.items()}
     parts = [f"{name} {np.median(loss):.2g} ({times[name]} times {eq})" for name, loss in found.items()]
     measured = f"{shape}, {rows['n_training'].iloc[0]} configurations: {eq} {np.median(own):.2g}, {', '.join(parts)}"
-    return verdict(measured, [ratio.bound(name, least=CLEARLY) for name, ratio in times.items()])
+    return verdict(measured, list(times.values()))
 
 
 def _gains(results: Results) -> Verdict:
@@ -47,12 +47,12 @@ def _gains(results: Results) -> Verdict:
         raise InputError(f"trained on {last} configurations only; a gain needs at least two sizes")
     first = next((n for n in smaller if n >= FROM_SIZE), smaller[0])
     few, many = (results.scores(SECTION, shape=shape_name(settings.shape), n_training=n) for n in (first, last))
-    gains = {name: factor(losses(few, name), losses(many, name)) for name in (eq, *others(results, SECTION))}
+    wanted: dict[str, dict[str, float]] = {eq: {"least": GAINS}}
+    wanted |= {name: {"most": math.nextafter(HARDLY_GAINS, 0)} for name in others(results, SECTION)}
+    gains = [factor(name, losses(few, name), losses(many, name), **bound) for name, bound in wanted.items()]
     least = "" if first >= FROM_SIZE else f" (no size from {FROM_SIZE} on lies below the largest)"
-    listed = ", ".join(f"{name} {gain}" for name, gain in gains.items())
-    bounds = [gains.pop(eq).bound(eq, least=GAINS)]
-    bounds += [gain.bound(name, most=math.nextafter(HARDLY_GAINS, 0)) for name, gain in gains.items()]
-    return verdict(f"factors gained from {first}{least} to {last} configurations: {listed}", bounds)
+    listed = ", ".join(f"{gain.name} {gain}" for gain in gains)
+    return verdict(f"factors gained from {first}{least} to {last} configurations: {listed}", gains)
 
 
 def _beats_at_every_size(results: Results) -> Verdict:
@@ -62,9 +62,12 @@ def _beats_at_every_size(results: Results) -> Verdict:
         tested = set(select(rows, family=name)["shape"])
         common = [shape for shape in shapes(select(rows, family=eq)) if shape in tested]
         on = {shape: select(rows, shape=shape) for shape in common}
-        times = {shape: factor(losses(there, name), losses(there, eq)) for shape, there in on.items()}
-        parts.append(f"{name} {', '.join(f'{shape} {ratio}' for shape, ratio in times.items())}")
-        bounds += [ratio.bound(f"{name} on {shape}", least=ABOUT_THREE_ORDERS) for shape, ratio in times.items()]
+        times = [
+            factor(f"{name} on {shape}", losses(there, name), losses(there, eq), least=ABOUT_THREE_ORDERS)
+            for shape, there in on.items()
+        ]
+        parts.append(f"{name} {', '.join(f'{shape} {ratio}' for shape, ratio in zip(on, times, strict=True))}")
+        bounds += times
     return verdict(f"loss over that of {eq}: {'; '.join(parts)}", bounds)
 
 
@@ -78,13 +81,13 @@ def _beats_published_network(results: Results) -> Verdict:
     if not len(mu):
         raise InputError(f"{eq} and the published network were tested at no common mu on {shape}")
     own, other = (instance_scores(part[part["mu"].isin(mu)], "loss")["loss"].to_numpy() for part in (rows, published))
-    times = factor(other, own)
+    times = factor("the ratio", other, own, least=TWO_ORDERS)
     measured = (
         f"{shape}, mu = {', '.join(map(coupling_text, mu))}: {eq} {np.median(own):.2g}, the network of Zhou et al. "
         f"({published['n_parameters'].iloc[0]:.2g} parameters, {published['n_training'].iloc[0]} configurations) "
         f"{np.median(other):.2g}, {times} times as much"
     )
-    return verdict(measured, [times.bound("the ratio", least=TWO_ORDERS)])
+    return verdict(measured, [times])
 
 
 _claim = partial(Claim, section=SECTION)
