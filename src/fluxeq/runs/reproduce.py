@@ -6,8 +6,8 @@ they always belong to the study file; searches, trained models and ensembles onl
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from fluxeq.errors import InputError
@@ -60,7 +60,9 @@ def reproduce(
         _require_no_data_loss(run, to_do, found)
     opened = worker_pools()  # may raise, so before anything is written
     run.mkdir(parents=True, exist_ok=True)
-    with _locked(run):
+    with locked(run / ".lock", wait=False) as is_free:
+        if not is_free:
+            raise InputError(f"{run}: another process is working on this run; wait for it or stop it")
         remove_temporary(run)
         if changed:
             record(run, planned[-1].name).unlink(missing_ok=True)  # the report contains the study file
@@ -120,15 +122,6 @@ def _require_sections(study: Study, sections: Collection[str]) -> None:
     for section in sections:
         if section not in study.tasks:
             raise InputError(f"task {section!r}: choose among {', '.join(study.tasks)}")
-
-
-@contextmanager
-def _locked(run: Path) -> Iterator[None]:
-    """Lock the run folder."""
-    with locked(run / ".lock", wait=False) as free:
-        if not free:
-            raise InputError(f"{run}: another process is working on this run; wait for it or stop it")
-        yield
 
 
 def _require_run_of(study: Study, run: Path) -> None:

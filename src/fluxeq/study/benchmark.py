@@ -1,9 +1,10 @@
 """A study extended by a user's function as a family, under the same name."""
 
+from fluxeq.config import validated
 from fluxeq.errors import InputError
 from fluxeq.study.extension import as_toml
 from fluxeq.study.shared import with_shared_families
-from fluxeq.study.study import StudyText, content, load_study, study_of
+from fluxeq.study.study import Study, StudyText, content, load_study
 
 
 def with_function(study: str, function: str, section: str) -> StudyText:
@@ -20,4 +21,4 @@ def with_function(study: str, function: str, section: str) -> StudyText:
     found = with_shared_families(content(study))
     described = {each: family.model_dump(mode="json", exclude_defaults=True) for each, family in families.items()}
     found["tasks"][section]["families"] = described | {name: {"function": function}}
-    return StudyText(study_of(study, found), as_toml(found))
+    return StudyText(validated(Study, study, found), as_toml(found))

@@ -236,14 +236,6 @@ class Section(Frozen):
         except InputError as error:
             raise ValueError(f"{place}: {error}") from None
 
-    def require_importable(self) -> None:
-        """Raise InputError for classes and functions that cannot be imported, or networks that cannot be built."""
-        for name, family in self.families.items():
-            try:
-                family.require_importable(self.shape)
-            except InputError as error:
-                raise InputError(f"families.{name}: {error}") from None
-
 
 def _require_file_names(place: str, names: Iterable[str]) -> None:
     """Raise ValueError for names that give the same file name, or an empty one."""

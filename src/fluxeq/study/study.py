@@ -10,9 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from fluxeq.config import Frozen, first_problem
+from fluxeq.config import Frozen, validated
 from fluxeq.errors import InputError
 from fluxeq.study.extension import as_toml, merged
 from fluxeq.study.family import Family
@@ -69,10 +69,11 @@ class Study(Frozen):
     def require_importable(self) -> None:
         """Raise InputError for architectures and functions that cannot be imported or built; loads JAX."""
         for name, section in self.tasks.items():
-            try:
-                section.require_importable()
-            except InputError as error:
-                raise InputError(f"tasks.{name}.{error}") from None
+            for family, about in section.families.items():
+                try:
+                    about.require_importable(section.shape)
+                except InputError as error:
+                    raise InputError(f"tasks.{name}.families.{family}: {error}") from None
 
 
 class StudyText(NamedTuple):
@@ -87,15 +88,7 @@ def load_study(name: str | Path) -> Study:
 
     Raises InputError if the file does not exist or is not a valid study; the message names the first invalid key.
     """
-    return study_of(name, content(name))
-
-
-def study_of(name: str | Path, found: dict[str, Any]) -> Study:
-    """Validate the content of a study file with this name. Raises InputError if it is invalid."""
-    try:
-        return Study.model_validate(found)
-    except ValidationError as error:
-        raise InputError(f"{name}: {first_problem(error)}") from None
+    return validated(Study, str(name), content(name))
 
 
 def study_text(name: str | Path) -> str:

@@ -97,7 +97,7 @@ def record(folder: Path, name: str) -> Path:
 
 def lock(folder: Path, name: str) -> Path:
     """The path of the lock of a job."""
-    return folder / FOLDER / f"{name.replace('/', '.')}.lock"
+    return record(folder, name).with_suffix(".lock")
 
 
 def _read(path: Path) -> dict[str, Any]:
