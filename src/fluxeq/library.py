@@ -1,12 +1,11 @@
 """Python functions for training, searching and evaluating with data in memory, equivalent to the commands."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import equinox as eqx
-import numpy as np
 from optuna.storages import InMemoryStorage
 
 from fluxeq.config import validated
@@ -17,7 +16,7 @@ from fluxeq.searching.search import Setting
 from fluxeq.searching.search import search as find
 from fluxeq.searching.space import Space
 from fluxeq.searching.storage import open_storage
-from fluxeq.tasks.task import TASKS, Target, Task
+from fluxeq.tasks.task import TASKS, Task
 from fluxeq.training.compiled import keep_compiled
 from fluxeq.training.datasets import Data, Dataset, dataset, paired
 from fluxeq.training.device import Device
@@ -64,7 +63,7 @@ def train(
     if isinstance(architecture, eqx.Module):
         if instances > 1 or output is not None:
             raise InputError("own module: only one instance and no output folder; give a config class for more")
-        name, built = "", cast(Architecture, _Own(architecture))
+        name, built = "", _own(architecture)
     else:
         name, built = _configured(architecture, config or {}, data.training.shape)
     together = where.together
@@ -163,17 +162,9 @@ def _configured(
     return kind.__name__ if is_known else f"{kind.__module__}:{kind.__qualname__}", architecture
 
 
-@dataclass(frozen=True)
-class _Own:
-    """A module in place of a config; ``build`` returns the module itself."""
-
-    module: eqx.Module
-
-    def build(self, d: int, targets: Sequence[Target], rng: np.random.Generator) -> eqx.Module:
-        return self.module
-
-    def require_shape(self, shape: tuple[int, ...]) -> None:
-        """No check; the module raises its own errors."""
-
-    def model_dump(self, *, mode: str = "json") -> dict[str, Any]:
-        return {}
+def _own(module: eqx.Module) -> Architecture:
+    """A config that builds this module, for every lattice: the module raises its own errors."""
+    own = SimpleNamespace(
+        build=lambda d, targets, rng: module, require_shape=lambda shape: None, model_dump=lambda mode: {}
+    )
+    return cast(Architecture, own)

@@ -175,7 +175,7 @@ def check_architecture(name: str, config: dict[str, Any] | None = None, shape: S
     made = configured(name, config or {}, shape)
     again = configured(name, json.loads(json.dumps(made.model_dump(mode="json"))), shape)
     _require(again == made, name, "its config changes in a round trip through JSON")
-    built = [_built(made, len(shape), targets, seed) for seed in (1, 1, 2)]
+    built: list[Any] = [made.build(len(shape), targets, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     weights = [_weights(network) for network in built]
     _require(len(weights[0]) > 0, name, "its network has no weights (floating-point arrays)")
     _require(np.array_equal(weights[0], weights[1]), name, "equal seeds give different weights; draw all from ``rng``")
@@ -190,17 +190,12 @@ def check_architecture(name: str, config: dict[str, Any] | None = None, shape: S
         _require(error < ROUNDING, name, f"{moved}; its stride is wrong")
 
 
-def _built(config: Any, d: int, targets: Sequence[Any], seed: int) -> Any:
-    return config.build(d, targets, np.random.default_rng(seed))
-
-
 def _weights(network: Any) -> np.ndarray:
     """All trainable parameters of a network as one array."""
     import equinox as eqx
-    import jax
+    from jax.flatten_util import ravel_pytree
 
-    leaves = jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array))
-    return np.concatenate([np.ravel(leaf) for leaf in leaves]) if leaves else np.empty(0)
+    return np.asarray(ravel_pytree(eqx.filter(network, eqx.is_inexact_array))[0])
 
 
 def _are_same(values: np.ndarray, others: Sequence[float] | np.ndarray) -> bool:

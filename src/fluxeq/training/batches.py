@@ -16,11 +16,8 @@ def mapped(function: Callable[[Any], Any], examples: Any, largest: int) -> Any:
     For use in a compiled function. The batch size divides the number of examples, since a remainder would be compiled
     separately.
     """
-    n = jax.tree.leaves(examples)[0].shape[0]
-    size = _equal_parts(n, largest)
-    batches = jax.tree.map(lambda values: values.reshape(n // size, size, *values.shape[1:]), examples)
-    found = jax.lax.map(jax.vmap(function), batches)
-    return jax.tree.map(lambda values: values.reshape(n, *values.shape[2:]), found)
+    n = len(jax.tree.leaves(examples)[0])
+    return jax.lax.map(function, examples, batch_size=_equal_parts(n, largest))
 
 
 def in_blocks(compiled: Callable[[Any], Any], examples: Any, size: int) -> Any:

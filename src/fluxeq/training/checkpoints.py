@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fluxeq.errors import InputError
 from fluxeq.system.files import DamagedError
 from fluxeq.training.epoch import State, Training, Trainings
 from fluxeq.training.levenberg_marquardt import Iterate
-from fluxeq.training.tensors import read_about, read_tensors, save_tensors
+from fluxeq.training.tensors import named_arrays, read_about, read_tensors, save_tensors, with_arrays
 
 SECONDS = 30.0
 """Seconds between checkpoints."""
@@ -104,7 +103,7 @@ class Checkpoint:
 
 def _tensors(training: Training) -> Iterator[tuple[str, np.ndarray]]:
     """The content of a training, by name."""
-    yield from _named(training.state).items()
+    yield from named_arrays(_with_key_data(training.state)).items()
     yield "losses", np.array(training.losses, dtype=np.float64)
     yield "n_levenberg_marquardt", np.array(training.n_levenberg_marquardt)
     if training.levenberg_marquardt is not None:
@@ -121,17 +120,11 @@ def _training(tensors: dict[str, np.ndarray], prefix: str, like: State) -> Train
         variance, n, damping = own["levenberg_marquardt"]
         at = Iterate(own["parameters"], float(variance), int(n), float(damping))
     losses = tuple((float(training), float(validation)) for training, validation in own["losses"])
-    return Training(_state(own, like), losses, int(own["n_levenberg_marquardt"]), at)
+    state = with_arrays(_with_key_data(like), own)
+    state = state._replace(key=jax.random.wrap_key_data(state.key))
+    return Training(state, losses, int(own["n_levenberg_marquardt"]), at)
 
 
-def _named(state: State) -> dict[str, np.ndarray]:
-    """The arrays of a state by their position; the random key as its data."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state._replace(key=jax.random.key_data(state.key)))
-    return {jax.tree_util.keystr(path).lstrip("."): np.asarray(leaf) for path, leaf in leaves}
-
-
-def _state(tensors: dict[str, np.ndarray], like: State) -> State:
-    """The state with these arrays, with the structure of ``like``."""
-    found = [jnp.asarray(tensors[name]) for name in _named(like)]
-    state = jax.tree.unflatten(jax.tree.structure(like), found)
-    return state._replace(key=jax.random.wrap_key_data(state.key))
+def _with_key_data(state: State) -> State:
+    """The state with its random key as plain data."""
+    return state._replace(key=jax.random.key_data(state.key))

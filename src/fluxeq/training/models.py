@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from pydantic import ValidationError
 
@@ -23,7 +21,7 @@ from fluxeq.nets.architecture import Architecture, configured
 from fluxeq.system.files import DamagedError
 from fluxeq.tasks.task import TASKS, Task
 from fluxeq.training.recipe import Recipe
-from fluxeq.training.tensors import About, Tensors, read_about, read_tensors, save_tensors
+from fluxeq.training.tensors import About, Tensors, named_arrays, read_about, read_tensors, save_tensors, with_arrays
 
 FORMAT_VERSION = 4
 
@@ -95,7 +93,8 @@ def save_model(path: str | Path, model: Model) -> None:
     """
     if not model.description.architecture:
         raise InputError(f"{path}: own module: a model file needs an architecture; write a config class")
-    save_tensors(Path(path), _named_arrays(model.network), model.description.model_dump(mode="json"))
+    arrays = named_arrays(eqx.filter(model.network, eqx.is_array))
+    save_tensors(Path(path), arrays, model.description.model_dump(mode="json"))
 
 
 def load_model(path: str | Path) -> Model:
@@ -109,10 +108,9 @@ def load_model(path: str | Path) -> Model:
         blank = config.build(len(description.shape), task.targets, np.random.default_rng(0))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    _require_fitting(path, tensors, _named_arrays(blank))
     arrays, rest = eqx.partition(blank, eqx.is_array)
-    found = [jnp.asarray(tensors[name]) for name in _named_arrays(blank)]
-    return Model(eqx.combine(jax.tree.unflatten(jax.tree.structure(arrays), found), rest), description, path)
+    _require_fitting(path, tensors, named_arrays(arrays))
+    return Model(eqx.combine(with_arrays(arrays, tensors), rest), description, path)
 
 
 def describe(path: str | Path) -> Description:
@@ -147,9 +145,3 @@ def _require_fitting(path: Path, tensors: Tensors, expected: Tensors) -> None:
         raise InputError(f"{path}: its tensors do not match its description; train it again")
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise InputError(f"{path}: has non-finite weights; train it again")
-
-
-def _named_arrays(network: eqx.Module) -> dict[str, np.ndarray]:
-    """All arrays of a network by their position in it."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(network, eqx.is_array))
-    return {jax.tree_util.keystr(path).lstrip("."): np.asarray(leaf) for path, leaf in leaves}

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -18,6 +20,17 @@ from fluxeq.system.files import DamagedError, atomic_write, verified, with_check
 
 Tensors = Mapping[str, np.ndarray]
 About = dict[str, Any]
+
+
+def named_arrays(tree: Any) -> dict[str, np.ndarray]:
+    """All leaves of a tree of arrays by their position in it."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path).lstrip("."): np.asarray(leaf) for path, leaf in leaves}
+
+
+def with_arrays(tree: Any, named: Tensors) -> Any:
+    """The tree with the arrays of these names instead of its own."""
+    return jax.tree.unflatten(jax.tree.structure(tree), [jnp.asarray(named[name]) for name in named_arrays(tree)])
 
 
 def save_tensors(path: Path, tensors: Tensors, about: About) -> None:
