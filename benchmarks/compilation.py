@@ -40,7 +40,7 @@ def search_once(study: str, task: str, architecture: str) -> None:
     import optuna
 
     from benchmarks.training import Case, trainer_data
-    from fluxeq.searching.search import search
+    from fluxeq.searching.search import Problem, search
     from fluxeq.study.study import load_study
     from fluxeq.training.compiled import keep_compiled, stopwatch
 
@@ -49,11 +49,10 @@ def search_once(study: str, task: str, architecture: str) -> None:
     settings = of_task.search
     assert settings is not None  # the shipped studies have searches
     data = trainer_data(Case("", task, architecture, {}, of_task.shape, settings.n_training, 1))
-    storage = optuna.storages.InMemoryStorage()
-    given = settings.space, settings.recipe, settings.trials, settings.repeats, 7, storage, "search"
+    given = settings.space, settings.recipe, settings.trials, settings.repeats, 7
     start = time.perf_counter()
     with stopwatch() as stages:
-        search(data, architecture, *given)
+        search(Problem(data, architecture, *given), optuna.storages.InMemoryStorage(), "search")
     total = time.perf_counter() - start
     print(json.dumps({"seconds": total, **stages, "share": sum(stages.values()) / total}))
 

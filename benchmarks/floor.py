@@ -100,13 +100,13 @@ def trained(run: Path, name: str, instance: int) -> Training:
     from fluxeq.training.compiled import keep_compiled
     from fluxeq.training.datasets import dataset
     from fluxeq.training.evaluation import evaluate
-    from fluxeq.training.instances import train_instances
+    from fluxeq.training.instances import Series, train_instances
     from fluxeq.training.models import load_model
 
     keep_compiled()
     data = load_data("regression", [run / "training.h5"], [run / "validation.h5"])
     config = configured("EQ", NETWORK, SHAPE)
-    (path,) = train_instances(data, "EQ", config, RECIPES[name], False, [instance], 1, run / name)
+    (path,) = train_instances(Series(data, "EQ", config, RECIPES[name], seed=1), [instance], run / name)
     model, losses = load_model(path), {}
     for shape in TESTED_SHAPES:
         test = dataset(data.task, [open_ensemble(tested_file(run, shape, mu)) for mu in TESTED_MU])

@@ -12,7 +12,7 @@ from fluxeq.config import validated
 from fluxeq.data.ensembles import Ensemble
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import ARCHITECTURES, Architecture, configured
-from fluxeq.searching.search import Setting
+from fluxeq.searching.search import Problem, Setting
 from fluxeq.searching.search import search as find
 from fluxeq.searching.space import Space
 from fluxeq.searching.storage import open_storage
@@ -22,7 +22,7 @@ from fluxeq.training.datasets import Data, Dataset, dataset, paired
 from fluxeq.training.device import Device
 from fluxeq.training.evaluation import Predictor, Score
 from fluxeq.training.evaluation import evaluate as score
-from fluxeq.training.instances import model_of, train_instances, train_networks
+from fluxeq.training.instances import Series, train_instances, train_networks
 from fluxeq.training.models import Model, load_model
 from fluxeq.training.recipe import Recipe
 
@@ -66,24 +66,12 @@ def train(
         name, built = "", _own(architecture)
     else:
         name, built = _configured(architecture, config or {}, data.training.shape)
-    together = where.together
+    series = Series(data, name, built, chosen, augmentation, seed)
     if output is not None:
-        asked = name, built, chosen, augmentation, range(instances), seed, Path(output), together
-        return [load_model(path) for path in train_instances(data, *asked, device=where)]
-    made = train_networks(
-        data,
-        built,
-        chosen,
-        augmentation=augmentation,
-        instances=range(instances),
-        seed=seed,
-        together=together,
-        device=where,
-    )
-    return [
-        model_of(data, name, built, chosen, augmentation, seed, instance, network, curve)
-        for instance, network, curve in sorted(made, key=lambda one: one[0])
-    ]
+        paths = train_instances(series, range(instances), Path(output), where.together, device=where)
+        return [load_model(path) for path in paths]
+    made = train_networks(series, range(instances), together=where.together, device=where)
+    return [series.model(*each) for each in sorted(made, key=lambda one: one[0])]
 
 
 def search(
@@ -111,18 +99,10 @@ def search(
     data, where = _data(task, training, validation), Device(device)
     where.use()
     keep_compiled()
-    return find(
-        data,
-        architecture,
-        validated(Space, "space", space),
-        validated(Recipe, "recipe", recipe),
-        trials,
-        repeats,
-        seed,
-        open_storage(str(storage)) if storage else InMemoryStorage(),
-        f"{data.task.name}-{architecture}",
-        prune=prune,
-    )
+    the_space, the_recipe = validated(Space, "space", space), validated(Recipe, "recipe", recipe)
+    problem = Problem(data, architecture, the_space, the_recipe, trials, repeats, seed)
+    opened = open_storage(str(storage)) if storage else InMemoryStorage()
+    return find(problem, opened, f"{data.task.name}-{architecture}", prune=prune)
 
 
 def evaluate(network: Predictor, data: Dataset | Ensembles, task: str | Task | None = None) -> Score:

@@ -94,4 +94,4 @@ def test_what_was_given_up_counts_keeps_its_mean_and_never_wins(monkeypatch):
 def run(prune):
     storage = optuna.storages.InMemoryStorage()
     space = SPACE.model_copy(update={"dense_layers": (0, 0)})
-    return module.search(NO_DATA, "EQ", space, Recipe(), 6, 3, 1, storage, "s", prune=prune)
+    return module.search(module.Problem(NO_DATA, "EQ", space, Recipe(), 6, 3, 1), storage, "s", prune=prune)

@@ -14,7 +14,7 @@ from damage import damages
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.searching import search as module
 from fluxeq.searching.results import budget, save_results
-from fluxeq.searching.search import Setting, search
+from fluxeq.searching.search import Problem, Setting, search
 from fluxeq.searching.space import Space
 from fluxeq.searching.storage import open_storage
 from fluxeq.system.files import derived_seed, read_json
@@ -51,7 +51,8 @@ def run(
 ):
     monkeypatch.setattr(module, "_train", trainings)
     note = {"progress": lambda *said: told.append(said)} if told is not None else {}
-    return search(NO_DATA, architecture, space, Recipe(**recipe), n_trials, repeats, seed, storage, "s", **note)
+    problem = Problem(NO_DATA, architecture, space, Recipe(**recipe), n_trials, repeats, seed)
+    return search(problem, storage, "s", **note)
 
 
 def in_memory():
@@ -138,7 +139,7 @@ def trained():
     """A search with real trainings."""
     data, recipe = small_ensembles.data("regression"), Recipe(epochs=2)
     space = FOUR.model_copy(update={"start": {"kernel_0": 2, "channels_0": 2}})
-    return search(data, "EQ", space, recipe, 2, 2, 1, optuna.storages.InMemoryStorage(), "s")
+    return search(Problem(data, "EQ", space, recipe, 2, 2, 1), optuna.storages.InMemoryStorage(), "s")
 
 
 def test_the_value_is_the_mean_of_the_best_losses(trained):
@@ -162,7 +163,7 @@ def test_a_training_that_diverges_is_the_worst(monkeypatch, tmp_path):
 
     monkeypatch.setattr(module, "Trainer", Diverging)
     data, space = small_ensembles.data("regression"), FOUR.model_copy(update={"channels": (2,), "kernels": (1,)})
-    found = search(data, "EQ", space, Recipe(), 1, 2, 1, in_memory(), "s")
+    found = search(Problem(data, "EQ", space, Recipe(), 1, 2, 1), in_memory(), "s")
     assert found[0].losses == (np.inf, np.inf)
     assert found[0].observed == {}
     (tmp_path / "best.json").write_text("of an earlier search")
@@ -251,7 +252,8 @@ OTHERS = ((3, 12, 1.0), (4, 20, 1.0), (5, 8, 1.5))
 def searched(storage, observed=None, n_trials=4):
     data, recipe = small_ensembles.data("regression"), Recipe(epochs=2)
     space = FOUR.model_copy(update={"channels": (2,), "global_poolings": ("average", "sum")})  # a sum is far off
-    return search(data, "EQ", space, recipe, n_trials, 3, 1, storage, "s", prune=True, observed=observed)
+    problem = Problem(data, "EQ", space, recipe, n_trials, 3, 1, observed=observed or {})
+    return search(problem, storage, "s", prune=True)
 
 
 def trials_of(storage):

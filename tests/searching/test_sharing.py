@@ -42,7 +42,7 @@ def in_turn(fields):
 
 
 def searched(storage, n_trials=2):
-    return module.search(NO_DATA, "EQ", Space(), Recipe(), n_trials, 1, 1, storage, "s")
+    return module.search(module.Problem(NO_DATA, "EQ", Space(), Recipe(), n_trials, 1, 1), storage, "s")
 
 
 def states(study):

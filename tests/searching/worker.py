@@ -10,7 +10,7 @@ from pathlib import Path
 from no_data import NO_DATA
 
 from fluxeq.searching import search as module
-from fluxeq.searching.search import Setting, search
+from fluxeq.searching.search import Problem, Setting, search
 from fluxeq.searching.space import Space
 from fluxeq.searching.storage import open_storage
 from fluxeq.system.files import derived_seed
@@ -36,7 +36,8 @@ def main(url: str, log: str, n_trials: str, seed: str, stall: str = "0") -> None
         return Setting(fields, value, (value,) * problem.repeats, 10)
 
     module._train = train
-    found = search(NO_DATA, "ST", SPACE, Recipe(), int(n_trials), 2, int(seed), open_storage(url, heartbeat=2), "s")
+    problem = Problem(NO_DATA, "ST", SPACE, Recipe(), int(n_trials), 2, int(seed))
+    found = search(problem, open_storage(url, heartbeat=2), "s")
     print([(str(setting.config), setting.value) for setting in found])
 
 

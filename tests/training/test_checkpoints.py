@@ -20,7 +20,7 @@ from fluxeq.training import fit, instances, levenberg_marquardt
 from fluxeq.training.batched import Batched
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.fit import Trainer
-from fluxeq.training.instances import train_instances
+from fluxeq.training.instances import Series, train_instances
 from fluxeq.training.recipe import Recipe
 from fluxeq.training.tensors import read_tensors, save_tensors
 
@@ -153,7 +153,7 @@ LONG = {"epochs": 150, "patience": 150, "learning_rate": 1e-2, "batch_size": 4}
 def train(folder, together=False, seed=1, **recipe):
     config = configured("EQ", SETTINGS, small_ensembles.SHAPE)
     data, chosen = small_ensembles.data("regression"), Recipe(**LONG | recipe)
-    return train_instances(data, "EQ", config, chosen, False, range(2), seed, folder, together)
+    return train_instances(Series(data, "EQ", config, chosen, seed=seed), range(2), folder, together)
 
 
 def killed(folder, together):
@@ -210,7 +210,7 @@ def noisy(monkeypatch):
     monkeypatch.setattr(instances, "Trainer", lambda *arguments: made[arguments[-1]])
 
     def run(folder, together=True):
-        train_instances(data, "EQ", config, recipe, False, range(4), 4, folder, together)
+        train_instances(Series(data, "EQ", config, recipe, seed=4), range(4), folder, together)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     return run
@@ -283,7 +283,7 @@ def test_changed_settings_do_not_go_on_from_there(tmp_path, monkeypatch):
 
     config, data = configured("EQ", SETTINGS, small_ensembles.SHAPE), small_ensembles.data("regression")
     with pytest.raises(StoppedError):
-        train_instances(data, "EQ", config, Recipe(**LONG), False, range(1), 1, tmp_path, progress=stop)
+        train_instances(Series(data, "EQ", config, Recipe(**LONG), seed=1), range(1), tmp_path, progress=stop)
     assert [path.name for path in tmp_path.iterdir()] == ["EQ-000.checkpoint"]
     for changed in ({"seed": 2}, {"epochs": 151}, {"learning_rate": 1e-3}):
         with pytest.raises(InputError, match="checkpoint of a training with other settings"):

@@ -10,7 +10,7 @@ from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import configured
 from fluxeq.training.evaluation import evaluate
 from fluxeq.training.fit import Trainer
-from fluxeq.training.instances import train_instances, train_networks
+from fluxeq.training.instances import Series, train_instances, train_networks
 from fluxeq.training.models import describe, load_model
 from fluxeq.training.recipe import Recipe
 
@@ -30,7 +30,8 @@ def train(
     def note(reached):
         trained.extend((instance, at.n) for instance, at in reached.items())
 
-    paths = train_instances(data, "EQ", config, chosen, augmentation, instances, seed, folder, together, progress=note)
+    series = Series(data, "EQ", config, chosen, augmentation, seed)
+    paths = train_instances(series, instances, folder, together, note)
     return trained, paths
 
 
@@ -144,15 +145,15 @@ class OwnConfig:
 def test_networks_in_memory(pair, together):
     """The same as in files, or for a user-defined module; nothing is written."""
     data, config, recipe = small_ensembles.data("regression"), configured("EQ", SETTINGS, (4, 4)), Recipe(epochs=2)
-    given = {"instances": range(2), "seed": 1, "together": together}
-    found = {i: (network, curve) for i, network, curve in train_networks(data, config, recipe, **given)}
+    series = Series(data, "EQ", config, recipe, seed=1)
+    found = {i: (network, curve) for i, network, curve in train_networks(series, range(2), together=together)}
     for i, (network, curve) in found.items():
         there = load_model(pair[0] / f"EQ-{i:03d}.safetensors")
         for a, b in zip(jax.tree.leaves(network), jax.tree.leaves(there.network), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=0 if not together else 1e-6)
         assert curve.best == pytest.approx(there.description.validation_loss, rel=1e-5)
         assert repr(curve) == f"Curve(2 epochs, lowest validation loss {curve.best:.3g} at {curve.best_epoch})"
-    own = train_networks(data, OwnConfig(), Recipe(epochs=5), **given)
+    own = train_networks(Series(data, "", OwnConfig(), Recipe(epochs=5), seed=1), range(2), together=together)
     for _, network, curve in own:
         assert isinstance(network, Linear)
         assert curve.training[-1] < curve.training[0]

@@ -57,28 +57,23 @@ def score_table(
     return as_table(rows)
 
 
-def model_scores(model: Model, ensemble: Ensemble, family: str | None = None) -> tuple[Score, list[dict[str, Any]]]:
-    """The score of a model outside a run, over all configurations, and its rows of the table.
-
-    Its family is its architecture, unless given. Raises InputError like ``evaluate``.
-    """
-    task = model.task
-    test = _TestSet.of(task, ensemble)
-    found = checked_outputs(model, task, test.data.configurations)
-    whose = {"task": task.name, "family": family or model.description.architecture, "protocol": ""}
-    contender = _network(model.path, model, whose)
-    return score(task, found, test.data.labels, test.data.chain), test.rows(contender.about, found)
-
-
-def function_scores(
-    name: str, task: str, ensemble: Ensemble, family: str | None = None
+def scores(
+    network: Model | str, task: Task, ensemble: Ensemble, family: str | None = None
 ) -> tuple[Score, list[dict[str, Any]]]:
-    """The same for a function. Its family is its name, unless given; its training set has size 0."""
-    the_task = TASKS[task]
-    whose = {"task": the_task.name, "family": family or name, "protocol": "", "n_training": 0}
-    contender, test = _function(name, whose, the_task), _TestSet.of(the_task, ensemble)
-    found = contender.outputs(test.data.configurations)
-    return score(the_task, found, test.data.labels, test.data.chain), test.rows(contender.about, found)
+    """The score of a model or a function outside a run, over all configurations, and its rows of the table.
+
+    Its family is its architecture or the name of the function, unless given; the training set of a function has size 0.
+    Raises InputError like ``evaluate``.
+    """
+    whose = {"task": task.name, "protocol": ""}
+    if isinstance(network, Model):
+        one = _network(network.path, network, {**whose, "family": family or network.description.architecture})
+        one = one._replace(outputs=lambda configurations: checked_outputs(network, task, configurations))
+    else:
+        one = _function(network, {**whose, "family": family or network, "n_training": 0}, task)
+    test = _TestSet.of(task, ensemble)
+    found = one.outputs(test.data.configurations)
+    return score(task, found, test.data.labels, test.data.chain), test.rows(one.about, found)
 
 
 def as_table(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:

@@ -78,7 +78,7 @@ def train(
         from fluxeq.training.compiled import keep_compiled
         from fluxeq.training.datasets import load_data
         from fluxeq.training.device import Device as LearningDevice
-        from fluxeq.training.instances import train_instances
+        from fluxeq.training.instances import Series, train_instances
 
         if not 1 <= instances <= MOST_INSTANCES:
             raise InputError(f"instances = {instances}: must be from 1 to {MOST_INSTANCES}")
@@ -98,8 +98,8 @@ def train(
             remove_unfinished_trainings(output, architecture)
             if in_step or n_workers == 1 or complete:
                 note = _watched(advance, instances, each)
-                asked = architecture, built, the_recipe, augmentation, range(instances), seed, output
-                paths = train_instances(found, *asked, in_step, note, there)
+                series = Series(found, architecture, built, the_recipe, augmentation, seed)
+                paths = train_instances(series, range(instances), output, in_step, note, there)
             else:
                 files = Examples(task=task, training=tuple(map(str, data)), validation=tuple(map(str, validation)))
                 network = FixedNetwork(config=built.model_dump(mode="json"))
@@ -185,19 +185,20 @@ def _scored(
     path: Path, ensemble: "Ensemble", family: str | None, task: str | None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The score of one model or function and its table rows, or the reason why there are none."""
-    from fluxeq.analysis.metrics import function_scores, model_scores
+    from fluxeq.analysis.metrics import scores
+    from fluxeq.tasks.task import TASKS
     from fluxeq.training.models import load_model
 
     try:
         if ":" in path.name and not path.exists():
             if task is None:
                 raise InputError(f"{path}: no such model; a function requires --task")
-            found, rows = function_scores(str(path), task, ensemble, family)
-            return asdict(found), rows
-        model = load_model(path)
-        if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
-            print(f"fluxeq: {path}: was trained on these chains, so this is not a test", file=sys.stderr)
-        found, rows = model_scores(model, ensemble, family)
+            found, rows = scores(str(path), TASKS[task], ensemble, family)
+        else:
+            model = load_model(path)
+            if ensemble.origin in (*model.description.training_origins, *model.description.validation_origins):
+                print(f"fluxeq: {path}: was trained on these chains, so this is not a test", file=sys.stderr)
+            found, rows = scores(model, model.task, ensemble, family)
         return asdict(found), rows
     except InputError as error:
         return {"error": str(error)}, []
@@ -317,6 +318,7 @@ def search(
         from fluxeq.nets.architecture import ARCHITECTURES
         from fluxeq.report.figures.registry import write_searches
         from fluxeq.searching.results import budget, save_results
+        from fluxeq.searching.search import Problem
         from fluxeq.searching.search import search as find
         from fluxeq.searching.storage import open_storage
         from fluxeq.system.files import require_writable
@@ -342,19 +344,13 @@ def search(
         allowed = budget(the_recipe, len(found.training), trials, repeats)
     print(f"budget of {architecture}: {allowed}")
     with progress("searching") as advance:
+        problem = Problem(found, architecture, the_space, the_recipe, trials, repeats, chosen_seed, there)
         settings = find(
-            found,
-            architecture,
-            the_space,
-            the_recipe,
-            trials,
-            repeats,
-            chosen_seed,
+            problem,
             opened,
             f"{task}-{architecture}",
             lambda done, total, best: advance(done, total, f"best so far {best.value:.2e}" if best else ""),
             prune,
-            there,
         )
     save_results(output, task, architecture, settings, allowed)
     write_searches([output], "search", {}, output)

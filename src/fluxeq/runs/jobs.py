@@ -120,7 +120,7 @@ class Search(NetworkWork, kind="search", learns=True, output_kind="searches"):
         """Search, or resume after the last trial."""
         from fluxeq.data.ensembles import open_ensemble
         from fluxeq.searching.results import budget, save_results
-        from fluxeq.searching.search import search
+        from fluxeq.searching.search import Problem, search
         from fluxeq.searching.storage import open_storage
         from fluxeq.training.datasets import dataset
         from fluxeq.training.device import Device
@@ -131,20 +131,10 @@ class Search(NetworkWork, kind="search", learns=True, output_kind="searches"):
             name: [dataset(task, open_ensemble(folder / file, n)) for file, n in files]
             for name, files in self.observed.items()
         }
-        found = search(
-            data,
-            self.architecture,
-            asked.space,
-            asked.recipe,
-            asked.trials,
-            asked.repeats,
-            self.seed,
-            open_storage(str(folder / self.output / "journal.log")),
-            f"{self.section}-{self.architecture}",
-            prune=asked.prune,
-            device=Device.here(),
-            observed=observed,
-        )
+        budgeted = asked.space, asked.recipe, asked.trials, asked.repeats
+        problem = Problem(data, self.architecture, *budgeted, self.seed, Device.here(), observed)
+        storage = open_storage(str(folder / self.output / "journal.log"))
+        found = search(problem, storage, f"{self.section}-{self.architecture}", prune=asked.prune)
         allowed = budget(asked.recipe, len(data.training), asked.trials, asked.repeats)
         save_results(folder / self.output, self.section, self.architecture, found, allowed)
 
@@ -193,7 +183,7 @@ class Train(NetworkWork, kind="train", learns=True, output_kind="trained models"
         """Train instances that differ in index and network only, together on a GPU, one after another on a CPU."""
         from fluxeq.nets.architecture import configured
         from fluxeq.training.device import Device
-        from fluxeq.training.instances import train_instances
+        from fluxeq.training.instances import Series, train_instances
 
         first, device = works[0], Device.here()
         data = first.examples.load(folder, first.n_training)
@@ -202,19 +192,11 @@ class Train(NetworkWork, kind="train", learns=True, output_kind="trained models"
             of_network.setdefault(str(work.network), []).append(work)
         for same in of_network.values():
             network = network_of(folder, same[0].network)
-            train_instances(
-                data,
-                first.architecture,
-                configured(first.architecture, network.config, data.training.shape),
-                first.recipe.varied(len(data.training), network.recipe),
-                first.augmentation,
-                [work.instance for work in same],
-                first.seed,
-                folder / first.output,
-                together=device.together,
-                progress=progress,
-                device=device,
-            )
+            config = configured(first.architecture, network.config, data.training.shape)
+            recipe = first.recipe.varied(len(data.training), network.recipe)
+            series = Series(data, first.architecture, config, recipe, first.augmentation, first.seed)
+            chosen = [work.instance for work in same]
+            train_instances(series, chosen, folder / first.output, device.together, progress, device)
 
 
 def _cost(recipe: Recipe, n: int) -> float:

@@ -78,7 +78,11 @@ Progress = Callable[[int, int, Setting | None], None]
 
 @dataclass(frozen=True)
 class Problem:
-    """A search problem: one architecture on one pair of data sets, with the budget of each setting."""
+    """A search problem: one architecture on one pair of data sets, with the budget of each setting.
+
+    Raises InputError if observed data are empty, of another task or lattice, or from chains of the training or
+    validation.
+    """
 
     data: Data
     architecture: str
@@ -89,7 +93,7 @@ class Problem:
     seed: int
     device: Device = CPU
     observed: Mapping[str, Sequence[Dataset]] = field(default_factory=dict)
-    """Groups of further data sets on which all trainings are scored, by name."""
+    """Groups of further data sets, by name. All trainings are scored on them, without effect on the search."""
 
     def __post_init__(self) -> None:
         for name, group in self.observed.items():
@@ -116,37 +120,26 @@ class Problem:
 
 
 def search(
-    data: Data,
-    architecture: str,
-    space: Space,
-    recipe: Recipe,
-    n_trials: int,
-    repeats: int,
-    seed: int,
+    problem: Problem,
     storage: optuna.storages.BaseStorage,
     name: str,
     progress: Progress = lambda done, total, best: None,
     prune: bool = False,
-    device: Device = CPU,
-    observed: Mapping[str, Sequence[Dataset]] | None = None,
 ) -> list[Setting]:
     """Try different settings until ``n_trials`` of them have a value; returns them, the best first.
 
-    ``prune`` stops a setting as soon as it can no longer win. All trainings are also scored on the groups of
-    ``observed`` data, whose losses are stored but do not affect the search. Raises InputError if the architecture
-    cannot be searched, the space has too few settings, the storage has trials with other data, space or recipe, or
-    observed data are empty, of another task or lattice, or from chains of the training or validation.
+    ``prune`` stops a setting as soon as it can no longer win. Raises InputError if the architecture cannot be searched,
+    the space has too few settings, or the storage has trials with other data, space or recipe.
     """
     logging.getLogger("optuna").setLevel(logging.ERROR)  # errors of trials are raised anyway
-    require_searchable(architecture)
-    problem = Problem(data, architecture, space, recipe, n_trials, repeats, seed, device, observed or {})
-    pruner = BoundPruner(repeats) if prune else optuna.pruners.NopPruner()
+    require_searchable(problem.architecture)
+    pruner = BoundPruner(problem.repeats) if prune else optuna.pruners.NopPruner()
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, pruner=pruner)
     _require_same(study, problem)
     with registered_worker(study, storage):
         _work(problem, study, progress)
-    found = sorted(islice(_tried(study).values(), n_trials), key=lambda setting: setting.rank)
-    progress(n_trials, n_trials, found[0])
+    found = sorted(islice(_tried(study).values(), problem.n_trials), key=lambda setting: setting.rank)
+    progress(problem.n_trials, problem.n_trials, found[0])
     return found
 
 

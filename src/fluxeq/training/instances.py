@@ -7,7 +7,7 @@ With files, finished instances are kept and long trainings write checkpoints: re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 
@@ -29,37 +29,72 @@ Progress = Callable[[dict[int, Reached]], None]
 """Called with the progress of some instances, by index."""
 
 
+class Series(NamedTuple):
+    """The settings that all instances of a training share."""
+
+    data: Data
+    architecture: str
+    """Name of the architecture; empty for a module without a config."""
+    config: Architecture
+    """An architecture, or any other object that builds an Equinox module."""
+    recipe: Recipe
+    augmentation: bool = False
+    seed: int = 0
+
+    def trainer(self, device: Device, together: bool) -> Trainer:
+        """A trainer of these instances."""
+        return Trainer(self.data, self.config, self.recipe, self.augmentation, device, together)
+
+    def begin(self, trainer: Trainer, instance: int) -> Training:
+        """A new training of an instance."""
+        return trainer.begin(derived_seed(self.seed, instance))
+
+    def described(self) -> dict[str, Any]:
+        """All settings except architecture and seed, by the names of the description."""
+        return {
+            "task": self.data.task.name,
+            "config": self.config.model_dump(mode="json"),
+            "recipe": self.recipe,
+            "augmentation": self.augmentation,
+            "n_training": len(self.data.training),
+            "n_validation": len(self.data.validation),
+            "training_origins": self.data.training.origins,
+            "validation_origins": self.data.validation.origins,
+        }
+
+    def model(self, instance: int, network: eqx.Module, curve: Curve) -> Model:
+        """The trained network of an instance with its description."""
+        description = Description(
+            **self.described(),
+            architecture=self.architecture,
+            shape=self.data.training.shape,
+            seed=self.seed,
+            instance=instance,
+            n_parameters=n_parameters(network),
+            epochs=len(curve.validation),
+            best_epoch=curve.best_epoch,
+            validation_loss=curve.best,
+        )
+        return Model(network, description)
+
+
 def train_networks(
-    data: Data,
-    config: Architecture,
-    recipe: Recipe,
-    *,
-    augmentation: bool = False,
-    instances: Sequence[int] = (0,),
-    seed: int = 0,
-    together: bool = False,
-    device: Device = CPU,
+    series: Series, instances: Sequence[int], *, together: bool = False, device: Device = CPU
 ) -> Iterator[tuple[int, eqx.Module, Curve]]:
     """Train instances without writing files; yields index, network and learning curve in order of completion.
 
-    ``config`` is an architecture, or any other object that builds an Equinox module. Raises DivergedError if the loss
-    of an instance was never finite.
+    Raises DivergedError if the loss of an instance was never finite.
     """
-    trainer = Trainer(data, config, recipe, augmentation, device, together)
+    trainer = series.trainer(device, together)
     for group in [instances] if together else [[instance] for instance in instances]:
-        begun = {instance: trainer.begin(derived_seed(seed, instance)) for instance in group}
+        begun = {instance: series.begin(trainer, instance) for instance in group}
         for instance, training in trainer.trained(begun):
             yield instance, *trainer.result(training)
 
 
 def train_instances(
-    data: Data,
-    architecture: str,
-    config: Architecture,
-    recipe: Recipe,
-    augmentation: bool,
+    series: Series,
     instances: Sequence[int],
-    seed: int,
     output: Path,
     together: bool = False,
     progress: Progress = lambda reached: None,
@@ -70,9 +105,9 @@ def train_instances(
     Raises InputError if a model or checkpoint there has other settings, or ``output`` cannot be a folder; and
     DivergedError, after all others have been trained, if the loss of an instance was never finite.
     """
+    architecture, seed, expected = series.architecture, series.seed, series.described()
     paths = {instance: output / model_file(architecture, instance) for instance in instances}
-    expected = _settings(data, config, recipe, augmentation)
-    plain = {**expected, "recipe": recipe.model_dump(mode="json")}
+    plain = {**expected, "recipe": series.recipe.model_dump(mode="json")}
     identities = {instance: digest([plain, architecture, seed, instance]) for instance in instances}
     own = {i: Checkpoint(path.with_suffix(".checkpoint"), {i: identities[i]}) for i, path in paths.items()}
     missing = {i: own[i] for i, path in paths.items() if _is_missing(path, own[i], {**expected, "seed": seed})}
@@ -82,16 +117,15 @@ def train_instances(
     shared.require_same()
     diverged: dict[int, DivergedError] = {}
     if missing:
-        trainer = Trainer(data, config, recipe, augmentation, device, together)
-        for instance, training in _trained(trainer, instances, missing, shared, seed, together, progress):
+        trainer = series.trainer(device, together)
+        for instance, training in _trained(series, trainer, instances, missing, shared, together, progress):
             try:
                 network, curve = trainer.result(training)
             except DivergedError as error:
                 diverged[instance] = error
                 continue
             _save_curve(paths[instance].with_suffix(".csv"), curve)
-            made = model_of(data, architecture, config, recipe, augmentation, seed, instance, network, curve)
-            save_model(paths[instance], made)
+            save_model(paths[instance], series.model(instance, network, curve))
             missing[instance].remove()
     if all((output / model_file(architecture, instance)).exists() for instance in shared.instances):
         shared.remove()
@@ -99,46 +133,6 @@ def train_instances(
         named, reason = ", ".join(paths[instance].stem for instance in sorted(diverged)), next(iter(diverged.values()))
         raise DivergedError(f"{output}: {named}: {reason}; the others are kept")
     return list(paths.values())
-
-
-def model_of(
-    data: Data,
-    architecture: str,
-    config: Any,
-    recipe: Recipe,
-    augmentation: bool,
-    seed: int,
-    instance: int,
-    network: eqx.Module,
-    curve: Curve,
-) -> Model:
-    """A trained network with its description."""
-    description = Description(
-        **_settings(data, config, recipe, augmentation),
-        architecture=architecture,
-        shape=data.training.shape,
-        seed=seed,
-        instance=instance,
-        n_parameters=n_parameters(network),
-        epochs=len(curve.validation),
-        best_epoch=curve.best_epoch,
-        validation_loss=curve.best,
-    )
-    return Model(network, description)
-
-
-def _settings(data: Data, config: Any, recipe: Recipe, augmentation: bool) -> dict[str, Any]:
-    """The settings of a training except architecture, seed and index, by the names of the description."""
-    return {
-        "task": data.task.name,
-        "config": config.model_dump(mode="json"),
-        "recipe": recipe,
-        "augmentation": augmentation,
-        "n_training": len(data.training),
-        "n_validation": len(data.validation),
-        "training_origins": data.training.origins,
-        "validation_origins": data.validation.origins,
-    }
 
 
 def _is_missing(path: Path, checkpoint: Checkpoint, expected: dict[str, Any]) -> bool:
@@ -158,11 +152,11 @@ def _is_missing(path: Path, checkpoint: Checkpoint, expected: dict[str, Any]) ->
 
 
 def _trained(
+    series: Series,
     trainer: Trainer,
     instances: Sequence[int],
     own: dict[int, Checkpoint],
     shared: Checkpoint,
-    seed: int,
     together: bool,
     progress: Progress,
 ) -> Iterator[tuple[int, Training]]:
@@ -174,7 +168,7 @@ def _trained(
     stopped = shared.read(like)
 
     def begun(instance: int) -> Training:
-        fresh = {instance: trainer.begin(derived_seed(seed, instance))}
+        fresh = {instance: series.begin(trainer, instance)}
         found = (fresh, stopped, own[instance].read(like))
         return max((at[instance] for at in found if instance in at), key=lambda training: len(training.losses))
 
