@@ -7,13 +7,15 @@ import pytest
 import small_ensembles
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.runs import training as module
-from fluxeq.runs.jobs import Examples
+from fluxeq.runs.jobs import Examples, Train
 from fluxeq.runs.training import train_files
 from fluxeq.study.family import FixedNetwork
 from fluxeq.training.epoch import Reached
 from fluxeq.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.scipy.odr. is deprecated:DeprecationWarning")  # imported by pyerrors
+
+NETWORK = FixedNetwork(config={"blocks": [{"channels": 2, "kernel": 2}]})
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +27,11 @@ def examples(tmp_path_factory):
 
 def train(examples, output, n_workers, seen=None, **changes):
     """Three instances of a small network."""
-    network = FixedNetwork(config={"blocks": [{"channels": 2, "kernel": 2}]})
     recipe = Recipe(**{"epochs": 50, "patience": 2, "learning_rate": 0.3, "levenberg_marquardt": 1} | changes)
+    shared = {"examples": examples, "architecture": "EQ", "network": NETWORK, "recipe": recipe, "augmentation": False}
+    works = [Train(**shared, seed=1, instance=instance, output=str(output)) for instance in range(3)]
     note = (lambda *told: seen.append(told)) if seen is not None else lambda *told: None
-    return train_files(examples, "EQ", network, recipe, False, 3, 1, output, n_workers, note)
+    return train_files(works, n_workers, note)
 
 
 def test_whichever_process_trains_them(examples, tmp_path):

@@ -71,7 +71,7 @@ def train(
     """
     with progress("training") as advance:
         from fluxeq.nets.architecture import configured
-        from fluxeq.runs.jobs import Examples
+        from fluxeq.runs.jobs import Examples, Train
         from fluxeq.runs.training import remove_unfinished_trainings, train_files
         from fluxeq.study.family import FixedNetwork
         from fluxeq.system.files import model_file, require_writable, sole_owner
@@ -103,8 +103,10 @@ def train(
             else:
                 files = Examples(task=task, training=tuple(map(str, data)), validation=tuple(map(str, validation)))
                 network = FixedNetwork(config=built.model_dump(mode="json"))
-                described = architecture, network, the_recipe, augmentation, instances, seed, output
-                paths = train_files(files, *described, n_workers, advance)
+                shared = {"examples": files, "architecture": architecture, "network": network, "recipe": the_recipe}
+                shared |= {"augmentation": augmentation, "seed": seed, "output": str(output)}
+                works = [Train.model_validate({**shared, "instance": instance}) for instance in range(instances)]
+                paths = train_files(works, n_workers, advance)
     for path in paths:
         print(path)
 

@@ -12,7 +12,7 @@ import numpy as np
 from fluxeq.data.ensembles import Ensemble, Series, read_series
 from fluxeq.errors import InputError
 from fluxeq.lattice import shape_name
-from fluxeq.sampling.chains import Chains
+from fluxeq.sampling.chains import Chains, concatenated
 from fluxeq.statistics import SHORTEST, Estimate, estimate
 from fluxeq.theory import coupling_text
 
@@ -58,7 +58,7 @@ class Measurement:
     def state(self) -> Chains | None:
         """State of all chains, which includes their move statistics; None if any file has none, such as open worms."""
         states = [ensemble.state for ensemble in self.files.values() if ensemble.state is not None]
-        return Chains(*map(np.concatenate, zip(*states, strict=True))) if len(states) == len(self.files) else None
+        return concatenated(states) if len(states) == len(self.files) else None
 
 
 def measured(paths: Sequence[Path], names: Sequence[str]) -> list[Measurement]:

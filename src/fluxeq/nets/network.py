@@ -78,25 +78,14 @@ class Network(eqx.Module):
 class Parts(Protocol):
     """Common fields of the configs of convolutional architectures."""
 
-    @property
-    def blocks(self) -> tuple[Block, ...]:
-        """The convolutional part, starting at the input."""
-        ...
-
-    @property
-    def pooling(self) -> Literal["average", "maximum"]:
-        """The kind of spatial pooling."""
-        ...
-
-    @property
-    def activation(self) -> Activation:
-        """The activation of all hidden layers."""
-        ...
-
-    @property
-    def dense(self) -> tuple[int, ...]:
-        """Widths of the hidden dense layers."""
-        ...
+    blocks: tuple[Block, ...]
+    """The convolutional part, starting at the input."""
+    pooling: Literal["average", "maximum"]
+    """The kind of spatial pooling."""
+    activation: Activation
+    """The activation of all hidden layers."""
+    dense: tuple[int, ...]
+    """Widths of the hidden dense layers."""
 
 
 class Pooled(Frozen):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from fluxeq.report.installation import machine, versions
-from fluxeq.system.files import write_json
 from fluxeq.workflow.log import entries
 
 
@@ -34,8 +33,3 @@ def _by_kind(events: Sequence[Mapping[str, Any]], what: str) -> dict[str, float]
         kind = event["job"].partition("/")[0]
         seconds[kind] = seconds.get(kind, 0.0) + event.get(what, 0.0)
     return {kind: round(total, 1) for kind, total in seconds.items() if total}
-
-
-def write_provenance(run: Path, fingerprints: Mapping[str, str]) -> None:
-    """Write provenance.json."""
-    write_json(run / "provenance.json", provenance(run, fingerprints))

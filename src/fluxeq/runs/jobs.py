@@ -10,10 +10,10 @@ from pydantic import Field
 
 from fluxeq.config import Frozen
 from fluxeq.errors import InputError
-from fluxeq.study.family import FixedNetwork
+from fluxeq.study.family import FixedNetwork, searched_network
 from fluxeq.study.section import SearchSettings
 from fluxeq.system.capacity import release_memory
-from fluxeq.system.files import atomic_write, joint_checkpoint_file, model_file, read_json
+from fluxeq.system.files import joint_checkpoint_file, model_file, write_json, write_text
 from fluxeq.training.recipe import Recipe
 from fluxeq.workflow.job import Work
 
@@ -206,12 +206,7 @@ def _cost(recipe: Recipe, n: int) -> float:
 
 def network_of(folder: Path, network: FixedNetwork | str) -> FixedNetwork:
     """A fixed network, or the best network of a search. Raises InputError if the file is not the result of a search."""
-    if isinstance(network, FixedNetwork):
-        return network
-    found = read_json(folder / network)
-    if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
-        raise InputError(f"{folder / network}: not the result of a search; remove it and run the same command again")
-    return FixedNetwork(config=found["config"], recipe=found.get("recipe", {}))
+    return network if isinstance(network, FixedNetwork) else searched_network(folder / network)
 
 
 class Evaluate(NetworkWork, kind="evaluate"):
@@ -356,9 +351,9 @@ class Report(Work, kind="report", shown=True):
 
     def run(self, folder: Path) -> None:
         """Write provenance.json and report.html."""
-        from fluxeq.report.provenance import write_provenance
+        from fluxeq.report.provenance import provenance
 
-        write_provenance(folder, self.fingerprints)
+        write_json(folder / "provenance.json", provenance(folder, self.fingerprints))
         self.write_page(folder)
 
     def write_page(self, folder: Path) -> None:
@@ -373,5 +368,4 @@ def _within(folder: Path, paths: Sequence[str]) -> list[Path]:
 
 
 def _save(path: Path, table: Any) -> None:
-    with atomic_write(path) as temporary:
-        table.to_csv(temporary, index=False)
+    write_text(path, table.to_csv(index=False))

@@ -2,17 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fluxeq.errors import DivergedError
-from fluxeq.runs.jobs import Examples, Train
-from fluxeq.study.family import FixedNetwork
+from fluxeq.runs.jobs import Train
 from fluxeq.system.files import remove_temporary_of, write_text
 from fluxeq.training.epoch import Reached
-from fluxeq.training.recipe import Recipe
 from fluxeq.workflow.executors import WorkerPools, processes
 from fluxeq.workflow.job import Job, Work
 from fluxeq.workflow.scheduler import Batch, Scheduler
@@ -26,40 +24,18 @@ TOLD = 2.0
 
 
 def train_files(
-    examples: Examples,
-    architecture: str,
-    network: FixedNetwork,
-    recipe: Recipe,
-    augmentation: bool,
-    n_instances: int,
-    seed: int,
-    output: Path,
-    n_workers: int,
-    progress: Progress = lambda done, total, last: None,
+    works: Sequence[Train], n_workers: int, progress: Progress = lambda done, total, last: None
 ) -> list[Path]:
-    """Train the instances missing in ``output``, in single-threaded processes; returns the paths of all models.
+    """Train the missing ones of these instances in single-threaded processes; returns the paths of all models.
 
     Results do not depend on which process trains an instance. If a process is killed, its temporary files are removed.
-    Raises the errors of ``train_instances``; DivergedError
-    only after all other instances have been trained.
+    Raises the errors of ``train_instances``; DivergedError only after all other instances have been trained.
     """
-    works = [
-        Train(
-            examples=examples,
-            architecture=architecture,
-            augmentation=augmentation,
-            network=network,
-            recipe=recipe,
-            seed=seed,
-            instance=instance,
-            output=str(output),
-        )
-        for instance in range(n_instances)
-    ]
+    output, architecture, n = Path(works[0].output), works[0].architecture, len(works)
     jobs = [Job(Path(work.model).stem, work, (work.model,)) for work in works]
     try:
-        with processes(min(n_workers, n_instances)) as workers:
-            tell = lambda n_done: progress(n_done, n_instances, in_words(_told(output, architecture)))  # noqa: E731
+        with processes(min(n_workers, n)) as workers:
+            tell = lambda n_done: progress(n_done, n, in_words(_told(output, architecture)))  # noqa: E731
             diverged = _work_off(jobs, WorkerPools(workers, workers), tell)
     except BaseException:  # the processes were killed at any point
         remove_unfinished_trainings(output, architecture)

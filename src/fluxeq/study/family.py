@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
-from fluxeq.config import Frozen, first_problem
+from fluxeq.config import Frozen
 from fluxeq.errors import InputError
 from fluxeq.nets.architecture import ARCHITECTURES
 from fluxeq.registry import Registry
-from fluxeq.training.recipe import Recipe
+from fluxeq.system.files import read_json
 
 SAME_LAYERS, SEARCHED = "same layers", "searched"
 PROTOCOLS = (SAME_LAYERS, SEARCHED)
@@ -25,12 +26,13 @@ class FixedNetwork(Frozen):
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     """Fields of the section's recipe that differ for this network."""
 
-    def require_recipe(self, recipe: Recipe) -> None:
-        """Raise ValueError for invalid fields of the recipe."""
-        try:
-            Recipe.model_validate(recipe.model_dump() | self.recipe)
-        except ValidationError as error:
-            raise ValueError(f"recipe.{first_problem(error)}") from None
+
+def searched_network(path: Path) -> FixedNetwork:
+    """The best network of a search, from its ``best.json``. Raises InputError if the file is not the result of one."""
+    found = read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
+        raise InputError(f"{path}: not the result of a search; remove it and run the same command again")
+    return FixedNetwork(config=found["config"], recipe=found.get("recipe", {}))
 
 
 class Family(Frozen):

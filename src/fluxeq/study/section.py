@@ -12,9 +12,9 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Self, cast
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from fluxeq.config import Frozen
+from fluxeq.config import Frozen, first_problem
 from fluxeq.errors import InputError
 from fluxeq.lattice import shape_name
 from fluxeq.searching.space import Space
@@ -171,9 +171,9 @@ class Section(Frozen):
                 raise ValueError(f"families.{name}.networks: must be at most {self.instances}, one per instance")
             for network in family.networks:
                 try:
-                    network.require_recipe(self.recipe)
-                except ValueError as error:
-                    raise ValueError(f"families.{name}.networks.{error}") from None
+                    Recipe.model_validate(self.recipe.model_dump() | network.recipe)
+                except ValidationError as error:
+                    raise ValueError(f"families.{name}.networks.recipe.{first_problem(error)}") from None
         if self.searched and self.search is None:
             raise ValueError(f"search: missing, but {self.searched[0]} has no fixed networks")
         if self.search and self.search.n_training > self.n_training[-1]:

@@ -19,30 +19,22 @@ class Work(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: ClassVar[str]
-    learns: ClassVar[bool]
-    output_kind: ClassVar[str]
-    self_checked: ClassVar[bool]
-    intermediate: ClassVar[bool]
-    shown: ClassVar[bool]
+    kind: ClassVar[str] = ""
+    learns: ClassVar[bool] = False
+    """Can use a GPU."""
+    output_kind: ClassVar[str] = ""
+    """What its outputs are called, which are deleted only with the user's consent."""
+    self_checked: ClassVar[bool] = False
+    """Outputs contain their own checksums."""
+    intermediate: ClassVar[bool] = False
+    """Outputs are used by other jobs only."""
+    shown: ClassVar[bool] = False
+    """Outputs are read by the user, and must belong to the current plan."""
 
-    def __init_subclass__(
-        cls,
-        kind: str = "",
-        learns: bool = False,
-        output_kind: str = "",
-        self_checked: bool = False,
-        intermediate: bool = False,
-        shown: bool = False,
-    ) -> None:
-        """Properties of a kind of work.
-
-        ``learns``: can use a GPU. ``output_kind``: what its outputs are called, which are deleted only with the user's
-        consent. ``self_checked``: outputs contain their own checksums. ``intermediate``: outputs are used by other jobs
-        only. ``shown``: outputs are read by the user, and must belong to the current plan.
-        """
-        cls.kind, cls.learns, cls.output_kind, cls.self_checked = kind, learns, output_kind, self_checked
-        cls.intermediate, cls.shown = intermediate, shown
+    def __init_subclass__(cls, **properties: str | bool) -> None:
+        """The properties above that differ from the defaults, as in ``class Sample(Work, kind="sample")``."""
+        for name, value in properties.items():
+            setattr(cls, name, value)
 
     @property
     def cost(self) -> float:

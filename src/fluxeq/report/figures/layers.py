@@ -5,8 +5,7 @@ from typing import Any
 
 from fluxeq.analysis.tables import Results
 from fluxeq.errors import InputError
-from fluxeq.study.family import file_stem
-from fluxeq.system.files import read_json
+from fluxeq.study.family import file_stem, searched_network
 
 NEXT = " > "
 """Separator of layers."""
@@ -34,19 +33,11 @@ def _network(results: Results, section: str, family: str) -> Any:
         settings = results.section(section)
         if (about := settings.families.get(family)) is None:
             return None
-        config = about.networks[0].config if about.networks else _winner(results, section, about.architecture)
-        return configured(about.architecture, config, settings.shape)
+        best = results.run / "searches" / f"{section}-{file_stem(about.architecture)}" / "best.json"
+        network = about.networks[0] if about.networks else searched_network(best)
+        return configured(about.architecture, network.config, settings.shape)
     except InputError:
         return None
-
-
-def _winner(results: Results, section: str, architecture: str) -> dict[str, Any]:
-    """The result of the first search of an architecture; empty if it is missing."""
-    path = results.run / "searches" / f"{section}-{file_stem(architecture)}" / "best.json"
-    found = read_json(path) if path.is_file() else None
-    if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
-        raise InputError(f"{path}: not the result of a search")
-    return found["config"]
 
 
 def _layers(network: Any) -> Iterator[str]:

@@ -11,7 +11,7 @@ from fluxeq.registry import Registry
 from fluxeq.report.figures import canvas
 from fluxeq.report.figures.figure import Figure, OfScores, OfSearches
 from fluxeq.study.section import Section
-from fluxeq.system.files import atomic_write, write_text
+from fluxeq.system.files import write_text
 
 
 def _require_figure(name: str, found: Any) -> Figure:
@@ -66,8 +66,7 @@ def write_scores(files: Sequence[Path], name: str, output: Path, shape: str | No
 
 def _write(figure: Figure, numbers: pd.DataFrame, folder: Path) -> list[Path]:
     table, *pictures = [folder / f"{figure.name}.{suffix}" for suffix in ("csv", "pdf", "png")]
-    with atomic_write(table) as temporary:
-        numbers.to_csv(temporary, index=False)
+    write_text(table, numbers.to_csv(index=False))
     drawn = figure.draw(numbers)
     for picture in pictures:
         canvas.save(drawn, picture)
