@@ -157,19 +157,9 @@ def closed(
     """A closed ensemble from configurations ordered by turn (one of each chain), starting with turn ``first_turn``."""
     n_chains = len(state.hops)
     turn, chain = np.divmod(np.arange(len(configurations)), n_chains)
-    return Ensemble(
-        theory,
-        state.shape,
-        seed,
-        n_chains,
-        tuning,
-        configurations,
-        chain,
-        tuning.thermalisation + (first_turn + turn + 1) * tuning.spacing,
-        stored_observables(theory, configurations),
-        state=state,
-        start_origin=start_origin,
-    )
+    sweep = tuning.thermalisation + (first_turn + turn + 1) * tuning.spacing
+    arrays = configurations, chain, sweep, stored_observables(theory, configurations)
+    return Ensemble(theory, state.shape, seed, n_chains, tuning, *arrays, state=state, start_origin=start_origin)
 
 
 def joined(blocks: Sequence[Ensemble], stop: int | None = None, state: Chains | None = None) -> Ensemble:
@@ -334,27 +324,18 @@ def _theory(path: Path, attributes: Any) -> FluxTheory:
 
 def _read(path: Path, file: h5py.File, rows: slice = slice(None)) -> Ensemble:
     attributes = file.attrs
-    worms = state = None
-    configurations = file["configurations"][rows]
+    theory, shape = _theory(path, attributes), tuple(int(extent) for extent in attributes["shape"])
+    tuning = Tuning(**{field.name: attributes[field.name].item() for field in fields(Tuning)})
+    configurations, chain, sweep = (file[name][rows] for name in ("configurations", "chain", "sweep"))
+    arrays = configurations, chain, sweep, {name: file[f"observables/{name}"][rows] for name in STORED}
+    worms = worm_seed = state = None
     if "labels" in file:
         worms = OpenWorms(configurations, *(file[f"labels/{name}"][rows] for name in LABELS))
+        worm_seed = int(attributes["worm_seed"])
     if "state" in file:
         state = Chains(*(file[f"state/{name}"][:] for name in Chains._fields))
-    return Ensemble(
-        _theory(path, attributes),
-        tuple(int(extent) for extent in attributes["shape"]),
-        int(attributes["seed"]),
-        int(attributes["chains"]),
-        Tuning(**{field.name: attributes[field.name].item() for field in fields(Tuning)}),
-        configurations,
-        file["chain"][rows],
-        file["sweep"][rows],
-        {name: file[f"observables/{name}"][rows] for name in STORED},
-        worms,
-        int(attributes["worm_seed"]) if worms is not None else None,
-        state,
-        str(attributes["start_origin"]),
-    )
+    seed, n_chains, start_origin = int(attributes["seed"]), int(attributes["chains"]), str(attributes["start_origin"])
+    return Ensemble(theory, shape, seed, n_chains, tuning, *arrays, worms, worm_seed, state, start_origin)
 
 
 def blocks_of(path: Path, stop: int | None = None) -> Iterator[Ensemble]:

@@ -85,19 +85,9 @@ def imported(
     chain = _chains(path, arrays, len(x), n_chains)
     worms = _open_worms(path, x, with_worms, "n_worms" in arrays)
     seed = int.from_bytes(hashlib.sha256(x.tobytes()).digest()[:6], "big")  # identifies the chains
-    ensemble = Ensemble(
-        theory,
-        x.shape[2:],
-        seed,
-        int(chain.max()) + 1,
-        UNKNOWN,
-        x,
-        chain,
-        pandas.Series(chain).groupby(chain).cumcount().to_numpy(),
-        stored_observables(theory, x),
-        worms,
-        None if worms is None else 0,
-    )
+    places = pandas.Series(chain).groupby(chain).cumcount().to_numpy()
+    content = x, chain, places, stored_observables(theory, x), worms
+    ensemble = Ensemble(theory, x.shape[2:], seed, int(chain.max()) + 1, UNKNOWN, *content, 0 if worms else None)
     checked = [label for label in ("n", "phi2", "n_worms") if label in arrays]
     for label in checked:
         _require_label(path, label, arrays[label], ensemble)

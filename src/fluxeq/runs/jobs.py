@@ -191,7 +191,8 @@ class Train(NetworkWork, kind="train", learns=True, output_kind="trained models"
         for work in works:
             of_network.setdefault(str(work.network), []).append(work)
         for same in of_network.values():
-            network = network_of(folder, same[0].network)
+            asked = same[0].network
+            network = asked if isinstance(asked, FixedNetwork) else searched_network(folder / asked)
             config = configured(first.architecture, network.config, data.training.shape)
             recipe = first.recipe.varied(len(data.training), network.recipe)
             series = Series(data, first.architecture, config, recipe, first.augmentation, first.seed)
@@ -202,11 +203,6 @@ class Train(NetworkWork, kind="train", learns=True, output_kind="trained models"
 def _cost(recipe: Recipe, n: int) -> float:
     """Approximate time in seconds of a training on ``n`` configurations of 60x4."""
     return 3 + 3e-5 * (recipe.epochs * n + recipe.levenberg_marquardt * (4000 + n))
-
-
-def network_of(folder: Path, network: FixedNetwork | str) -> FixedNetwork:
-    """A fixed network, or the best network of a search. Raises InputError if the file is not the result of a search."""
-    return network if isinstance(network, FixedNetwork) else searched_network(folder / network)
 
 
 class Evaluate(NetworkWork, kind="evaluate"):

@@ -122,6 +122,7 @@ def _trained(study: Study, name: str, family: str, section: Section, data: Secti
     about = section.families[family]
     variant = f"{name}-{file_stem(family)}-{n_training}"
     small = Weight.TRAINING - n_training + about.augmentation / 2
+    group, weight = f"train/{variant}", Weight.LARGEST if n_training == section.n_training[-1] else small
     jobs = []
     for instance in range(section.instances):
         network, needs = _network(name, about, section, instance)
@@ -136,16 +137,8 @@ def _trained(study: Study, name: str, family: str, section: Section, data: Secti
             instance=instance,
             output=f"models/{variant}",
         )
-        job = Job(
-            f"train/{variant}/{instance:03d}",
-            work,
-            (work.model,),
-            (*data.needs, *needs),
-            work.byproducts,
-            group=f"train/{variant}",
-            weight=Weight.LARGEST if n_training == section.n_training[-1] else small,
-        )
-        jobs.append(job)
+        needed = (*data.needs, *needs)
+        jobs.append(Job(f"{group}/{instance:03d}", work, (work.model,), needed, work.byproducts, group, weight))
     return jobs
 
 
@@ -223,21 +216,15 @@ def _drawn(name: str, study: Study, jobs: list[Job], tables: tuple[str, ...]) ->
 def _measured(study: Study, jobs: list[Job], data: dict[str, SectionData]) -> Job:
     """The job of measurements on networks, for the largest training sets without augmentation."""
     models: ByFamily = {name: {} for name in study.tasks}
-    for job in jobs:
-        work = job.work
-        if (
-            isinstance(work, Evaluate)
-            and work.models
-            and not (study.tasks[work.section].families[work.family].augmentation)
-        ):
+    for work in (job.work for job in jobs if isinstance(job.work, Evaluate)):
+        if work.models and not study.tasks[work.section].families[work.family].augmentation:
             models[work.section][work.family] = list(work.models)  # larger sets come later
     tests = {name: _first_test(section, data[name]) for name, section in study.tasks.items()}
     closed = {name: test.work.source for name, test in tests.items() if isinstance(test.work, OpenWorms)}
-    measure = MeasureNetworks(
-        models=models, tests={name: test.outputs[0] for name, test in tests.items()}, closed=closed
-    )
-    used = {file for of_family in models.values() for files in of_family.values() for file in files}
-    used |= {*measure.tests.values(), *closed.values()}
+    files = {name: test.outputs[0] for name, test in tests.items()}
+    measure = MeasureNetworks(models=models, tests=files, closed=closed)
+    used = {file for of_family in models.values() for several in of_family.values() for file in several}
+    used |= {*files.values(), *closed.values()}
     makers = tuple(job.name for job in jobs if not used.isdisjoint(job.outputs))
     return Job("measurements", measure, MEASUREMENTS, makers)
 

@@ -45,7 +45,8 @@ def reproduce(
     permission is required, the folder holds a run of another study or is in use, or a section does not exist.
     """
     asked, text = study if isinstance(study, StudyText) else StudyText(load_study(study), study_text(study))
-    _require_sections(asked, sections)
+    for section in sections:
+        asked.require_section(section)
     planned = plan(asked)
     found, jobs = fingerprints(planned), part(planned, sections)
     if data_only:
@@ -116,12 +117,6 @@ def _text_of(run: Path) -> str | None:
     """The text of the study file of a run; None if there is none."""
     path = run / "study.toml"
     return study_text(path) if os.path.isfile(path) else None
-
-
-def _require_sections(study: Study, sections: Collection[str]) -> None:
-    for section in sections:
-        if section not in study.tasks:
-            raise InputError(f"task {section!r}: choose among {', '.join(study.tasks)}")
 
 
 def _require_run_of(study: Study, run: Path) -> None:

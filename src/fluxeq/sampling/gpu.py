@@ -140,17 +140,8 @@ class Run:
         launched = kernel(self.layout)[-(-self.n_chains // n_threads), n_threads, self.stream]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Grid size")  # about few chains underusing the GPU
-            launched(
-                *self.state,
-                *self.tables,
-                self.edges,
-                self.entry,
-                self.done,
-                self.spacing,
-                self.n_turns,
-                self.words,
-                self.status,
-            )
+            made = self.done, self.spacing, self.n_turns, self.words, self.status
+            launched(*self.state, *self.tables, self.edges, self.entry, *made)
 
     def _state(self) -> State:
         return State(*(self._here(array) for array in self.state), *workspace(0))

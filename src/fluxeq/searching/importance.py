@@ -28,7 +28,8 @@ def importances(choices: Sequence[dict[str, Any]], values: Sequence[float]) -> d
     if len(finite) < LEAST:
         return {}
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    options = {name: _options(choices, name) for name in dict.fromkeys(name for chosen in choices for name in chosen)}
+    names = dict.fromkeys(name for chosen in choices for name in chosen)
+    options = {name: sorted({chosen[name] for chosen in choices if name in chosen}) for name in names}
     study = optuna.create_study(storage=optuna.storages.InMemoryStorage())
     for chosen, value in finite:
         spaces: dict[str, BaseDistribution] = {name: CategoricalDistribution(options[name]) for name in chosen}
@@ -37,7 +38,3 @@ def importances(choices: Sequence[dict[str, Any]], values: Sequence[float]) -> d
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Some regimes for parameter")  # choices made by very few settings
         return get_param_importances(study, evaluator=evaluator)
-
-
-def _options(choices: Sequence[dict[str, Any]], name: str) -> list[Any]:
-    return sorted({chosen[name] for chosen in choices if name in chosen})

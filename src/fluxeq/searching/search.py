@@ -267,15 +267,8 @@ def _train(problem: Problem, fields: dict[str, Any], chosen: dict[str, Any], can
         for name, mean in beside.items():
             observed[name].append(mean)
         lost = cannot_win(loss)
-    return Setting(
-        fields,
-        float(np.mean(losses)),
-        tuple(losses),
-        trainer.n_parameters,
-        recipe=chosen,
-        pruned=lost,
-        observed={name: tuple(means) for name, means in observed.items()},
-    )
+    value, means = float(np.mean(losses)), {name: tuple(of_all) for name, of_all in observed.items()}
+    return Setting(fields, value, tuple(losses), trainer.n_parameters, recipe=chosen, pruned=lost, observed=means)
 
 
 def _losses(trainer: Trainer, seed: int, observed: Mapping[str, Sequence[Dataset]]) -> tuple[float, dict[str, float]]:

@@ -83,8 +83,11 @@ class Space(Frozen):
             "activation": self.activations,
             "pooling": ("average", "maximum"),
             "global_pooling": self.global_poolings,
-            "learning_rate": self.learning_rates,
-            "batch_size": self.batch_sizes,
-            "schedule": self.schedules,
-            "weight_decay": self.weight_decays,
+            **self.of_recipe,
         }.get(name, ())
+
+    @property
+    def of_recipe(self) -> dict[str, tuple[Choice, ...]]:
+        """The choices of each optimiser setting; none for one that is not searched."""
+        names = ("learning_rate", "batch_size", "schedule", "weight_decay")
+        return {name: getattr(self, f"{name}s") for name in names}

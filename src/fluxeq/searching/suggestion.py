@@ -27,10 +27,4 @@ def suggest(trial: Trial, architecture: str, space: Space) -> dict[str, Any]:
 
 def suggest_recipe(trial: Trial, space: Space) -> dict[str, Any]:
     """The optimiser settings in the space, suggested by a trial after those of the architecture."""
-    open_ = {
-        "learning_rate": space.learning_rates,
-        "batch_size": space.batch_sizes,
-        "schedule": space.schedules,
-        "weight_decay": space.weight_decays,
-    }
-    return {name: choose(trial, name, choices) for name, choices in open_.items() if choices}
+    return {name: choose(trial, name, choices) for name, choices in space.of_recipe.items() if choices}

@@ -12,10 +12,9 @@ def with_function(study: str, function: str, section: str) -> StudyText:
 
     Raises InputError if the study or section does not exist, or a family has the same name.
     """
-    tasks = load_study(study).tasks
-    if section not in tasks:
-        raise InputError(f"task {section!r}: choose among {', '.join(tasks)}")
-    name, families = function.rpartition(":")[2], tasks[section].families
+    base = load_study(study)
+    base.require_section(section)
+    name, families = function.rpartition(":")[2], base.tasks[section].families
     if name in families:
         raise InputError(f"function {function!r}: the study already has a family {name!r}; rename the function")
     found = with_shared_families(content(study))

@@ -66,6 +66,11 @@ class Study(Frozen):
         """The seed derived from these names; all seeds of a run are made here."""
         return derived_seed(self.seed, *names)
 
+    def require_section(self, name: str) -> None:
+        """Raise InputError unless there is a section of this name."""
+        if name not in self.tasks:
+            raise InputError(f"task {name!r}: choose among {', '.join(self.tasks)}")
+
     def require_importable(self) -> None:
         """Raise InputError for architectures and functions that cannot be imported or built; loads JAX."""
         for name, section in self.tasks.items():

@@ -17,7 +17,8 @@ def mapped(function: Callable[[Any], Any], examples: Any, largest: int) -> Any:
     separately.
     """
     n = len(jax.tree.leaves(examples)[0])
-    return jax.lax.map(function, examples, batch_size=_equal_parts(n, largest))
+    size = next(size for size in range(max(1, min(largest, n)), 0, -1) if n % size == 0)
+    return jax.lax.map(function, examples, batch_size=size)
 
 
 def in_blocks(compiled: Callable[[Any], Any], examples: Any, size: int) -> Any:
@@ -28,12 +29,12 @@ def in_blocks(compiled: Callable[[Any], Any], examples: Any, size: int) -> Any:
     found, n = [], len(jax.tree.leaves(examples)[0])
     for first in range(0, n, size):
         kept = min(size, n - first)
-        block = jax.tree.map(lambda array, first=first: _filled(array[first : first + size], size), examples)
+        block = jax.tree.map(lambda array, first=first: filled(array[first : first + size], size), examples)
         found.append(jax.tree.map(lambda values, kept=kept: np.asarray(values)[:kept], compiled(block)))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
-def _filled(array: np.ndarray, n: int) -> np.ndarray:
+def filled(array: np.ndarray, n: int) -> np.ndarray:
     """An array padded with zeros to ``n`` rows."""
     return np.pad(array, [(0, n - len(array))] + [(0, 0)] * (array.ndim - 1)) if len(array) < n else array
 
@@ -51,8 +52,3 @@ def room_for(n: int, n_bytes: int) -> int:
 def _power_of_two(n: int) -> int:
     """The smallest power of two that is at least ``n``."""
     return 1 << max(0, n - 1).bit_length()
-
-
-def _equal_parts(n: int, largest: int) -> int:
-    """The largest size of at most ``largest`` (or 1) that divides ``n``."""
-    return next(size for size in range(max(1, min(largest, n)), 0, -1) if n % size == 0)

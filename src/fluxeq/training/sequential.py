@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fluxeq.training.batches import in_blocks, room_for, rows_within
+from fluxeq.training.batches import filled, in_blocks, room_for, rows_within
 from fluxeq.training.epoch import Labelled, Losses, Parts, Reached, State, Trainings, epoch, steps
 from fluxeq.training.problem import Problem
 
@@ -71,9 +71,5 @@ class Sequential:
     def _training(self) -> Labelled:
         """The training set padded with zeros, so that many sizes share compiled code."""
         data = self._problem.data.training
-        n_more = room_for(len(data), data.configurations[0].nbytes) - len(data)
-        x, labels = (
-            jnp.asarray(np.pad(array, [(0, n_more)] + [(0, 0)] * (array.ndim - 1)))
-            for array in (data.configurations, data.labels)
-        )
-        return x, labels
+        room = room_for(len(data), data.configurations[0].nbytes)
+        return jnp.asarray(filled(data.configurations, room)), jnp.asarray(filled(data.labels, room))
