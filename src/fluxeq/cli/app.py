@@ -32,12 +32,16 @@ Observables = Annotated[
 ]
 StudyName = Annotated[str, Parameter(help="quick, laptop, paper, or the path of a TOML file.")]
 Run = Annotated[Path, Parameter(help="Folder of the run.")]
+AnyRun = Annotated[Path, Parameter(help="Folder of a run.")]
 Workers = Annotated[int | None, Parameter(help="Number of worker processes; by default the number of processors.")]
 Sections = Annotated[tuple[str, ...], Parameter(show_default=False)]
 TaskName = Annotated[str, Parameter(metavar="NAME", help="regression, detection, counting, or package.module:NAME.")]
 ArchitectureName = Annotated[str, Parameter(metavar="NAME", help="EQ, ST, FL, or package.module:Class.")]
 Json = Annotated[str | None, Parameter(metavar="JSON")]
 """A JSON object, or a file with one."""
+RECIPE = "Optimiser settings that differ from those of the original study, as JSON or a file with it."
+RecipeJson = Annotated[Json, Parameter(help=RECIPE)]
+NewEnsemble = Annotated[Path, Parameter(help="The HDF5 file to write.")]
 Coupling = Annotated[str | None, Parameter(metavar="NUMBER", allow_leading_hyphen=True)]
 """A number, possibly negative, or a range."""
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fluxeq.cli.app import ENSEMBLES, PHI4, Observables, TheoryOptions, app
+from fluxeq.cli.app import ENSEMBLES, PHI4, NewEnsemble, Observables, TheoryOptions, app
 from fluxeq.cli.arguments import parsed_theories
 from fluxeq.errors import InputError
 from fluxeq.system.progress import progress
@@ -13,7 +13,7 @@ def import_(
     file: Path,
     /,
     *,
-    output: Path,
+    output: NewEnsemble,
     theory: TheoryOptions = PHI4,
     key: str | None = None,
     chains: int = 1,
@@ -31,8 +31,6 @@ def import_(
     ----------
     file:
         An npz, npy or HDF5 file.
-    output:
-        The HDF5 file to write.
     key:
         Name of the array; by default configurations, or k and l.
     chains:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import NETWORKS, ArchitectureName, AsJson, Device, Json, Many, TaskName, app
+from fluxeq.cli.app import NETWORKS, ArchitectureName, AsJson, Device, Json, Many, RecipeJson, TaskName, app
 from fluxeq.cli.arguments import load_config, recipe_of, space_of, varied
 from fluxeq.errors import InputError
 from fluxeq.system.capacity import n_processors
@@ -36,7 +36,7 @@ def train(
     instances: int = 1,
     seed: int = 0,
     config: Json = None,
-    recipe: Json = None,
+    recipe: RecipeJson = None,
     augmentation: bool = False,
     device: Device = "cpu",
     together: bool = False,
@@ -60,8 +60,6 @@ def train(
     config:
         Fields of the architecture that differ from its defaults, as JSON or a file with it, or best.json of a search,
         which also sets the optimiser settings it selected.
-    recipe:
-        Optimiser settings that differ from those of the original study, as JSON or a file with it.
     augmentation:
         Apply a random translation to every configuration in every epoch.
     device:
@@ -279,7 +277,7 @@ def search(
     repeats: int = 3,
     seed: int | None = None,
     space: Json = None,
-    recipe: Json = None,
+    recipe: RecipeJson = None,
     prune: bool = False,
     heartbeat: int = 60,
     device: Device = "cpu",
@@ -307,8 +305,6 @@ def search(
         By default drawn for each process, since equal seeds propose equal settings.
     space:
         Ranges that differ from the defaults, as JSON or a file with it.
-    recipe:
-        Optimiser settings that differ from those of the original study, as JSON or a file with it.
     prune:
         Stop a setting as soon as its losses so far exclude that it wins.
     heartbeat:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import ENSEMBLES, PHI4, Device, Observables, TheoryOptions, app
+from fluxeq.cli.app import ENSEMBLES, PHI4, Device, NewEnsemble, Observables, TheoryOptions, app
 from fluxeq.cli.arguments import parsed_integers, parsed_shape, parsed_theories
 from fluxeq.errors import GoalMissedError, InputError
 from fluxeq.system.capacity import n_processors
@@ -158,7 +158,7 @@ def measure(
 
 
 @app.command(group=ENSEMBLES, sort_key=2)
-def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> None:
+def worms(ensemble: Path, /, *, number: str, output: NewEnsemble, seed: int = 0) -> None:
     """Insert open worms into an ensemble; every configuration is used once, with one of the given numbers of worms.
 
     Example: fluxeq worms e.h5 --number 0,5 --output w.h5
@@ -169,8 +169,6 @@ def worms(ensemble: Path, /, *, number: str, output: Path, seed: int = 0) -> Non
         An ensemble of closed-worm configurations.
     number:
         Numbers of worms, in equal shares, as in 0,5.
-    output:
-        The HDF5 file to write.
     seed:
         The same seed gives the same file.
     """

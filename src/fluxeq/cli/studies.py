@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from fluxeq.cli.app import STUDIES, AsJson, Device, Run, Sections, StudyName, Workers, app
+from fluxeq.cli.app import STUDIES, AnyRun, AsJson, Device, Run, Sections, StudyName, Workers, app
 from fluxeq.cli.arguments import parsed_shape
 from fluxeq.errors import InputError
 from fluxeq.system.capacity import n_processors
@@ -148,15 +148,13 @@ def benchmark(function: str, study: StudyName, /, *, task: str, output: Path, wo
 
 
 @app.command(group=STUDIES, sort_key=11)
-def status(run: Path, /, *, json_: AsJson = False, watch: bool = False) -> None:
+def status(run: AnyRun, /, *, json_: AsJson = False, watch: bool = False) -> None:
     """Show the progress of a run: finished and running jobs, time left, settings tried, latest losses.
 
     Example: fluxeq status runs/quick
 
     Parameters
     ----------
-    run:
-        Folder of a run.
     watch:
         Update every five seconds while a process works on the run.
     """
@@ -222,15 +220,10 @@ def figure(
 
 
 @app.command(group=STUDIES, sort_key=13)
-def report(run: Path, /) -> None:
+def report(run: AnyRun, /) -> None:
     """Rewrite report.html from the stored numbers; for an unfinished run, from those available so far.
 
     Example: fluxeq report runs/quick
-
-    Parameters
-    ----------
-    run:
-        Folder of a run.
     """
     with progress("reporting"):
         from fluxeq.runs.partial_report import write_partial_report

@@ -80,15 +80,10 @@ def _connected(url: str, heartbeat: int) -> RDBStorage:
 @contextmanager
 def registered_worker(study: optuna.Study, storage: BaseStorage) -> Iterator[None]:
     """Register this process as a worker of the study during the block, after recovering trials of killed workers."""
-    if isinstance(storage, RDBStorage):
-        yield
-    elif isinstance(storage, Journal):
-        with ExitStack() as held:
-            if _is_alone(storage.path, held):
-                fail_stale(study)
-            yield
-    else:  # in memory
-        fail_stale(study)
+    with ExitStack() as held:
+        alone = _is_alone(storage.path, held) if isinstance(storage, Journal) else not isinstance(storage, RDBStorage)
+        if alone:  # running trials are those of killed workers
+            fail_stale(study)
         yield
 
 

@@ -60,9 +60,7 @@ class WorkerPools(NamedTuple):
 
 
 @contextmanager
-def processes(
-    n_workers: int, settings: Mapping[str, str] = ONE_THREAD, jobs_together: int = LARGEST_BATCH
-) -> Iterator[Workers]:
+def processes(n_workers: int, settings: Mapping[str, str] = ONE_THREAD) -> Iterator[Workers]:
     """Start processes on this machine with these environment variables; they end with the block.
 
     Raises WorkerLostError, in the block, if one of them is killed.
@@ -71,7 +69,7 @@ def processes(
     with children_ignore_signals():
         pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=partial(start_worker, dict(settings)))
     try:
-        yield Workers(pool, n_workers, jobs_together)
+        yield Workers(pool, n_workers, LARGEST_BATCH)
     except BaseException as error:
         for process in list((pool._processes or {}).values()):  # a broken pool has none left
             process.kill()

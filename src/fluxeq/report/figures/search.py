@@ -79,9 +79,7 @@ def _settings(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _importances(trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    from fluxeq.searching.importance import (
-        importances,  # imported late, as it takes a second
-    )
+    from fluxeq.searching.importance import importances  # late, as it takes a second
 
     values = [np.inf if trial["value"] is None else trial["value"] for trial in trials]
     for choice, importance in importances([trial["choices"] for trial in trials], values).items():
