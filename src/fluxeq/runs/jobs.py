@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import not_
 from pathlib import Path
 from typing import Any, Self
 
@@ -107,7 +108,7 @@ class Search(NetworkWork, kind="search", learns=True, output_kind="searches"):
     settings: SearchSettings
     seed: int
     output: str
-    observed: dict[str, list[tuple[str, int]]] = Field(default_factory=dict, exclude_if=lambda observed: not observed)
+    observed: dict[str, list[tuple[str, int]]] = Field(default_factory=dict, exclude_if=not_)
     """Groups of files, with numbers of configurations, on which trainings are scored without effect on the search."""
 
     @property

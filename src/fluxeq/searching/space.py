@@ -1,6 +1,7 @@
 """The search space, the same for all architectures."""
 
 from collections.abc import Collection
+from operator import not_
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
@@ -17,13 +18,11 @@ Activations = Annotated[tuple[Literal["relu", "leaky_relu", "gelu", "tanh"], ...
 GlobalPoolings = tuple[Literal["average", "sum", "maximum"], ...]
 
 
-def not_searched(choices: tuple[Choice, ...]) -> bool:
-    """Whether there is no choice; such a field is not written, for compatibility with earlier files."""
-    return not choices
-
-
 class Space(Frozen):
-    """Ranges and choices; the defaults span networks of about 10^2 to 10^7 parameters."""
+    """Ranges and choices; the defaults span networks of about 10^2 to 10^7 parameters.
+
+    Fields without choices are not written, for compatibility with earlier files.
+    """
 
     layers: tuple[PositiveInt, PositiveInt] = (1, 4)
     """Minimum and maximum number of blocks."""
@@ -41,15 +40,15 @@ class Space(Frozen):
     """Minimum and maximum number of hidden dense layers."""
     widths: Sizes = (8, 16, 32, 64, 128, 256)
     """Widths of the hidden dense layers."""
-    global_poolings: GlobalPoolings = Field(default=(), exclude_if=not_searched)
+    global_poolings: GlobalPoolings = Field(default=(), exclude_if=not_)
     """If empty, given by the nature of each target: average of densities, sum of numbers, maximum for presence."""
-    learning_rates: tuple[Rate, ...] = Field(default=(), exclude_if=not_searched)
+    learning_rates: tuple[Rate, ...] = Field(default=(), exclude_if=not_)
     """Learning rates, the same for all architectures; if empty, that of the recipe."""
-    batch_sizes: tuple[PositiveInt, ...] = Field(default=(), exclude_if=not_searched)
+    batch_sizes: tuple[PositiveInt, ...] = Field(default=(), exclude_if=not_)
     """Batch sizes; they do not change the number of steps, see ``Recipe.varied``."""
-    schedules: tuple[Literal["constant", "cosine"], ...] = Field(default=(), exclude_if=not_searched)
+    schedules: tuple[Literal["constant", "cosine"], ...] = Field(default=(), exclude_if=not_)
     """Schedules of the learning rate, as in a recipe."""
-    weight_decays: tuple[WeightDecay, ...] = Field(default=(), exclude_if=not_searched)
+    weight_decays: tuple[WeightDecay, ...] = Field(default=(), exclude_if=not_)
     """Weight decays, as in a recipe."""
     start: dict[str, Choice] = Field(default_factory=dict)
     """Choices of the first setting to try, by name; the others are drawn."""

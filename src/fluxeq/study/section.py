@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Iterable
 from contextlib import suppress
+from operator import not_
 from types import SimpleNamespace
 from typing import Annotated, Any, Self, cast
 
@@ -43,7 +44,7 @@ class SearchSettings(Frozen):
     """Number of training configurations, the first ones of the section."""
     recipe: Recipe
     """Recipe of these trainings."""
-    prune: bool = Field(default=False, exclude_if=lambda prune: not prune)
+    prune: bool = Field(default=False, exclude_if=not_)
     """Stop a setting as soon as its losses so far exclude that it wins."""
     elsewhere: Couplings | None = Field(default=None, exclude_if=lambda elsewhere: elsewhere is None)
     """Couplings of a second validation set, replacing those of the first training point. All trainings are scored on
