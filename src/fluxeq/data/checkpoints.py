@@ -103,14 +103,10 @@ def _completed(
     return True
 
 
-def _require_same(output: Path, settings: Settings, found: Ensemble) -> None:
-    """Raise InputError if the file was made with other settings."""
+def _require_same(where: Path, asked: Settings, found: Ensemble) -> None:
+    """Raise InputError if an ensemble was made with other settings, or not by sampling."""
     if found.state is None:
-        raise InputError(f"{output}: open worms or imported configurations cannot be extended; choose another output")
-    _require_equal(output, settings, found)
-
-
-def _require_equal(where: Path, asked: Settings, found: Ensemble) -> None:
+        raise InputError(f"{where}: open worms or imported configurations cannot be extended; choose another output")
     there = Settings(found.theory, found.shape, len(found), found.n_chains, found.seed, found.start_origin)
     for name in ("theory", "shape", "n_chains", "seed", "start_origin"):
         wanted, made = getattr(asked, name), getattr(there, name)
@@ -133,7 +129,7 @@ def _resume(
     """State and tuning of the chains: from the last part, the file to extend, or a new start."""
     last = open_ensemble(files[-1], 1) if files else found
     if last is not None and last.state is not None:
-        _require_equal(folder, settings, last)
+        _require_same(folder, settings, last)
         return last.state, last.tuning
     state, tuning = thermalise(settings, start, record, progress)
     files.append(folder / "000000000-tuned.h5")

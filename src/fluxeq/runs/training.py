@@ -1,15 +1,15 @@
 """Training of instances of one architecture on data files; models that exist in the output folder are kept."""
 
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from fluxeq.errors import DivergedError
 from fluxeq.runs.jobs import Train
 from fluxeq.system.files import remove_temporary_of, write_text
+from fluxeq.system.progress import repeated
 from fluxeq.training.epoch import Reached
 from fluxeq.workflow.executors import WorkerPools, processes
 from fluxeq.workflow.job import Job, Work
@@ -74,29 +74,11 @@ def _work_off(jobs: list[Job], pools: WorkerPools, tell: Callable[[int], None]) 
 
     n_done = 0
     diverged: list[DivergedError] = []
-    with _repeated(lambda: tell(n_done)):
+    with repeated(lambda: tell(n_done), TOLD):
         for n_done, (_, error) in enumerate(Scheduler(jobs, pools, submit).results(), 1):
             diverged += [error] if error else []
             tell(n_done)
     return diverged
-
-
-@contextmanager
-def _repeated(tell: Callable[[], None]) -> Iterator[None]:
-    """Call a function regularly in another thread while the block runs."""
-    ended = threading.Event()
-
-    def repeat() -> None:
-        while not ended.wait(TOLD):
-            tell()
-
-    thread = threading.Thread(target=repeat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _attempt(work: Work) -> DivergedError | None:

@@ -227,22 +227,19 @@ def require_writable(path: Path) -> None:
     read-only, or its name is too long. Links are followed.
     """
     try:
-        _require_writable(path, _target(path).absolute())
+        target = _target(path).absolute()
+        if target.is_symlink():
+            raise InputError(f"{path}: is a circular link; choose another place")
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file in it")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is not a file; choose another place")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise InputError(f"{path}: is read-only; make it writable, or choose another place")
+        folder = next(parent for parent in target.parents if parent.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise InputError(f"{path}: {folder} is not a writable folder; choose another place")
+        if len(os.fsencode(target.name)) > os.pathconf(folder, "PC_NAME_MAX"):
+            raise InputError(f"{path}: the name is too long; choose a shorter one")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; choose another place") from None
-
-
-def _require_writable(path: Path, target: Path) -> None:
-    if target.is_symlink():
-        raise InputError(f"{path}: is a circular link; choose another place")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file in it")
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is not a file; choose another place")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise InputError(f"{path}: is read-only; make it writable, or choose another place")
-    folder = next(parent for parent in target.parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"{path}: {folder} is not a writable folder; choose another place")
-    if len(os.fsencode(target.name)) > os.pathconf(folder, "PC_NAME_MAX"):
-        raise InputError(f"{path}: the name is too long; choose a shorter one")

@@ -50,6 +50,24 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
+def repeated(call: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call a function regularly in another thread while the block runs."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            call()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
 def _bar(title: str) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -77,7 +95,6 @@ def _bar(title: str) -> Iterator[Advance]:
 def _lines(title: str) -> Iterator[Advance]:
     begun = printed = time.monotonic()
     text, rate = "", Rate()
-    ended = threading.Event()
 
     def say() -> None:
         nonlocal printed
@@ -97,18 +114,12 @@ def _lines(title: str) -> Iterator[Advance]:
         if is_due(MIN_INTERVAL) or done == total:
             say()
 
-    def repeat() -> None:
-        while not ended.wait(min(MAX_SILENCE, 1.0)):
-            if is_due(MAX_SILENCE):
-                say()
+    def remind() -> None:
+        if is_due(MAX_SILENCE):
+            say()
 
-    repeating = threading.Thread(target=repeat, daemon=True)
-    repeating.start()
-    try:
+    with repeated(remind, min(MAX_SILENCE, 1.0)):
         yield advance
-    finally:
-        ended.set()
-        repeating.join()
 
 
 def _left(rate: Rate, done: float, total: float, seconds_left: float | None) -> str:
