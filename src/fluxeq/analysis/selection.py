@@ -41,13 +41,9 @@ def settings(folders: Iterable[Path], sections: Mapping[str, Section]) -> pd.Dat
     Rows are ordered by section, architecture, search and setting. Raises InputError if there are none, or a folder does
     not hold the results of such a search.
     """
-    order = {
-        (name, architecture): None
-        for name, section in sections.items()
-        if is_observed(section)
-        for architecture in section.searched
-    }
-    found: dict[tuple[str, str], list[pd.DataFrame]] = {which: [] for which in order}
+    observed = {name: section.searched for name, section in sections.items() if is_observed(section)}
+    found: dict[tuple[str, str], list[pd.DataFrame]]
+    found = {(name, architecture): [] for name, searched in observed.items() for architecture in searched}
     for folder in folders:
         best = read_json(folder / "best.json")
         try:

@@ -69,10 +69,7 @@ class Chains(NamedTuple):
 
 
 def empty_chains(shape: Sequence[int], n_chains: int, seed: int) -> Chains:
-    """Chains on empty lattices, each with its own random stream.
-
-    Raises InputError like ``require_chains``.
-    """
+    """Chains on empty lattices, each with its own random stream. Raises InputError like ``require_chains``."""
     require_chains(shape, n_chains, seed)
     streams = [child.generate_state(2, np.uint64) for child in np.random.SeedSequence(seed).spawn(n_chains)]
     hops = np.zeros((n_chains, 2, len(shape), *shape), dtype=np.uint16)
