@@ -119,7 +119,8 @@ hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"""
 @pytest.mark.parametrize("body", [NATIVE, "import time\nprint('begun', flush=True)\ntime.sleep(900)"])
 def test_signals_end_a_command_soon(number, code, line, body, tmp_path):
     """Also if the main thread is in compiled code, and without leaving temporary files behind."""
-    begin = "from pathlib import Path\nfrom fluxeq.system.files import atomic_write\nmade = atomic_write(Path('e.h5'))\n"
+    begin = "from pathlib import Path\nfrom fluxeq.system.files import atomic_write\n"
+    begin += "made = atomic_write(Path('e.h5'))\n"
     body = f"{begin}made.__enter__().write_text('half')\n{body}"
     command = [sys.executable, "-c", RUN.format(body=body.replace("\n", "\n    "))]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
