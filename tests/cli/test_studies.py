@@ -350,14 +350,12 @@ def test_a_damaged_record_of_what_costs_discards_nothing_without_leave(run, flux
         record = run / ".jobs" / f"{name}.json"
         record.write_bytes(DAMAGE[damage](record.read_bytes()))
         before = content(run)
-        made = {
-            path: path.stat().st_mtime_ns
-            for path in run.rglob("*")
-            if path.name in ("EQ-000.safetensors", "trials.json")
-        }
+        models = {path: path.stat().st_mtime_ns for path in run.glob("models/**/*.safetensors")}
+        trials = {path: path.read_bytes() for path in run.glob("searches/*/journal.log")}
         code, told = fluxeq(*command)
         if not code:
-            assert made == {path: path.stat().st_mtime_ns for path in made}
+            assert models == {path: path.stat().st_mtime_ns for path in models}
+            assert trials == {path: path.read_bytes()[: len(begun)] for path, begun in trials.items()}
         else:
             assert (code, f"{named} of another version of this study, or without a record" in told) == (2, True)
             assert content(run) == before
