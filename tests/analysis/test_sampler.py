@@ -34,7 +34,7 @@ def test_a_run_that_has_lost_its_ensembles(tmp_path):
     """The figure is drawn, and says so; its stored table can still be read."""
     numbers = sampling(tmp_path)
     assert numbers.empty
-    assert FIGURE.seen(numbers) == "No ensembles are left."
+    assert FIGURE.alt_text(numbers) == "No ensembles are left."
     assert FIGURE.draw(numbers).axes
     (tmp_path / "figures").mkdir()
     drawn = pd.DataFrame({"ensemble": ["a"], "shape": ["4x4"], "n": [0.5]})

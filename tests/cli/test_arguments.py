@@ -27,7 +27,8 @@ def test_recipe_settings_of_a_search():
         ('{"a": ' * 10**5, "not JSON "),
         ('{"epoch": 3}', "recipe: epoch is unknown; did you mean epochs?"),
         ("[3]", r"^\[3\]: no such file"),
-        ("", "is not a file"),
+        ("", "recipe '': not JSON "),
+        (" ", "recipe ' ': not JSON "),
     ],
 )
 def test_a_text_that_is_no_recipe(text, message):

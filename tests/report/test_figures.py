@@ -453,7 +453,7 @@ def test_what_is_seen_is_told_with_numbers(made_up_run):
     """For every figure, in words, for those who cannot see it."""
     for name in FIGURES:
         table = io.StringIO(FIGURES[name].numbers(made_up_run).to_csv(index=False))  # as the page reads it
-        told = FIGURES[name].seen(pd.read_csv(table))
+        told = FIGURES[name].alt_text(pd.read_csv(table))
         assert re.search(r"\d", told), name
 
 

@@ -171,4 +171,4 @@ def _place(name: str, given: str | None) -> str:
 
 
 def _is_text(given: str) -> bool:
-    return given.lstrip().startswith("{")
+    return given.strip()[:1] in ("", "{")

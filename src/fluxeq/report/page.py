@@ -158,7 +158,7 @@ def _numbers(path: Path) -> pd.DataFrame:
 def _seen(figure: Figure, numbers: pd.DataFrame) -> str:
     """The text alternative of a figure; empty if its numbers are from another version of it."""
     try:
-        return figure.seen(numbers)
+        return figure.alt_text(numbers)
     except (AttributeError, LookupError, TypeError, ValueError):
         return ""
 

@@ -30,13 +30,13 @@ def task_summaries(results: Results) -> list[TaskSummary]:
     found = []
     for section in results.study.tasks:
         try:
-            found.append(_glance(results, section))
+            found.append(_task_summary(results, section))
         except InputError:  # no scores yet
             continue
     return found
 
 
-def _glance(results: Results, section: str) -> TaskSummary:
+def _task_summary(results: Results, section: str) -> TaskSummary:
     settings = results.section(section)
     shape, task = shape_name(settings.shape), TASKS[settings.task]
     rows = results.largest(section, shape=shape, augmentation=False)

@@ -34,6 +34,8 @@ class Work(BaseModel):
     def __init_subclass__(cls, **properties: str | bool) -> None:
         """The properties above that differ from the defaults, as in ``class Sample(Work, kind="sample")``."""
         for name, value in properties.items():
+            if not hasattr(Work, name):
+                raise TypeError(f"{cls.__name__}: {name} is not a property of a work")
             setattr(cls, name, value)
 
     @property

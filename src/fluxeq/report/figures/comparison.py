@@ -66,7 +66,7 @@ def comparison(
         shows,
         OfScores(section, numbers),
         draw,
-        partial(points.seen, x=by),
+        partial(points.alt_text, x=by),
     )
 
 

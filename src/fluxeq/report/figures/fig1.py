@@ -117,7 +117,7 @@ def _legend(figure: Picture, tasks: list[str]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.4)
 
 
-def seen(numbers: pd.DataFrame) -> str:
+def alt_text(numbers: pd.DataFrame) -> str:
     """The largest errors of each architecture, in words."""
     largest = numbers.groupby("architecture", sort=False)[["translation_error", "residual_error"]].max()
     parts = []
@@ -137,5 +137,5 @@ FIGURE = Figure(
     shows,
     numbers,
     draw,
-    seen,
+    alt_text,
 )

@@ -56,5 +56,5 @@ FIGURE = Figure(
     lambda study: SECTION in study.tasks,
     OfScores(SECTION, numbers),
     draw,
-    lambda numbers: points.seen(numbers.sort_values("n_training", kind="stable"), "n_training"),
+    lambda numbers: points.alt_text(numbers.sort_values("n_training", kind="stable"), "n_training"),
 )

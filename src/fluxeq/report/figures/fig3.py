@@ -130,7 +130,7 @@ def _legend(figure: Picture, axes: Axes, shapes: list[str], colours: np.ndarray,
     figure.legend(handles=kinds, loc="outside lower center", ncols=3, columnspacing=1.4)
 
 
-def seen(numbers: pd.DataFrame) -> str:
+def alt_text(numbers: pd.DataFrame) -> str:
     """The range of the truth on the largest lattice, and the largest deviation of the predictions, in words."""
     parts, last = [], numbers[numbers["shape"] == numbers["shape"].iloc[-1]].sort_values("mu")
     for quantity, of in last.groupby("quantity", sort=False):
@@ -154,5 +154,5 @@ FIGURE = Figure(
     shows,
     OfScores(SECTION, numbers),
     draw,
-    seen,
+    alt_text,
 )

@@ -100,7 +100,7 @@ def _links(rows: pd.DataFrame, nu: str) -> list[np.ndarray]:
     return list(np.stack([start, start + np.array(STEPS[nu])], axis=1))
 
 
-def seen(numbers: pd.DataFrame) -> str:
+def alt_text(numbers: pd.DataFrame) -> str:
     """The range of the flux, the length of the worm and its ends, in words."""
     ends = numbers[numbers["divergence"] != 0]
     where = " and ".join(f"{row.divergence:+d} at t = {row.t}, x = {row.x}" for row in ends.itertuples())
@@ -115,5 +115,5 @@ FIGURE = Figure(
     shows,
     numbers,
     draw,
-    seen,
+    alt_text,
 )

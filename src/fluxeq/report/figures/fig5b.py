@@ -121,7 +121,7 @@ def _edges(first: np.ndarray) -> np.ndarray:
     return np.append(first, first[-1] + width) - 0.5
 
 
-def seen(numbers: pd.DataFrame) -> str:
+def alt_text(numbers: pd.DataFrame) -> str:
     """The positions of the violations and of the largest value of each family's strongest channel, in words."""
     ends = numbers.dropna(subset="divergence")
     parts = [f"divergence {row.divergence:+.0f} at t = {row.t}, x = {row.x}" for row in ends.itertuples()]
@@ -142,5 +142,5 @@ FIGURE = Figure(
     shows,
     numbers,
     draw,
-    seen,
+    alt_text,
 )

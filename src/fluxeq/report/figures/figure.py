@@ -62,7 +62,7 @@ class Figure:
     """The numbers shown, from a run folder. Raises InputError if the run lacks them. A figure with ``OfScores`` or
     ``OfSearches`` can also be drawn without a run."""
     draw: Callable[[pd.DataFrame], Picture]
-    seen: Callable[[pd.DataFrame], str] = lambda numbers: ""
+    alt_text: Callable[[pd.DataFrame], str] = lambda numbers: ""
     """Text alternative with numbers; empty if the caption is sufficient."""
 
     def __post_init__(self) -> None:

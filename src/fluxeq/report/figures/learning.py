@@ -57,7 +57,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
     return figure
 
 
-def seen(numbers: pd.DataFrame) -> str:
+def alt_text(numbers: pd.DataFrame) -> str:
     """The lowest validation loss of every family, median over instances, in words."""
     keys = ["task", "protocol", "family"]
     lowest = numbers.groupby([*keys, "instance"], sort=False)["validation_loss"].min()
@@ -74,5 +74,5 @@ FIGURE = Figure(
     fig1.shows,
     numbers,
     draw,
-    seen,
+    alt_text,
 )

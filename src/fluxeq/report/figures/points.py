@@ -185,7 +185,7 @@ def _meaning(numbers: pd.DataFrame, *, lines: bool, trained: bool) -> list[Artis
     return list(found)
 
 
-def seen(numbers: pd.DataFrame, x: str) -> str:
+def alt_text(numbers: pd.DataFrame, x: str) -> str:
     """Medians of all families at the first and the last value, in words."""
     places = list(dict.fromkeys([numbers[x].iloc[0], numbers[x].iloc[-1]]))
     parts = []

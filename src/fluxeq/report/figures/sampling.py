@@ -45,7 +45,7 @@ def draw(numbers: pd.DataFrame) -> Picture:
     return figure
 
 
-def seen(numbers: pd.DataFrame) -> str:
+def alt_text(numbers: pd.DataFrame) -> str:
     """The largest tau_int and R-hat, and the range of acceptance rates, in words."""
     if numbers.empty:
         return "No ensembles are left."
@@ -66,5 +66,5 @@ FIGURE = Figure(
     lambda study: True,
     sampling,
     draw,
-    seen,
+    alt_text,
 )

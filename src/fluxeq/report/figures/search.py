@@ -149,7 +149,7 @@ def _draw_importances(axes: Axes, rows: pd.DataFrame, looks: dict[str, Style]) -
     axes.set_yticks(range(len(shown)), [choice.replace("_", " ") for choice in shown.index])
 
 
-def seen(numbers: pd.DataFrame) -> str:
+def alt_text(numbers: pd.DataFrame) -> str:
     """The winner of every search, in words."""
     settings = numbers[numbers["quantity"] == "setting"]
     winners = settings[settings["winner"].astype(bool)]
@@ -165,5 +165,5 @@ FIGURE = Figure(
     lambda study: any(section.searched for section in study.tasks.values()),
     OfSearches(numbers),
     draw,
-    seen,
+    alt_text,
 )

@@ -113,7 +113,7 @@ def _short(loss: float) -> str:
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
-def seen(numbers: pd.DataFrame) -> str:
+def alt_text(numbers: pd.DataFrame) -> str:
     """The test losses of the settings selected by each validation set, in words."""
     listed = (
         f"{row.task}, {row.architecture}: {_short(row.chosen)} and {_short(row.chosen_elsewhere)}"
@@ -133,5 +133,5 @@ FIGURE = Figure(
     lambda study: any(map(selection.is_observed, study.tasks.values())),
     OfSearches(selection.settings, selection.is_observed),
     draw,
-    seen,
+    alt_text,
 )
