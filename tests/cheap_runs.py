@@ -114,7 +114,7 @@ def make_cheap(patch):
     for name, figure in registry.FIGURES.items():
         patch.setitem(registry.FIGURES._found, name, replace(figure, draw=lambda numbers: None))
     for name in ("learning", "sampling"):  # they would read real ensembles and models
-        figure = replace(registry.FIGURES[name], numbers=lambda run: pd.DataFrame({"a": [1]}), seen=lambda numbers: "")
+        figure = replace(registry.FIGURES[name], numbers=lambda run: pd.DataFrame({"a": [1]}), alt_text=lambda numbers: "")
         patch.setitem(registry.FIGURES._found, name, figure)
     patch.setattr(searches, "FIGURE", registry.FIGURES["search"])
 
