@@ -13,6 +13,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 import synthetic_run
 from fluxeq.analysis import spread
@@ -112,9 +113,10 @@ def make_cheap(patch):
     patch.setattr(claim, "CLAIMS", {name: claim.CLAIMS[name] for name in ("R1", "R5", "D4", "C2", "S1")})
     patch.setattr(os, "fsync", lambda file: None)
     for name, figure in registry.FIGURES.items():
-        patch.setitem(registry.FIGURES._found, name, replace(figure, draw=lambda numbers: None))
+        patch.setitem(registry.FIGURES._found, name, replace(figure, draw=lambda numbers: Figure()))
     for name in ("learning", "sampling"):  # they would read real ensembles and models
-        figure = replace(registry.FIGURES[name], numbers=lambda run: pd.DataFrame({"a": [1]}), alt_text=lambda numbers: "")
+        some = pd.DataFrame({"a": [1]})
+        figure = replace(registry.FIGURES[name], numbers=lambda run, some=some: some, alt_text=lambda numbers: "")
         patch.setitem(registry.FIGURES._found, name, figure)
     patch.setattr(searches, "FIGURE", registry.FIGURES["search"])
 

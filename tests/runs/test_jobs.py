@@ -30,6 +30,40 @@ def test_instances_take_their_networks(tmp_path):
     assert {name for name in places if not name.endswith(".checkpoint")} == written
 
 
+def test_what_another_family_has_trained_is_copied(tmp_path):
+    """If a search finds the fixed network of that family; nothing else is taken for the same."""
+    made = {"training": small_ensembles.closed(1), "validation": small_ensembles.closed(2)}
+    files = small_ensembles.save(tmp_path, made)
+    examples = Examples(task="regression", training=(files["training"].name,), validation=(files["validation"].name,))
+    fixed = FixedNetwork(config={"blocks": [{"channels": 2, "kernel": 1}]})
+    write_json(
+        tmp_path / "best.json",
+        {**fixed.model_dump(), "config": {"blocks": [{"channels": 2, "kernel": 1, "pooling": 1}]}},
+    )
+    common = {"examples": examples, "n_training": 10, "architecture": "EQ", "augmentation": False, "seed": 1}
+    common |= {"recipe": {"epochs": 1}, "instance": 0}
+    Train(**common, network=fixed, output="models/fixed").run(tmp_path)
+    changes = {"same": {}, "seed": {"seed": 2}, "n": {"n_training": 12}, "augmented": {"augmentation": True}}
+    changes["recipe"] = {"recipe": {"epochs": 2}}
+    trained = {}
+    for name, change in changes.items():
+        work, reached = Train(**common | change, network="best.json", output=f"models/{name}"), []
+        Train.run_many([work], tmp_path, reached.append)
+        trained[name] = bool(reached)
+    assert trained == {name: name != "same" for name in changes}
+    kept = [sorted((tmp_path / "models" / name).iterdir()) for name in ("fixed", "same")]
+    assert [path.name for path in kept[0]] == ["EQ-000.csv", "EQ-000.safetensors"]
+    assert [path.read_bytes() for path in kept[0]] == [path.read_bytes() for path in kept[1]]
+
+    damaged = tmp_path / "models" / "fixed" / "EQ-000.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    intact = kept[1][1].read_bytes()
+    kept[1][1].unlink()
+    again = Train(**common, network="best.json", output="models/again")
+    again.run(tmp_path)
+    assert (tmp_path / again.model).read_bytes() == intact  # trained again
+
+
 def test_a_search_is_scored_on_what_it_observes(tmp_path):
     """Its result is the same without."""
     made = {str(i): small_ensembles.closed(i, n, mu=mu) for i, n, mu in ((1, 40, 1.5), (2, 40, 1.5), (3, 12, 1.0))}

@@ -181,7 +181,10 @@ class Train(NetworkWork, kind="train", learns=True, output_kind="trained models"
     def run_many(
         cls, works: Sequence[Self], folder: Path, progress: Callable[[Any], None] = lambda reached: None
     ) -> None:
-        """Train instances that differ in index and network only, together on a GPU, one after another on a CPU."""
+        """Train instances that differ in index and network only, together on a GPU, one after another on a CPU.
+
+        A search may have found a network that another family has as well; what that has trained is copied.
+        """
         from fluxeq.nets.architecture import configured
         from fluxeq.training.device import Device
         from fluxeq.training.instances import Series, train_instances
@@ -197,8 +200,9 @@ class Train(NetworkWork, kind="train", learns=True, output_kind="trained models"
             config = configured(first.architecture, network.config, data.training.shape)
             recipe = first.recipe.varied(len(data.training), network.recipe)
             series = Series(data, first.architecture, config, recipe, first.augmentation, first.seed)
-            chosen = [work.instance for work in same]
-            train_instances(series, chosen, folder / first.output, device.together, progress, device)
+            chosen, output = [work.instance for work in same], folder / first.output
+            others = () if isinstance(asked, FixedNetwork) else (other for other in output.parent.glob("*/"))
+            train_instances(series, chosen, output, device.together, progress, device, others)
 
 
 def _cost(recipe: Recipe, n: int) -> float:

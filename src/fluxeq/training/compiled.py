@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fluxeq.system.cache import folder_for
 
-SECONDS = 0.2
+SECONDS = 0.1
 """Minimum compilation time for an entry."""
 LARGEST = 2**29
 """Maximum size in bytes; if it is exceeded when a process starts, the oldest entries are removed down to half."""

@@ -4,7 +4,8 @@ The seed of an instance depends on its index, not on the grouping, so any subset
 With files, finished instances are kept and long trainings write checkpoints: repeating the call resumes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,15 @@ import equinox as eqx
 from fluxeq.errors import DivergedError, InputError
 from fluxeq.nets.architecture import Architecture
 from fluxeq.nets.network import n_parameters
-from fluxeq.system.files import derived_seed, digest, joint_checkpoint_file, model_file, require_writable, write_text
+from fluxeq.system.files import (
+    atomic_write,
+    derived_seed,
+    digest,
+    joint_checkpoint_file,
+    model_file,
+    require_writable,
+    write_text,
+)
 from fluxeq.training.checkpoints import Checkpoint
 from fluxeq.training.datasets import Data
 from fluxeq.training.device import CPU, Device
@@ -99,9 +108,11 @@ def train_instances(
     together: bool = False,
     progress: Progress = lambda reached: None,
     device: Device = CPU,
+    elsewhere: Iterable[Path] = (),
 ) -> list[Path]:
     """Train the instances missing in ``output``, one after another or together; returns the paths of all models.
 
+    A model that is the result of the same training in one of the folders ``elsewhere`` is copied, with its curve.
     Raises InputError if a model or checkpoint there has other settings, or ``output`` cannot be a folder; and
     DivergedError, after all others have been trained, if the loss of an instance was never finite.
     """
@@ -115,6 +126,10 @@ def train_instances(
         raise InputError(f"{len(missing)} instances together: the maximum is {MOST_TOGETHER}; train fewer at once")
     shared = Checkpoint(output / joint_checkpoint_file(architecture), identities)
     shared.require_same()
+    others = list(elsewhere)
+    for instance in list(missing):
+        if _copied(others, paths[instance], {**expected, "architecture": architecture, "seed": seed}):
+            missing.pop(instance).remove()
     diverged: dict[int, DivergedError] = {}
     if missing:
         trainer = series.trainer(device, together)
@@ -148,6 +163,21 @@ def _is_missing(path: Path, checkpoint: Checkpoint, expected: dict[str, Any]) ->
                 f"{path}: trained with {name} = {getattr(there, name)}, requested {value}; choose another output"
             )
     checkpoint.remove()  # may have been left by a kill
+    return False
+
+
+def _copied(folders: Sequence[Path], path: Path, expected: dict[str, Any]) -> bool:
+    """Whether the model and its curve could be copied from one of the folders."""
+    for there in (folder / path.name for folder in folders):
+        curve = there.with_suffix(".csv")
+        try:
+            if all(getattr(describe(there), name) == value for name, value in expected.items()) and curve.is_file():
+                write_text(path.with_suffix(".csv"), curve.read_text(encoding="utf-8"))
+                with atomic_write(path) as temporary:
+                    shutil.copyfile(there, temporary)
+                return True
+        except InputError:  # none there, or not readable
+            continue
     return False
 
 

@@ -70,4 +70,5 @@ def _write(figure: Figure, numbers: pd.DataFrame, folder: Path) -> list[Path]:
     drawn = figure.draw(numbers)
     for picture in pictures:
         canvas.save(drawn, picture)
+        drawn.set_layout_engine("none")  # the positions found for the first hold for all, and take long to find
     return [table, *pictures]
