@@ -1,14 +1,24 @@
 """Layers against loops over sites, and their behaviour under translations."""
 
 import itertools
+from functools import partial
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from fluxeq.nets.layers import Dense, Flatten, GlobalPooling, PeriodicConvolution, PeriodicPooling
+from fluxeq.nets.layers import (
+    Dense,
+    Flatten,
+    GlobalPooling,
+    PeriodicConvolution,
+    PeriodicPooling,
+    affine,
+    affine_on_sites,
+)
 from fluxeq.testing import translation_error
 
 ROUNDING = 1e-13
@@ -70,6 +80,29 @@ def test_gradients_against_differences(d, extent, stride):
         layers += [PeriodicPooling(d, extent, stride, kind) for kind in ("average", "maximum")]
         for layer in layers:
             check_grads(eqx.filter_jit(layer), (x,), order=1, modes=["rev"])
+
+
+@pytest.mark.parametrize("activation", [None, "gelu", "relu"])
+def test_gradients_on_sites(activation):
+    """Those of all arguments, for one configuration and summed over a batch, as JAX finds them; also twice."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(1)
+        arrays = [jnp.asarray(rng.normal(size=size)) for size in ((5, 4, 3, 2), (2, 3), 3)]
+
+        def loss(function, x, weight, bias):
+            return jnp.sin(function(x, weight, bias, activation)).sum()
+
+        def of_batch(function, x, weight, bias):
+            return jax.vmap(partial(loss, function), (0, None, None))(x, weight, bias).sum()
+
+        for total in (loss, of_batch):
+            found, expected = (
+                jax.jit(jax.grad(partial(total, f), (0, 1, 2)))(*arrays) for f in (affine_on_sites, affine)
+            )
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12, strict=True)
+        twice = [jax.jacrev(jax.grad(partial(of_batch, f), 1), 1)(*arrays) for f in (affine_on_sites, affine)]
+        np.testing.assert_allclose(*twice, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize(("kind", "reduce"), [("average", np.mean), ("sum", np.sum), ("maximum", np.max)])

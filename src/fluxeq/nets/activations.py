@@ -34,9 +34,14 @@ def activated(activation: Activation, x: jax.Array, bias: jax.Array) -> jax.Arra
 def _tangent(
     activation: Activation, at: tuple[jax.Array, jax.Array], along: tuple[jax.Array, jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-    x, bias = at
+    value, slope = value_and_slope(activation, *at)
+    return value, slope * (along[0] + along[1])
+
+
+def value_and_slope(activation: Activation, x: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The activation of ``x + bias`` and its derivative, both like x."""
     value, slope = _apart(_value_and_slope, activation, x, bias)
-    return value.reshape(x.shape), slope.reshape(x.shape) * (along[0] + along[1])
+    return value.reshape(x.shape), slope.reshape(x.shape)
 
 
 def _apart(function: Callable[..., jax.Array], activation: Activation, x: jax.Array, bias: jax.Array) -> jax.Array:

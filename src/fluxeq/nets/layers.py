@@ -17,10 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from fluxeq.errors import InputError
-from fluxeq.nets.activations import Activation, activated
+from fluxeq.nets.activations import Activation, activated, value_and_slope
 
 MOST_WEIGHTS = 2**26
 """Maximum number of weights of a layer, whose training then takes several GiB."""
+MANY_SITES = 4
+"""Sites per output channel from which ``affine_on_sites`` is as fast as ``affine`` or faster, up to twice; at one site
+per channel it takes twice as long."""
 Array = jax.Array | np.ndarray
 Pooling = Literal["average", "sum", "maximum"]
 
@@ -44,7 +47,8 @@ class PeriodicConvolution(eqx.Module):
         for axis in reversed(range(self.d)):
             copies = shifted(x, axis, self.kernel, self.stride)
             x = copies[0] if len(copies) == 1 else barrier(jnp.concatenate(copies, axis=-1))
-        return affine(x, self.weight, self.bias, activation)
+        function = affine_on_sites if x.size >= MANY_SITES * self.weight.size else affine
+        return function(x, self.weight, self.bias, activation)
 
 
 class PeriodicPooling(eqx.Module):
@@ -115,6 +119,40 @@ def affine(x: jax.Array, weight: Array, bias: Array, activation: Activation | No
     """``x @ weight + bias`` for x ``(..., n_in)``, or the activation of it."""
     product = jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST)
     return product + bias if activation is None else activated(activation, product, jnp.asarray(bias))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def affine_on_sites(x: jax.Array, weight: Array, bias: Array, activation: Activation | None) -> jax.Array:
+    """``affine`` for x ``(*shape, n_in)``, with a gradient that is faster on a CPU (reverse mode only).
+
+    The gradient of the weights is a product for each configuration, summed over a batch. JAX's own is one product for
+    the batch, for which XLA transposes the gradient of the output in memory.
+    """
+    return affine(x, weight, bias, activation)
+
+
+def _with_slope(
+    x: jax.Array, weight: Array, bias: Array, activation: Activation | None
+) -> tuple[jax.Array, tuple[jax.Array, Array, jax.Array | None]]:
+    if activation is None:
+        return affine(x, weight, bias, None), (x, weight, None)
+    product = jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST)
+    value, slope = value_and_slope(activation, product, jnp.asarray(bias))
+    return value, (x, weight, slope)
+
+
+def _backward(
+    activation: Activation | None, kept: tuple[jax.Array, Array, jax.Array | None], gradient: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    x, weight, slope = kept
+    gradient = gradient if slope is None else barrier(slope * gradient)
+    inputs, outputs = (array.reshape(-1, array.shape[-1]) for array in (x, gradient))
+    product = partial(jax.lax.dot_general, precision=jax.lax.Precision.HIGHEST)
+    of_weight = product(inputs, outputs, (((0,), (0,)), ((), ())))
+    return product(gradient, weight, (((gradient.ndim - 1,), (1,)), ((), ()))), of_weight, outputs.sum(axis=0)
+
+
+affine_on_sites.defvjp(_with_slope, _backward)
 
 
 def uniform_start(rng: np.random.Generator, fan_in: int, n_out: int) -> tuple[Array, Array]:
