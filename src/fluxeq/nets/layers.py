@@ -21,7 +21,7 @@ from fluxeq.nets.activations import Activation, activated, value_and_slope
 
 MOST_WEIGHTS = 2**26
 """Maximum number of weights of a layer, whose training then takes several GiB."""
-MANY_SITES = 4
+MANY_SITES = 3
 """Sites per output channel from which ``affine_on_sites`` is as fast as ``affine`` or faster, up to twice; at one site
 per channel it takes twice as long."""
 Array = jax.Array | np.ndarray
