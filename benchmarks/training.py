@@ -115,7 +115,7 @@ def compare(device: str, threads: int, n_processes: int) -> None:
         with busy(n_processes - 1, case, device, threads):
             timed_all = in_turns(runs)
         where = {"device": device, "threads": threads, "processes": n_processes, "parameters": n_parameters}
-        keep("pytorch", {**label(case), **where, **timed_all}, 7)
+        keep("pytorch", {**label(case), **where, **timed_all}, 8)
 
 
 def all_ways(case: Case, device: str, threads: int) -> tuple[dict[str, Callable[[], Any]], int]:
