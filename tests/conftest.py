@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import os
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import synthetic_run
+
+COMPILES_FAST = "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen=false {COMPILES_FAST}")  # before JAX is imported
 
 SLOW = [
     "analysis/test_measurements.py",

@@ -21,8 +21,9 @@ def scheduler(tmp_path_factory):
         yield address
 
 
-def test_a_job_finds_one_thread_and_no_trace_of_another(scheduler, tmp_path):
+def test_a_job_finds_one_thread_and_no_trace_of_another(scheduler, tmp_path, monkeypatch):
     """As in a local process; a worker that cannot guarantee this is refused."""
+    monkeypatch.delenv("XLA_FLAGS")  # what a user has set remains
     with dask.worker(scheduler, tmp_path):
         with workers("dask", 1, scheduler) as (pool, *_):
             assert pool.submit(dask.environment).result() == ONE_THREAD
