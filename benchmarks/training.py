@@ -6,9 +6,10 @@ a study, ``--processes 2`` adds a second process with the same load, as in a stu
 a GPU, where fluxeq trains ten instances together and PyTorch one after another; ``--only`` selects one part. The costs
 are drawn in docs/training_cost.png.
 
-Networks are those of the searches of ``quick``, and those in ``models/``, from ``laptop``. Data are random, since speed
-does not depend on them. Eager PyTorch, ``torch.compile`` and fluxeq are timed in alternation, an epoch and its
-validation each; the result is the median ratio of the faster PyTorch time to that of fluxeq.
+Networks are small ones of two and three layers with the batch sizes of ``quick`` and of the original study, and those
+in ``models/``, from ``laptop``. Data are random, since speed does not depend on them. Eager PyTorch, ``torch.compile``
+and fluxeq are timed in alternation, an epoch and its validation each; the result is the median ratio of the faster
+PyTorch time to that of fluxeq.
 """
 
 import argparse
@@ -31,7 +32,7 @@ INSTANCES = 10
 
 
 class Case(NamedTuple):
-    """One network with its data and batch size, from the searches of ``quick`` or the protocol of ``paper``."""
+    """One network with its data and batch size."""
 
     name: str
     task: str

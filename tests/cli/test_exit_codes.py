@@ -56,6 +56,13 @@ def test_a_fault_of_ours_is_one_line_that_says_where():
     assert "Traceback" in ended("{}[1]", env={**os.environ, "FLUXEQ_DEBUG": "1"}).stderr
 
 
+def test_no_garbage_is_collected_at_the_end():
+    code = "import atexit, gc\natexit.register(lambda: print(gc.get_freeze_count() > 0))"
+    command = [sys.executable, "-c", f"{code}\nfrom fluxeq.__main__ import main\nmain()", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_threads_that_still_compute_are_not_waited_for():
     """Other chains need not finish once one of them has failed."""
     body = "import threading, time\nthreading.Thread(target=time.sleep, args=(50,)).start()\nraise MemoryError"
