@@ -36,10 +36,8 @@ def test_what_another_family_has_trained_is_copied(tmp_path):
     files = small_ensembles.save(tmp_path, made)
     examples = Examples(task="regression", training=(files["training"].name,), validation=(files["validation"].name,))
     fixed = FixedNetwork(config={"blocks": [{"channels": 2, "kernel": 1}]})
-    write_json(
-        tmp_path / "best.json",
-        {**fixed.model_dump(), "config": {"blocks": [{"channels": 2, "kernel": 1, "pooling": 1}]}},
-    )
+    found = {"config": {"blocks": [{"channels": 2, "kernel": 1, "pooling": 1}]}}  # names a default
+    write_json(tmp_path / "best.json", fixed.model_dump() | found)
     common = {"examples": examples, "n_training": 10, "architecture": "EQ", "augmentation": False, "seed": 1}
     common |= {"recipe": {"epochs": 1}, "instance": 0}
     Train(**common, network=fixed, output="models/fixed").run(tmp_path)
@@ -56,8 +54,8 @@ def test_what_another_family_has_trained_is_copied(tmp_path):
     assert [path.read_bytes() for path in kept[0]] == [path.read_bytes() for path in kept[1]]
 
     damaged = tmp_path / "models" / "fixed" / "EQ-000.safetensors"
-    damaged.write_bytes(damaged.read_bytes()[:-1])
-    intact = kept[1][1].read_bytes()
+    intact = damaged.read_bytes()
+    damaged.write_bytes(intact[:-1] + bytes([intact[-1] ^ 1]))  # in a weight
     kept[1][1].unlink()
     again = Train(**common, network="best.json", output="models/again")
     again.run(tmp_path)

@@ -115,9 +115,12 @@ class Dense(eqx.Module):
         return affine(x, self.weight, self.bias, activation)
 
 
+matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+
 def affine(x: jax.Array, weight: Array, bias: Array, activation: Activation | None) -> jax.Array:
     """``x @ weight + bias`` for x ``(..., n_in)``, or the activation of it."""
-    product = jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST)
+    product = matmul(x, weight)
     return product + bias if activation is None else activated(activation, product, jnp.asarray(bias))
 
 
@@ -136,8 +139,7 @@ def _with_slope(
 ) -> tuple[jax.Array, tuple[jax.Array, Array, jax.Array | None]]:
     if activation is None:
         return affine(x, weight, bias, None), (x, weight, None)
-    product = jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST)
-    value, slope = value_and_slope(activation, product, jnp.asarray(bias))
+    value, slope = value_and_slope(activation, matmul(x, weight), jnp.asarray(bias))
     return value, (x, weight, slope)
 
 

@@ -201,7 +201,7 @@ class Train(NetworkWork, kind="train", learns=True, output_kind="trained models"
             recipe = first.recipe.varied(len(data.training), network.recipe)
             series = Series(data, first.architecture, config, recipe, first.augmentation, first.seed)
             chosen, output = [work.instance for work in same], folder / first.output
-            others = () if isinstance(asked, FixedNetwork) else (other for other in output.parent.glob("*/"))
+            others = () if isinstance(asked, FixedNetwork) else output.parent.glob("*/")
             train_instances(series, chosen, output, device.together, progress, device, others)
 
 

@@ -4,7 +4,6 @@ The seed of an instance depends on its index, not on the grouping, so any subset
 With files, finished instances are kept and long trainings write checkpoints: repeating the call resumes.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +28,7 @@ from fluxeq.training.datasets import Data
 from fluxeq.training.device import CPU, Device
 from fluxeq.training.epoch import Reached, Training, Trainings
 from fluxeq.training.fit import Curve, Trainer
-from fluxeq.training.models import Description, Model, describe, save_model
+from fluxeq.training.models import Description, Model, describe, load_model, save_model
 from fluxeq.training.recipe import Recipe
 
 MOST_TOGETHER = 10**4
@@ -156,12 +155,8 @@ def _is_missing(path: Path, checkpoint: Checkpoint, expected: dict[str, Any]) ->
     if not path.exists():
         checkpoint.require_same()
         return True
-    there = describe(path)
-    for name, value in expected.items():
-        if getattr(there, name) != value:
-            raise InputError(
-                f"{path}: trained with {name} = {getattr(there, name)}, requested {value}; choose another output"
-            )
+    for name, found in _differing(path, expected).items():
+        raise InputError(f"{path}: trained with {name} = {found}, requested {expected[name]}; choose another output")
     checkpoint.remove()  # may have been left by a kill
     return False
 
@@ -169,16 +164,24 @@ def _is_missing(path: Path, checkpoint: Checkpoint, expected: dict[str, Any]) ->
 def _copied(folders: Sequence[Path], path: Path, expected: dict[str, Any]) -> bool:
     """Whether the model and its curve could be copied from one of the folders."""
     for there in (folder / path.name for folder in folders):
-        curve = there.with_suffix(".csv")
         try:
-            if all(getattr(describe(there), name) == value for name, value in expected.items()) and curve.is_file():
-                write_text(path.with_suffix(".csv"), curve.read_text(encoding="utf-8"))
-                with atomic_write(path) as temporary:
-                    shutil.copyfile(there, temporary)
-                return True
-        except InputError:  # none there, or not readable
+            if _differing(there, expected):
+                continue
+            load_model(there)  # its weights are intact
+            curve, model = there.with_suffix(".csv").read_bytes(), there.read_bytes()
+        except (InputError, FileNotFoundError):
             continue
+        for target, content in ((path.with_suffix(".csv"), curve), (path, model)):
+            with atomic_write(target) as temporary:
+                temporary.write_bytes(content)
+        return True
     return False
+
+
+def _differing(path: Path, expected: dict[str, Any]) -> dict[str, Any]:
+    """The entries of the description of a model that differ from those expected. Raises like ``describe``."""
+    there = describe(path)
+    return {name: getattr(there, name) for name, value in expected.items() if getattr(there, name) != value}
 
 
 def _trained(
