@@ -1,4 +1,4 @@
-"""The cache of compiled functions: it is used, does not change results, stays within its size, and is optional."""
+"""Fast compilation, and the cache: it is used, does not change results, stays within its size, and is optional."""
 
 import hashlib
 import os
@@ -88,3 +88,23 @@ def test_a_folder_that_cannot_be_made_is_no_error(tmp_path, monkeypatch):
     before = jax.config.jax_compilation_cache_dir
     compiled.keep_compiled()
     assert jax.config.jax_compilation_cache_dir == before
+
+
+def test_functions_that_run_a_few_times_are_compiled_fast():
+    """With the options that this version of XLA knows, and the results of ``jax.jit``; unknown ones are left out."""
+    asked = []
+
+    def jit(function, compiler_options):
+        asked.append(compiler_options)
+        return jax.jit(function, compiler_options=compiler_options)
+
+    def function(x):
+        """Twice the sine."""
+        return 2 * jax.numpy.sin(x)
+
+    fast = compiled.compiled_fast(function, jit)
+    assert not asked
+    np.testing.assert_allclose([fast(0.5), fast(1.0)], [function(0.5), function(1.0)], rtol=1e-6)
+    assert asked == [compiled.FAST_TO_COMPILE]
+    assert fast.__doc__ == "Twice the sine."
+    assert compiled.known(xla_no_such_option=True, **compiled.FAST_TO_COMPILE) == {}

@@ -7,6 +7,7 @@ the sum over channels, and the two responses are normalised to their sum.
 """
 
 import itertools
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -16,6 +17,7 @@ import numpy as np
 
 from fluxeq import observables
 from fluxeq.nets.network import Network, receptive_field, total_stride
+from fluxeq.training.compiled import compiled_fast
 from fluxeq.training.models import Model
 
 
@@ -51,7 +53,7 @@ def responses(model: Model, configurations: np.ndarray) -> Responses:
     return Responses(float(positive.sum() / total), float(negative.sum() / total), np.maximum(positive, negative))
 
 
-@eqx.filter_jit
+@partial(compiled_fast, jit=eqx.filter_jit)
 def _features(network: Network, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Feature maps ``(n, channels, *shape)`` and derivatives of the output by shifts of the maps ``(n, channels)``."""
     maps = jax.vmap(network.feature_maps)(x)

@@ -34,6 +34,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from fluxeq.training.batches import in_blocks
+from fluxeq.training.compiled import compiled_fast
 
 BATCH = 20  # configurations whose Jacobians are computed at once
 LARGEST_JACOBIAN = 2**23  # entries in memory
@@ -107,8 +108,8 @@ class LevenbergMarquardt:
             _, back = jax.vjp(lambda parameters: jax.vmap(network, (None, 0))(parameters, x), parameters)
             return back(residuals)[0][None]
 
-        self._linearised = jax.jit(jax.vmap(linearised, in_axes=(None, 0)))
-        self._pulled = jax.jit(pulled)
+        self._linearised = compiled_fast(jax.vmap(linearised, in_axes=(None, 0)))
+        self._pulled = compiled_fast(pulled)
 
     def start(self, arrays: Any, n: int, n_targets: int) -> Iterate:
         """The initial iterate from these weights, with a part of the ``n`` configurations."""
