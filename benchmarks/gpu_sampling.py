@@ -1,11 +1,12 @@
 """Independent configurations per second on a CUDA GPU and on one CPU core, in one run, and the theoretical limit.
 
-``python -m benchmarks.gpu_sampling`` in the root of the repository, on a machine with a GPU. 60x4 at eta = 4.01,
-lam = 1, mu = 1.05; an independent configuration takes 2 tau_int of the slowest of n, |phi|^2 and the mean of l. Chains
-are identical on both, so only time matters, including storage of the configurations and their transfer to the host.
+``python -m benchmarks.gpu_sampling [SECONDS]`` in the root of the repository, on a machine with a GPU; a measurement
+takes a few times 2 seconds, or SECONDS. eta = 4.01, lam = 1; an independent configuration takes 2 tau_int of the
+slowest of n, |phi|^2 and the mean of l. Chains are identical on both, so only time matters, including storage of the
+configurations and their transfer to the host. The table is ``results/benchmarks/gpu_sampling.csv``.
 
-The limit was estimated before the first measurement. Between two stored configurations a head makes about 1700 steps,
-and worms enter or leave 0.004 times per step.
+The limit is for states in shared memory and was estimated for 60x4 at mu = 1.05, before the first measurement. Between
+two stored configurations a head makes about 1700 steps, and worms enter or leave 0.004 times per step.
 
 Memory: a step reads 2 bytes of the table of lattice steps, reads two 8-byte words and writes one (shared memory), and
 reads an 8-byte factor (from a few kB that stay in the cache). Only stored configurations reach global memory: per 1700
@@ -30,32 +31,33 @@ no contradiction.
 
 import sys
 import time
-from collections.abc import Callable
 from unittest import mock
 
 import numpy as np
 
+from benchmarks.tables import keep
 from fluxeq.errors import InputError
+from fluxeq.lattice import shape_name
 from fluxeq.sampling import chains, tuning
-from fluxeq.sampling.chains import Chains
+from fluxeq.sampling.chains import Chains, Recorder
 from fluxeq.sampling.devices import recorder
 from fluxeq.sampling.tuning import Tuning
 from fluxeq.theory import Theory
 
-THEORY, SHAPE = Theory(4.01, 1.0, 1.05), (60, 4)
+CASES = [((60, 4), 1.05), ((8, 8), 1.5), ((200, 10), 1.0)]
 INSTRUCTIONS, ISSUED = 200 + 10 + 18 + 13, 4  # per step; per cycle
 LATENCY = 560  # cycles per step
 CPU_CHAINS = 32
-WAVES = (0.05, 0.2, 1, 2)  # chains, in units of those active at the same time
-SECONDS = 3.0  # per measurement
+IN_GLOBAL_MEMORY = 1024  # chains per multiprocessor, half of its threads
+WAVES = (0.2, 1, 2)  # chains, in units of those active at the same time
 LARGEST_RUN = 2**32  # bytes of configurations
 REPEATS = 3
 
 Rates = tuple[float, float]
 
 
-def main() -> int:
-    """Print one line for the core, and two for each number of chains on the GPU: state in shared and global memory."""
+def main(seconds: str = "2") -> int:
+    """Store a row for one core, and for each memory and number of chains on the GPU."""
     try:
         on_gpu = recorder("cuda")
     except InputError as error:
@@ -66,35 +68,31 @@ def main() -> int:
     from fluxeq.sampling import kernels
 
     device = cuda.get_current_device()
-    hertz, n_processors = 1e3 * getattr(device, "CLOCK_RATE", 1.98e6), device.MULTIPROCESSOR_COUNT
-    where = kernels.layout(SHAPE)
-    at_once = kernels.n_shared(where.n_sites, where.d, where.n_threads)
-    by_instructions = n_processors * hertz * ISSUED * where.n_threads / INSTRUCTIONS
-    by_latency = n_processors * hertz * at_once / LATENCY
-    limit = min(by_instructions, by_latency)
-    print(f"{device.name.decode() if isinstance(device.name, bytes) else device.name}: {n_processors} multiprocessors")
-    print(f"limit: {by_instructions:.2g} steps/s by instructions, {by_latency:.2g} by latency ({hertz / 1e9:.2f} GHz)")
-
-    thermal, found = tuning.tune(THEORY, chains.empty_chains(SHAPE, CPU_CHAINS, seed=1))
-    core, core_steps = rates(chains.record, thermal, found)
-    print("chains          state in    configurations/s     ratio     steps/s   of the limit")
-    print(f"{CPU_CHAINS:6} (one core)          {core:18.0f} {1:9.0f} {core_steps:11.3g}", flush=True)
-    for n_chains in (round(wave * n_processors * at_once) for wave in WAVES):
-        started = spread(thermal, n_chains)
-        made, steps = rates(on_gpu, started, found)
-        line(n_chains, "shared", made, core, steps, limit)
-        with mock.patch.object(kernels, "FEWEST_SHARED", 2**30):
-            made, steps = rates(on_gpu, started, found)
-        line(n_chains, "global", made, core, steps, limit)
+    card = device.name.decode() if isinstance(device.name, bytes) else device.name
+    hertz, n_processors = 1e3 * getattr(device, "CLOCK_RATE", 1.98e6), getattr(device, "MULTIPROCESSOR_COUNT", 132)
+    for shape, mu in CASES:
+        theory, where = Theory(4.01, 1.0, mu), kernels.layout(shape)
+        thermal, found = tuning.tune(theory, chains.empty_chains(shape, CPU_CHAINS, seed=1))
+        core = rates(chains.record, theory, thermal, found, float(seconds))
+        named = {"lattice": shape_name(shape), "mu": mu}
+        store({**named, "device": "one core", "memory": "", "chains": CPU_CHAINS}, core, core, None)
+        n_shared = kernels.n_shared(where.n_sites, where.d, where.n_threads) if where.is_shared else 0
+        limit = n_processors * hertz * min(ISSUED * where.n_threads / INSTRUCTIONS, n_shared / LATENCY)
+        fewest, active = kernels.FEWEST_SHARED, {"shared": n_shared, "global": IN_GLOBAL_MEMORY}
+        for memory in ("shared", "global")[not where.is_shared :]:
+            for n_chains in (round(wave * n_processors * active[memory]) for wave in WAVES):
+                with mock.patch.object(kernels, "FEWEST_SHARED", fewest if memory == "shared" else 2**30):
+                    made = rates(on_gpu, theory, spread(thermal, n_chains), found, float(seconds))
+                at = {**named, "device": card, "memory": memory, "chains": n_chains}
+                store(at, made, core, limit if memory == "shared" else None)
     return 0
 
 
-def line(n_chains: int, memory: str, made: float, core: float, steps: float, limit: float) -> None:
-    """One row of the table."""
-    print(
-        f"{n_chains:6} (GPU)      {memory:8} {made:18.0f} {made / core:9.0f} {steps:11.3g} {steps / limit:14.2f}",
-        flush=True,
-    )
+def store(at: dict[str, object], made: Rates, core: Rates, limit: float | None) -> None:
+    """Store a row: rates, those of a core, and the limit in steps per second."""
+    (configurations, steps), of_limit = made, None if limit is None else made[1] / limit
+    rate = {"configurations_a_second": configurations, "of_a_core": configurations / core[0], "steps_a_second": steps}
+    keep("gpu_sampling", {**at, **rate, "of_the_limit": of_limit}, len(at))
 
 
 def spread(thermal: Chains, n_chains: int) -> Chains:
@@ -103,21 +101,21 @@ def spread(thermal: Chains, n_chains: int) -> Chains:
     return started._replace(hops=thermal.hops[np.arange(n_chains) % len(thermal.hops)])
 
 
-def rates(record: Callable[..., tuple[Chains, np.ndarray]], state: Chains, found: Tuning) -> Rates:
+def rates(record: Recorder, theory: Theory, state: Chains, found: Tuning, seconds: float) -> Rates:
     """Independent configurations and steps of the head per second, as medians of a few runs."""
     most = max(1, LARGEST_RUN // (2 * state.hops[:, 0].size))
     n, measured = 1, []
     for _ in range(REPEATS + 2):  # the first run compiles, the second determines n
         before, start = state.tally[:, 2:].sum(), time.perf_counter()
-        state, _ = record(THEORY, state, n, found.spacing, entry=found.entry)
-        seconds, steps = time.perf_counter() - start, state.tally[:, 2:].sum() - before
+        state, _ = record(theory, state, n, found.spacing, entry=found.entry)
+        taken, steps = time.perf_counter() - start, state.tally[:, 2:].sum() - before
         independent = n * len(state.hops) * found.spacing / (2 * found.tau_int)
-        measured.append((independent / seconds, steps / seconds))
+        measured.append((independent / taken, steps / taken))
         if len(measured) == 2:
-            n = max(1, min(most, int(n * SECONDS / seconds)))
+            n = max(1, min(most, int(n * seconds / taken)))
     made, made_steps = np.median(measured[2:], axis=0)
     return float(made), float(made_steps)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -3,8 +3,8 @@
 ``python -m benchmarks.training`` in the root of the repository, in an environment with PyTorch (``pip install
 torch==2.14.1``, needed only here, and a C++ compiler for ``torch.compile``). ``--threads 1`` corresponds to one job of
 a study, ``--processes 2`` adds a second process with the same load, as in a study on two cores; ``--device cuda`` uses
-a GPU, where fluxeq trains ten instances together and PyTorch one after another; ``--only`` selects one part. The costs
-are drawn in docs/training_cost.png.
+a GPU. ``--only`` selects one part; ``together`` compares ten instances in one call with ten one after another, in
+PyTorch and in fluxeq, and with ten on all cores of the CPU. The costs are drawn in docs/training_cost.png.
 
 Networks are small ones of two and three layers with the batch sizes of ``quick`` and of the original study, and those
 in ``models/``, from ``laptop``. Data are random, since speed does not depend on them. Eager PyTorch, ``torch.compile``
@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -161,17 +162,38 @@ def compare_always(begun: Any, case: Case, device: str, threads: int) -> None:
 
 
 def compare_together(device: str, threads: int) -> None:
-    """Compare several instances of an EQ network, together and one after another, with PyTorch one after another."""
+    """Compare instances of an EQ network: on all cores of the CPU; and in PyTorch, fluxeq and together, on a device."""
     from benchmarks.pytorch import torch_epoch, use_threads
 
+    case, where = CASES[6], {"threads": threads, "instances": INSTANCES}
+    n_cores = len(os.sched_getaffinity(0))
+    keep("on_cores", {**label(case), "instances": INSTANCES, "cores": n_cores, "fluxeq_ms": on_all_cores(case)}, 6)
     use_threads(threads)
-    case = CASES[6]
     one, n_parameters = fluxeq_epoch(case)
-    theirs, ours = torch_epoch(case, n_parameters, device), together(case, INSTANCES)
-    for how, run in (("one by one", repeated(one)), ("together", ours)):
-        timed_both = in_turns({"pytorch": repeated(theirs), "fluxeq": run})
-        where = {"device": device, "threads": threads, "instances": INSTANCES, "fluxeq": how}
-        keep("together", {**label(case), **where, **timed_both}, 8)
+    eager, compiled = (torch_epoch(case, n_parameters, device, compiled=how) for how in (False, True))
+    one_by_one = {"pytorch": eager, "compiled": compiled, "fluxeq": one}
+    runs = {**{name: repeated(run) for name, run in one_by_one.items()}, "together": together(case, INSTANCES)}
+    keep("together", {**label(case), "device": device, **where, **in_turns(runs)}, 7)
+
+
+def on_all_cores(case: Case) -> float:
+    """Milliseconds for an epoch of all instances, in single-threaded processes side by side."""
+    n, spawn = min(INSTANCES, len(os.sched_getaffinity(0))), multiprocessing.get_context("spawn")
+    with spawn.Manager() as manager, ProcessPoolExecutor(n, spawn) as processes:
+        ready = manager.Barrier(n, timeout=300)
+        slowest = max(processes.map(epochs_on_a_core, [case] * n, [ready] * n))
+    return 1e3 * slowest * math.ceil(INSTANCES / n)
+
+
+def epochs_on_a_core(case: Case, ready: Any) -> float:
+    """Median seconds of an epoch while the other processes run as well."""
+    set_threads(1)
+    from fluxeq.training.device import Device
+
+    Device("cpu").use()
+    run, _ = fluxeq_epoch(case)
+    ready.wait()
+    return sorted(timed(run) for _ in range(N_LOOKS))[N_LOOKS // 2]
 
 
 def repeated(run: Callable[[], Any]) -> Callable[[], Any]:
@@ -358,12 +380,13 @@ def trainer_data(case: Case, *, validation: bool = True) -> Any:
 def trainer_of(case: Case, *, validation: bool = True) -> Any:
     """A trainer on random data."""
     from fluxeq.nets.architecture import configured
+    from fluxeq.training.device import Device
     from fluxeq.training.fit import Trainer
     from fluxeq.training.recipe import Recipe
 
     recipe = Recipe(epochs=1000000, patience=1000000, batch_size=case.batch, learning_rate=1e-3)
     config = configured(case.architecture, case.settings, case.shape)
-    return Trainer(trainer_data(case, validation=validation), config, recipe)
+    return Trainer(trainer_data(case, validation=validation), config, recipe, device=Device.here())
 
 
 def fluxeq_epoch(case: Case, *, validation: bool = True) -> tuple[Callable[[], Any], int]:

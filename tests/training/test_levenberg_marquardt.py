@@ -7,9 +7,9 @@ import pytest
 from fluxeq.training.levenberg_marquardt import FALL, RISE, LevenbergMarquardt
 
 
-def method_of(network, arrays):
+def method_of(network, arrays, device="cpu"):
     """The method for a network that acts on any number of examples."""
-    return LevenbergMarquardt(network, lambda arrays, x: np.asarray(network(arrays, x)), arrays)
+    return LevenbergMarquardt(network, lambda arrays, x: np.asarray(network(arrays, x)), arrays, device)
 
 
 def test_a_step_that_raises_the_loss_is_not_taken():
@@ -30,19 +30,20 @@ def test_a_step_that_raises_the_loss_is_not_taken():
     assert losses[-1] < 1e-9
 
 
-def linear_network(units, seed=1):
+def linear_network(units, seed=1, device="cpu"):
     """Outputs linear in parameters with some units, on random data that they cannot fit."""
     n = len(units)
     inputs, labels = np.random.default_rng(seed).normal(size=(2, 3 * n, n)).astype(np.float32)
-    method = method_of(lambda arrays, x: x * units @ arrays["p"][:, None], {"p": jnp.zeros(n)})
+    method = method_of(lambda arrays, x: x * units @ arrays["p"][:, None], {"p": jnp.zeros(n)}, device)
     return method, (inputs, labels[:, :1])
 
 
 @pytest.mark.parametrize(("n", "largest"), [(3, 12), (12, 48), (12, 47), (12, 4)])
-def test_all_ways_give_the_same_step(n, largest, monkeypatch):
-    """With fewer residuals than parameters, with the full Jacobian in memory, and in parts; also with a ridge."""
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_all_ways_give_the_same_step(n, largest, device, monkeypatch):
+    """Fewer residuals than parameters, full Jacobian in memory, in parts; in the blocks of a device; with a ridge."""
     monkeypatch.setattr("fluxeq.training.levenberg_marquardt.LARGEST_JACOBIAN", largest)
-    method, (x, labels) = linear_network(jnp.array([1.0, 3.0, 0.5, 2.0]))
+    method, (x, labels) = linear_network(jnp.array([1.0, 3.0, 0.5, 2.0]), device=device)
     few = x[:n], labels[:n]
     start = method.start({"p": jnp.full(4, 2.0)}, n, 1)._replace(damping=0.1)
     assert start.variance == 4.0

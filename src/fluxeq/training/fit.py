@@ -157,7 +157,9 @@ class Trainer:
             raise InputError(f"{asked}: {problem.task.name} has no squared error; set it to 0")
         if not is_affordable(problem.n_parameters, n_residuals):
             return None
-        return LevenbergMarquardt(lambda arrays, x: problem.network(arrays)(x), self.alone.outputs, problem.blank)
+        return LevenbergMarquardt(
+            lambda arrays, x: problem.network(arrays)(x), self.alone.outputs, problem.blank, problem.device.name
+        )
 
     def _has_steps_to_come(self, training: Training) -> bool:
         if self._method is None or not math.isfinite(float(training.state.best_loss)):

@@ -36,7 +36,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from fluxeq.training.batches import in_blocks
 from fluxeq.training.compiled import compiled_fast
 
-BATCH = 20  # configurations whose Jacobians are computed at once
+BATCH = {"cpu": 20, "cuda": 1000}  # configurations whose Jacobians are computed at once
 LARGEST_JACOBIAN = 2**23  # entries in memory
 MOST_WORK = 2**37  # products for one matrix; a step then takes several seconds
 PATIENCE = 10  # steps without a lower validation loss at a fixed number of configurations
@@ -85,7 +85,7 @@ class LevenbergMarquardt:
     """Levenberg-Marquardt steps for networks of one structure.
 
     ``apply(arrays, x)`` applies the network to one configuration, ``outputs(arrays, x)`` to many in NumPy; ``arrays``
-    are any weights of it.
+    are any weights of it, ``device`` is the name of the device.
     """
 
     def __init__(
@@ -93,9 +93,10 @@ class LevenbergMarquardt:
         apply: Callable[[Any, jax.Array], jax.Array],
         outputs: Callable[[Any, np.ndarray], np.ndarray],
         arrays: Any,
+        device: str = "cpu",
     ) -> None:
         _, unravel = ravel_pytree(arrays)
-        self._unravel, self._outputs = unravel, outputs
+        self._unravel, self._outputs, self._batch = unravel, outputs, BATCH[device]
 
         def network(parameters: jax.Array, x: jax.Array) -> jax.Array:
             return apply(unravel(parameters), x)
@@ -155,7 +156,7 @@ class LevenbergMarquardt:
     def _back(self, parameters: np.ndarray, residuals: np.ndarray, x: np.ndarray) -> np.ndarray:
         """J^T times residuals, with the Jacobian at these parameters."""
         pulled = partial(self._pulled, _float32(parameters))
-        parts = in_blocks(lambda block: pulled(*block), (x, residuals.astype(np.float32)), BATCH)
+        parts = in_blocks(lambda block: pulled(*block), (x, residuals.astype(np.float32)), self._batch)
         return parts.sum(axis=0, dtype=np.float64)
 
     def _residuals(self, parameters: np.ndarray, examples: Examples) -> np.ndarray:
@@ -185,7 +186,7 @@ class LevenbergMarquardt:
     def _part(self, parameters: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
         """Residuals ``(n_residuals,)`` and Jacobian ``(n_residuals, n_parameters)`` on some examples, float64."""
         x, labels = examples
-        outputs, jacobian = in_blocks(partial(self._linearised, _float32(parameters)), x, BATCH)
+        outputs, jacobian = in_blocks(partial(self._linearised, _float32(parameters)), x, self._batch)
         residuals = (outputs.astype(np.float64) - labels).ravel()
         return residuals, np.asarray(jacobian, dtype=np.float64).reshape(len(residuals), -1)
 
