@@ -8,7 +8,7 @@
 #     sampling    python -m benchmarks.gpu_sampling
 #     training    python -m benchmarks.training --only together (needs PyTorch)
 #     quick       fluxeq reproduce quick; its log.jsonl has the seconds of each job
-#     paper       fluxeq reproduce paper for LAST seconds (200), from FOLDER/state.tar if there is one (docs/gpu/piece.sh)
+#     paper       benchmarks/on_gpu.toml for LAST seconds (200), from FOLDER/state.tar if there is one (docs/gpu/piece.sh)
 # With DEVICE=cpu the script itself can be tried without a GPU: steps of at most 20 seconds, in Numba's simulator.
 set -u
 [ $# -gt 0 ] && mkdir -p "$1" && folder=$(cd "$1" && pwd) || exit 2
@@ -34,8 +34,9 @@ run() {
     training) limited 150 python3 -m benchmarks.training --only together --threads 1 --device "$device" ;;
     quick) limited 300 python3 -m fluxeq reproduce quick --device "$device" --output "$folder/quick" ;;
     paper)
-        piece=$PWD/docs/gpu/piece.sh
-        cd "$folder" && limited 600 sh "$piece" "$((${LAST:-200} < longest ? ${LAST:-200} : longest))" paper paper --device "$device"
+        root=$PWD seconds=${LAST:-200}
+        [ "$seconds" -le "$longest" ] || seconds=$longest
+        cd "$folder" && sh "$root/docs/gpu/piece.sh" "$seconds" "$root/benchmarks/on_gpu.toml" paper --device "$device"
         ;;
     *) echo "$1: no step" >&2 && return 2 ;;
     esac

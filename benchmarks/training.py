@@ -408,16 +408,16 @@ def together(case: Case, n_instances: int) -> Callable[[], Any]:
     import jax
     import jax.numpy as jnp
 
-    from fluxeq.training.batched import Batched
+    from fluxeq.training.batched import Batched, one_epoch
 
     trainer = trainer_of(case)
-    batched = Batched(trainer.problem)
+    data = Batched(trainer.problem).data
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(trainer.begin(i).state for i in range(n_instances)))
-    advance = jax.jit(batched.one_epoch)
+    advance = jax.jit(partial(one_epoch, trainer.problem))
 
     def epoch() -> None:
         nonlocal states
-        states, losses = advance(states, *batched.data)
+        states, losses = advance(states, *data)
         jax.block_until_ready(losses)
 
     epoch()

@@ -1,5 +1,7 @@
 """Trainings in step against the same ones alone: equal to rounding, in any grouping, and each stops independently."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -8,7 +10,6 @@ from jax.export import export
 import small_ensembles
 from fluxeq.nets.architecture import configured
 from fluxeq.training import batched as module
-from fluxeq.training.batched import Batched
 from fluxeq.training.fit import Trainer
 from fluxeq.training.recipe import Recipe
 
@@ -117,7 +118,7 @@ def test_products_are_in_full_float32_on_a_gpu(architecture):
     """The call lowered for a GPU, without needing one: products without explicit precision would be rounded."""
     made = trainer(architecture=architecture, augmentation=architecture != "EQ")
     states = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), made.begin(1).state, made.begin(2).state)
-    call = jax.jit(Batched(made.problem).several_epochs)
+    call = jax.jit(partial(module.several_epochs, made.problem))
     lowered = export(call, platforms=["cuda"])(states, np.zeros(2, np.int32), *made.epochs_of.data)
     text = lowered.mlir_module()
     n_products = text.count("stablehlo.dot_general")

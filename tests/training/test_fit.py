@@ -53,15 +53,16 @@ def test_the_seed_decides_and_nothing_else(noisy):
     assert not np.array_equal(first.validation[:3], third.validation[:3])
 
 
-def test_compiled_code_is_freed_with_its_trainer():
+@pytest.mark.parametrize("together", [False, True])
+def test_compiled_code_is_freed_with_its_trainer(together):
     """No cycle of references keeps it until the garbage collector runs: a search compiles many networks."""
     config = configured("EQ", SMALLEST, small_ensembles.SHAPE)
-    made = Trainer(small_ensembles.data("regression"), config, SHORT)
+    made = Trainer(small_ensembles.data("regression"), config, SHORT, together=together)
     made.fit(1)
     gc.collect()
     gc.disable()
     try:
-        kept = [weakref.ref(made.problem), weakref.ref(made.alone), weakref.ref(made)]
+        kept = [weakref.ref(made.problem), weakref.ref(made.alone), weakref.ref(made.epochs_of), weakref.ref(made)]
         del made
         assert [each() for each in kept] == [None] * len(kept)
     finally:

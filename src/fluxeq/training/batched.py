@@ -30,9 +30,7 @@ class Batched:
     """Epochs of trainings of one problem, in parallel on one device."""
 
     def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        self._parts = Parts(partial(steps, problem), self._validation_loss, improved)
-        self._advanced = jax.jit(self.several_epochs)
+        self._problem, self._advanced = problem, jax.jit(partial(several_epochs, problem))
 
     @property
     def most(self) -> int:
@@ -60,7 +58,7 @@ class Batched:
             states, n_epochs, (new, ran) = self._advanced(states, n_epochs, *self.data)
             for row, known in enumerate(losses):
                 known += map(tuple, np.asarray(new)[np.asarray(ran)[:, row], row].tolist())
-            n_running = int(self._running(states, n_epochs).sum())
+            n_running = int(_running(self._problem, states, n_epochs).sum())
             at = ((known or before.losses)[-1] for known, before in zip(losses, trainings.values(), strict=True))
             yield {i: Reached(n, *last) for i, n, last in zip(trainings, n_epochs.tolist(), at, strict=True)}, now
 
@@ -72,38 +70,43 @@ class Batched:
         )
         return training, validation
 
-    def _validation_loss(self, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
-        """The mean over all examples, in batches to limit memory."""
-        network, loss = self._problem.network(arrays), self._problem.task.loss
-        return mapped(lambda pair: loss(network(pair[0]), pair[1]), (x, labels), EVALUATION_BATCH).mean()
 
-    def _running(self, states: State, n_epochs: jax.Array) -> jax.Array:
-        """Which of the trainings have epochs left."""
-        recipe = self._problem.recipe
-        patience = min(recipe.patience, recipe.epochs)  # fits the integers of the device
-        return (states.since_best < patience) & (n_epochs < recipe.epochs)
+def several_epochs(
+    problem: Problem, states: State, n_epochs: jax.Array, training: Labelled, validation: Labelled
+) -> tuple[State, jax.Array, tuple[jax.Array, jax.Array]]:
+    """Run several epochs: states, numbers of epochs, losses ``(epoch, training, 2)``, and which of these count."""
+    losses = jnp.zeros((EPOCHS_PER_CALL, len(n_epochs), 2), jnp.float32)
+    ran = jnp.zeros((EPOCHS_PER_CALL, len(n_epochs)), bool)
 
-    def one_epoch(self, states: State, training: Labelled, validation: Labelled) -> tuple[State, Losses]:
-        """Run one epoch of all states; also returns the losses of each."""
-        return jax.vmap(lambda state: epoch(self._problem, self._parts, state, training, validation))(states)
+    def to_come(carry: tuple[Any, ...]) -> jax.Array:
+        i, states, n_epochs, _, _ = carry
+        return (i < EPOCHS_PER_CALL) & _running(problem, states, n_epochs).any()
 
-    def several_epochs(
-        self, states: State, n_epochs: jax.Array, training: Labelled, validation: Labelled
-    ) -> tuple[State, jax.Array, tuple[jax.Array, jax.Array]]:
-        """Run several epochs: states, numbers of epochs, losses ``(epoch, training, 2)``, and which of these count."""
-        losses = jnp.zeros((EPOCHS_PER_CALL, len(n_epochs), 2), jnp.float32)
-        ran = jnp.zeros((EPOCHS_PER_CALL, len(n_epochs)), bool)
+    def advance(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        i, before, n_epochs, losses, ran = carry
+        running = _running(problem, before, n_epochs)
+        after, pair = one_epoch(problem, before, training, validation)
+        states = jax.tree.map(lambda new, old: jax.vmap(jnp.where)(running, new, old), after, before)
+        return i + 1, states, n_epochs + running, losses.at[i].set(jnp.stack(pair, axis=-1)), ran.at[i].set(running)
 
-        def to_come(carry: tuple[Any, ...]) -> jax.Array:
-            i, states, n_epochs, _, _ = carry
-            return (i < EPOCHS_PER_CALL) & self._running(states, n_epochs).any()
+    _, states, n_epochs, losses, ran = jax.lax.while_loop(to_come, advance, (0, states, n_epochs, losses, ran))
+    return states, n_epochs, (losses, ran)
 
-        def advance(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-            i, before, n_epochs, losses, ran = carry
-            running = self._running(before, n_epochs)
-            after, pair = self.one_epoch(before, training, validation)
-            states = jax.tree.map(lambda new, old: jax.vmap(jnp.where)(running, new, old), after, before)
-            return i + 1, states, n_epochs + running, losses.at[i].set(jnp.stack(pair, axis=-1)), ran.at[i].set(running)
 
-        _, states, n_epochs, losses, ran = jax.lax.while_loop(to_come, advance, (0, states, n_epochs, losses, ran))
-        return states, n_epochs, (losses, ran)
+def one_epoch(problem: Problem, states: State, training: Labelled, validation: Labelled) -> tuple[State, Losses]:
+    """Run one epoch of all states; also returns the losses of each."""
+    parts = Parts(partial(steps, problem), partial(_validation_loss, problem), improved)
+    return jax.vmap(lambda state: epoch(problem, parts, state, training, validation))(states)
+
+
+def _validation_loss(problem: Problem, arrays: Any, x: jax.Array, labels: jax.Array) -> jax.Array:
+    """The mean over all examples, in batches to limit memory."""
+    network, loss = problem.network(arrays), problem.task.loss
+    return mapped(lambda pair: loss(network(pair[0]), pair[1]), (x, labels), EVALUATION_BATCH).mean()
+
+
+def _running(problem: Problem, states: State, n_epochs: jax.Array) -> jax.Array:
+    """Which of the trainings have epochs left."""
+    recipe = problem.recipe
+    patience = min(recipe.patience, recipe.epochs)  # fits the integers of the device
+    return (states.since_best < patience) & (n_epochs < recipe.epochs)
