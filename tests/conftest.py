@@ -67,9 +67,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests leave nothing in the user's cache of compiled functions."""
+    """Tests leave nothing in the user's cache of compiled functions; the processes of pytest-xdist share one."""
+    own = tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FLUXEQ_CACHE", str(tmp_path_factory.mktemp("compiled")))
+        patch.setenv("FLUXEQ_CACHE", str((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "compiled"))
         yield
 
 

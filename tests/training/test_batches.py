@@ -1,9 +1,14 @@
 """Blocks of fixed size for any number of examples, and padded sizes shared by many numbers of examples."""
 
+from functools import partial
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fluxeq.training.batches import in_blocks, room_for, rows_within
+from fluxeq.training import batches
+from fluxeq.training.batches import in_blocks, room_for, rows_within, vectorised
 
 
 @pytest.mark.parametrize("n", [1, 5, 12, 13])
@@ -29,7 +34,7 @@ def test_examples_of_several_arrays_and_results_of_whole_blocks():
 
 def test_rows_within():
     configuration = np.zeros((4, 60, 4), np.int8)
-    assert rows_within(2**17, configuration) == 34
+    assert rows_within(2**17, configuration) == 32
     assert rows_within(100, configuration) == 1
 
 
@@ -40,3 +45,17 @@ def test_rows_within():
 def test_room(n, n_bytes, room):
     """60x4 has 960 bytes; if one lattice fills the minimum size, the number is rounded up to a power of two."""
     assert room_for(n, n_bytes) == room
+
+
+@pytest.mark.parametrize(("n_bytes", "n_batches"), [(1, 12), (239, 4), (240, 3), (719, 2), (720, None)])
+def test_arrays_fit_the_caches(monkeypatch, n_bytes, n_batches):
+    """The largest array of one of twelve examples has 60 bytes; batches are equal, and need no loop if they are one."""
+    monkeypatch.setattr(batches, "CACHE_BYTES", n_bytes)
+    x = np.arange(60, dtype=np.float32).reshape(12, 5)
+
+    def tripled(row):
+        return jnp.concatenate([row, row, row]).sum()
+
+    np.testing.assert_array_equal(vectorised(tripled, x), 3 * x.sum(axis=1))
+    lengths = [equation.params.get("length") for equation in jax.make_jaxpr(partial(vectorised, tripled))(x).eqns]
+    assert [length for length in lengths if length] == [n_batches] * (n_batches is not None)

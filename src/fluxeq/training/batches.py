@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
+CACHE_BYTES = 2**22
+"""Maximum size of an array in a function of many examples on a CPU, to fit its caches."""
 ROOM_BYTES = 2**24
 """Training sets up to this size share compiled functions; larger ones are padded to a power of two."""
 
@@ -18,7 +20,19 @@ def mapped(function: Callable[[Any], Any], examples: Any, largest: int) -> Any:
     """
     n = len(jax.tree.leaves(examples)[0])
     size = next(size for size in range(max(1, min(largest, n)), 0, -1) if n % size == 0)
-    return jax.lax.map(function, examples, batch_size=size)
+    return jax.vmap(function)(examples) if size == n else jax.lax.map(function, examples, batch_size=size)
+
+
+def vectorised(function: Callable[[jax.Array], Any], x: jax.Array) -> Any:
+    """Apply ``function`` to every example of ``(n, ...)``, on a CPU within batches whose arrays fit its caches.
+
+    For use in a compiled function.
+    """
+    if jax.default_backend() != "cpu":
+        return jax.vmap(function)(x)
+    equations = jax.make_jaxpr(function)(jax.ShapeDtypeStruct(x.shape[1:], x.dtype)).jaxpr.eqns
+    sizes = [out.aval.size * out.aval.dtype.itemsize for equation in equations for out in equation.outvars]
+    return mapped(function, x, CACHE_BYTES // max([1, *sizes]))
 
 
 def in_blocks(compiled: Callable[[Any], Any], examples: Any, size: int) -> Any:
@@ -40,8 +54,8 @@ def filled(array: np.ndarray, n: int) -> np.ndarray:
 
 
 def rows_within(n_bytes: int, configuration: np.ndarray) -> int:
-    """Number of configurations, as float32, that fit into ``n_bytes``; at least 1."""
-    return max(1, n_bytes // (4 * max(1, configuration.size)))
+    """Number of configurations, as float32, that fit into ``n_bytes``, rounded down to a power of two; at least 1."""
+    return 1 << max(0, (n_bytes // (4 * max(1, configuration.size))).bit_length() - 1)
 
 
 def room_for(n: int, n_bytes: int) -> int:

@@ -19,7 +19,7 @@ from fluxeq.errors import InputError
 from fluxeq.nets.layers import Array
 from fluxeq.statistics import by_chain
 from fluxeq.tasks.task import TASKS, Task
-from fluxeq.training.batches import in_blocks, rows_within
+from fluxeq.training.batches import in_blocks, rows_within, vectorised
 from fluxeq.training.compiled import compiled_fast
 from fluxeq.training.datasets import Dataset
 from fluxeq.training.models import Model
@@ -152,4 +152,4 @@ def outputs(network: Any, configurations: np.ndarray) -> np.ndarray:
 @partial(compiled_fast, jit=eqx.filter_jit)
 def of_many(network: Any, x: jax.Array) -> jax.Array:
     """Apply a network to many arrays, ``(n, ...)``; compiled once for all networks of the same structure."""
-    return jax.vmap(network)(x)
+    return vectorised(network, x)

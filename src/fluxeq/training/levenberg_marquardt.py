@@ -33,7 +33,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from fluxeq.training.batches import in_blocks
+from fluxeq.training.batches import in_blocks, vectorised
 from fluxeq.training.compiled import compiled_fast
 
 BATCH = {"cpu": 20, "cuda": 1000}  # configurations whose Jacobians are computed at once
@@ -109,7 +109,7 @@ class LevenbergMarquardt:
             _, back = jax.vjp(lambda parameters: jax.vmap(network, (None, 0))(parameters, x), parameters)
             return back(residuals)[0][None]
 
-        self._linearised = compiled_fast(jax.vmap(linearised, in_axes=(None, 0)))
+        self._linearised = compiled_fast(lambda parameters, x: vectorised(partial(linearised, parameters), x))
         self._pulled = compiled_fast(pulled)
 
     def start(self, arrays: Any, n: int, n_targets: int) -> Iterate:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fluxeq.training.batches import filled, in_blocks, room_for, rows_within
+from fluxeq.training.batches import filled, in_blocks, room_for, rows_within, vectorised
 from fluxeq.training.compiled import compiled_fast
 from fluxeq.training.epoch import Labelled, Losses, Parts, Reached, State, Trainings, epoch, steps
 from fluxeq.training.problem import Problem
@@ -35,8 +35,8 @@ class Sequential:
     most = 1
 
     def __init__(self, problem: Problem) -> None:
-        self._problem, self._outputs = problem, compiled_fast(problem.outputs)
-        self._steps = jax.jit(partial(steps, problem))
+        self._problem, self._steps = problem, jax.jit(partial(steps, problem))
+        self._outputs = compiled_fast(lambda arrays, x: vectorised(problem.network(arrays), x))
         n_bytes = BLOCK_BYTES[problem.device.name]
         self._block = rows_within(n_bytes, problem.data.training.configurations[0])
 
