@@ -39,7 +39,7 @@ def test_means_over_configurations_and_not_over_batches(monkeypatch, batch):
     compiled, sizes = evaluation.of_many, []
     monkeypatch.setattr(evaluation, "of_many", lambda network, x: (sizes.append(len(x)), compiled(network, x))[1])
     found = evaluate(found_model, data)
-    assert sizes == {1: [1] * 40, 7: [7] * 6, 40: [40], 1000: [40]}[batch]
+    assert sizes == {1: [1] * 40, 7: [4] * 10, 40: [32] * 2, 1000: [40]}[batch]
     outputs = np.asarray(jax.vmap(found_model.network)(data.configurations), dtype=np.float64)
     errors = (outputs - data.labels) ** 2
     assert found.configurations == 40
