@@ -30,9 +30,10 @@ def vectorised(function: Callable[[jax.Array], Any], x: jax.Array) -> Any:
     """
     if jax.default_backend() != "cpu":
         return jax.vmap(function)(x)
-    equations = jax.make_jaxpr(function)(jax.ShapeDtypeStruct(x.shape[1:], x.dtype)).jaxpr.eqns
+    traced_once = jax.jit(lambda example: function(example), inline=True)
+    equations = jax.make_jaxpr(traced_once)(jax.ShapeDtypeStruct(x.shape[1:], x.dtype)).jaxpr.eqns
     sizes = [out.aval.size * out.aval.dtype.itemsize for equation in equations for out in equation.outvars]
-    return mapped(function, x, CACHE_BYTES // max([1, *sizes]))
+    return mapped(traced_once, x, CACHE_BYTES // max([1, *sizes]))
 
 
 def in_blocks(compiled: Callable[[Any], Any], examples: Any, size: int) -> Any:
