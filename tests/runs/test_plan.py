@@ -216,13 +216,13 @@ def test_fingerprints_see_every_part_of_a_job(quick):
 
 def test_what_a_study_does_not_ask_for_leaves_no_trace():
     """What it does ask for does: here, pruning affects one section only."""
-    laptop = load_study("laptop")
-    settings = next(work for work in works(plan(laptop), Search)).model_dump(mode="json")["settings"]
+    paper = load_study("paper")
+    settings = next(work for work in works(plan(paper), Search)).model_dump(mode="json")["settings"]
     assert set(settings) == {"space", "trials", "repeats", "n_training", "recipe", "elsewhere"}
-    assert "elsewhere" not in laptop.tasks["detection"].search.model_dump(mode="json")
+    assert "elsewhere" not in paper.tasks["detection"].search.model_dump(mode="json")
     assert "learning_rates" not in settings["space"]
-    search = laptop.tasks["detection"].search.model_dump() | {"prune": True}
-    found = redone(laptop, changed(laptop, "detection", search=search))
+    search = paper.tasks["detection"].search.model_dump() | {"prune": True}
+    found = redone(paper, changed(paper, "detection", search=search))
     assert {"search/detection-EQ", "train/detection-EQ-searched-16000/000"} < found
     assert "search/counting-EQ" not in found
 
