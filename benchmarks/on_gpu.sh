@@ -9,7 +9,7 @@
 #     training    python -m benchmarks.training --only together (needs PyTorch)
 #     quick       fluxeq reproduce quick; its log.jsonl has the seconds of each job
 #     paper       benchmarks/on_gpu.toml for LAST seconds (200), from FOLDER/state.tar if there is one (docs/gpu/piece.sh)
-# With DEVICE=cpu the script itself can be tried without a GPU: steps of at most 20 seconds, in Numba's simulator.
+# With DEVICE=cpu the script itself can be tried without a GPU, in steps of at most 20 seconds; only `sampling` needs one.
 set -u
 [ $# -gt 0 ] && mkdir -p "$1" && folder=$(cd "$1" && pwd) || exit 2
 shift

@@ -138,6 +138,18 @@ def test_a_full_disk(tmp_path):
         assert values(disk / "j.log") == list(range(n + 1))
 
 
+def test_a_lock_that_a_killed_process_was_releasing_is_removed(whole, tmp_path):
+    """Optuna renames the link before it removes it. Locks of other journals are kept."""
+    path = tmp_path / "trials[1].log"
+    path.write_bytes(b"".join(whole))
+    left, other = f"{path}.lock7f.rename", tmp_path / "trials1.log.lock7f.rename"
+    for link in (left, other):
+        os.symlink(path, link)
+    assert values(path) == [0, 1, 2, 3, 4]
+    assert {found.name for found in tmp_path.iterdir()} >= {path.name, other.name}
+    assert not os.path.lexists(left)
+
+
 def test_the_lock_of_a_killed_process_is_not_waited_for(whole, tmp_path):
     """Optuna itself waits for half a minute, without a message."""
     path = tmp_path / "j.log"

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 from contextlib import ExitStack
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ class _MendedFile(JournalFileBackend):
         super().__init__(str(path), _Lock(path))
         self._path = path
         with get_lock_file(self._lock):
+            for released in path.parent.glob(f"{escape(path.name)}.lock*.rename"):  # its process was killed right then
+                released.unlink(missing_ok=True)
             self._mend()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
