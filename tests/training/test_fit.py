@@ -147,6 +147,22 @@ def test_the_number_of_examples_is_no_part_of_what_is_compiled():
     assert programs(40) == programs(32)
 
 
+def test_outputs_and_derivatives_are_computed_in_parts_that_fit_the_caches(monkeypatch):
+    """Of evaluation, of a validation loss, and of a Levenberg-Marquardt step."""
+    monkeypatch.setattr("fluxeq.training.batches.CACHE_BYTES", 1)
+    made = trainer(epochs=1, levenberg_marquardt=1)
+    state, x = made.begin(1).state, made.problem.data.training.configurations
+    network, parameters = made.problem.network(state.network), made._method.start(state.network, 1, 2).parameters
+    calls = [
+        lambda x: evaluation.of_many.__wrapped__(network, x),
+        lambda x: made.alone._outputs.__wrapped__(state.network, x),
+        lambda x: made._method._linearised.__wrapped__(parameters.astype(np.float32), x),
+    ]
+    for call in calls:
+        lengths = [equation.params.get("length") for equation in jax.make_jaxpr(call)(x).eqns]
+        assert len(x) in lengths
+
+
 @pytest.mark.parametrize(
     ("schedule", "rates"),
     [("constant", np.full(10, 1e-2)), ("cosine", 1e-2 * (1 + np.cos(np.pi * np.arange(10) / 10)) / 2)],
